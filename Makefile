@@ -1,0 +1,37 @@
+# Each goal does its own set-up: a machine with Python 3.11 to 3.13 is enough.
+#   make demo                      train the demo into runs/demo
+#   make test                      run the tests that are not marked slow
+#   make test PYTHON=python3.12    choose the Python that .venv is made with
+
+PYTHON ?= python3
+REQUIREMENTS ?= requirements.txt
+ARGS ?=
+PYTEST_ARGS ?=
+
+VENV_PYTHON := .venv/bin/python
+INSTALLED := .venv/.installed
+
+.PHONY: demo smoke test test-slow clean
+
+demo: $(INSTALLED)
+	$(VENV_PYTHON) -m trainers.train --preset=demo --workdir=runs/demo $(ARGS)
+
+smoke: $(INSTALLED)
+	$(VENV_PYTHON) -m trainers.train --preset=smoke --workdir=runs/smoke $(ARGS)
+
+test: $(INSTALLED)
+	$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+
+# pytest exits with 5 when it finds no test to run, which is no failure here.
+test-slow: $(INSTALLED)
+	$(VENV_PYTHON) -m pytest -m slow $(PYTEST_ARGS) || test $$? -eq 5
+
+# The stamp is written last, so an installation that broke off starts again.
+$(INSTALLED): $(REQUIREMENTS)
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11 to 3.13 is needed and $(PYTHON) is " + sys.version.split()[0] + ": name another one with PYTHON=python3.11")'
+	$(PYTHON) -m venv --clear .venv
+	$(VENV_PYTHON) -m pip install -r $(REQUIREMENTS)
+	touch $@
+
+clean:
+	rm -rf .venv .build dist *.egg-info .pytest_cache
