@@ -1,0 +1,69 @@
+"""The two logs of a run, metrics.jsonl and TensorBoard's event files, and cutting them back."""
+
+import glob
+import json
+import os
+import time
+
+import tensorflow as tf
+from tensorboard.compat.proto import event_pb2
+
+
+def writer(folder, suffix=""):
+  """Returns a TensorBoard writer for one new event file in `folder`."""
+  return tf.summary.create_file_writer(folder, filename_suffix=suffix or None)
+
+
+def cut(path, folder, step):
+  """Removes all points behind global step `step` from metrics.jsonl and the event files.
+
+  Args:
+    path: of metrics.jsonl; a last line that a crash left in part is removed too.
+    folder: of the event files. Each is written anew without the later points, and a new file
+      tells a TensorBoard that is running to drop them as well.
+    step: global step of the state that the run goes on from.
+  """
+  if os.path.exists(path):
+    with open(path, encoding="utf-8") as f:
+      lines = [line for line in f if line.endswith("\n")]
+    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    _replace(path, "".join(kept).encode())
+  files = sorted(glob.glob(os.path.join(glob.escape(folder), "events.out.tfevents.*")))
+  for file in files:
+    _cut_events(file, step)
+  if files:
+    session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    start = event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=session)
+    version = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
+    name = f"events.out.tfevents.{int(time.time()):010d}.{os.getpid()}.resume"
+    with tf.io.TFRecordWriter(os.path.join(folder, name)) as out:
+      out.write(version.SerializeToString())
+      out.write(start.SerializeToString())
+
+
+def _cut_events(file, step):
+  records, later = [], False
+  try:
+    for record in tf.data.TFRecordDataset(file):
+      event = event_pb2.Event.FromString(record.numpy())
+      if event.step <= step:
+        records.append(record.numpy())
+      else:
+        later = True
+  except tf.errors.DataLossError:
+    later = True  # a crash left the last record in part; what is before it is whole
+  if later:
+    staging = os.path.join(os.path.dirname(file), f".tmp-{os.path.basename(file)}")
+    with tf.io.TFRecordWriter(staging) as out:
+      for record in records:
+        out.write(record)
+    os.replace(staging, file)
+
+
+def _replace(path, content):
+  staging = f"{path}.tmp"
+  with open(staging, "wb") as f:
+    f.write(content)
+    f.flush()
+    os.fsync(f.fileno())
+  os.replace(staging, path)
