@@ -26,8 +26,10 @@ LIBRARY = {
     "features": "networks",
     "datasets": "builtin images specs",
     "streams": "datasets images specs",
-    "callbacks": "checkpoints figures images metrics",
-    "lifelong": "callbacks checkpoints images metrics presets streams",
+    "eventlog": "",
+    "callbacks": "checkpoints eventlog figures images metrics",
+    "boundaries": "callbacks checkpoints eventlog figures images metrics",
+    "lifelong": "boundaries callbacks checkpoints images metrics presets streams",
     "student": "images losses networks",
     "twin_gan": "architectures images lakd lifelong losses networks presets student",
 }
