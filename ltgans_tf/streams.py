@@ -1,0 +1,222 @@
+"""The stream: the ordered tasks of an experiment and the endless, resumable order of each task's images."""
+
+import functools
+import os
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf import datasets
+from ltgans_tf import images
+from ltgans_tf.specs import check
+
+# Which test images a limit keeps; a constant, so that all runs are scored on the same ones.
+_SUBSET_SEED = 0
+
+
+class TaskStream:
+    """Data sets that arrive one after another.
+
+    Nothing is read until a task's images are asked for, and each task can be dropped again with `release`.
+
+    >>> stream = TaskStream(["digits", "glyphs"], batch_size=32)     # doctest: +SKIP
+    >>> next(iter(stream.tasks[0].batches())).shape                  # doctest: +SKIP
+    TensorShape([32, 1, 32, 32, 3])
+
+    Attributes:
+        tasks: a list of Task.
+        image_shape, batch_size, seed: as given.
+    """
+
+    def __init__(self, specs, image_shape=(32, 32, 3), batch_size=32, seed=0, fit="crop", data_dir=None,
+                 skip_broken_images=False):
+        """Checks the specs by name and path; reads no data.
+
+        Args:
+            specs: a list of task specs (the grammar is in specs.py), one per task, in order.
+            image_shape: (height, width, channels) of all images; 1 or 3 channels.
+            batch_size: images in a batch, over all replicas together.
+            seed: what the order of the images follows from, an integer from 0 on.
+            fit: how images of other proportions are fitted: 'crop', 'pad' or 'stretch'.
+            data_dir: a folder whose `<name>.npz` stands for a named data set, or None.
+            skip_broken_images: leave broken files of folders out instead of raising.
+
+        Raises:
+            ValueError: if an argument is wrong; one sentence says what was received and what to do.
+        """
+        self.image_shape = _checked_shape(image_shape)
+        self.batch_size = _checked_integer("batch_size", batch_size, 1)
+        self.seed = _checked_integer("seed", seed, 0)
+        if fit not in images.FITS:
+            raise ValueError(f"fit must be one of {', '.join(images.FITS)}, got {fit!r}.")
+        if isinstance(specs, str) or not specs:
+            raise ValueError(f"A stream needs a list of one or more task specs such as ['mnist'], got {specs!r}.")
+        load = functools.partial(datasets.load, image_shape=self.image_shape, fit=fit, data_dir=data_dir,
+                                 skip_broken_images=skip_broken_images)
+        parsed = [check(spec, data_dir) for spec in specs]
+        self.tasks = [Task(i, name, spec, load, self.batch_size, self.seed)
+                      for i, (name, spec) in enumerate(zip(_names(parsed), parsed))]
+
+    def __len__(self):
+        return len(self.tasks)
+
+
+class Task:
+    """One data set of a stream.
+
+    Attributes:
+        index: its place in the stream, from 0 on.
+        name: short, unique in the stream and fit for a file name.
+        spec: its specs.TaskSpec.
+    """
+
+    def __init__(self, index, name, spec, load, batch_size, seed):
+        self.index = index
+        self.name = name
+        self.spec = spec
+        self._load = load
+        self._batch_size = batch_size
+        self._seed = seed
+        self._sources = {}
+
+    def batches(self, start_step=0, updates_per_step=1):
+        """The task's training images, without end, in an order that is a function of (seed, task, step).
+
+        Each epoch is one permutation of all images, so each image comes exactly once in it; epochs run on
+        across batches. With B the batch size and n the updates, element [i, c] of step t is the image at
+        position t*B*n + c*B + i of that order.
+
+        Args:
+            start_step: the step to begin with; a resumed run goes on as if it had never stopped.
+            updates_per_step: n, the batches that one step takes (one per critic update).
+
+        Returns:
+            A tf.data.Dataset of uint8 [batch_size, updates_per_step, height, width, channels]; the batch
+            comes first, so that tf.distribute splits it.
+        """
+        start = _checked_integer("start_step", start_step, 0)
+        updates = _checked_integer("updates_per_step", updates_per_step, 1)
+        source = self._source("train")
+        shape = self._load.keywords["image_shape"]
+
+        def batch(step):
+            chosen = _shuffled(_positions(step, self._batch_size, updates), len(source), self._seed, self.index)
+            return tf.reshape(source.gather(chosen), (self._batch_size, updates) + shape)
+        dataset = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
+        in_memory = isinstance(source, datasets.ArraySource)
+        dataset = dataset.map(batch, num_parallel_calls=None if in_memory else tf.data.AUTOTUNE)
+        options = tf.data.Options()
+        options.deterministic = True
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        return dataset.with_options(options).prefetch(4 if in_memory else tf.data.AUTOTUNE)
+
+    def train_images(self, limit=None):
+        """uint8 [n, h, w, c]: all training images, or the same `limit` of them each time."""
+        return self._images("train", limit)
+
+    def train_labels(self, limit=None):
+        """int64 [n], the labels of train_images(limit), or None where a part has none."""
+        return self._labels("train", limit)
+
+    def test_images(self, limit=None):
+        """uint8 [n, h, w, c]: all test images, or the same `limit` of them each time, whatever the seed."""
+        return self._images("test", limit)
+
+    def test_labels(self, limit=None):
+        """int64 [n], the labels of test_images(limit), or None where a part has none."""
+        return self._labels("test", limit)
+
+    @property
+    def num_train(self):
+        return len(self._source("train"))
+
+    @property
+    def num_test(self):
+        return len(self._source("test"))
+
+    @property
+    def skipped(self):
+        """Broken files that were left out of the training images."""
+        return self._source("train").skipped
+
+    @property
+    def fingerprint(self):
+        """A text that changes with the training images: what a resumed run compares."""
+        return self._source("train").fingerprint
+
+    def release(self):
+        """Lets go of the images; they are read again when they are next asked for."""
+        self._sources.clear()
+
+    def _source(self, split):
+        if split not in self._sources:
+            parts = [p for p in self.spec.parts if p.split in (None, split)]
+            self._sources[split] = datasets.concatenate([self._load(p, split) for p in parts])
+        return self._sources[split]
+
+    def _images(self, split, limit):
+        source = self._source(split)
+        chosen = _subset(len(source), limit)
+        if isinstance(source, datasets.ArraySource):
+            return source.array[chosen]
+        chunks = [source.gather(tf.constant(chosen[i:i + 256])).numpy() for i in range(0, len(chosen), 256)]
+        return np.concatenate(chunks)
+
+    def _labels(self, split, limit):
+        source = self._source(split)
+        return None if source.labels is None else source.labels[_subset(len(source), limit)]
+
+
+def _positions(step, batch_size, updates):
+    """int64 [B*n]: the positions of one step, row by row of its element."""
+    rows = tf.range(batch_size, dtype=tf.int64)[:, tf.newaxis]
+    columns = tf.range(updates, dtype=tf.int64)[tf.newaxis, :]
+    return tf.reshape(step * (batch_size * updates) + columns * batch_size + rows, [-1])
+
+
+def _shuffled(positions, count, seed, task_index):
+    """Maps positions of the endless order to indices of images; one permutation per epoch."""
+    epochs = positions // count
+    keys = tf.stack([tf.fill(tf.shape(epochs), tf.constant(value, tf.int64)) for value in (seed, task_index)]
+                    + [epochs], axis=1)
+    # tf.random.experimental.index_shuffle takes one seed alone; a batch that crosses epochs needs two.
+    return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=keys,
+                                         max_index=tf.fill(tf.shape(positions), tf.constant(count - 1, tf.int64)),
+                                         rounds=8)
+
+
+def _subset(count, limit):
+    if limit is None or limit >= count:
+        return np.arange(count)
+    limit = _checked_integer("limit", limit, 1)
+    return np.sort(np.random.default_rng(_SUBSET_SEED).permutation(count)[:limit])
+
+
+def _names(parsed):
+    """Short names for the tasks, each used once."""
+    names = []
+    for spec in parsed:
+        parts = [f"{os.path.basename(os.path.normpath(p.path_or_name))}{str(p).partition(p.path_or_name)[2]}"
+                 if p.source in ("folder", "npz") else str(p) for p in spec.parts]
+        base = re.sub(r"[^\w.+-]+", "_", "+".join(parts)).strip("_")[:60]
+        name, number = base, 2
+        while name in names:
+            name, number = f"{base}-{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _checked_integer(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer from {least} on, got {value!r}.")
+    return int(value)
+
+
+def _checked_shape(image_shape):
+    shape = tuple(image_shape)
+    if len(shape) != 3 or any(not isinstance(n, (int, np.integer)) or n < images.MIN_SIDE for n in shape[:2]) \
+            or shape[2] not in (1, 3):
+        raise ValueError("image_shape must be (height, width, channels) with 1 or 3 channels and sides of "
+                         f"{images.MIN_SIDE} or more, got {image_shape!r}.")
+    return tuple(int(n) for n in shape)
