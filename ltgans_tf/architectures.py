@@ -53,13 +53,24 @@ ARCHITECTURES = {
 }
 
 
-def architecture(name):
-  """Returns the `Architecture` called `name`; ValueError with the nearest names otherwise."""
-  if name in ARCHITECTURES:
-    return ARCHITECTURES[name]
-  near = difflib.get_close_matches(str(name), ARCHITECTURES, n=2, cutoff=0.3)
+def architecture(given):
+  """Returns an `Architecture` from its name, its fields as a dict, or itself.
+
+  Raises:
+    ValueError: an unknown name; the message has the nearest ones.
+  """
+  if isinstance(given, Architecture):
+    return given
+  if isinstance(given, dict):
+    fields = {**given, "base": tuple(given["base"]),
+              "stages": tuple(tuple(stage) for stage in given["stages"]),
+              "critic_channels": tuple(given["critic_channels"])}
+    return Architecture(**fields)
+  if given in ARCHITECTURES:
+    return ARCHITECTURES[given]
+  near = difflib.get_close_matches(str(given), ARCHITECTURES, n=2, cutoff=0.3)
   raise ValueError(
-      f"unknown architecture {name!r}; did you mean {' or '.join(near or ARCHITECTURES)}?"
+      f"unknown architecture {given!r}; did you mean {' or '.join(near or ARCHITECTURES)}?"
       f" There are {', '.join(ARCHITECTURES)}.")
 
 
@@ -98,3 +109,19 @@ def forward_flops(arch, channels=3, heads=1):
       "encoder": 2 * strided(2 * arch.code_dim),
       "decoder": 2 * transposed(arch.code_dim),
   }
+
+
+def step_flops(arch, channels, batch_size, n_critic=1, first_task=False, student=True):
+  """Floating point operations of one train step of `TwinGAN`, counted as by `forward_flops`.
+
+  The critic's penalty costs four passes an image: forward, input gradient, and the gradient
+  of that with respect to weights and to what came in from above (the second derivative of
+  leaky ReLU is zero).
+  """
+  one = forward_flops(arch, channels)
+  learners = 2 if first_task else 1
+  teacher = 0 if first_task else n_critic * one["generator"]
+  critic = n_critic * one["critic"] * (3 * (1 + learners) + 4 * learners)
+  generators = learners * ((n_critic + 2) * one["generator"] + 2 * one["critic"])
+  vae = 3 * (1 if first_task else 2) * (one["encoder"] + one["decoder"]) if student else 0
+  return batch_size * (teacher + critic + generators + vae)

@@ -37,9 +37,10 @@ class BoundarySamples:
     place = os.path.join(workdir, "samples", f"task_{task.index:02d}", "boundary.png")
     figures.save_png(place, picture, zoom=2)
     step = int(model.global_step.numpy())
-    with eventlog.writer(os.path.join(workdir, "tensorboard"), ".boundary").as_default() as log:
-      tf.summary.image(f"boundary/task_{task.index:02d}", picture[None], step)
-      log.close()
+    tag = f"boundary/task_{task.index:02d}"
+    with eventlog.once(os.path.join(workdir, "tensorboard"),
+                       f"boundary_{task.index:02d}").as_default():
+      tf.summary.image(tag, picture[None], step)
     self._stream_sheet(stream, workdir)
 
   def _stream_sheet(self, stream, workdir):
@@ -72,7 +73,7 @@ class BoundaryScores:
            "protocol": "test parts kept, posterior mean, images in [-1, 1]", "scores": scores}
     checkpoints.write_atomically(os.path.join(folder, "scores.json"),
                                  json.dumps(row, indent=1) + "\n")
-    with eventlog.writer(os.path.join(workdir, "tensorboard"), ".eval").as_default() as log:
+    with eventlog.once(os.path.join(workdir, "tensorboard"),
+                       f"eval_{task.index:02d}").as_default():
       for i, (name, score) in enumerate(scores.items()):
         tf.summary.scalar(f"eval/nlog/task_{i:02d}_{name}", score["nlog"], step)
-      log.close()

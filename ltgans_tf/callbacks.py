@@ -69,7 +69,7 @@ class LogMetrics(StepCallback):
     super().on_train_begin(logs)
     if self._writer is None:
       eventlog.cut(self.path, self.folder, self._before)
-      self._writer = eventlog.writer(self.folder)
+      self._writer = eventlog.writer(self.folder, "scalars")
     self._pending, self._since = [], time.monotonic()
 
   def on_step(self, step, task_step, logs):
@@ -109,7 +109,7 @@ class SampleGrids(StepCallback):
   def on_train_begin(self, logs=None):
     super().on_train_begin(logs)
     if self._writer is None:
-      self._writer = eventlog.writer(os.path.join(self.workdir, "tensorboard"), ".images")
+      self._writer = eventlog.writer(os.path.join(self.workdir, "tensorboard"), "images")
     self._latents = self.model.latents(GRID_LATENTS, GRID_SEED)
     self._reals = self.model.task.train_images(32)
     self._save("reals.png", figures.grid(self._reals))

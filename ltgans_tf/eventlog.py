@@ -9,9 +9,16 @@ import tensorflow as tf
 from tensorboard.compat.proto import event_pb2
 
 
-def writer(folder, suffix=""):
-  """Returns a TensorBoard writer for one new event file in `folder`."""
-  return tf.summary.create_file_writer(folder, filename_suffix=suffix or None)
+def writer(folder, name):
+  """Returns a TensorBoard writer for a new event file in `folder` whose name ends in `name`."""
+  return tf.summary.create_file_writer(folder, filename_suffix=f".{name}")
+
+
+def once(folder, name):
+  """Like `writer`, for what is written in one go: earlier files of that name are replaced."""
+  for file in glob.glob(os.path.join(glob.escape(folder), f"events.out.tfevents.*.{name}")):
+    os.remove(file)
+  return writer(folder, name)
 
 
 def cut(path, folder, step):

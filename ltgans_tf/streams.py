@@ -50,6 +50,7 @@ class TaskStream:
         self.seed = _checked_integer("seed", seed, 0)
         if fit not in images.FITS:
             raise ValueError(f"fit must be one of {', '.join(images.FITS)}, got {fit!r}.")
+        self.fit = fit
         if isinstance(specs, str) or not specs:
             raise ValueError(f"A stream needs a list of one or more task specs such as ['mnist'], got {specs!r}.")
         load = functools.partial(datasets.load, image_shape=self.image_shape, fit=fit, data_dir=data_dir,
@@ -60,6 +61,11 @@ class TaskStream:
 
     def __len__(self):
         return len(self.tasks)
+
+    def get_settings(self):
+        """What a resumed run must have in common with the run before, as a JSON-ready dict."""
+        return {"specs": [task.spec.text for task in self.tasks], "image_shape": list(self.image_shape),
+                "batch_size": self.batch_size, "seed": self.seed, "fit": self.fit}
 
 
 class Task:

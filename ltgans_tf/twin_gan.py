@@ -63,7 +63,7 @@ class TwinGAN(LifelongModel):
     """Builds all networks of a named architecture.
 
     Args:
-      architecture: a name of `architectures.ARCHITECTURES`.
+      architecture: a name of `architectures.ARCHITECTURES`, or an `Architecture` of your own.
       channels: 1 or 3.
       student: whether a Student is trained in step.
       recipe: a name of `presets.RECIPES` or a `presets.Recipe`.
@@ -71,7 +71,7 @@ class TwinGAN(LifelongModel):
     """
     arch = architectures.architecture(architecture)
     if isinstance(recipe, str):
-      recipe = presets.recipe(recipe, architecture)
+      recipe = presets.recipe(recipe, arch.name)
     vae = None
     if student:
       vae = Student(networks.encoder(arch, channels, 10 * seed + 3),
@@ -79,7 +79,7 @@ class TwinGAN(LifelongModel):
     return cls(
         [networks.generator(arch, channels, 10 * seed + i, f"generator_{i}") for i in (0, 1)],
         networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2), vae, recipe, seed,
-        settings={"method": "ltgan", "architecture": architecture, "channels": channels,
+        settings={"method": "ltgan", "architecture": dataclasses.asdict(arch), "channels": channels,
                   "student": student, "seed": seed})
 
   def get_settings(self):
@@ -93,7 +93,7 @@ class TwinGAN(LifelongModel):
   def from_settings(cls, settings):
     """Builds the compiled model that `get_settings` described, with fresh weights."""
     model = cls.from_architecture(
-        settings["architecture"], settings["channels"], settings["student"],
+        architectures.architecture(settings["architecture"]), settings["channels"], settings["student"],
         presets.Recipe(**settings["recipe"]), settings["seed"])
     model.compile()
     return model
