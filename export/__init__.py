@@ -1,0 +1,1 @@
+"""From a trained model to SavedModels that TensorFlow Serving can load."""
