@@ -4,9 +4,11 @@ It stands here because `trainers` may import `export` and not the other way roun
 """
 
 import difflib
+import importlib
 import os
 import re
 import sys
+import tempfile
 
 from absl import app, flags, logging
 
@@ -19,8 +21,7 @@ def run(main):
   other exception is a mistake in the program and keeps its traceback; `--verbosity=1` shows
   that of the former too. `--help` exits with 0. What `main` returns is the exit status.
   """
-  # TensorFlow's start-up notes would bury the one sentence.
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
   def guarded(argv):
     try:
@@ -30,6 +31,33 @@ def run(main):
       return _fail(_sentence(error))
 
   app.run(guarded, flags_parser=_parse)
+
+
+def import_tensorflow():
+  """Imports TensorFlow without the notes that it prints on its way, to which no level applies.
+
+  A program calls this in `main`, once the flags are checked: the notes (oneDNN, CUDA) would bury
+  the one sentence. If the import fails they are printed after all, and where the environment
+  sets TF_CPP_MIN_LOG_LEVEL below 2 they are left alone.
+
+  Returns:
+    the module `tensorflow`.
+  """
+  if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1"):
+    return importlib.import_module("tensorflow")
+  sys.stderr.flush()
+  stderr = os.dup(2)
+  with tempfile.TemporaryFile() as notes:
+    os.dup2(notes.fileno(), 2)
+    try:
+      return importlib.import_module("tensorflow")
+    except BaseException:
+      notes.seek(0)
+      os.write(stderr, notes.read())
+      raise
+    finally:
+      os.dup2(stderr, 2)
+      os.close(stderr)
 
 
 def _parse(argv):

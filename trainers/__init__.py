@@ -1,3 +1,5 @@
 """The programs: `python -m trainers.<name>`; each ends on bad input in one sentence."""
 
-from export.program import run as run  # for all programs of this folder
+# For all programs of this folder.
+from export.program import import_tensorflow as import_tensorflow
+from export.program import run as run
