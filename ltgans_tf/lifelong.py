@@ -168,8 +168,9 @@ class LifelongModel(keras.Model):
       ValueError: a workdir of other settings, in use, or contradicting `resume`.
       NonFiniteError: a loss or gradient became NaN or Inf; no such state is saved.
     """
-    settings = {"model": self.get_settings(), "stream": stream.get_settings(),
-                "steps_per_task": int(steps_per_task)}
+    settings = None if workdir is None else {
+        "model": self.get_settings(), "stream": stream.get_settings(),
+        "steps_per_task": int(steps_per_task)}
     if callbacks is None:
       callbacks = callbacks_lib.default_callbacks(workdir)
     with checkpoints.open_workdir(workdir, settings, resume) as run:
@@ -200,7 +201,8 @@ class LifelongModel(keras.Model):
       self.begin_task()
     if done < steps:
       batches = task.batches(done, self.new_batches_per_step).take(steps - done)
-      self.fit(batches, steps_per_epoch=steps - done, verbose=0, callbacks=callbacks)
+      self.fit(batches, steps_per_epoch=steps - done, shuffle=False, verbose=0,
+               callbacks=callbacks)
     self.raise_if_nonfinite()
     if int(self.task_step.numpy()) < steps:
       return False

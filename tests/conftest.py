@@ -28,7 +28,7 @@ def tiny_stream(tmp_path):
             path = tmp_path / f"set{i}.npz"
             if not path.exists():
                 draw = np.random.default_rng(i)
-                low, high = 60 * i, 60 * i + 80
+                low, high = 30 * i, 30 * i + 80
                 np.savez(
                     path,
                     train_images=draw.integers(low, high, (40, 8, 8, 3), dtype=np.uint8),
