@@ -21,6 +21,7 @@ _SIDE = 32
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "ΓΔΘΛΞΠΣΦΨΩ" + "БДЖИЙЛЦЧШЩЫЭЮЯ"
 FONTS = ("Sans", "Sans-Bold", "Sans-Oblique", "Sans-BoldOblique", "Serif", "Serif-Bold", "Serif-Italic",
          "Serif-BoldItalic", "SansMono", "SansMono-Bold")
+_WIDEST = 92  # of 128, so that no letter is cut off
 RENDERINGS = {"train": 10, "test": 2}
 
 # File, how many of its pixels make one of ours, and the part used (top, left, bottom, right) after that.
@@ -83,7 +84,8 @@ def _glyphs():
     for font in FONTS:
         faces = _faces(os.path.join(folder, f"DejaVu{font}.ttf"))
         for label, letter in enumerate(LETTERS):
-            drawn += [_draw(letter, faces, rng) for _ in range(count)]
+            boxes = [(face, box) for face in faces if (box := face.getbbox(letter))[2] - box[0] <= _WIDEST]
+            drawn += [_draw(letter, *boxes[rng.integers(len(boxes))], rng) for _ in range(count)]
             labels += [label] * count
             is_test += [False] * RENDERINGS["train"] + [True] * RENDERINGS["test"]
     return _split(np.stack(drawn)[..., np.newaxis], np.array(labels, np.int64), np.array(is_test), rng)
@@ -91,15 +93,15 @@ def _glyphs():
 
 def _faces(path):
     # Drawn at four times the size: the reduction smooths edges and places the letter by quarters of a pixel.
-    return [ImageFont.truetype(path, size) for size in range(80, 109, 2)]
+    return [ImageFont.truetype(path, size) for size in range(64, 105, 2)]
 
 
-def _draw(letter, faces, rng):
+def _draw(letter, face, box, rng):
     side = 4 * _SIDE
     canvas = Image.new("L", (side, side), 0)
     place = side / 2 + rng.uniform(-8, 8, 2)
-    left, top, right, bottom = (font := faces[rng.integers(len(faces))]).getbbox(letter)
-    ImageDraw.Draw(canvas).text((place[0] - (left + right) / 2, place[1] - (top + bottom) / 2), letter, 255, font)
+    left, top, right, bottom = box
+    ImageDraw.Draw(canvas).text((place[0] - (left + right) / 2, place[1] - (top + bottom) / 2), letter, 255, face)
     canvas = canvas.rotate(rng.uniform(-10, 10), Image.Resampling.BILINEAR, center=tuple(place))
     return 255 - np.asarray(canvas.reduce(4))
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ltgans_tf import datasets
 from ltgans_tf import images
+from ltgans_tf import sources
 from ltgans_tf.specs import check
 
 # Which test images a limit keeps; a constant, so that all runs are scored on the same ones.
@@ -110,7 +111,7 @@ class Task:
             chosen = _shuffled(_positions(step, self._batch_size, updates), len(source), self._seed, self.index)
             return tf.reshape(source.gather(chosen), (self._batch_size, updates) + shape)
         dataset = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-        in_memory = isinstance(source, datasets.ArraySource)
+        in_memory = isinstance(source, sources.ArraySource)
         dataset = dataset.map(batch, num_parallel_calls=None if in_memory else tf.data.AUTOTUNE)
         options = tf.data.Options()
         options.deterministic = True
@@ -158,16 +159,16 @@ class Task:
     def _source(self, split):
         if split not in self._sources:
             parts = [p for p in self.spec.parts if p.split in (None, split)]
-            self._sources[split] = datasets.concatenate([self._load(p, split) for p in parts])
+            self._sources[split] = sources.concatenate([self._load(p, split) for p in parts])
         return self._sources[split]
 
     def _images(self, split, limit):
         source = self._source(split)
         chosen = _subset(len(source), limit)
-        if isinstance(source, datasets.ArraySource):
+        if isinstance(source, sources.ArraySource):
             return source.array[chosen]
-        chunks = [source.gather(tf.constant(chosen[i:i + 256])).numpy() for i in range(0, len(chosen), 256)]
-        return np.concatenate(chunks)
+        chunks = tf.data.Dataset.from_tensor_slices(chosen).batch(64).map(source.gather, tf.data.AUTOTUNE)
+        return np.concatenate(list(chunks.as_numpy_iterator()))
 
     def _labels(self, split, limit):
         source = self._source(split)

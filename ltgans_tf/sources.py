@@ -1,0 +1,166 @@
+"""Where images come from once a spec is opened: memory, image files, or records on disk.
+
+A source has a length, labels (int64 [n] or None), a fingerprint, a count of files left out (`skipped`), and
+`gather(indices)`, int64 [n] to uint8 [n, height, width, channels], which runs inside tf.data.
+"""
+
+import functools
+import hashlib
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf import images
+
+
+class ArraySource:
+    """Images in memory: uint8 [n, h, w, c], already of the wanted shape."""
+
+    def __init__(self, array, labels, skipped=0):
+        self.array = array
+        self.labels = labels
+        self.skipped = skipped
+
+    def __len__(self):
+        return len(self.array)
+
+    @functools.cached_property
+    def _tensor(self):
+        with tf.init_scope(), tf.device("/CPU:0"):
+            return tf.constant(self.array)
+
+    @functools.cached_property
+    def fingerprint(self):
+        digest = hashlib.sha256(repr(self.array.shape).encode())
+        digest.update(np.ascontiguousarray(self.array))
+        return digest.hexdigest()
+
+    def gather(self, indices):
+        return tf.gather(self._tensor, indices)
+
+
+class FileSource:
+    """Image files, read and decoded as they are asked for; only their paths are in memory."""
+
+    def __init__(self, root, names, labels, prepare, image_shape, skipped=0):
+        self.root = root
+        self.prepare = prepare
+        self._names = names
+        self._shape = image_shape
+        self.labels = labels
+        self.skipped = skipped
+
+    def __len__(self):
+        return len(self._names)
+
+    def path(self, index):
+        return os.path.join(self.root, self._names[index])
+
+    @functools.cached_property
+    def _paths(self):
+        with tf.init_scope(), tf.device("/CPU:0"):
+            return tf.constant([self.path(i) for i in range(len(self))])
+
+    @functools.cached_property
+    def fingerprint(self):
+        sizes = (os.path.getsize(self.path(i)) for i in range(len(self)))
+        return _digest(f"{n}\0{size}" for n, size in zip(self._names, sizes))
+
+    def gather(self, indices):
+        def one(path):
+            image = tf.numpy_function(decode_file, [path], tf.uint8, stateful=False)
+            return self.prepare(tf.ensure_shape(image, [None, None, 3]))
+        return tf.map_fn(one, tf.gather(self._paths, indices),
+                         fn_output_signature=tf.TensorSpec(self._shape, tf.uint8))
+
+
+class RecordSource:
+    """Records of TensorFlow Datasets in a format with random access."""
+
+    skipped = 0
+
+    def __init__(self, records, kept, labels, name, prepare, image_shape):
+        self._records = records
+        self._kept = kept
+        self._name = name
+        self._prepare = prepare
+        self._shape = image_shape
+        self.labels = labels
+
+    def __len__(self):
+        return len(self._kept)
+
+    @functools.cached_property
+    def fingerprint(self):
+        return _digest([self._name, str(self._kept.shape), hashlib.sha256(self._kept.tobytes()).hexdigest()])
+
+    def gather(self, indices):
+        def read(chosen):
+            return np.array([self._records[i]["image"] for i in self._kept[chosen].tolist()], object)
+
+        def one(data):
+            return self._prepare(images.decode(data, 3))
+        data = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), [None])
+        return tf.map_fn(one, data, fn_output_signature=tf.TensorSpec(self._shape, tf.uint8))
+
+
+class _Concatenation:
+    """Several sources one after another, where not all of them lie in memory."""
+
+    def __init__(self, sources):
+        self._sources = sources
+        self._ends = np.cumsum([len(s) for s in sources])
+        self.labels = _joined_labels(sources)
+        self.skipped = sum(s.skipped for s in sources)
+
+    def __len__(self):
+        return int(self._ends[-1])
+
+    @property
+    def fingerprint(self):
+        return _digest(s.fingerprint for s in self._sources)
+
+    def gather(self, indices):
+        which = tf.searchsorted(tf.constant(self._ends, tf.int64), indices, side="right", out_type=tf.int32)
+        places = tf.dynamic_partition(tf.range(tf.size(indices)), which, len(self._sources))
+        starts = np.concatenate([[0], self._ends[:-1]])
+        found = [source.gather(tf.gather(indices, place) - start)
+                 for source, place, start in zip(self._sources, places, starts)]
+        return tf.dynamic_stitch(places, found)
+
+
+def concatenate(sources):
+    """Joins sources in their order; labels are None unless all of them have labels."""
+    if len(sources) == 1:
+        return sources[0]
+    if all(isinstance(s, ArraySource) for s in sources):
+        return ArraySource(np.concatenate([s.array for s in sources]), _joined_labels(sources),
+                           sum(s.skipped for s in sources))
+    return _Concatenation(sources)
+
+
+def _joined_labels(sources):
+    return np.concatenate([s.labels for s in sources]) if all(s.labels is not None for s in sources) else None
+
+
+def _digest(lines):
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def decode_file(path):
+    """Reads one file to uint8 [h, w, 3], or raises a ValueError that names it."""
+    path = os.fsdecode(path.item() if isinstance(path, np.ndarray) else path)
+    try:
+        with tf.device("/CPU:0"):
+            image = images.decode(tf.io.read_file(path), 3).numpy()
+    except tf.errors.OpError as error:
+        raise ValueError(f"{path} is broken or not an image; remove it, "
+                         "or leave such files out with skip_broken_images.") from error
+    if min(image.shape[:2]) < images.MIN_SIDE:
+        raise ValueError(f"{path} has {image.shape[0]}x{image.shape[1]} pixels, fewer than {images.MIN_SIDE} on a side; "
+                         "remove it, or leave such files out with skip_broken_images.")
+    return image
