@@ -13,7 +13,6 @@ import source_imports
 # points up.
 LIBRARY = {
     "architectures": "",
-    "builtin": "images",
     "checkpoints": "",
     "figures": "",
     "images": "",
@@ -23,9 +22,12 @@ LIBRARY = {
     "specs": "",
     "presets": "architectures specs",
     "networks": "architectures",
-    "features": "networks",
-    "datasets": "builtin images specs",
-    "streams": "datasets images specs",
+    "builtin": "specs",
+    "sources": "images",
+    "folders": "sources specs",
+    "datasets": "builtin folders images sources specs",
+    "streams": "datasets images sources specs",
+    "exported": "",
     "eventlog": "",
     "callbacks": "checkpoints eventlog figures images metrics",
     "boundaries": "callbacks checkpoints eventlog figures images metrics",
