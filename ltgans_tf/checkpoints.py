@@ -125,7 +125,7 @@ def save(workdir, model):
   try:
     shutil.rmtree(staging, ignore_errors=True)
     os.makedirs(staging)
-    tf.train.Checkpoint(model=model).write(os.path.join(staging, "state"))
+    _state(model).write(os.path.join(staging, "state"))
     files = {name: _checksum(os.path.join(staging, name)) for name in sorted(os.listdir(staging))}
     manifest = {"format_version": FORMAT_VERSION, "task_index": task, "task_step": done,
                 "global_step": step, "files": files}
@@ -164,11 +164,22 @@ def restore_newest(workdir, model):
     if damage:
       _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, damage)
       continue
-    status = tf.train.Checkpoint(model=model).read(os.path.join(path, "state"))
+    status = _state(model).read(os.path.join(path, "state"))
     status.assert_existing_objects_matched().assert_consumed()
     return path
   raise ValueError(f"none of the {len(found)} checkpoints in {workdir} is whole; restore one from"
                    " a backup, or start again in another workdir.")
+
+
+def _state(model):
+  """All weights and optimizer slots, by place.
+
+  Not `Checkpoint(model=model)`: that silently leaves out what Keras 3 models hold in lists, so
+  both generators and their optimizers.
+  """
+  return tf.train.Checkpoint(
+      weights=[v.value for v in model.weights],
+      optimizers=[[v.value for v in o.variables] for o in model.optimizers])
 
 
 def write_atomically(path, text):

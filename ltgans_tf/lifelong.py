@@ -30,6 +30,8 @@ class LifelongModel(keras.Model):
       one; so it is also the number of tasks learnt to their end. Roles are derived from it.
     task_step: int64 weight, steps done in the present task.
     global_step: int64 weight, steps done in all tasks.
+    optimizers: list of all optimizers; a method fills it in `compile`. They are saved with
+      the weights.
     task: the `Task` that `fit_stream` is at, or None.
     stop_requested: set it (from a signal handler, say) to leave `fit_stream` after the
       present step, with the state saved.
@@ -46,6 +48,7 @@ class LifelongModel(keras.Model):
     self.global_step = self._counter("global_step")
     self.nonfinite_steps = self._counter("nonfinite_steps", (len(self.watched),), -1)
     self.task = None
+    self.optimizers = []
     self.stop_requested = False
     self._train_functions = {}
 

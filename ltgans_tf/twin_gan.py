@@ -126,7 +126,7 @@ class TwinGAN(LifelongModel):
     for optimizer, network in pairs:
       # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
       optimizer.build(network.trainable_variables)
-    self._optimizers = [optimizer for optimizer, _ in pairs]
+    self.optimizers = [optimizer for optimizer, _ in pairs]
 
   # Roles.
 
@@ -145,7 +145,7 @@ class TwinGAN(LifelongModel):
   def begin_task(self):
     """Resets the optimizers, and prepares the learners as the recipe says."""
     roles = lakd.roles_for_task(int(self.task_index.numpy()))
-    for optimizer in self._optimizers:
+    for optimizer in self.optimizers:
       for variable in optimizer.variables:
         if variable is not optimizer._learning_rate:
           variable.assign(tf.zeros_like(variable.value))

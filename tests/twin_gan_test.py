@@ -196,10 +196,10 @@ def test_warm_start_gives_the_assistant_the_teachers_weights(tiny_model):
 def test_optimizers_are_reset_when_a_task_begins(tiny_model, tiny_stream):
     model = tiny_model()
     model.fit_stream(tiny_stream(tasks=1), 3)
-    rates = [float(o.learning_rate) for o in model._optimizers]
+    rates = [float(o.learning_rate) for o in model.optimizers]
     assert any(np.abs(v.numpy()).max() > 0 for v in model.critic_optimizer.variables[2:])
     model.begin_task()
-    for optimizer, rate in zip(model._optimizers, rates):
+    for optimizer, rate in zip(model.optimizers, rates):
         assert float(optimizer.learning_rate) == rate
         assert int(optimizer.iterations) == 0
         assert all(np.abs(v.numpy()).max() == 0 for v in optimizer.variables[2:])

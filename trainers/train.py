@@ -19,7 +19,7 @@ import time
 from absl import flags
 
 from ltgans_tf import architectures, presets, specs
-from trainers import run
+from trainers import import_tensorflow, run
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_string("workdir", None, "Folder of the run; made if it does not exist.", required=True)
@@ -50,10 +50,8 @@ def main(_):
     specs.check(spec, FLAGS.data_dir)
   if FLAGS.dry_run:
     print(plan(preset, recipe))
-    return
-  stopped = _train(preset, recipe)
-  if stopped:
-    sys.exit(128 + stopped)
+    return 0
+  return _train(preset, recipe)
 
 
 def resolve():
@@ -119,11 +117,10 @@ def _minutes(seconds):
 
 
 def _train(preset, recipe):
-  """Trains; returns the number of the signal that ended the run early, or 0."""
+  """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
   say = Lines(FLAGS.workdir)
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+  tf = import_tensorflow()
   import keras
-  import tensorflow as tf
 
   from export import push
   from ltgans_tf import boundaries, callbacks, streams, twin_gan
@@ -164,7 +161,7 @@ def _train(preset, recipe):
        push.BoundaryExport(), lambda model, stream, task, workdir: say(_boundary(task, workdir))],
       preset.checkpoint_every, FLAGS.stop_after_task, FLAGS.resume)
   say(_ending(finished))
-  return 0 if finished else stopped[-1]
+  return 0 if finished else 128 + stopped[-1]
 
 
 class Lines:
