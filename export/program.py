@@ -69,6 +69,9 @@ def _parse(argv):
     sys.exit(_fail(_flag_sentence(str(error))))
   except SystemExit:  # --help prints and leaves, with status 1 in absl
     sys.exit(0)
+  if flags.FLAGS["verbosity"].using_default_value:
+    # absl would choose INFO, at which TensorFlow tells a dozen lines about each SavedModel.
+    flags.FLAGS.verbosity = logging.WARNING
   if len(rest) > 1:
     sys.exit(_fail(f"unexpected argument {rest[1]!r}; everything is given as --flag=value, see"
                    " --help."))
