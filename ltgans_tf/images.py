@@ -11,7 +11,7 @@ MIN_SIDE = 4
 
 
 def decode(data, channels=None):
-    """Decodes the bytes of one PNG, JPEG, GIF, WebP or BMP image; of an animation, the first frame.
+    """Decodes the bytes of one PNG, JPEG, GIF (its first frame), still WebP or BMP image.
 
     Args:
         data: string scalar, the bytes of the file.
@@ -21,13 +21,27 @@ def decode(data, channels=None):
         uint8 [h, w, channels]; the last dimension is unknown to the graph where channels is None.
 
     Raises:
-        tf.errors.InvalidArgumentError: if the bytes are not an image.
+        tf.errors.InvalidArgumentError: if the bytes are not an image, or an animated WebP.
     """
+    data = _refuse_animated_webp(data)
     image = tf.io.decode_image(data, channels=0, expand_animations=False)
     # A WebP image arrives with a leading axis of frames.
     image = tf.cond(tf.rank(image) > 3, lambda: image[0], lambda: image)
     image = tf.ensure_shape(image, [None, None, None])
     return image if channels is None else to_channels(image, channels)
+
+
+def _refuse_animated_webp(data):
+    """Stops before TensorFlow 2.21 decodes an animated WebP, which writes past its buffer and kills the process."""
+    data = tf.convert_to_tensor(data)
+    head = tf.strings.join([tf.strings.substr(data, 0, 21), b"\0" * 21])
+    head = tf.io.decode_raw(tf.strings.substr(head, 0, 21), tf.uint8)
+    # Bytes 0-3 and 8-15 mark the extended WebP header, bit 1 of byte 20 an animation.
+    extended = tf.reduce_all(tf.gather(head, [0, 1, 2, 3] + list(range(8, 16))) == list(b"RIFFWEBPVP8X"))
+    still = tf.logical_not(tf.logical_and(extended, tf.bitwise.bitwise_and(head[20], 2) > 0))
+    check = tf.debugging.Assert(still, ["Animated WebP images are not read; save the frame that is wanted."])
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(data)
 
 
 def to_channels(image, channels):
