@@ -6,9 +6,11 @@ stay on disk and are decoded as they are asked for (FileSource, RecordSource).
 """
 
 import functools
+import lzma
 import os
 import socket
 import threading
+import zipfile
 import zlib
 
 import numpy as np
@@ -112,16 +114,17 @@ def _read_npz(path, split, stamp):
     """Reads one split; `stamp` (time and size of the file) keeps the cache honest."""
     del stamp
     try:
-        with np.load(path, allow_pickle=False) as file:
-            name = f"{split}_images"
-            if name not in file.files:
-                raise ValueError(f"{path} has no array {name!r}, it has {', '.join(file.files)}; "
-                                 "save uint8 'train_images' and 'test_images'.")
-            raw = file[name]
-            labels = file[f"{split}_labels"] if f"{split}_labels" in file.files else None
-    except (OSError, EOFError, zlib.error) as error:
+        with zipfile.ZipFile(path):
+            file = np.load(path, allow_pickle=False)
+        with file:
+            arrays = {name: file[name] for name in (f"{split}_images", f"{split}_labels") if name in file.files}
+            present = ", ".join(file.files)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{path} cannot be read as .npz ({error}); save it with numpy.savez.") from error
-    return _checked_arrays(path, split, raw, labels)
+    if f"{split}_images" not in arrays:
+        raise ValueError(f"{path} has no array '{split}_images', it has {present}; "
+                         "save uint8 'train_images' and 'test_images'.")
+    return _checked_arrays(path, split, arrays[f"{split}_images"], arrays.get(f"{split}_labels"))
 
 
 def _checked_arrays(path, split, raw, labels):
@@ -131,7 +134,7 @@ def _checked_arrays(path, split, raw, labels):
         raise ValueError(f"{split}_images of {path} must be uint8 [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels "
                          f"and n > 0, got {raw.dtype} {list(raw.shape)}.")
     if labels is not None:
-        labels = np.squeeze(labels)
+        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
         if labels.shape != (len(raw),) or labels.dtype.kind not in "iu":
             raise ValueError(f"{split}_labels of {path} must be {len(raw)} integers, "
                              f"got {labels.dtype} {list(labels.shape)}.")

@@ -27,7 +27,7 @@ def list_files(root, split):
     names.sort()
     classes = _class_names(root, own_folders)
     if not own_folders:
-        names = [n for n in names if (_is_test(n) == (split == "test"))]
+        names = [n for n in names if (is_test(n) == (split == "test"))]
     if not classes:
         return names, None
     depth = 1 if own_folders else 0
@@ -42,7 +42,7 @@ def _class_names(root, own_folders):
     return sorted({e.name for base in bases for e in os.scandir(base) if e.is_dir() and not e.name.startswith(".")})
 
 
-def _is_test(name):
+def is_test(name):
     """A tenth of a folder's images, chosen by their relative path, so that it stays when files are added."""
     return zlib.crc32(name.replace(os.sep, "/").encode()) % 10 == 0
 

@@ -1,0 +1,211 @@
+"""Sources of images: arrays, folders and TensorFlow Datasets, and what they say when something is wrong."""
+
+import os
+import time
+
+import numpy as np
+from PIL import Image
+import pytest
+import tensorflow as tf
+
+from ltgans_tf import datasets
+from ltgans_tf import folders
+from ltgans_tf import sources
+from ltgans_tf import specs
+
+SHAPE = (8, 8, 3)
+
+
+def _gather(source, indices):
+    return np.stack(list(tf.data.Dataset.from_tensors(np.array(indices, np.int64)).map(source.gather)))[0]
+
+
+def _save(path, value, size=(8, 8), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full(size + (3,), value, np.uint8)).save(path, **options)
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path):
+    """Classes a and b of 40 images each; the value of an image is its number."""
+    for i in range(80):
+        _save(tmp_path / "ab"[i // 40] / f"{i:02d}.png", i)
+    return tmp_path
+
+
+def test_npz_is_read_with_labels_and_fitted(tmp_path):
+    np.savez(tmp_path / "x.npz", train_images=np.full((5, 16, 16), 9, np.uint8), train_labels=np.arange(5))
+    source = datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE)
+    np.testing.assert_array_equal(_gather(source, [0, 4]), np.full((2,) + SHAPE, 9))
+    np.testing.assert_array_equal(source.labels, np.arange(5))
+
+
+def test_classes_and_polarity_are_applied(tmp_path):
+    images = np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None, None], (6, 8, 8, 3))
+    np.savez(tmp_path / "x.npz", train_images=images, train_labels=[0, 1, 2, 0, 1, 2])
+    source = datasets.load(f"npz:{tmp_path}/x.npz@1-2?invert", "train", SHAPE)
+    np.testing.assert_array_equal(_gather(source, range(4))[:, 0, 0, 0], 255 - np.array([1, 2, 4, 5]))
+    with pytest.raises(ValueError, match="classes there are 0-2"):
+        datasets.load(f"npz:{tmp_path}/x.npz@7", "train", SHAPE)
+
+
+@pytest.mark.parametrize("arrays, word", [
+    ({"images": np.zeros((2, 8, 8), np.uint8)}, "train_images"),
+    ({"train_images": np.zeros((2, 8, 8))}, "uint8"),
+    ({"train_images": np.zeros((0, 8, 8), np.uint8)}, "n > 0"),
+    ({"train_images": np.zeros((2, 3, 3), np.uint8)}, "at least 4 pixels"),
+    ({"train_images": np.zeros((2, 8, 8), np.uint8), "train_labels": np.zeros(3, int)}, "2 integers"),
+    ({"train_images": np.array([object()])}, "allow_pickle"),
+])
+def test_wrong_npz_is_refused(tmp_path, arrays, word):
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(ValueError, match=word):
+        datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE)
+
+
+def test_damaged_npz_is_named(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ValueError, match="x.npz"):
+        datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE)
+
+
+def test_changed_npz_is_read_anew(tmp_path):
+    for value in (1, 2):
+        np.savez(tmp_path / "x.npz", train_images=np.full((2 + value, 8, 8), value, np.uint8))
+        assert _gather(datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE), [0]).max() == value
+
+
+def test_folder_is_split_by_path_without_overlap(folder):
+    seen = [datasets.load(f"folder:{folder}", split, SHAPE).array[:, 0, 0, 0] for split in specs.SPLITS]
+    assert sorted(np.concatenate(seen)) == list(range(80)) and 1 <= len(seen[1]) <= 20
+    _save(folder / "a" / "another.png", 200)
+    again = datasets.load(f"folder:{folder}", "test", SHAPE).array[:, 0, 0, 0]
+    assert set(seen[1]) <= set(again)
+
+
+def test_subfolders_are_classes(folder):
+    source = datasets.load(f"folder:{folder}@1", "train", SHAPE)
+    assert source.array[:, 0, 0, 0].min() >= 40 and set(source.labels) == {1}
+
+
+def test_train_and_test_subfolders_are_the_splits(tmp_path):
+    for i, path in enumerate(["train/x/0.png", "train/y/1.png", "test/y/2.png"]):
+        _save(tmp_path / path, i)
+    test = datasets.load(f"folder:{tmp_path}", "test", SHAPE)
+    assert test.array[:, 0, 0, 0].tolist() == [2] and test.labels.tolist() == [1]
+
+
+def test_large_folder_streams_the_same_images(folder, monkeypatch):
+    in_memory = datasets.load(f"folder:{folder}", "train", SHAPE)
+    monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
+    streamed = datasets.load(f"folder:{folder}", "train", SHAPE)
+    assert isinstance(streamed, sources.FileSource)
+    np.testing.assert_array_equal(_gather(streamed, range(len(streamed))), in_memory.array)
+
+
+@pytest.mark.parametrize("limit", [0, 1000])
+def test_broken_file_is_named_or_skipped_and_counted(folder, monkeypatch, limit):
+    monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
+    count = len(datasets.load(f"folder:{folder}", "train", SHAPE))
+    names = [f"a/broken{i}.png" for i in range(30)]
+    names = [name for name in names if not folders.is_test(name)][:2]
+    (folder / names[0]).write_bytes((folder / "a" / "00.png").read_bytes()[:-20])
+    _save(folder / names[1], 0, size=(2, 9))
+    with pytest.raises(ValueError, match=os.path.basename(names[0])):
+        datasets.load(f"folder:{folder}", "train", SHAPE)
+    source = datasets.load(f"folder:{folder}", "train", SHAPE, skip_broken_images=True)
+    assert (len(source), source.skipped) == (count, 2)
+
+
+def test_damage_met_while_streaming_names_the_file(folder, monkeypatch):
+    monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
+    source = datasets.load(f"folder:{folder}", "train", SHAPE)
+    victim = source.path(5)
+    data = bytearray(open(victim, "rb").read())
+    data[len(data) // 2] ^= 255
+    open(victim, "wb").write(data)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=os.path.basename(victim)):
+        _gather(source, range(10))
+
+
+def test_mixed_sources_are_concatenated_in_order(folder, monkeypatch):
+    array = sources.ArraySource(np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones(SHAPE, np.uint8), np.arange(3))
+    monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
+    files = datasets.load(f"folder:{folder}", "test", SHAPE)
+    joined = sources.concatenate([array, files, array])
+    count = len(files)
+    assert len(joined) == count + 6 and len(joined.labels) == count + 6
+    expected = np.concatenate([array.array, _gather(files, range(count)), array.array])
+    order = np.random.default_rng(0).permutation(count + 6)
+    np.testing.assert_array_equal(_gather(joined, order), expected[order])
+
+
+def test_fingerprint_of_files_changes_with_them(folder, monkeypatch):
+    monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
+    before = datasets.load(f"folder:{folder}@0", "train", SHAPE).fingerprint
+    assert datasets.load(f"folder:{folder}@0", "train", SHAPE).fingerprint == before
+    _save(folder / "a" / "00.png", 3, size=(9, 9))
+    assert datasets.load(f"folder:{folder}@0", "train", SHAPE).fingerprint != before
+
+
+# TensorFlow Datasets.
+
+
+@pytest.fixture(name="mocked")
+def _mocked(monkeypatch):
+    import tensorflow_datasets as tfds
+    monkeypatch.setattr(datasets, "_can_look_up", lambda host: True)
+    with tfds.testing.mock_data(num_examples=6):
+        yield tfds
+
+
+@pytest.mark.parametrize("name", ["mnist", "svhn_cropped", "fashion_mnist", "omniglot", "cifar10", "cifar100",
+                                  "celeb_a", "imagenet_resized", "tfds:kmnist"])
+@pytest.mark.parametrize("split", specs.SPLITS)
+def test_tfds_set_gives_fitted_images(mocked, name, split):
+    source = datasets.load(name, split, (16, 16, 3))
+    assert _gather(source, [0, 5]).shape == (2, 16, 16, 3)
+    assert (source.labels is None) == (name == "celeb_a")
+
+
+def test_catalogue_agrees_with_tfds(mocked):
+    for dataset in specs.DATASETS.values():
+        if dataset.kind == "tfds":
+            features = mocked.builder(dataset.tfds_name).info.features
+            known = tuple(n or m for n, m in zip(features["image"].shape, dataset.image_shape))
+            assert known == dataset.image_shape
+            if dataset.num_classes:
+                assert features["label"].num_classes == dataset.num_classes
+
+
+def test_large_tfds_set_is_read_by_random_access(mocked, monkeypatch):
+    monkeypatch.setattr(datasets, "MEMORY_LIMIT_BYTES", 10)
+    source = datasets.load("imagenet_resized", "train", SHAPE)
+    assert isinstance(source, sources.RecordSource) and len(source.labels) == 6
+    assert _gather(source, [3, 1]).shape == (2,) + SHAPE
+    chosen = datasets.load(f"imagenet_resized@{source.labels[2]}", "train", SHAPE)
+    assert set(chosen.labels) == {source.labels[2]}
+
+
+def test_unknown_tfds_name_is_refused(mocked):
+    with pytest.raises(ValueError, match="no data set 'nonesuch'"):
+        datasets.load("tfds:nonesuch", "train", SHAPE)
+
+
+def test_missing_network_is_told_within_seconds(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(datasets.socket, "getaddrinfo", lambda *_: time.sleep(60))
+    monkeypatch.setattr(datasets, "LOOKUP_SECONDS", 0.5)
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="no network"):
+        datasets.load("svhn_cropped", "train", SHAPE)
+    # The import of tensorflow_datasets is in it.
+    assert time.perf_counter() - start < 5
+
+
+def test_data_dir_of_the_user_stands_for_a_named_set():
+    folder = os.environ.get("LTGANS_DATA_DIR")
+    if not folder or not os.path.isfile(os.path.join(folder, "mnist.npz")):
+        pytest.skip("LTGANS_DATA_DIR names no folder with mnist.npz")
+    source = datasets.load("mnist@0-4", "test", (32, 32, 1), data_dir=folder)
+    assert source.array.shape[1:] == (32, 32, 1) and set(source.labels) == set(range(5))
