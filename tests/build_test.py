@@ -23,7 +23,7 @@ DISTRIBUTIONS = {
 # What a module from elsewhere imports without declaring it.
 UNDECLARED = {
     "tensorflow_datasets": ["importlib-resources"],
-    "tensorflow_probability": ["tensorflow", "tf-keras"],
+    "tensorflow_probability": ["setuptools", "tensorflow", "tf-keras"],
 }
 # Imported where they are installed and done without elsewhere: in no requirement.
 OPTIONAL = set()
@@ -122,10 +122,12 @@ def test_every_label_names_a_target():
   assert labels <= targets.keys()
 
 
-def test_every_required_distribution_is_pinned():
+def test_every_package_that_is_imported_is_required_and_pinned():
   wanted = {dep[len('requirement("'):-2] for target in _targets().values()
             for dep in target.get("deps", []) if dep.startswith("requirement")}
   assert wanted <= _requirements("requirements-lock.txt").keys()
+  extra = {"tensorflow-serving-api"}  # of the extra "serving"
+  assert wanted - extra <= _requirements("requirements.txt").keys()
 
 
 def test_lock_file_keeps_to_the_requirements():
