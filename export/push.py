@@ -64,9 +64,10 @@ def push(model, task, base, info):
   kinds = [kind for kind in versions.KINDS if kind == "generator" or model.student is not None]
   with versions.lock(base):
     latest = versions.read_latest(base)
-    version = versions.pushed_version(base, info["run_id"], task.index)
+    # Drawn before remains are removed: a server may have loaded a half, whose number is spent.
+    version = (versions.pushed_version(base, info["run_id"], task.index)
+               or versions.new_version(base))
     versions.remove_remains(base, keep=version)
-    version = version or versions.new_version(base)
     missing = [kind for kind in kinds if not os.path.exists(versions.place(base, kind, version))]
     if missing:
       about = {**_describe(model, task, info), "version": version, "pair": kinds,
