@@ -1,5 +1,6 @@
 """Exports: what the signatures compute, and what is on the disk whatever happens on the way."""
 
+import fcntl
 import io
 import json
 import os
@@ -149,6 +150,21 @@ def test_pair_shares_a_version_that_latest_names(tiny_model, tmp_path):
     assert (info["kind"], info["version"], info["task_name"]) == (kind, version, "first")
     assert info["latent_law"] == "uniform" and info["parent_version"] is None
     assert info["settings"]["recipe"]["latent_law"] == "uniform"
+
+
+def test_encoder_comes_before_generator_and_both_under_the_lock(tiny_model, tmp_path, monkeypatch):
+  order, put_in_place = [], versions.put_in_place
+
+  def watch(staging, base, kind, version):
+    order.append(kind)
+    with open(tmp_path / ".lock", encoding="utf-8") as file, pytest.raises(BlockingIOError):
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert versions.read_latest(base) == {}
+    put_in_place(staging, base, kind, version)
+
+  monkeypatch.setattr(versions, "put_in_place", watch)
+  push.push(tiny_model(), TASK, tmp_path, INFO)
+  assert order == ["encoder", "generator"]
 
 
 def test_model_without_student_exports_a_generator_alone(tiny_model, tmp_path):
