@@ -71,6 +71,16 @@ def test_encoder_prepares_files_as_training_does(tiny_model, tmp_path, fit):
   np.testing.assert_allclose(codes["stddev"], posterior.stddev(), atol=1e-5)
 
 
+def test_encoder_refuses_what_it_can_not_decode_safely(tiny_model, tmp_path):
+  signatures.save_encoder(tiny_model(), (8, 8, 3), "crop", str(tmp_path / "encoder"))
+  loaded = tf.saved_model.load(str(tmp_path / "encoder"))
+  frames, file = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")], io.BytesIO()
+  frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
+  for data in (b"no image", b"", _picture_bytes("BMP", (3, 9)), file.getvalue()):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+      loaded.signatures["serving_default"](image_bytes=tf.constant([data]))
+
+
 def test_export_holds_only_what_its_signatures_read(tiny_model, tmp_path):
   model = tiny_model()
   signatures.save_generator(model, str(tmp_path / "generator"))

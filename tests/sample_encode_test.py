@@ -80,7 +80,8 @@ def test_codes_are_those_of_the_prepared_images(workdir, pictures, tmp_path, sou
   monkeypatch.setattr(encode, "_BATCH", 2)
   out = str(tmp_path / "codes.npz")
   said = encode.encode(os.path.join(workdir, source), str(pictures), out, skip_broken_images=True)
-  assert said == f"Wrote codes of 3 images, 3 numbers each, to {out}; skipped 1 that could not be read."
+  assert said == (f"Wrote codes of 3 images, 3 numbers each, to {out}; skipped 1 that could not be"
+                  " read.")
   names = ["a.PNG", "b.png", os.path.join("more", "c.bmp")]
   prepared = [images.preprocess(np.asarray(Image.open(pictures / n)), (8, 8, 3), "pad")
               for n in names]
