@@ -105,9 +105,9 @@ def push_workdir(workdir, base=None):
     raise ValueError(f"{workdir} is no workdir of a run (it has no config.json); give the one that"
                      " trainers.train wrote.")
   program.import_tensorflow()
-  from ltgans_tf import checkpoints, lifelong
+  from ltgans_tf import checkpoints, loading
 
-  model = lifelong.load(workdir)
+  model = loading.load(workdir)
   stream = checkpoints.read_config(workdir)["stream"]
   learnt, step = int(model.task_index.numpy()), int(model.task_step.numpy())
   if step or not learnt:

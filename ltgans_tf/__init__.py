@@ -25,7 +25,7 @@ _HOMES = {
     "Student": "student",
     "TaskStream": "streams",
     "TwinGAN": "twin_gan",
-    "load": "lifelong",
+    "load": "loading",
 }
 
 __all__ = sorted(_HOMES)

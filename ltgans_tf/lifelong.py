@@ -5,8 +5,6 @@ where it has one, `student`. Counters, noise, the loop over tasks, checkpoints a
 evaluation and the switch of compiled functions at a task boundary come from here.
 """
 
-import os
-
 import keras
 import tensorflow as tf
 
@@ -239,29 +237,3 @@ class LifelongModel(keras.Model):
       test = images.normalize(task.test_images(limit))
       rows[task.name] = metrics.nlog(self.student, test, batch_size)
     return rows
-
-
-def load(path):
-  """Loads a model from a workdir (newest good checkpoint) or from an exported SavedModel.
-
-  Args:
-    path: a workdir of a run; or a version folder of an export, its parent, or the `exports`
-      folder of a run (then with its generator and its encoder).
-
-  Returns:
-    a `LifelongModel`, or an `exported.ExportedModel`; both have `sample(count, seed)` and,
-    with an encoder, `student.encode(images)`.
-
-  Raises:
-    ValueError: nothing that could be loaded is there.
-  """
-  if os.path.isfile(os.path.join(path, checkpoints.CONFIG)):
-    from ltgans_tf import twin_gan  # it imports this module
-
-    settings = checkpoints.read_config(path)["model"]
-    model = twin_gan.TwinGAN.from_settings(settings)
-    checkpoints.restore_newest(path, model)
-    return model
-  from ltgans_tf import exported
-
-  return exported.load(path)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from export import push
-from ltgans_tf import images, lifelong, presets, streams, twin_gan
+from ltgans_tf import images, loading, presets, streams, twin_gan
 from tests.conftest import TINY
 from trainers import encode, sample
 
@@ -55,7 +55,7 @@ def test_folder_holds_the_samples_of_the_seed_one_by_one(workdir, tmp_path, monk
   assert said == f"Wrote 10 images of 8x8x3 (seed 5) to {out}."
   assert sorted(os.listdir(out)) == [f"{i:06d}.png" for i in range(10)]
   made = np.stack([np.asarray(Image.open(out / f"{i:06d}.png")) for i in range(10)])
-  np.testing.assert_array_equal(made, _images(lifelong.load(workdir).sample(10, seed=5)))
+  np.testing.assert_array_equal(made, _images(loading.load(workdir).sample(10, seed=5)))
   with pytest.raises(ValueError, match="holds PNG files already"):
     sample.sample(workdir, 1, 5, str(out))
 
@@ -66,7 +66,7 @@ def test_run_and_its_export_give_the_same_npz(workdir, tmp_path):
   with np.load(tmp_path / "run.npz") as run, np.load(tmp_path / "export.npz") as export:
     assert run["images"].dtype == np.uint8 and run["seed"] == 2
     np.testing.assert_array_equal(run["images"], export["images"])
-    np.testing.assert_array_equal(run["images"], _images(lifelong.load(workdir).sample(6, 2)))
+    np.testing.assert_array_equal(run["images"], _images(loading.load(workdir).sample(6, 2)))
 
 
 def test_png_holds_one_grid(workdir, tmp_path):
@@ -85,7 +85,7 @@ def test_codes_are_those_of_the_prepared_images(workdir, pictures, tmp_path, sou
   names = ["a.PNG", "b.png", os.path.join("more", "c.bmp")]
   prepared = [images.preprocess(np.asarray(Image.open(pictures / n)), (8, 8, 3), "pad")
               for n in names]
-  posterior = lifelong.load(workdir).student.encode(tf.stack(prepared))
+  posterior = loading.load(workdir).student.encode(tf.stack(prepared))
   with np.load(out) as codes:
     assert codes["files"].tolist() == names
     np.testing.assert_allclose(codes["mean"], posterior.mean(), atol=1e-5)

@@ -35,9 +35,9 @@ def encode(workdir, folder, out, skip_broken_images=False):
   _check(workdir, out)
   files = _image_files(folder)
   trainers.import_tensorflow()
-  from ltgans_tf import lifelong
+  from ltgans_tf import loading
 
-  model = lifelong.load(workdir)
+  model = loading.load(workdir)
   image_shape, fit = _settings(workdir, model)
   if model.student is None:
     raise ValueError(f"the model in {workdir} has no Student and so no encoder; train with"

@@ -33,9 +33,9 @@ def sample(workdir, count, seed, out):
   """
   _check(workdir, count, out)
   trainers.import_tensorflow()
-  from ltgans_tf import lifelong
+  from ltgans_tf import loading
 
-  model = lifelong.load(workdir)
+  model = loading.load(workdir)
   batches = _batches(model, count, seed)
   if out.endswith(".npz"):
     _write_npz(out, batches, seed)
