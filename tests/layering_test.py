@@ -32,7 +32,6 @@ LIBRARY = {
     "callbacks": "checkpoints eventlog figures images metrics",
     "boundaries": "callbacks checkpoints eventlog figures images metrics",
     "loading": "checkpoints exported twin_gan",
-    "loading": "checkpoints exported twin_gan",
     "lifelong": "boundaries callbacks checkpoints images metrics presets streams",
     "student": "images losses networks",
     "twin_gan": "architectures images lakd lifelong losses networks presets student",
