@@ -35,16 +35,20 @@ def replay_fraction(share, task_index):
   return number
 
 
-def parse_optimizer(text):
-  """'adam(0.001, 0, 0.9)' -> ('adam', (0.001, 0.0, 0.9)); adam or rmsprop, 1 to 3 numbers."""
+def parse_optimizer(text, name="optimizer"):
+  """'adam(0.001, 0, 0.9)' -> ('adam', (0.001, 0.0, 0.9)); adam or rmsprop, 1 to 3 numbers.
+
+  `name` is what the error message calls it.
+  """
   match = re.fullmatch(r"\s*(adam|rmsprop)\s*\(([^()]*)\)\s*", str(text))
   try:
     numbers = tuple(float(number) for number in match[2].split(","))
   except (TypeError, ValueError):
     numbers = ()
   most = 3 if match and match[1] == "adam" else 1
-  if not 1 <= len(numbers) <= most or not numbers[0] > 0:
-    raise ValueError(f"optimizer is {text!r}; it must be written like 'adam(0.001, 0, 0.9)'"
+  betas = all(0 <= beta < 1 for beta in numbers[1:])
+  if not 1 <= len(numbers) <= most or not 0 < numbers[0] < float("inf") or not betas:
+    raise ValueError(f"{name} is {text!r}; it must be written like 'adam(0.001, 0, 0.9)'"
                      " (learning rate, beta_1, beta_2) or 'rmsprop(0.0002)'.")
   return match[1], numbers
 
@@ -111,8 +115,8 @@ class Recipe:
     _check(self.critic_heads in (1, 2), "critic_heads", self.critic_heads, "1 or 2")
     _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
     replay_fraction(self.replay_share, 1)
-    for text in (self.critic_optimizer, self.generator_optimizer, self.student_optimizer):
-      parse_optimizer(text)
+    for name in ("critic_optimizer", "generator_optimizer", "student_optimizer"):
+      parse_optimizer(getattr(self, name), name)
 
 
 # The authors' later public code, as far as the mathematics allows (see the README).

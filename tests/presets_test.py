@@ -1,0 +1,165 @@
+"""Settings as data: every name resolves and builds, every wrong value is refused by its name."""
+
+import dataclasses
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+
+from ltgans_tf import architectures, presets, specs, twin_gan
+from tests import source_imports
+from tests.conftest import TINY
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_a_preset_names_things_that_there_are(name):
+    preset = presets.preset(name)
+    arch = architectures.architecture(preset.architecture)
+    recipe = presets.recipe(preset.recipe, preset.architecture)
+    assert isinstance(preset, presets.Preset) and isinstance(recipe, presets.Recipe)
+    assert arch.image_size in (32, 64)
+    assert len(preset.tasks) >= 3
+    for task in preset.tasks:
+        assert specs.check(task).text == task
+    assert preset.steps_per_task >= preset.sample_every and preset.steps_per_task >= preset.checkpoint_every
+
+
+def test_presets_that_need_no_download_stay_so():
+    for name in ("smoke", "demo"):
+        assert {specs.DATASETS[task].kind for task in presets.preset(name).tasks} == {"builtin"}
+
+
+def test_table_1_has_the_stream_of_the_paper():
+    preset = presets.preset("table1_msfo")
+    assert preset.tasks == ("mnist", "svhn_cropped", "fashion_mnist", "omniglot")
+    assert (preset.architecture, preset.batch_size, preset.channels) == ("paper32", 64, 3)
+
+
+@pytest.mark.parametrize("architecture", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("name", presets.RECIPES)
+def test_a_recipe_builds_a_model_with_its_optimizers(name, architecture):
+    recipe = presets.recipe(name, architecture)
+    model = twin_gan.TwinGAN.from_architecture(TINY, recipe=recipe)
+    model.compile()
+    assert model.critic.output_shape == (None, recipe.critic_heads)
+    texts = [recipe.generator_optimizer] * 2 + [recipe.critic_optimizer, recipe.student_optimizer]
+    for optimizer, text in zip(model.optimizers, texts, strict=True):
+        kind, numbers = presets.parse_optimizer(text)
+        config = optimizer.get_config()
+        assert type(optimizer).__name__.lower() == kind
+        names = ("learning_rate", "beta_1", "beta_2")
+        assert [config[n] for n in names[:len(numbers)]] == pytest.approx(list(numbers))
+
+
+def test_the_papers_recipe_has_the_settings_of_the_authors_code():
+    recipe = presets.recipe("paper", "paper32")
+    assert recipe == presets.recipe("paper", "small32")
+    assert (recipe.n_critic, recipe.penalty_weight, recipe.critic_heads, recipe.beta) == (1, 10.0, 1, 1.0)
+    assert (recipe.replay_share, recipe.student_replay, recipe.latent_law) == ("paper", "paper", "normal")
+    assert recipe.critic_optimizer == recipe.generator_optimizer == "rmsprop(0.0002)"
+    assert presets.parse_optimizer(recipe.student_optimizer) == ("adam", (0.0002, 0.5))
+
+
+def test_the_recommended_recipe_fits_the_size_of_the_nets():
+    small, large = presets.recipe("recommended", "small64"), presets.recipe("recommended", "paper64")
+    assert small == presets.Recipe() and small.critic_heads == 2 and small.replay_share == "balanced"
+    assert (small.n_critic, large.n_critic) == (1, 5)
+    assert presets.parse_optimizer(large.critic_optimizer) == ("adam", (1e-4, 0.0, 0.9))
+
+
+@pytest.mark.parametrize("share, expected", [
+    ("paper", [0, (1, 2), (1, 2), (1, 2), (1, 2)]),
+    ("balanced", [0, (1, 2), (2, 3), (3, 4), (4, 5)]),
+    ("0.3", [0, (3, 10), (3, 10), (3, 10), (3, 10)]),
+    (0.1, [0, (1, 10), (1, 10), (1, 10), (1, 10)]),
+    ("1/3", [0, (1, 3), (1, 3), (1, 3), (1, 3)]),
+    (0, [0, 0, 0, 0, 0]),
+    ("1", [0, 1, 1, 1, 1]),
+])
+def test_replay_fraction_is_exact(share, expected):
+    found = [presets.replay_fraction(share, task_index) for task_index in range(5)]
+    assert found == [Fraction(*e) if isinstance(e, tuple) else e for e in expected]
+    assert all(isinstance(fraction, Fraction) for fraction in found)
+
+
+@pytest.mark.parametrize("share", ["half", "", "1.01", -0.1, "nan", "inf", "1/0", None])
+def test_a_replay_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match="^replay_share is .*'balanced' or a number in"):
+        presets.replay_fraction(share, 1)
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("adam(0.001, 0, 0.9)", ("adam", (0.001, 0.0, 0.9))),
+    (" adam (1e-4,0.5) ", ("adam", (1e-4, 0.5))),
+    ("adam(0.001)", ("adam", (0.001,))),
+    ("rmsprop(0.0002)", ("rmsprop", (0.0002,))),
+])
+def test_an_optimizer_is_read_from_its_text(text, expected):
+    assert presets.parse_optimizer(text) == expected
+
+
+BAD_OPTIMIZERS = ["sgd(0.1)", "adam", "adam()", "adam(x)", "adam(0)", "adam(-1)", "adam(nan)", "adam(inf)",
+                  "adam(0.1, 0, 0.9, 1)", "adam(0.001, 0.9, 1)", "adam(0.001, -0.1)", "rmsprop(0.1, 0.9)",
+                  "adam(0.1) rmsprop(0.1)", "adam((0.1))", "", None]
+
+
+@pytest.mark.parametrize("text", BAD_OPTIMIZERS)
+def test_a_text_that_is_no_optimizer_is_refused(text):
+    with pytest.raises(ValueError, match=r"^optimizer is .*written like 'adam\(0.001, 0, 0.9\)'"):
+        presets.parse_optimizer(text)
+
+
+def test_each_optimizer_made_is_a_new_one():
+    assert presets.make_optimizer("adam(0.001)") is not presets.make_optimizer("adam(0.001)")
+
+
+@pytest.mark.parametrize("field, value", [
+    ("n_critic", 0), ("penalty_weight", -1.0), ("penalty_weight", float("nan")), ("replay_share", "most"),
+    ("student_replay", "none"), ("beta", -0.5), ("latent_law", "cauchy"), ("critic_heads", 3), ("ema", 1.0),
+    ("ema", -0.1), ("critic_optimizer", "sgd(1)"), ("generator_optimizer", "adam"), ("student_optimizer", "adam(x)"),
+])
+def test_a_recipe_refuses_a_wrong_value_in_one_sentence(field, value):
+    with pytest.raises(ValueError) as refusal:
+        presets.Recipe(**{field: value})
+    _one_sentence(str(refusal.value), field, value)
+
+
+@pytest.mark.parametrize("field, value", [
+    *((name, 0) for name in ("batch_size", "steps_per_task", "log_every", "sample_every", "checkpoint_every",
+                             "eval_images")),
+    ("channels", 2), ("fit", "squeeze"),
+])
+def test_a_preset_refuses_a_wrong_value_in_one_sentence(field, value):
+    with pytest.raises(ValueError) as refusal:
+        presets.Preset(**{field: value})
+    _one_sentence(str(refusal.value), field, value)
+
+
+def _one_sentence(message, field, value):
+    assert message.startswith(f"{field} is {value!r}; it must be ")
+    assert message.endswith(".") and "\n" not in message and ". " not in message
+
+
+def test_every_setting_has_a_help_text_and_a_plain_default():
+    for kind in (presets.Recipe, presets.Preset):
+        for field in dataclasses.fields(kind):
+            assert field.metadata["help"].endswith("."), field.name
+            assert type(field.default) in (int, float, bool, str, tuple), field.name
+
+
+@pytest.mark.parametrize("look_up, near", [
+    (lambda: presets.preset("dmeo"), "unknown preset 'dmeo'; did you mean demo.*There are smoke, demo"),
+    (lambda: presets.recipe("papre", "small32"), "unknown recipe 'papre'; did you mean paper.*There are paper, rec"),
+])
+def test_an_unknown_name_is_answered_with_the_nearest(look_up, near):
+    with pytest.raises(ValueError, match=near):
+        look_up()
+
+
+def test_naming_settings_does_not_import_tensorflow():
+    program = ("import sys, ltgans_tf.presets as p\n"
+               "p.recipe(p.preset('demo').recipe, 'small32'); p.parse_optimizer('adam(1)')\n"
+               "print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))")
+    done = subprocess.run([sys.executable, "-c", program], cwd=source_imports.ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
