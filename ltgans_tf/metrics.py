@@ -49,6 +49,9 @@ def frechet_distance(features_a, features_b):
     means.append(features.mean(axis=0))
     # The rows of the centred, scaled features are a root of the covariance: C = R^T R.
     roots.append((features - means[-1]) / np.sqrt(len(features) - 1))
+  if means[0].shape != means[1].shape:
+    raise ValueError(f"features have {means[0].size} and {means[1].size} columns; both sets must"
+                     " come from one feature_fn.")
   covariances = sum(np.square(root).sum() for root in roots)
   # tr (C_a C_b)^(1/2) is the sum of the singular values of R_a R_b^T; QR keeps that D x D.
   triangles = [np.linalg.qr(root, mode="r") for root in roots]
