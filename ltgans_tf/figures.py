@@ -18,9 +18,10 @@ def grid(images, columns=8, pad=2):
     uint8 [rows * (H + pad) - pad, columns * (W + pad) - pad, 3].
   """
   images = np.asarray(images)
-  if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+  if (images.dtype != np.uint8 or images.ndim != 4 or not len(images)
+      or images.shape[-1] not in (1, 3)):
     raise ValueError(f"images are {images.dtype} {images.shape}; they must be uint8"
-                     " [N, H, W, C] with N of at least 1.")
+                     " [N, H, W, C] with N of at least 1 and C of 1 or 3.")
   if images.shape[-1] == 1:
     images = np.repeat(images, 3, axis=-1)
   count, height, width, _ = images.shape
@@ -43,14 +44,15 @@ def stream_sheet(rows, labels, columns=16):
   """One strip of images for each boundary, the same latents below each other.
 
   Args:
-    rows: list of uint8 [N, H, W, C], one for each task learnt, N at least `columns`.
+    rows: list of uint8 [N, H, W, C], one for each task learnt; of each as many as fill lines.
     labels: list of str, one for each strip.
-    columns: images per line.
+    columns: images per line, or N where that is less.
 
   Returns:
     uint8 [h, w, 3].
   """
   strips = []
+  columns = min(columns, *(len(images) for images in rows))
   for images, label in zip(rows, labels):
     strips += [_caption(label, grid(images[:len(images) // columns * columns], columns))]
   gap = np.full([8, strips[0].shape[1], 3], 255, np.uint8)
