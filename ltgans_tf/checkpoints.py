@@ -76,6 +76,11 @@ class Workdir:
       model.raise_if_nonfinite()
       save(self.path, model)
 
+  def last_checkpoint(self):
+    """Where the last good state is, in words."""
+    kept = checkpoints(self.path) if self.path is not None else []
+    return f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint before it"
+
   def boundary_done(self, task):
     return self.path is None or os.path.exists(self._mark(task))
 

@@ -28,11 +28,10 @@ def list_files(root, split):
     classes = _class_names(root, own_folders)
     if not own_folders:
         names = [n for n in names if (is_test(n) == (split == "test"))]
-    if not classes:
-        return names, None
     depth = 1 if own_folders else 0
+    if not classes or any(n.count(os.sep) <= depth for n in names):
+        return names, None  # images beside the subfolders, so these are no classes
     index = {c: i for i, c in enumerate(classes)}
-    names = [n for n in names if n.split(os.sep)[depth] in index]
     return names, np.array([index[n.split(os.sep)[depth]] for n in names], np.int64)
 
 

@@ -5,6 +5,8 @@ where it has one, `student`. Counters, noise, the loop over tasks, checkpoints a
 evaluation and the switch of compiled functions at a task boundary come from here.
 """
 
+import re
+
 import keras
 import tensorflow as tf
 
@@ -172,6 +174,10 @@ class LifelongModel(keras.Model):
     settings = None if workdir is None else {
         "model": self.get_settings(), "stream": stream.get_settings(),
         "steps_per_task": int(steps_per_task)}
+    replicas = self.distribute_strategy.num_replicas_in_sync
+    if stream.batch_size % replicas:
+      raise ValueError(f"batch_size is {stream.batch_size}, which cannot be split over {replicas}"
+                       f" replicas; give a multiple of {replicas}.")
     if callbacks is None:
       callbacks = callbacks_lib.default_callbacks(workdir)
     with checkpoints.open_workdir(workdir, settings, resume) as run:
@@ -180,10 +186,13 @@ class LifelongModel(keras.Model):
       last = len(stream.tasks) - 1 if stop_after_task is None else stop_after_task
       for task in stream.tasks[:last + 1]:
         if task.index >= int(self.task_index.numpy()):
-          if not self._learn(task, steps_per_task, [*callbacks, saver]):
-            run.save(self)
-            return False
+          try:
+            finished = self._learn(task, steps_per_task, [*callbacks, saver])
+          except NonFiniteError as error:
+            raise NonFiniteError(f"{error}; {run.last_checkpoint()}.") from error
           run.save(self)
+          if not finished:
+            return False
         if not run.boundary_done(task):
           for callback in boundary_callbacks:
             callback(self, stream, task, workdir)
@@ -202,8 +211,14 @@ class LifelongModel(keras.Model):
       self.begin_task()
     if done < steps:
       batches = task.batches(done, self.new_batches_per_step).take(steps - done)
-      self.fit(batches, steps_per_epoch=steps - done, shuffle=False, verbose=0,
-               callbacks=callbacks)
+      try:
+        self.fit(batches, steps_per_epoch=steps - done, shuffle=False, verbose=0,
+                 callbacks=callbacks)
+      except tf.errors.InvalidArgumentError as error:
+        # A file that was found broken while a large folder was read: say so in its own words.
+        if broken := re.search(r"ValueError: (.*skip_broken_images\.)", str(error)):
+          raise ValueError(broken[1]) from error
+        raise
     self.raise_if_nonfinite()
     if int(self.task_step.numpy()) < steps:
       return False
@@ -216,7 +231,7 @@ class LifelongModel(keras.Model):
     """Raises NonFiniteError, naming quantity and step, once `end_step` has seen NaN or Inf."""
     steps = self.nonfinite_steps.numpy()
     for step, name in sorted((s, n) for s, n in zip(steps, self.watched) if s >= 0):
-      raise NonFiniteError(f"{name} stopped being finite at global step {step + 1}.")
+      raise NonFiniteError(f"{name} stopped being finite at global step {step + 1}")
 
   def evaluate_stream(self, stream, limit=None, batch_size=250):
     """The present row of scores: one dict per task learnt, for models with a Student.

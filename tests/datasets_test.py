@@ -209,3 +209,12 @@ def test_data_dir_of_the_user_stands_for_a_named_set():
         pytest.skip("LTGANS_DATA_DIR names no folder with mnist.npz")
     source = datasets.load("mnist@0-4", "test", (32, 32, 1), data_dir=folder)
     assert source.array.shape[1:] == (32, 32, 1) and set(source.labels) == set(range(5))
+
+
+def test_images_beside_a_subfolder_are_kept_and_have_no_classes(tmp_path):
+    (tmp_path / "notes").mkdir()
+    for i in range(30):
+        Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
+    parts = [datasets.load(f"folder:{tmp_path}", split, SHAPE) for split in specs.SPLITS]
+    assert sum(len(part) for part in parts) == 30
+    assert all(part.labels is None for part in parts)

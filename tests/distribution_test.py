@@ -60,3 +60,11 @@ def test_a_state_saved_on_two_replicas_loads_exactly_on_one(tiny_stream, tiny_mo
     assert alone.fit_stream(tiny_stream(tasks=1), 3, str(tmp_path / "run"))
     for a, b in zip(model.weights, alone.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_batch_that_the_replicas_cannot_share_is_refused(tiny_stream):
+    with MIRRORED.scope():
+        model = twin_gan.TwinGAN.from_architecture(TINY)
+        model.compile()
+    with pytest.raises(ValueError, match="batch_size is 7.*multiple of 2"):
+        model.fit_stream(tiny_stream(tasks=1, batch_size=7), 1)

@@ -243,7 +243,9 @@ def _boundary(task, workdir):
   with open(path, encoding="utf-8") as f:
     scores = json.load(f)["scores"]
   row = ", ".join(f"{name} {score['nlog']:.1f}" for name, score in scores.items())
-  return f"after task {task.index + 1} ({task.name}): " + (f"NLOG {row}" if row else "exported")
+  left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
+  return (f"after task {task.index + 1} ({task.name}): " + (f"NLOG {row}" if row else "exported")
+          + left_out)
 
 
 def _ending(finished):
