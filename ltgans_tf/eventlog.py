@@ -42,10 +42,12 @@ def cut(path, folder, step):
     session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
     start = event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=session)
     version = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
-    name = f"events.out.tfevents.{int(time.time()):010d}.{os.getpid()}.resume"
+    # TensorBoard reads files by name; "-" sorts it before the host names of this second's files.
+    name = f"events.out.tfevents.{int(time.time()):010d}.-.{os.getpid()}.resume"
     with tf.io.TFRecordWriter(os.path.join(folder, name)) as out:
       out.write(version.SerializeToString())
       out.write(start.SerializeToString())
+      out.write(start.SerializeToString())  # TensorBoard takes the first for a run's beginning
 
 
 def _cut_events(file, step):
