@@ -27,9 +27,9 @@ def test_shapes_dtypes_and_ranges(name, channels):
     for build, width in ((networks.generator, arch.latent_dim), (networks.decoder, arch.code_dim)):
         network = build(arch, channels)
         assert network.input_shape == (None, width) and network.output_shape == (None, *image)
-        made = network(3 * _latents(1, width)).numpy()
+        made = network(1000 * _latents(1, width)).numpy()
         assert made.dtype == np.float32 and made.shape == (1, *image)
-        assert np.abs(made).max() <= 1 and made.std() > 0
+        assert 0.9 < np.abs(made).max() <= 1 and made.std() > 0
     for heads in (1, 2):
         critic = networks.critic(arch, channels, heads)
         assert critic.input_shape == (None, *image) and critic.output_shape == (None, heads)
