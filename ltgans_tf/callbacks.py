@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf import eventlog, figures, images
+from ltgans_tf import checkpoints, eventlog, figures, images
 
 GRID_LATENTS = 64  # rows of fixed latents in a grid
 GRID_SEED = 0      # they are the same for the whole life of a run
@@ -59,7 +59,7 @@ class LogMetrics(StepCallback):
 
   def __init__(self, workdir, every=50):
     super().__init__()
-    self.every = every
+    self.workdir, self.every = workdir, every
     self.path = os.path.join(workdir, "metrics.jsonl")
     self.folder = os.path.join(workdir, "tensorboard")
     self._writer = None
@@ -70,6 +70,7 @@ class LogMetrics(StepCallback):
     if self._writer is None:
       eventlog.cut(self.path, self.folder, self._before)
       self._writer = eventlog.writer(self.folder, "scalars")
+      eventlog.write_settings(self.folder, checkpoints.read_config(self.workdir))
     self._pending, self._since = [], time.monotonic()
 
   def on_step(self, step, task_step, logs):
@@ -121,11 +122,12 @@ class SampleGrids(StepCallback):
               for batch in self.model.progress_samples(self._latents)]
     self._show("samples/progress", f"step_{task_step:06d}.png", figures.side_by_side(sheets), step)
     if getattr(self.model, "student", None) is not None:
-      rebuilt = self.model.student(images.normalize(self._reals), training=False)
-      rows = np.stack([self._reals.reshape(-1, 8, *self._reals.shape[1:]),
-                       images.to_uint8(rebuilt).numpy().reshape(-1, 8, *self._reals.shape[1:])], 1)
-      self._show("samples/reconstructions", "reconstructions.png",
-                 figures.grid(rows.reshape(-1, *self._reals.shape[1:])), step)
+      columns = min(8, len(self._reals))  # a task may have only a few images
+      shown = self._reals[:len(self._reals) // columns * columns]
+      rebuilt = images.to_uint8(self.model.student(images.normalize(shown), training=False)).numpy()
+      lines = [part.reshape(-1, columns, *shown.shape[1:]) for part in (shown, rebuilt)]
+      rows = np.stack(lines, axis=1).reshape(-1, *shown.shape[1:])
+      self._show("samples/reconstructions", "reconstructions.png", figures.grid(rows, columns), step)
 
   def _show(self, tag, name, picture, step):
     self._save(name, picture)

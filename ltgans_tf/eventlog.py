@@ -7,6 +7,7 @@ import time
 
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2
+from tensorboard.plugins.hparams import api as hparams
 
 
 def writer(folder, name):
@@ -19,6 +20,16 @@ def once(folder, name):
   for file in glob.glob(os.path.join(glob.escape(folder), f"events.out.tfevents.*.{name}")):
     os.remove(file)
   return writer(folder, name)
+
+
+def write_settings(folder, settings):
+  """Shows a run's settings (a JSON-ready dict) in TensorBoard, as text and as hparams."""
+  text = json.dumps(settings, indent=1)
+  recipe = settings["model"].get("recipe", {})
+  with once(folder, "settings").as_default():
+    tf.summary.text("settings", "\n".join(f"    {line}" for line in text.splitlines()), 0)
+    hparams.hparams({**recipe, "steps_per_task": settings["steps_per_task"],
+                     "batch_size": settings["stream"]["batch_size"]})
 
 
 def cut(path, folder, step):
