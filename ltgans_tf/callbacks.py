@@ -74,7 +74,7 @@ class LogMetrics(StepCallback):
     self._pending, self._since = [], time.monotonic()
 
   def on_step(self, step, task_step, logs):
-    self._pending.append(logs)  # tensors: nothing waits for the device until a point is due
+    self._pending.append(logs)
     if step != 1 and step % self.every:
       return
     self.model.raise_if_nonfinite()
