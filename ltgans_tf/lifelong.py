@@ -185,7 +185,8 @@ class LifelongModel(keras.Model):
       saver = callbacks_lib.SaveCheckpoints(run, checkpoint_every)
       last = len(stream.tasks) - 1 if stop_after_task is None else stop_after_task
       for task in stream.tasks[:last + 1]:
-        if task.index >= int(self.task_index.numpy()):
+        due = task.index >= int(self.task_index.numpy())
+        if due:
           try:
             finished = self._learn(task, steps_per_task, [*callbacks, saver])
           except NonFiniteError as error:
@@ -193,12 +194,14 @@ class LifelongModel(keras.Model):
           run.save(self)
           if not finished:
             return False
-        if not run.boundary_done(task):
+        if due or not run.boundary_done(task):
           for callback in boundary_callbacks:
             callback(self, stream, task, workdir)
             if self.stop_requested:
               return False
           run.mark_boundary(task)
+        for seen in stream.tasks:
+          seen.release()  # what was read of this task, and by the scores of the ones before
         if self.stop_requested:
           return False
     return True
