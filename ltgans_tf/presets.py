@@ -78,7 +78,7 @@ def _check(holds, name, value, rule):
 class Recipe:
   """Settings of the method; RECIPES has the named ones."""
 
-  n_critic: int = _setting(1, "Critic updates per generator update, at least 1.")
+  n_critic: int = _setting(1, "Critic updates per generator update, 1 to 100.")
   penalty_weight: float = _setting(10.0, "Weight lambda of the gradient penalty.")
   replay_share: str = _setting(
       "balanced", "Teacher's share of the images that the critic takes for real from task 2 on:"
@@ -105,7 +105,7 @@ class Recipe:
   student_optimizer: str = _setting("adam(0.001)", "The Student's optimizer.")
 
   def __post_init__(self):
-    _check(self.n_critic >= 1, "n_critic", self.n_critic, "at least 1")
+    _check(1 <= self.n_critic <= 100, "n_critic", self.n_critic, "from 1 to 100")
     _check(self.penalty_weight >= 0, "penalty_weight", self.penalty_weight, "at least 0")
     _check(self.student_replay in ("paper", "share"), "student_replay", self.student_replay,
            "'paper' or 'share'")
