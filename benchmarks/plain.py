@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ltgans_tf import images, lakd, losses, twin_gan
 
-# Tags of noise, by use; the package's own are below 600.
+# Tags of noise, by use; the package's own are below 700.
 _OWN_TEACHER_LATENTS, _OWN_LATENTS = 700, 800
 
 
