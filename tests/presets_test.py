@@ -63,7 +63,8 @@ def test_the_papers_recipe_has_the_settings_of_the_authors_code():
 
 def test_the_recommended_recipe_fits_the_size_of_the_nets():
     small, large = presets.recipe("recommended", "small64"), presets.recipe("recommended", "paper64")
-    assert small == presets.Recipe() and small.critic_heads == 2 and small.replay_share == "balanced"
+    assert small == presets.recipe("recommended", "small32")
+    assert small.critic_heads == large.critic_heads == 2 and small.replay_share == large.replay_share == "balanced"
     assert (small.n_critic, large.n_critic) == (1, 5)
     assert presets.parse_optimizer(large.critic_optimizer) == ("adam", (1e-4, 0.0, 0.9))
 
@@ -115,7 +116,7 @@ def test_each_optimizer_made_is_a_new_one():
 
 
 @pytest.mark.parametrize("field, value", [
-    ("n_critic", 0), ("penalty_weight", -1.0), ("penalty_weight", float("nan")), ("replay_share", "most"),
+    ("n_critic", 0), ("n_critic", 101), ("penalty_weight", -1.0), ("penalty_weight", float("nan")), ("replay_share", "most"),
     ("student_replay", "none"), ("beta", -0.5), ("latent_law", "cauchy"), ("critic_heads", 3), ("ema", 1.0),
     ("ema", -0.1), ("critic_optimizer", "sgd(1)"), ("generator_optimizer", "adam"), ("student_optimizer", "adam(x)"),
 ])
