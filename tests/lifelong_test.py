@@ -159,7 +159,6 @@ def test_a_stop_among_the_boundary_callbacks_leaves_the_rest_for_later(tiny_stre
     assert calls[1:] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
 
 
-@pytest.mark.xfail(strict=True, reason="fit_stream goes by the mark of the task's first boundary")
 def test_a_task_learnt_again_has_its_boundary_again(tiny_stream, tmp_path):
     """Its newest checkpoint is lost, so the run goes back to before the last task's end."""
     calls, workdir = [], str(tmp_path / "run")
@@ -171,7 +170,6 @@ def test_a_task_learnt_again_has_its_boundary_again(tiny_stream, tmp_path):
     assert calls == [("a", 0), ("a", 1), ("a", 1)]
 
 
-@pytest.mark.xfail(strict=True, reason="without a workdir fit_stream takes every boundary for done")
 def test_boundary_callbacks_are_called_without_a_workdir_too(tiny_stream):
     calls, model = [], Diary()
     model.fit_stream(tiny_stream(tasks=2), 2, boundary_callbacks=[_notes("a", calls)], stop_after_task=0)
