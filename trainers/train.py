@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import resource
 import signal
 import sys
 import time
@@ -148,11 +149,17 @@ def _train(preset, recipe):
   for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, stop)
 
-  def begin(_=None):  # the workdir is ours from here on
+  spans = []  # begin and end of the training in each task
+
+  def begin(_):  # the workdir is ours from here on
     _write_environment(preset, recipe, keras, tf)
     say.keep()
+    spans.append([time.monotonic()] * 2)
 
-  watchers = [keras.callbacks.LambdaCallback(on_train_begin=begin),
+  def end(_):
+    spans[-1][1] = time.monotonic()
+
+  watchers = [keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_end=end),
               *callbacks.default_callbacks(FLAGS.workdir, preset.log_every, preset.sample_every),
               callbacks.Progress(say.progress, len(preset.tasks), preset.steps_per_task)]
   finished = model.fit_stream(
@@ -160,6 +167,7 @@ def _train(preset, recipe):
       [boundaries.BoundarySamples(), boundaries.BoundaryScores(preset.eval_images),
        push.BoundaryExport(), lambda model, stream, task, workdir: say(_boundary(task, workdir))],
       preset.checkpoint_every, FLAGS.stop_after_task, FLAGS.resume)
+  say(_times(spans, say))
   say(_ending(finished))
   return 0 if finished else 128 + stopped[-1]
 
@@ -169,7 +177,8 @@ class Lines:
 
   def __init__(self, workdir):
     self._path = os.path.join(workdir, "log.txt")
-    self._begin = time.monotonic()
+    self.begin = time.monotonic()
+    self.first_step = None
     self._waiting = []  # until the workdir is ours
     self._kept = False
     self._open_line = False
@@ -188,8 +197,9 @@ class Lines:
 
   def progress(self, text):
     now = time.monotonic()
-    if self._last_progress is None:
-      self(f"first step {now - self._begin:.1f} s after the start")
+    if self.first_step is None:
+      self.first_step = now
+      self(f"first step {now - self.begin:.1f} s after the start")
     due = self._last_progress is None or now - self._last_progress >= 30
     if sys.stdout.isatty():
       print(f"\r{text:<100}", end="", flush=True)
@@ -246,6 +256,19 @@ def _boundary(task, workdir):
   left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
   return (f"after task {task.index + 1} ({task.name}): " + (f"NLOG {row}" if row else "exported")
           + left_out)
+
+
+def _times(spans, say):
+  """Where the time went, and the most memory that the process has held."""
+  total = time.monotonic() - say.begin
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+  if say.first_step is None:
+    return f"time: {total:.0f} s, no step was left to do; peak memory {peak:.2f} GiB"
+  training = sum(end - begin for begin, end in spans) - (say.first_step - spans[0][0])
+  start_up = say.first_step - say.begin
+  return (f"time: {total:.0f} s: start-up to the first step {start_up:.0f} s, training"
+          f" {training:.0f} s, boundaries {total - training - start_up:.0f} s; peak memory"
+          f" {peak:.2f} GiB")
 
 
 def _ending(finished):
