@@ -279,7 +279,7 @@ def test_the_first_step_that_was_not_finite_is_named():
 
     model = Two()
     model.raise_if_nonfinite()
-    for one, two in ((1, 1), (1, np.inf), (np.nan, 1), (1, 1)):
+    for one, two in ((1, 1), (1, np.inf), (np.nan, np.inf), (1, 1)):
         model.end_step({"one": tf.constant(one, tf.float32), "two": tf.constant(two, tf.float32)})
     np.testing.assert_array_equal(model.nonfinite_steps.numpy(), [2, 1])
     assert model.at() == (0, 4, 4)
