@@ -15,6 +15,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.compat.proto import event_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from ltgans_tf import boundaries, callbacks, checkpoints, figures, images, lifelong, streams, twin_gan
 from tests.conftest import TINY
@@ -62,11 +63,17 @@ def _on_disk(workdir):
         for value in event.summary.value)
 
 
-def _scalars(workdir):
-    """{tag: [(step, value)]} as TensorBoard shows it."""
+def _tensorboard(workdir):
+    """What TensorBoard reads the run with, keeping all points."""
     run = plugin_event_accumulator.EventAccumulator(
         os.path.join(workdir, "tensorboard"), tensor_size_guidance={"scalars": 0})
     run.Reload()
+    return run
+
+
+def _scalars(workdir):
+    """{tag: [(step, value)]} as TensorBoard shows it."""
+    run = _tensorboard(workdir)
     return {tag: [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in run.Tensors(tag)]
             for tag in run.PluginTagToContent("scalars")}
 
@@ -117,7 +124,8 @@ def test_a_run_that_goes_back_has_every_point_once(tiny_stream, tmp_path):
     assert [row["ramp/loss"] for row in rows[-2:]] == [11.5, 14.0]
     tags = ("ramp/loss", "ramp/square", "speed/steps_per_second")
     expected = {(tag, step): 1 for tag in tags for step in (1, 3, 6, 9, 12, 15)}
-    assert _on_disk(workdir) == expected
+    settings = {("settings", 0): 1, ("_hparams_/session_start_info", 0): 1}
+    assert _on_disk(workdir) == {**expected, **settings}
     assert {(tag, step): 1 for tag, points in _scalars(workdir).items() for step, _ in points} == expected
 
 
@@ -278,11 +286,24 @@ def test_a_reconstruction_stands_below_its_image(run):
 
 
 def test_tensorboard_stays_at_a_few_groups(run):
+    """The settings, as text and as hyperparameters, stand on pages of their own."""
     _, _, workdir = run
-    tags = {tag for tag, _ in _on_disk(workdir)}
+    tags = {tag for tag, _ in _on_disk(workdir)} - {"settings", "_hparams_/session_start_info"}
     groups = {tag.partition("/")[0] for tag in tags}
-    assert {"critic", "generator", "student", "eval", "samples", "boundary"} <= groups and len(groups) <= 8
+    assert groups == {"critic", "generator", "student", "speed", "eval", "samples", "boundary"}
     assert all("/" in tag for tag in tags)
+
+
+def test_tensorboard_shows_the_settings_of_the_run(run):
+    model, _, workdir = run
+    reader = _tensorboard(workdir)
+    text = tf.make_ndarray(reader.Tensors("settings")[0].tensor_proto).item().decode()
+    assert json.loads(text) == checkpoints.read_config(workdir)
+    content = reader.PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    shown = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    assert shown["n_critic"].number_value == model.recipe.n_critic == 5
+    assert shown["critic_optimizer"].string_value == model.recipe.critic_optimizer
+    assert (shown["steps_per_task"].number_value, shown["batch_size"].number_value) == (2, 8)
 
 
 def test_all_losses_of_the_model_are_logged(run):
