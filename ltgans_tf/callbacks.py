@@ -21,6 +21,17 @@ def default_callbacks(workdir, log_every=50, sample_every=500):
   return [LogMetrics(workdir, log_every), SampleGrids(workdir, sample_every)]
 
 
+class TensorLogs(keras.callbacks.CallbackList):
+  """A list of callbacks that hands the logs of a step on as tensors.
+
+  Keras' own list turns them into floats on every step, so that every step waits for the device.
+  """
+
+  def on_train_batch_end(self, batch, logs=None):
+    for callback in self.callbacks:
+      callback.on_train_batch_end(batch, logs)
+
+
 class StepCallback(keras.callbacks.Callback):
   """Counts global steps on the host, so that no step waits for a counter from the device."""
 
@@ -32,7 +43,7 @@ class StepCallback(keras.callbacks.Callback):
     self.on_step(self._before + batch + 1, self._before_task + batch + 1, logs)
 
   def on_step(self, step, task_step, logs):
-    """Called behind each step with the steps done in the run and in the task, and the logs."""
+    """Called behind each step with the steps done in the run and in the task, and the logs (tensors)."""
 
 
 class SaveCheckpoints(StepCallback):

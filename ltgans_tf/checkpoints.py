@@ -90,6 +90,11 @@ class Workdir:
       os.makedirs(os.path.dirname(self._mark(task)), exist_ok=True)
       write_atomically(self._mark(task), f"{task.name}\n")
 
+  def clear_boundary(self, task):
+    """Takes the note back, because `task` is learnt again."""
+    if self.path is not None and os.path.exists(self._mark(task)):
+      os.remove(self._mark(task))
+
   def _mark(self, task):
     return os.path.join(self.path, "boundary", f"task_{task.index:02d}.done")
 

@@ -155,7 +155,7 @@ class LifelongModel(keras.Model):
       steps_per_task: steps in each task.
       workdir: folder for checkpoints, metrics.jsonl, TensorBoard and samples, or None to
         keep nothing.
-      callbacks: Keras callbacks; None means `callbacks.default_callbacks(workdir)`.
+      callbacks: Keras callbacks, whose logs are tensors; None means `callbacks.default_callbacks(workdir)`.
       boundary_callbacks: called as f(model, stream, task, workdir) behind each task, in
         order. If a run dies among them they are all called again, so each must be able to
         do its work twice.
@@ -187,6 +187,7 @@ class LifelongModel(keras.Model):
       for task in stream.tasks[:last + 1]:
         due = task.index >= int(self.task_index.numpy())
         if due:
+          run.clear_boundary(task)  # of a state that was lost since
           try:
             finished = self._learn(task, steps_per_task, [*callbacks, saver])
           except NonFiniteError as error:
@@ -216,7 +217,7 @@ class LifelongModel(keras.Model):
       batches = task.batches(done, self.new_batches_per_step).take(steps - done)
       try:
         self.fit(batches, steps_per_epoch=steps - done, shuffle=False, verbose=0,
-                 callbacks=callbacks)
+                 callbacks=callbacks_lib.TensorLogs(callbacks, add_history=True, model=self))
       except tf.errors.InvalidArgumentError as error:
         # A file that was found broken while a large folder was read: say so in its own words.
         if broken := re.search(r"ValueError: (.*skip_broken_images\.)", str(error)):

@@ -169,7 +169,7 @@ PRESETS = {
     "smoke": Preset(
         steps_per_task=40, batch_size=16, log_every=10, sample_every=20, checkpoint_every=20,
         eval_images=200),
-    "demo": Preset(steps_per_task=2400, sample_every=400),
+    "demo": Preset(sample_every=400),
     "table1_msfo": Preset(
         tasks=("mnist", "svhn_cropped", "fashion_mnist", "omniglot"), architecture="paper32",
         batch_size=64, steps_per_task=20_000, sample_every=1000, checkpoint_every=1000,

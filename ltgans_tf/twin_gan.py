@@ -106,7 +106,8 @@ class TwinGAN(LifelongModel):
       critic_optimizer, generator_optimizer, student_optimizer: Keras optimizers; of the
         generators' a copy is made for each.
       jit_compile: whether XLA compiles the step; slower on CPU, so off unless asked for.
-      **kwargs: for `keras.Model.compile` (run_eagerly, steps_per_execution).
+      **kwargs: for `keras.Model.compile`, run_eagerly for one. Leave steps_per_execution at 1:
+        callbacks count single steps.
     """
     # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
     super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)

@@ -285,3 +285,32 @@ def test_the_first_step_that_was_not_finite_is_named():
     assert model.at() == (0, 4, 4)
     with pytest.raises(lt.NonFiniteError, match="^two stopped being finite at global step 2\\b"):
         model.raise_if_nonfinite()
+
+
+def test_callbacks_get_tensors_so_that_no_step_waits_for_the_device(tiny_stream):
+    class Keep(callbacks.StepCallback):
+        kinds = set()
+
+        def on_step(self, step, task_step, logs):
+            self.kinds |= {type(value) for value in logs.values()}
+
+    keep = Keep()
+    Diary().fit_stream(tiny_stream(tasks=1), 2, callbacks=[keep])
+    assert keep.kinds and all(issubclass(kind, tf.Tensor) for kind in keep.kinds)
+
+
+def test_a_boundary_of_a_state_that_was_lost_is_done_again_even_if_it_dies(tiny_stream, tmp_path):
+    """The newest checkpoint is lost; the task is learnt again, its boundary dies, and is done at last."""
+    workdir, stream, calls = str(tmp_path / "run"), tiny_stream(tasks=1), []
+
+    def note(model, stream, task, workdir):
+        calls.append(task.index)
+        if len(calls) == 2:
+            raise RuntimeError("dies")
+
+    Diary().fit_stream(stream, 4, workdir, [], [note], checkpoint_every=2)
+    shutil.rmtree(checkpoints.checkpoints(workdir)[0])
+    with pytest.raises(RuntimeError, match="dies"):
+        Diary().fit_stream(stream, 4, workdir, [], [note], checkpoint_every=2)
+    Diary().fit_stream(stream, 4, workdir, [], [note], checkpoint_every=2)
+    assert calls == [0, 0, 0]
