@@ -1,4 +1,4 @@
-"""The programs that measure: `python -m benchmarks.<name>`; docs/benchmarks.md has their numbers."""
+"""The programs that measure: `python -m benchmarks.<name>`; see docs/benchmarks.md."""
 
 import json
 import os

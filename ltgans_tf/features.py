@@ -34,7 +34,8 @@ class Classifier:
   def __init__(self, network):
     self.network = network
     self.num_classes = network.output_shape[1][-1]
-    self._apply = tf.function(lambda images: network(images, training=False), reduce_retracing=True)
+    self._apply = tf.function(
+        lambda images: network(images, training=False), reduce_retracing=True)
 
   def features(self, images):
     """Penultimate layer, behind its ReLU: float [B, H, W, C] in [-1, 1] -> float32 [B, 64]."""
