@@ -67,8 +67,8 @@ class Classifier:
 def train_classifier(images, labels, num_classes, seed=0, epochs=8):
   """Trains a classifier on real training images, of one task or of several together.
 
-  Adam on the cross-entropy, in batches of 64, with a rate that falls to 0; the order of the images and the weights that
-  training starts from follow from `seed`.
+  Adam on the cross-entropy, in batches of 64, with a rate that falls to 0. The order of the images
+  and the weights that training starts from follow from `seed`.
 
   Args:
     images: uint8 [N, H, W, C], the training part of the real data: the test part has to stay

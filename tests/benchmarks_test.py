@@ -82,7 +82,8 @@ def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
 
 
 def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
-  results = growth.measure(tiny_model(student=False), tiny_stream(tasks=3), 4, str(tmp_path / "run"))
+  results = growth.measure(
+      tiny_model(student=False), tiny_stream(tasks=3), 4, str(tmp_path / "run"))
   assert [row["task"] for row in results["rows"]] == ["set0.npz", "set1.npz", "set2.npz"]
   assert [row["functions"] for row in results["rows"]] == [1, 2, 3]
   assert [row["traces"] for row in results["rows"]] == [1, 2, 3]
