@@ -9,64 +9,73 @@ import sys
 
 
 def conditions():
-  """What a number has to be read with: command, versions, processor, commit; JSON-ready dict."""
-  import keras
-  import tensorflow as tf
+    """What a number has to be read with: command, versions, processor, commit; JSON-ready dict."""
+    import keras
+    import tensorflow as tf
 
-  gpus = tf.config.list_physical_devices("GPU")
-  return {
-      "command": " ".join(["python", "-m", f"benchmarks.{_program()}", *sys.argv[1:]]),
-      "python": platform.python_version(), "tensorflow": tf.__version__,
-      "keras": keras.__version__, "cpu": _cpu(), "cores": len(os.sched_getaffinity(0)),
-      "gpus": [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-               for gpu in gpus],
-      "commit": _commit()}
+    gpus = tf.config.list_physical_devices("GPU")
+    return {
+        "command": " ".join(["python", "-m", f"benchmarks.{_program()}", *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "gpus": [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus],
+        "commit": _commit(),
+    }
 
 
 def summary(values):
-  """Median, least and greatest of some numbers, and the numbers: JSON-ready dict."""
-  values = [float(value) for value in values]
-  return {"median": statistics.median(values), "min": min(values), "max": max(values),
-          "values": values}
+    """Median, least and greatest of some numbers, and the numbers: JSON-ready dict."""
+    values = [float(value) for value in values]
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "values": values}
 
 
 def write(path, results):
-  """Writes `results` (JSON-ready) to the file `path`; None writes nothing."""
-  if path is None:
-    return
-  os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-  with open(path, "w", encoding="utf-8") as f:
-    json.dump(results, f, indent=1)
-    f.write("\n")
+    """Writes `results` (JSON-ready) to the file `path`; None writes nothing."""
+    if path is None:
+        return
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(results, f, indent=1)
+        f.write("\n")
 
 
 def table(header, rows):
-  """Columns of text, the first one left-aligned, the others to the right: one string."""
-  lines = [[str(cell) for cell in row] for row in (header, *rows)]
-  widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-  return "\n".join(
-      "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width
-                                              in zip(line[1:], widths[1:]))]) for line in lines)
+    """Columns of text, the first one left-aligned, the others to the right: one string."""
+    lines = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
+        )
+        for line in lines
+    )
 
 
 def _program():
-  return os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    return os.path.splitext(os.path.basename(sys.argv[0]))[0]
 
 
 def _cpu():
-  try:
-    with open("/proc/cpuinfo", encoding="utf-8") as f:
-      return next(line.partition(":")[2].strip() for line in f if line.startswith("model name"))
-  except (OSError, StopIteration):  # not Linux, or a processor that is not named there
-    return platform.processor()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as f:
+            return next(line.partition(":")[2].strip() for line in f if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux, or a processor that is not named there
+        return platform.processor()
 
 
 def _commit():
-  """The commit of this checkout, with a + where files differ from it; None without git."""
-  folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-  try:
-    ran = subprocess.run(["git", "-C", folder, "describe", "--always", "--abbrev=12", "--dirty=+",
-                          "--exclude=*"], capture_output=True, text=True, check=True)
-  except (OSError, subprocess.CalledProcessError):
-    return None
-  return ran.stdout.strip()
+    """The commit of this checkout, with a + where files differ from it; None without git."""
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    try:
+        ran = subprocess.run(
+            ["git", "-C", folder, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return ran.stdout.strip()

@@ -23,121 +23,145 @@ _LEFT_OUT = 0.2  # of a task's steps, at its start
 
 
 def main(_):
-  given = flags.FLAGS
-  arch = architectures.architecture(given.architecture)
-  tf = import_tensorflow()
-  import keras
+    given = flags.FLAGS
+    arch = architectures.architecture(given.architecture)
+    tf = import_tensorflow()
+    import keras
 
-  from ltgans_tf import streams, twin_gan
+    from ltgans_tf import streams, twin_gan
 
-  conditions = benchmarks.conditions()
-  keras.utils.set_random_seed(0)
-  tf.config.experimental.enable_op_determinism()  # as trainers.train does
-  side = arch.image_size
-  stream = streams.TaskStream([f"digits@{i % 10}" for i in range(given.tasks)], (side, side, 3),
-                              given.batch_size)
-  model = twin_gan.TwinGAN.from_architecture(arch)
-  model.compile()
-  with tempfile.TemporaryDirectory() as folder:
-    results = measure(model, stream, given.steps, os.path.join(folder, "run"))
-  results = {"conditions": conditions,
-             "settings": {"architecture": arch.name, "tasks": given.tasks, "steps": given.steps,
-                          "batch_size": given.batch_size}, **results}
-  print(report(results))
-  benchmarks.write(given.out, results)
+    conditions = benchmarks.conditions()
+    keras.utils.set_random_seed(0)
+    tf.config.experimental.enable_op_determinism()  # as trainers.train does
+    side = arch.image_size
+    stream = streams.TaskStream(
+        [f"digits@{i % 10}" for i in range(given.tasks)], (side, side, 3), given.batch_size
+    )
+    model = twin_gan.TwinGAN.from_architecture(arch)
+    model.compile()
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(model, stream, given.steps, os.path.join(folder, "run"))
+    results = {
+        "conditions": conditions,
+        "settings": {
+            "architecture": arch.name,
+            "tasks": given.tasks,
+            "steps": given.steps,
+            "batch_size": given.batch_size,
+        },
+        **results,
+    }
+    print(report(results))
+    benchmarks.write(given.out, results)
 
 
 def measure(model, stream, steps, workdir):
-  """Trains `model` on all tasks of `stream` and notes behind each what it costs.
+    """Trains `model` on all tasks of `stream` and notes behind each what it costs.
 
-  Returns:
-    JSON-ready dict: 'rows', one for each task, and 'last_over_second', the ratio of each
-    quantity in the last task to that in the second (the first has no Teacher).
-  """
-  from export import push
-  from ltgans_tf import boundaries, callbacks
+    Returns:
+      JSON-ready dict: 'rows', one for each task, and 'last_over_second', the ratio of each
+      quantity in the last task to that in the second (the first has no Teacher).
+    """
+    from export import push
+    from ltgans_tf import boundaries, callbacks
 
-  times, traces = _step_times(), _traces(model)
-  rows = []
+    times, traces = _step_times(), _traces(model)
+    rows = []
 
-  def note(model, stream, task, workdir):
-    del stream
-    kept = times.milliseconds[int(_LEFT_OUT * len(times.milliseconds)):]
-    rows.append({"task": task.name, "step_ms": statistics.median(kept), **_footprint(),
-                 "checkpoint_mb": _checkpoint_mb(workdir),
-                 "functions": len(model._train_functions), "traces": len(traces)})
-    times.milliseconds.clear()
+    def note(model, stream, task, workdir):
+        del stream
+        kept = times.milliseconds[int(_LEFT_OUT * len(times.milliseconds)) :]
+        rows.append(
+            {
+                "task": task.name,
+                "step_ms": statistics.median(kept),
+                **_footprint(),
+                "checkpoint_mb": _checkpoint_mb(workdir),
+                "functions": len(model._train_functions),
+                "traces": len(traces),
+            }
+        )
+        times.milliseconds.clear()
 
-  model.fit_stream(
-      stream, steps, workdir, [times, *callbacks.default_callbacks(workdir)],
-      [boundaries.BoundarySamples(), boundaries.BoundaryScores(200), push.BoundaryExport(), note])
-  second, last = rows[min(1, len(rows) - 1)], rows[-1]
-  return {"rows": rows, "last_over_second": {
-      name: last[name] / second[name] for name in second if name != "task"}}
+    model.fit_stream(
+        stream,
+        steps,
+        workdir,
+        [times, *callbacks.default_callbacks(workdir)],
+        [boundaries.BoundarySamples(), boundaries.BoundaryScores(200), push.BoundaryExport(), note],
+    )
+    second, last = rows[min(1, len(rows) - 1)], rows[-1]
+    return {
+        "rows": rows,
+        "last_over_second": {name: last[name] / second[name] for name in second if name != "task"},
+    }
 
 
 def report(results):
-  """The table of `measure`'s results, as text."""
-  names = list(results["last_over_second"])
-  form = {"step_ms": ".2f", "memory_mb": ".0f", "checkpoint_mb": ".2f"}
-  rows = [[f"{i + 1} {row['task']}", *(format(row[name], form.get(name, "d")) for name in names)]
-          for i, row in enumerate(results["rows"])]
-  ratios = [format(ratio, ".3f") for ratio in results["last_over_second"].values()]
-  return benchmarks.table(["task", *names], [*rows, ["last / second", *ratios]])
+    """The table of `measure`'s results, as text."""
+    names = list(results["last_over_second"])
+    form = {"step_ms": ".2f", "memory_mb": ".0f", "checkpoint_mb": ".2f"}
+    rows = [
+        [f"{i + 1} {row['task']}", *(format(row[name], form.get(name, "d")) for name in names)]
+        for i, row in enumerate(results["rows"])
+    ]
+    ratios = [format(ratio, ".3f") for ratio in results["last_over_second"].values()]
+    return benchmarks.table(["task", *names], [*rows, ["last / second", *ratios]])
 
 
 def _step_times():
-  import keras
+    import keras
 
-  class StepTimes(keras.callbacks.Callback):
-    """Milliseconds of each step with the wait for its data, without the other callbacks."""
+    class StepTimes(keras.callbacks.Callback):
+        """Milliseconds of each step with the wait for its data, without the other callbacks."""
 
-    def __init__(self):
-      super().__init__()
-      self.milliseconds = []
+        def __init__(self):
+            super().__init__()
+            self.milliseconds = []
 
-    def on_train_batch_begin(self, batch, logs=None):
-      self._begin = time.perf_counter()
+        def on_train_batch_begin(self, batch, logs=None):
+            self._begin = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
-      float(next(iter(logs.values())))  # waits for the step's end, on a GPU too
-      self.milliseconds.append(1e3 * (time.perf_counter() - self._begin))
+        def on_train_batch_end(self, batch, logs=None):
+            float(next(iter(logs.values())))  # waits for the step's end, on a GPU too
+            self.milliseconds.append(1e3 * (time.perf_counter() - self._begin))
 
-  return StepTimes()
+    return StepTimes()
 
 
 def _footprint():
-  """Resident memory in MB (10^6 bytes) and the number of open files of this process."""
-  with open("/proc/self/status", encoding="utf-8") as f:
-    kib = next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
-  return {"memory_mb": kib * 1024e-6, "open_files": len(os.listdir("/proc/self/fd"))}
+    """Resident memory in MB (10^6 bytes) and the number of open files of this process."""
+    with open("/proc/self/status", encoding="utf-8") as f:
+        kib = next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+    return {"memory_mb": kib * 1024e-6, "open_files": len(os.listdir("/proc/self/fd"))}
 
 
 def _checkpoint_mb(workdir):
-  """Size of the newest checkpoint in MB (10^6 bytes)."""
-  from ltgans_tf import checkpoints
+    """Size of the newest checkpoint in MB (10^6 bytes)."""
+    from ltgans_tf import checkpoints
 
-  newest = checkpoints.checkpoints(workdir)[0]
-  return 1e-6 * sum(os.path.getsize(os.path.join(folder, name))
-                    for folder, _, names in os.walk(newest) for name in names)
+    newest = checkpoints.checkpoints(workdir)[0]
+    return 1e-6 * sum(
+        os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(newest) for name in names
+    )
 
 
 def _traces(model):
-  """A list that gets an item each time Python runs the model's step, so for each trace of it."""
-  traces, train_step = [], model.train_step
+    """A list that gets an item each time Python runs the model's step, so for each trace of it."""
+    traces, train_step = [], model.train_step
 
-  def counted(data):
-    traces.append(data.shape)
-    return train_step(data)
+    def counted(data):
+        traces.append(data.shape)
+        return train_step(data)
 
-  model.train_step = counted
-  return traces
+    model.train_step = counted
+    return traces
 
 
 if __name__ == "__main__":
-  flags.DEFINE_integer("tasks", 10, "Number of tasks, a class of digits each, in turn.", 2)
-  flags.DEFINE_integer("steps", 60, "Steps in each task.", 2)
-  flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
-  flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
-  flags.DEFINE_string("out", None, "JSON file to write.")
-  run(main)
+    flags.DEFINE_integer("tasks", 10, "Number of tasks, a class of digits each, in turn.", 2)
+    flags.DEFINE_integer("steps", 60, "Steps in each task.", 2)
+    flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
+    flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
+    flags.DEFINE_string("out", None, "JSON file to write.")
+    run(main)

@@ -15,95 +15,97 @@ _OWN_TEACHER_LATENTS, _OWN_LATENTS = 700, 800
 
 
 class PlainTwinGAN(twin_gan.TwinGAN):
-  """A TwinGAN of one replica whose step takes no short cut.
+    """A TwinGAN of one replica whose step takes no short cut.
 
-  Attributes:
-    shares_draws: True draws the noise of a use that the package has no pass of its own for from
-      where the package took it; one step then changes weights as the package's does.
-  """
+    Attributes:
+      shares_draws: True draws the noise of a use that the package has no pass of its own for from
+        where the package took it; one step then changes weights as the package's does.
+    """
 
-  shares_draws = False
+    shares_draws = False
 
-  def train_step(self, data):
-    """As `TwinGAN.train_step`: uint8 [B, n_critic, H, W, C] -> dict of scalars."""
-    roles = lakd.roles_for_task(self.traced_task)
-    rows, n_critic = data.shape[:2]
-    self.global_rows = rows
-    new_images = tf.unstack(images.normalize(data), axis=1)
-    report = {}
-    for i in range(n_critic):
-      real = new_images[i]
-      if roles.teachers:
-        latents = self._teacher_latents(i, rows, n_critic, twin_gan._TEACHER_LATENTS)
-        real = self._mix(real, self.teacher_images(latents, roles), i)
-      report |= self._plain_critic(i, real, roles)
-    report |= self._plain_learners(rows, n_critic, roles)
-    if self.student is not None:
-      report |= self._plain_student(new_images[0], n_critic, roles)
-    self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
-    return report
+    def train_step(self, data):
+        """As `TwinGAN.train_step`: uint8 [B, n_critic, H, W, C] -> dict of scalars."""
+        roles = lakd.roles_for_task(self.traced_task)
+        rows, n_critic = data.shape[:2]
+        self.global_rows = rows
+        new_images = tf.unstack(images.normalize(data), axis=1)
+        report = {}
+        for i in range(n_critic):
+            real = new_images[i]
+            if roles.teachers:
+                latents = self._teacher_latents(i, rows, n_critic, twin_gan._TEACHER_LATENTS)
+                real = self._mix(real, self.teacher_images(latents, roles), i)
+            report |= self._plain_critic(i, real, roles)
+        report |= self._plain_learners(rows, n_critic, roles)
+        if self.student is not None:
+            report |= self._plain_student(new_images[0], n_critic, roles)
+        self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
+        return report
 
-  def _teacher_latents(self, i, rows, n_critic, tag):
-    latents = self.noise(tag, rows * n_critic, self.latent_dim, n_critic, self.recipe.latent_law)
-    return tf.split(latents, n_critic)[i]
+    def _teacher_latents(self, i, rows, n_critic, tag):
+        latents = self.noise(tag, rows * n_critic, self.latent_dim, n_critic, self.recipe.latent_law)
+        return tf.split(latents, n_critic)[i]
 
-  def _plain_critic(self, i, real, roles):
-    rows = real.shape[0]
-    total = 0.0
-    with tf.GradientTape() as tape:
-      real_values = self.critic(real, training=True)
-      for learner in roles.learners:
-        latents = self.noise(twin_gan._LATENTS + 2 * i + learner, rows, self.latent_dim,
-                             law=self.recipe.latent_law)
-        fake = tf.stop_gradient(self.generators[learner](latents, training=True))
-        epsilon = self.noise(twin_gan._EPSILON + 2 * i + learner, rows, 1, law="unit")
-        points = losses.interpolate(real, fake, epsilon[:, :, None, None])
-        head = self._head(learner)
-        penalty = losses.gradient_penalty(
-            lambda u, head=head: self.critic(u, training=True)[:, head], points)
-        distance = losses.critic_loss(
-            real_values[:, head], self.critic(fake, training=True)[:, head])
-        total += tf.reduce_sum(distance + self.recipe.penalty_weight * penalty) / rows
-    gradients = tape.gradient(total, self.critic.trainable_variables)
-    self.critic_optimizer.apply(gradients, self.critic.trainable_variables)
-    return {"critic/loss": total, "critic/gradient": twin_gan._norm(gradients)}
+    def _plain_critic(self, i, real, roles):
+        rows = real.shape[0]
+        total = 0.0
+        with tf.GradientTape() as tape:
+            real_values = self.critic(real, training=True)
+            for learner in roles.learners:
+                latents = self.noise(
+                    twin_gan._LATENTS + 2 * i + learner, rows, self.latent_dim, law=self.recipe.latent_law
+                )
+                fake = tf.stop_gradient(self.generators[learner](latents, training=True))
+                epsilon = self.noise(twin_gan._EPSILON + 2 * i + learner, rows, 1, law="unit")
+                points = losses.interpolate(real, fake, epsilon[:, :, None, None])
+                head = self._head(learner)
+                penalty = losses.gradient_penalty(
+                    lambda u, head=head: self.critic(u, training=True)[:, head], points
+                )
+                distance = losses.critic_loss(real_values[:, head], self.critic(fake, training=True)[:, head])
+                total += tf.reduce_sum(distance + self.recipe.penalty_weight * penalty) / rows
+        gradients = tape.gradient(total, self.critic.trainable_variables)
+        self.critic_optimizer.apply(gradients, self.critic.trainable_variables)
+        return {"critic/loss": total, "critic/gradient": twin_gan._norm(gradients)}
 
-  def _plain_learners(self, rows, n_critic, roles):
-    total, norms = 0.0, []
-    for learner in roles.learners:
-      tag = (twin_gan._LATENTS + 2 * (n_critic - 1) if self.shares_draws else _OWN_LATENTS)
-      latents = self.noise(tag + learner, rows, self.latent_dim, law=self.recipe.latent_law)
-      variables = self.generators[learner].trainable_variables
-      with tf.GradientTape() as tape:
-        fake = self.generators[learner](latents, training=True)
-        values = self.critic(fake, training=True)[:, self._head(learner)]
-        loss = tf.reduce_sum(losses.generator_loss(values)) / rows
-      gradients = tape.gradient(loss, variables)
-      self.generator_optimizers[learner].apply(gradients, variables)
-      if self.averages:
-        self._average(learner)
-      total += loss
-      norms.append(twin_gan._norm(gradients))
-    return {"generator/loss": total, "generator/gradient": tf.add_n(norms)}
+    def _plain_learners(self, rows, n_critic, roles):
+        total, norms = 0.0, []
+        for learner in roles.learners:
+            tag = twin_gan._LATENTS + 2 * (n_critic - 1) if self.shares_draws else _OWN_LATENTS
+            latents = self.noise(tag + learner, rows, self.latent_dim, law=self.recipe.latent_law)
+            variables = self.generators[learner].trainable_variables
+            with tf.GradientTape() as tape:
+                fake = self.generators[learner](latents, training=True)
+                values = self.critic(fake, training=True)[:, self._head(learner)]
+                loss = tf.reduce_sum(losses.generator_loss(values)) / rows
+            gradients = tape.gradient(loss, variables)
+            self.generator_optimizers[learner].apply(gradients, variables)
+            if self.averages:
+                self._average(learner)
+            total += loss
+            norms.append(twin_gan._norm(gradients))
+        return {"generator/loss": total, "generator/gradient": tf.add_n(norms)}
 
-  def _plain_student(self, new_images, n_critic, roles):
-    rows, brackets = new_images.shape[0], [(1.0, new_images)]
-    if roles.teachers:
-      tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_TEACHER_LATENTS
-      latents = self._teacher_latents(0, rows, n_critic if self.shares_draws else 1, tag)
-      brackets.append((1.0, self.teacher_images(latents, roles)))
-      if self.recipe.student_replay == "share":
-        numerator, denominator = self._share()
-        share = tf.cast(numerator / denominator, tf.float32)
-        brackets = [(2.0 * (1.0 - share), brackets[0][1]), (2.0 * share, brackets[1][1])]
-    draws = len(brackets)
-    noise = tf.split(self.noise(twin_gan._STUDENT_NOISE, draws * rows, self.student.code_dim,
-                                draws), draws)
-    total = 0.0
-    with tf.GradientTape() as tape:
-      for (weight, batch), draw in zip(brackets, noise):
-        sse, kl = self.student.elbo_terms(batch, draw)
-        total += tf.reduce_sum(weight * losses.negative_elbo(sse, kl, self.recipe.beta)) / rows
-    gradients = tape.gradient(total, self.student.trainable_variables)
-    self.student_optimizer.apply(gradients, self.student.trainable_variables)
-    return {"student/loss": total / draws, "student/gradient": twin_gan._norm(gradients)}
+    def _plain_student(self, new_images, n_critic, roles):
+        rows, brackets = new_images.shape[0], [(1.0, new_images)]
+        if roles.teachers:
+            tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_TEACHER_LATENTS
+            latents = self._teacher_latents(0, rows, n_critic if self.shares_draws else 1, tag)
+            brackets.append((1.0, self.teacher_images(latents, roles)))
+            if self.recipe.student_replay == "share":
+                numerator, denominator = self._share()
+                share = tf.cast(numerator / denominator, tf.float32)
+                brackets = [(2.0 * (1.0 - share), brackets[0][1]), (2.0 * share, brackets[1][1])]
+        draws = len(brackets)
+        noise = tf.split(
+            self.noise(twin_gan._STUDENT_NOISE, draws * rows, self.student.code_dim, draws), draws
+        )
+        total = 0.0
+        with tf.GradientTape() as tape:
+            for (weight, batch), draw in zip(brackets, noise):
+                sse, kl = self.student.elbo_terms(batch, draw)
+                total += tf.reduce_sum(weight * losses.negative_elbo(sse, kl, self.recipe.beta)) / rows
+        gradients = tape.gradient(total, self.student.trainable_variables)
+        self.student_optimizer.apply(gradients, self.student.trainable_variables)
+        return {"student/loss": total / draws, "student/gradient": twin_gan._norm(gradients)}

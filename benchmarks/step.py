@@ -22,202 +22,224 @@ _FIRST, _LATER = "task 1", "task 2 on"
 
 
 def main(_):
-  given = flags.FLAGS
-  arch = architectures.architecture(given.architecture)
-  recipe = dataclasses.replace(
-      presets.recipe(given.recipe, arch.name), n_critic=given.n_critic)
-  tf = import_tensorflow()
-  if given.deterministic:
-    tf.config.experimental.enable_op_determinism()
-  conditions = benchmarks.conditions()
-  results = measure(arch, recipe, _digits(arch, given.channels, given.batch_size, given.n_critic),
-                    given.student, given.repeats, given.seconds)
-  print(report(results))
-  benchmarks.write(given.out, {"conditions": conditions, "deterministic": given.deterministic,
-                               **results})
+    given = flags.FLAGS
+    arch = architectures.architecture(given.architecture)
+    recipe = dataclasses.replace(presets.recipe(given.recipe, arch.name), n_critic=given.n_critic)
+    tf = import_tensorflow()
+    if given.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    conditions = benchmarks.conditions()
+    results = measure(
+        arch,
+        recipe,
+        _digits(arch, given.channels, given.batch_size, given.n_critic),
+        given.student,
+        given.repeats,
+        given.seconds,
+    )
+    print(report(results))
+    benchmarks.write(given.out, {"conditions": conditions, "deterministic": given.deterministic, **results})
 
 
-def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up=2.5,
-            tasks=(_FIRST, _LATER)):
-  """Measures all candidates in turns.
+def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up=2.5, tasks=(_FIRST, _LATER)):
+    """Measures all candidates in turns.
 
-  Args:
-    arch: an `architectures.Architecture`.
-    recipe: a `presets.Recipe`.
-    batches: uint8 [N, B, n_critic, H, W, C], N batches to take in turn.
-    student: whether the Student is trained in step.
-    repeats: how often each candidate has its turn.
-    seconds: how long a turn takes, about.
-    warm_up: seconds that each candidate runs before.
-    tasks: the kinds of task to measure, of 'task 1' and 'task 2 on'.
+    Args:
+      arch: an `architectures.Architecture`.
+      recipe: a `presets.Recipe`.
+      batches: uint8 [N, B, n_critic, H, W, C], N batches to take in turn.
+      student: whether the Student is trained in step.
+      repeats: how often each candidate has its turn.
+      seconds: how long a turn takes, about.
+      warm_up: seconds that each candidate runs before.
+      tasks: the kinds of task to measure, of 'task 1' and 'task 2 on'.
 
-  Returns:
-    JSON-ready dict: 'settings', 'gemm_gflops' and the 'rows', one for each candidate with its
-    milliseconds and what follows from them.
-  """
-  channels, batch_size = batches.shape[-1], batches.shape[1]
-  candidates = {}
-  for task in tasks:
-    candidates |= _candidates(arch, recipe, batches, student, task)
-  multiply, gemm_flops = _gemm()
-  candidates["GEMM", ""] = multiply
-  times = _in_turns(candidates, repeats, seconds, warm_up)
-  gemm = times["GEMM", ""]
-  peak = gemm_flops / gemm["median"] * 1e-6  # ms to GFLOP/s
-  rows = []
-  for (name, task), timed in times.items():
-    row = {"name": name, "task": task, "ms": timed}
-    if name in ("package", "plain"):
-      row["new_images_per_second"] = 1e3 * recipe.n_critic * batch_size / timed["median"]
-    if name == "package":
-      flops = architectures.step_flops(
-          arch, channels, batch_size, recipe.n_critic, task == _FIRST, student)
-      row["gflop"] = flops * 1e-9
-      row["gflops"] = flops / timed["median"] * 1e-6
-      row["of_gemm"] = row["gflops"] / peak
-      row["plain_over_package"] = times["plain", task]["median"] / timed["median"]
-    rows.append(row)
-  return {"settings": {"architecture": arch.name, "channels": channels, "batch_size": batch_size,
-                       "student": student, "repeats": repeats, **dataclasses.asdict(recipe)},
-          "gemm_gflops": peak, "rows": rows}
+    Returns:
+      JSON-ready dict: 'settings', 'gemm_gflops' and the 'rows', one for each candidate with its
+      milliseconds and what follows from them.
+    """
+    channels, batch_size = batches.shape[-1], batches.shape[1]
+    candidates = {}
+    for task in tasks:
+        candidates |= _candidates(arch, recipe, batches, student, task)
+    multiply, gemm_flops = _gemm()
+    candidates["GEMM", ""] = multiply
+    times = _in_turns(candidates, repeats, seconds, warm_up)
+    gemm = times["GEMM", ""]
+    peak = gemm_flops / gemm["median"] * 1e-6  # ms to GFLOP/s
+    rows = []
+    for (name, task), timed in times.items():
+        row = {"name": name, "task": task, "ms": timed}
+        if name in ("package", "plain"):
+            row["new_images_per_second"] = 1e3 * recipe.n_critic * batch_size / timed["median"]
+        if name == "package":
+            flops = architectures.step_flops(
+                arch, channels, batch_size, recipe.n_critic, task == _FIRST, student
+            )
+            row["gflop"] = flops * 1e-9
+            row["gflops"] = flops / timed["median"] * 1e-6
+            row["of_gemm"] = row["gflops"] / peak
+            row["plain_over_package"] = times["plain", task]["median"] / timed["median"]
+        rows.append(row)
+    return {
+        "settings": {
+            "architecture": arch.name,
+            "channels": channels,
+            "batch_size": batch_size,
+            "student": student,
+            "repeats": repeats,
+            **dataclasses.asdict(recipe),
+        },
+        "gemm_gflops": peak,
+        "rows": rows,
+    }
 
 
 def report(results):
-  """The table of `measure`'s results, as text."""
-  rows = []
-  for row in results["rows"]:
-    ms = row["ms"]
-    ratio = row.get("plain_over_package")
-    rows.append([
-        f"{row['name']} {row['task']}".strip(), f"{ms['median']:.2f}",
-        f"{ms['min']:.2f} to {ms['max']:.2f}", _shown(row.get("new_images_per_second"), ".0f"),
-        _shown(results["gemm_gflops"] if row["name"] == "GEMM" else row.get("gflops"), ".0f"),
-        _shown(row.get("of_gemm"), ".2f"), _shown(ratio, ".2f")])
-  settings = results["settings"]
-  return benchmarks.table(
-      ["step", "ms (median)", "min to max", "new images/s", "GFLOP/s", "of GEMM", "plain/package"],
-      rows) + (
-          f"\nA step takes n_critic * batch_size = {settings['n_critic']} *"
-          f" {settings['batch_size']} new images. GFLOP/s counts what the package's step does.")
+    """The table of `measure`'s results, as text."""
+    rows = []
+    for row in results["rows"]:
+        ms = row["ms"]
+        ratio = row.get("plain_over_package")
+        rows.append(
+            [
+                f"{row['name']} {row['task']}".strip(),
+                f"{ms['median']:.2f}",
+                f"{ms['min']:.2f} to {ms['max']:.2f}",
+                _shown(row.get("new_images_per_second"), ".0f"),
+                _shown(results["gemm_gflops"] if row["name"] == "GEMM" else row.get("gflops"), ".0f"),
+                _shown(row.get("of_gemm"), ".2f"),
+                _shown(ratio, ".2f"),
+            ]
+        )
+    settings = results["settings"]
+    return benchmarks.table(
+        ["step", "ms (median)", "min to max", "new images/s", "GFLOP/s", "of GEMM", "plain/package"], rows
+    ) + (
+        f"\nA step takes n_critic * batch_size = {settings['n_critic']} *"
+        f" {settings['batch_size']} new images. GFLOP/s counts what the package's step does."
+    )
 
 
 def _shown(value, form):
-  return "" if value is None else format(value, form)
+    return "" if value is None else format(value, form)
 
 
 def _digits(arch, channels, batch_size, n_critic):
-  import numpy as np
+    import numpy as np
 
-  from ltgans_tf import streams
+    from ltgans_tf import streams
 
-  shape = (arch.image_size, arch.image_size, channels)
-  (task,) = streams.TaskStream(["digits"], shape, batch_size).tasks
-  return np.stack([*task.batches(0, n_critic).take(_BATCHES).as_numpy_iterator()])
+    shape = (arch.image_size, arch.image_size, channels)
+    (task,) = streams.TaskStream(["digits"], shape, batch_size).tasks
+    return np.stack([*task.batches(0, n_critic).take(_BATCHES).as_numpy_iterator()])
 
 
 def _candidates(arch, recipe, batches, student, task):
-  """What is measured, by (name, task): functions that return a scalar of their work's end."""
-  from benchmarks import plain
-  from ltgans_tf import twin_gan
+    """What is measured, by (name, task): functions that return a scalar of their work's end."""
+    from benchmarks import plain
+    from ltgans_tf import twin_gan
 
-  models = {"package": _model(twin_gan.TwinGAN, arch, recipe, batches, student, task),
-            "plain": _model(plain.PlainTwinGAN, arch, recipe, batches, student, task)}
-  made = {(name, task): _step(model, batches) for name, model in models.items()}
-  stages = _stages(models["package"], batches[0])
-  return made | {(f"  {name}", task): stage for name, stage in stages.items()}
+    models = {
+        "package": _model(twin_gan.TwinGAN, arch, recipe, batches, student, task),
+        "plain": _model(plain.PlainTwinGAN, arch, recipe, batches, student, task),
+    }
+    made = {(name, task): _step(model, batches) for name, model in models.items()}
+    stages = _stages(models["package"], batches[0])
+    return made | {(f"  {name}", task): stage for name, stage in stages.items()}
 
 
 def _model(method, arch, recipe, batches, student, task):
-  model = method.from_architecture(arch, batches.shape[-1], student, recipe)
-  model.compile()
-  model.task_index.assign(0 if task == _FIRST else 1)
-  return model
+    model = method.from_architecture(arch, batches.shape[-1], student, recipe)
+    model.compile()
+    model.task_index.assign(0 if task == _FIRST else 1)
+    return model
 
 
 def _step(model, batches):
-  """One train step through the compiled function that `fit` calls."""
-  import tensorflow as tf
+    """One train step through the compiled function that `fit` calls."""
+    import tensorflow as tf
 
-  step = model.make_train_function()
-  iterator = iter(tf.data.Dataset.from_tensor_slices(batches).repeat())
-  return lambda: step(iterator)["critic/loss"]
+    step = model.make_train_function()
+    iterator = iter(tf.data.Dataset.from_tensor_slices(batches).repeat())
+    return lambda: step(iterator)["critic/loss"]
 
 
 def _stages(model, batch):
-  """The parts of one step, each compiled by itself: what the step spends its time on.
+    """The parts of one step, each compiled by itself: what the step spends its time on.
 
-  Their sum differs from the step: the whole graph overlaps them, and the learners' stage has
-  to make its own fakes, which in the step come from the critic's.
-  """
-  import tensorflow as tf
+    Their sum differs from the step: the whole graph overlaps them, and the learners' stage has
+    to make its own fakes, which in the step come from the critic's.
+    """
+    import tensorflow as tf
 
-  from ltgans_tf import images, lakd
+    from ltgans_tf import images, lakd
 
-  rows, n_critic = batch.shape[:2]
-  model.global_rows = rows
-  roles = lakd.roles_for_task(int(model.task_index.numpy()))
-  real = images.normalize(batch[:, 0])
-  replay = tf.concat([real] * n_critic, 0) if roles.teachers else None
-  fakes = [model.generators[learner](model.latents(rows), training=False)
-           for learner in roles.learners]
+    rows, n_critic = batch.shape[:2]
+    model.global_rows = rows
+    roles = lakd.roles_for_task(int(model.task_index.numpy()))
+    real = images.normalize(batch[:, 0])
+    replay = tf.concat([real] * n_critic, 0) if roles.teachers else None
+    fakes = [model.generators[learner](model.latents(rows), training=False) for learner in roles.learners]
 
-  def critic():
-    for i in range(n_critic):
-      mixed = model._mix(real, replay[:rows], i) if roles.teachers else real
-      report = model._update_critic(i, mixed, fakes, roles)
-    return report["critic/loss"]
+    def critic():
+        for i in range(n_critic):
+            mixed = model._mix(real, replay[:rows], i) if roles.teachers else real
+            report = model._update_critic(i, mixed, fakes, roles)
+        return report["critic/loss"]
 
-  def learners():
-    made, tapes = model._fakes(n_critic - 1, rows, roles)
-    return model._update_learners(made, tapes, roles)["generator/loss"]
+    def learners():
+        made, tapes = model._fakes(n_critic - 1, rows, roles)
+        return model._update_learners(made, tapes, roles)["generator/loss"]
 
-  stages = {"critic": critic, "fakes and learners": learners}
-  if roles.teachers:
-    stages["Teacher"] = lambda: tf.reduce_sum(tf.concat(model._replay(rows, n_critic, roles), 0))
-  if model.student is not None:
-    stages["Student"] = lambda: model._update_student(
-        real, None if replay is None else replay[:rows])["student/loss"]
-  return {name: tf.function(stage) for name, stage in stages.items()}
+    stages = {"critic": critic, "fakes and learners": learners}
+    if roles.teachers:
+        stages["Teacher"] = lambda: tf.reduce_sum(tf.concat(model._replay(rows, n_critic, roles), 0))
+    if model.student is not None:
+        stages["Student"] = lambda: model._update_student(real, None if replay is None else replay[:rows])[
+            "student/loss"
+        ]
+    return {name: tf.function(stage) for name, stage in stages.items()}
 
 
 def _gemm():
-  """A float32 matrix product as (function, operations)."""
-  import tensorflow as tf
+    """A float32 matrix product as (function, operations)."""
+    import tensorflow as tf
 
-  a, b = (tf.random.stateless_normal([_GEMM, _GEMM], [0, i]) for i in (0, 1))
-  return tf.function(lambda: tf.matmul(a, b)[0, 0]), 2 * _GEMM**3
+    a, b = (tf.random.stateless_normal([_GEMM, _GEMM], [0, i]) for i in (0, 1))
+    return tf.function(lambda: tf.matmul(a, b)[0, 0]), 2 * _GEMM**3
 
 
 def _in_turns(candidates, repeats, seconds, warm_up):
-  """Milliseconds per call of each candidate, over `repeats` turns: name -> summary."""
-  calls = {}
-  for name, call in candidates.items():
-    call()  # compiles
-    count, begin = 0, time.perf_counter()
-    while count < 1 or time.perf_counter() - begin < warm_up:
-      float(call())
-      count += 1
-    calls[name] = max(1, round(count * seconds / (time.perf_counter() - begin)))
-  times = {name: [] for name in candidates}
-  for _ in range(repeats):
+    """Milliseconds per call of each candidate, over `repeats` turns: name -> summary."""
+    calls = {}
     for name, call in candidates.items():
-      begin = time.perf_counter()
-      for _ in range(calls[name]):
-        last = call()
-      float(last)  # waits for the end of the work, which a GPU does later
-      times[name].append(1e3 * (time.perf_counter() - begin) / calls[name])
-  return {name: benchmarks.summary(values) for name, values in times.items()}
+        call()  # compiles
+        count, begin = 0, time.perf_counter()
+        while count < 1 or time.perf_counter() - begin < warm_up:
+            float(call())
+            count += 1
+        calls[name] = max(1, round(count * seconds / (time.perf_counter() - begin)))
+    times = {name: [] for name in candidates}
+    for _ in range(repeats):
+        for name, call in candidates.items():
+            begin = time.perf_counter()
+            for _ in range(calls[name]):
+                last = call()
+            float(last)  # waits for the end of the work, which a GPU does later
+            times[name].append(1e3 * (time.perf_counter() - begin) / calls[name])
+    return {name: benchmarks.summary(values) for name, values in times.items()}
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
-  flags.DEFINE_string("recipe", "recommended", "The method's settings, paper or recommended.")
-  flags.DEFINE_integer("channels", 3, "Channels of the images, 1 or 3.", 1, 3)
-  flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
-  flags.DEFINE_integer("n_critic", 1, "Critic updates per step.", 1)
-  flags.DEFINE_bool("student", True, "Whether a Student is trained in step.")
-  flags.DEFINE_bool("deterministic", True, "Whether operations are deterministic, as in train.")
-  flags.DEFINE_integer("repeats", 7, "Turns of each candidate.", 1)
-  flags.DEFINE_float("seconds", 0.5, "How long a turn takes.", 0.0)
-  flags.DEFINE_string("out", None, "JSON file to write.")
-  run(main)
+    flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
+    flags.DEFINE_string("recipe", "recommended", "The method's settings, paper or recommended.")
+    flags.DEFINE_integer("channels", 3, "Channels of the images, 1 or 3.", 1, 3)
+    flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
+    flags.DEFINE_integer("n_critic", 1, "Critic updates per step.", 1)
+    flags.DEFINE_bool("student", True, "Whether a Student is trained in step.")
+    flags.DEFINE_bool("deterministic", True, "Whether operations are deterministic, as in train.")
+    flags.DEFINE_integer("repeats", 7, "Turns of each candidate.", 1)
+    flags.DEFINE_float("seconds", 0.5, "How long a turn takes.", 0.0)
+    flags.DEFINE_string("out", None, "JSON file to write.")
+    run(main)

@@ -24,143 +24,165 @@ _SOURCES = ("twin 0", "twin 1", "mixture")
 
 
 def main(_):
-  given = flags.FLAGS
-  arch = architectures.architecture(given.architecture)
-  tf = import_tensorflow()
-  if given.threads:
-    tf.config.threading.set_intra_op_parallelism_threads(given.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(given.threads)
-  import keras
+    given = flags.FLAGS
+    arch = architectures.architecture(given.architecture)
+    tf = import_tensorflow()
+    if given.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(given.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(given.threads)
+    import keras
 
-  from ltgans_tf import streams
+    from ltgans_tf import streams
 
-  conditions = benchmarks.conditions()
-  keras.utils.set_random_seed(0)
-  tf.config.experimental.enable_op_determinism()
-  side = arch.image_size
-  stream = streams.TaskStream([given.tasks], (side, side, 3), given.batch_size,
-                              data_dir=given.data_dir)
-  judge = Judge(stream.tasks[0], given.samples)
-  print(f"classifier: accuracy {judge.accuracy:.3f} on the test part; floor: FCD"
-        f" {judge.floor:.2f} with {judge.count} samples", flush=True)
-  rows = []
-  for seed in range(given.seeds):
-    for heads in (1, 2):
-      rows.append(measure(arch, heads, seed, given.steps, stream, judge))
-      print(line(rows[-1]), flush=True)
-  results = {"conditions": conditions,
-             "settings": {"architecture": arch.name, "task": given.tasks, "steps": given.steps,
-                          "batch_size": given.batch_size, "seeds": given.seeds,
-                          "samples": judge.count, "threads": given.threads},
-             "classifier_accuracy": judge.accuracy, "floor": judge.floor, "rows": rows}
-  print(report(results))
-  benchmarks.write(given.out, results)
+    conditions = benchmarks.conditions()
+    keras.utils.set_random_seed(0)
+    tf.config.experimental.enable_op_determinism()
+    side = arch.image_size
+    stream = streams.TaskStream([given.tasks], (side, side, 3), given.batch_size, data_dir=given.data_dir)
+    judge = Judge(stream.tasks[0], given.samples)
+    print(
+        f"classifier: accuracy {judge.accuracy:.3f} on the test part; floor: FCD"
+        f" {judge.floor:.2f} with {judge.count} samples",
+        flush=True,
+    )
+    rows = []
+    for seed in range(given.seeds):
+        for heads in (1, 2):
+            rows.append(measure(arch, heads, seed, given.steps, stream, judge))
+            print(line(rows[-1]), flush=True)
+    results = {
+        "conditions": conditions,
+        "settings": {
+            "architecture": arch.name,
+            "task": given.tasks,
+            "steps": given.steps,
+            "batch_size": given.batch_size,
+            "seeds": given.seeds,
+            "samples": judge.count,
+            "threads": given.threads,
+        },
+        "classifier_accuracy": judge.accuracy,
+        "floor": judge.floor,
+        "rows": rows,
+    }
+    print(report(results))
+    benchmarks.write(given.out, results)
 
 
 class Judge:
-  """A classifier of a task's real images, and what its features tell of samples.
+    """A classifier of a task's real images, and what its features tell of samples.
 
-  Args:
-    task: a `streams.Task` with labels.
-    samples: samples per distance; at most as many as there are test images.
+    Args:
+      task: a `streams.Task` with labels.
+      samples: samples per distance; at most as many as there are test images.
 
-  Attributes:
-    count: samples per distance.
-    accuracy: of the classifier on the test part.
-    floor: FCD of `count` training images to the test part.
-  """
+    Attributes:
+      count: samples per distance.
+      accuracy: of the classifier on the test part.
+      floor: FCD of `count` training images to the test part.
+    """
 
-  def __init__(self, task, samples):
-    from ltgans_tf import features, images
+    def __init__(self, task, samples):
+        from ltgans_tf import features, images
 
-    train, labels = task.train_images(), task.train_labels()
-    if labels is None:
-      raise ValueError(f"{task.name} has no labels, which the classifier is trained on; give"
-                       " --tasks a data set with labels.")
-    self.count = min(samples, task.num_test, task.num_train)
-    test = images.normalize(task.test_images(self.count))
-    self.num_classes = int(labels.max()) + 1
-    self.classifier = features.train_classifier(train, labels, self.num_classes)
-    self.accuracy = self.classifier.accuracy(test, task.test_labels(self.count))
-    self._test_features = self._features(test)
-    self.floor = self.fcd(images.normalize(task.train_images(self.count)))
+        train, labels = task.train_images(), task.train_labels()
+        if labels is None:
+            raise ValueError(
+                f"{task.name} has no labels, which the classifier is trained on; give"
+                " --tasks a data set with labels."
+            )
+        self.count = min(samples, task.num_test, task.num_train)
+        test = images.normalize(task.test_images(self.count))
+        self.num_classes = int(labels.max()) + 1
+        self.classifier = features.train_classifier(train, labels, self.num_classes)
+        self.accuracy = self.classifier.accuracy(test, task.test_labels(self.count))
+        self._test_features = self._features(test)
+        self.floor = self.fcd(images.normalize(task.train_images(self.count)))
 
-  def _features(self, samples):
-    from ltgans_tf import metrics
+    def _features(self, samples):
+        from ltgans_tf import metrics
 
-    return metrics.features_of(self.classifier.features, samples)
+        return metrics.features_of(self.classifier.features, samples)
 
-  def fcd(self, samples):
-    """FCD of float [count, H, W, C] in [-1, 1] to the test part."""
-    from ltgans_tf import metrics
+    def fcd(self, samples):
+        """FCD of float [count, H, W, C] in [-1, 1] to the test part."""
+        from ltgans_tf import metrics
 
-    return metrics.frechet_distance(self._test_features, self._features(samples))
+        return metrics.frechet_distance(self._test_features, self._features(samples))
 
-  def shares(self, samples):
-    """Share of each class among `samples` as the classifier sees them: list of floats."""
-    import numpy as np
+    def shares(self, samples):
+        """Share of each class among `samples` as the classifier sees them: list of floats."""
+        import numpy as np
 
-    counts = np.bincount(self.classifier.classes(samples), minlength=self.num_classes)
-    return [float(count) / len(samples) for count in counts]
+        counts = np.bincount(self.classifier.classes(samples), minlength=self.num_classes)
+        return [float(count) / len(samples) for count in counts]
 
 
 def measure(arch, heads, seed, steps, stream, judge):
-  """Trains task 1 and scores each twin and their mixture: JSON-ready dict."""
-  import tensorflow as tf
+    """Trains task 1 and scores each twin and their mixture: JSON-ready dict."""
+    import tensorflow as tf
 
-  from ltgans_tf import twin_gan
+    from ltgans_tf import twin_gan
 
-  recipe = dataclasses.replace(presets.recipe("recommended", arch.name), critic_heads=heads)
-  model = twin_gan.TwinGAN.from_architecture(arch, stream.image_shape[-1], False, recipe, seed)
-  model.compile()
-  begin = time.monotonic()
-  model.fit_stream(stream, steps, stop_after_task=0)
-  seconds = time.monotonic() - begin
-  latents = model.latents(judge.count, seed=1)
-  twins = [model.sample_from(generator, latents) for generator in model.generators]
-  half = judge.count // 2
-  sets = dict(zip(_SOURCES, [*twins, tf.concat([twins[0][:half], twins[1][half:]], 0)]))
-  row = {"heads": heads, "seed": seed, "seconds": seconds}
-  for name, samples in sets.items():
-    shares = judge.shares(samples)
-    row[name] = {"fcd": judge.fcd(samples), "shares": shares,
-                 "missing": [i for i, share in enumerate(shares) if share < _MISSING]}
-  return row
+    recipe = dataclasses.replace(presets.recipe("recommended", arch.name), critic_heads=heads)
+    model = twin_gan.TwinGAN.from_architecture(arch, stream.image_shape[-1], False, recipe, seed)
+    model.compile()
+    begin = time.monotonic()
+    model.fit_stream(stream, steps, stop_after_task=0)
+    seconds = time.monotonic() - begin
+    latents = model.latents(judge.count, seed=1)
+    twins = [model.sample_from(generator, latents) for generator in model.generators]
+    half = judge.count // 2
+    sets = dict(zip(_SOURCES, [*twins, tf.concat([twins[0][:half], twins[1][half:]], 0)]))
+    row = {"heads": heads, "seed": seed, "seconds": seconds}
+    for name, samples in sets.items():
+        shares = judge.shares(samples)
+        row[name] = {
+            "fcd": judge.fcd(samples),
+            "shares": shares,
+            "missing": [i for i, share in enumerate(shares) if share < _MISSING],
+        }
+    return row
 
 
 def line(row):
-  """One run's scores in a line."""
-  scores = "; ".join(
-      f"{name} FCD {row[name]['fcd']:.1f}, missing {row[name]['missing'] or 'none'}"
-      for name in _SOURCES)
-  return f"heads {row['heads']}, seed {row['seed']} ({row['seconds']:.0f} s): {scores}"
+    """One run's scores in a line."""
+    scores = "; ".join(
+        f"{name} FCD {row[name]['fcd']:.1f}, missing {row[name]['missing'] or 'none'}" for name in _SOURCES
+    )
+    return f"heads {row['heads']}, seed {row['seed']} ({row['seconds']:.0f} s): {scores}"
 
 
 def report(results):
-  """Mean over seeds and the spread, by heads: text."""
-  rows = []
-  for heads in (1, 2):
-    runs = [row for row in results["rows"] if row["heads"] == heads]
-    for name in _SOURCES:
-      fcd = [row[name]["fcd"] for row in runs]
-      missing = [len(row[name]["missing"]) for row in runs]
-      smallest = [min(row[name]["shares"]) for row in runs]
-      rows.append([f"{heads} {'head' if heads == 1 else 'heads'}, {name}",
-                   f"{statistics.mean(fcd):.1f}", f"{min(fcd):.1f} to {max(fcd):.1f}",
-                   f"{statistics.mean(missing):.1f}", f"{statistics.mean(smallest):.3f}"])
-  rows.append(["real images (floor)", f"{results['floor']:.2f}", "", "", ""])
-  return benchmarks.table(
-      ["task 1", "FCD (mean)", "min to max", "missing classes", "smallest share"], rows)
+    """Mean over seeds and the spread, by heads: text."""
+    rows = []
+    for heads in (1, 2):
+        runs = [row for row in results["rows"] if row["heads"] == heads]
+        for name in _SOURCES:
+            fcd = [row[name]["fcd"] for row in runs]
+            missing = [len(row[name]["missing"]) for row in runs]
+            smallest = [min(row[name]["shares"]) for row in runs]
+            rows.append(
+                [
+                    f"{heads} {'head' if heads == 1 else 'heads'}, {name}",
+                    f"{statistics.mean(fcd):.1f}",
+                    f"{min(fcd):.1f} to {max(fcd):.1f}",
+                    f"{statistics.mean(missing):.1f}",
+                    f"{statistics.mean(smallest):.3f}",
+                ]
+            )
+    rows.append(["real images (floor)", f"{results['floor']:.2f}", "", "", ""])
+    return benchmarks.table(["task 1", "FCD (mean)", "min to max", "missing classes", "smallest share"], rows)
 
 
 if __name__ == "__main__":
-  flags.DEFINE_integer("steps", 1200, "Steps of each run.", 1)
-  flags.DEFINE_integer("seeds", 3, "Runs with each number of heads, with seeds 0, 1, ...", 1)
-  flags.DEFINE_string("tasks", "digits", "One task spec with labels.")
-  flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
-  flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
-  flags.DEFINE_integer("samples", 1000, "Samples per distance.", 2)
-  flags.DEFINE_integer("threads", 0, "Threads of TensorFlow; 0 lets it choose.", 0)
-  flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
-  flags.DEFINE_string("out", None, "JSON file to write.")
-  run(main)
+    flags.DEFINE_integer("steps", 1200, "Steps of each run.", 1)
+    flags.DEFINE_integer("seeds", 3, "Runs with each number of heads, with seeds 0, 1, ...", 1)
+    flags.DEFINE_string("tasks", "digits", "One task spec with labels.")
+    flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
+    flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
+    flags.DEFINE_integer("samples", 1000, "Samples per distance.", 2)
+    flags.DEFINE_integer("threads", 0, "Threads of TensorFlow; 0 lets it choose.", 0)
+    flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
+    flags.DEFINE_string("out", None, "JSON file to write.")
+    run(main)

@@ -14,89 +14,88 @@ from absl import app, flags, logging
 
 
 def run(main):
-  """Runs `main(argv)` behind absl's flags; bad input ends in one sentence and exit status 2.
+    """Runs `main(argv)` behind absl's flags; bad input ends in one sentence and exit status 2.
 
-  ValueError, OSError and ArithmeticError (which `lifelong.NonFiniteError` is) out of `main`,
-  a wrong flag and an argument that is none are printed as `error: <sentence>` on stderr. Any
-  other exception is a mistake in the program and keeps its traceback; `--verbosity=1` shows
-  that of the former too. `--help` exits with 0. What `main` returns is the exit status.
-  """
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    ValueError, OSError and ArithmeticError (which `lifelong.NonFiniteError` is) out of `main`,
+    a wrong flag and an argument that is none are printed as `error: <sentence>` on stderr. Any
+    other exception is a mistake in the program and keeps its traceback; `--verbosity=1` shows
+    that of the former too. `--help` exits with 0. What `main` returns is the exit status.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-  def guarded(argv):
-    try:
-      return main(argv)
-    except (ValueError, OSError, ArithmeticError) as error:
-      logging.debug("", exc_info=True)
-      return _fail(_sentence(error))
+    def guarded(argv):
+        try:
+            return main(argv)
+        except (ValueError, OSError, ArithmeticError) as error:
+            logging.debug("", exc_info=True)
+            return _fail(_sentence(error))
 
-  app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=_parse)
 
 
 def import_tensorflow():
-  """Imports TensorFlow without the notes that it prints on its way, to which no level applies.
+    """Imports TensorFlow without the notes that it prints on its way, to which no level applies.
 
-  A program calls this in `main`, once the flags are checked: the notes (oneDNN, CUDA) would bury
-  the one sentence. If the import fails they are printed after all, and where the environment
-  sets TF_CPP_MIN_LOG_LEVEL below 2 they are left alone.
+    A program calls this in `main`, once the flags are checked: the notes (oneDNN, CUDA) would bury
+    the one sentence. If the import fails they are printed after all, and where the environment
+    sets TF_CPP_MIN_LOG_LEVEL below 2 they are left alone.
 
-  Returns:
-    the module `tensorflow`.
-  """
-  if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1"):
-    return importlib.import_module("tensorflow")
-  sys.stderr.flush()
-  stderr = os.dup(2)
-  with tempfile.TemporaryFile() as notes:
-    os.dup2(notes.fileno(), 2)
-    try:
-      return importlib.import_module("tensorflow")
-    except BaseException:
-      notes.seek(0)
-      os.write(stderr, notes.read())
-      raise
-    finally:
-      os.dup2(stderr, 2)
-      os.close(stderr)
+    Returns:
+      the module `tensorflow`.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1"):
+        return importlib.import_module("tensorflow")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            return importlib.import_module("tensorflow")
+        except BaseException:
+            notes.seek(0)
+            os.write(stderr, notes.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _parse(argv):
-  try:
-    rest = flags.FLAGS(argv)
-  except flags.UnrecognizedFlagError as error:
-    sys.exit(_fail(f"unknown flag --{error.flagname}{_nearest(error.flagname)}"))
-  except flags.Error as error:
-    sys.exit(_fail(_flag_sentence(str(error))))
-  except SystemExit:  # --help prints and leaves, with status 1 in absl
-    sys.exit(0)
-  if flags.FLAGS["verbosity"].using_default_value:
-    # absl would choose INFO, at which TensorFlow tells a dozen lines about each SavedModel.
-    flags.FLAGS.verbosity = logging.WARNING
-  if len(rest) > 1:
-    sys.exit(_fail(f"unexpected argument {rest[1]!r}; everything is given as --flag=value, see"
-                   " --help."))
-  return rest
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        sys.exit(_fail(f"unknown flag --{error.flagname}{_nearest(error.flagname)}"))
+    except flags.Error as error:
+        sys.exit(_fail(_flag_sentence(str(error))))
+    except SystemExit:  # --help prints and leaves, with status 1 in absl
+        sys.exit(0)
+    if flags.FLAGS["verbosity"].using_default_value:
+        # absl would choose INFO, at which TensorFlow tells a dozen lines about each SavedModel.
+        flags.FLAGS.verbosity = logging.WARNING
+    if len(rest) > 1:
+        sys.exit(_fail(f"unexpected argument {rest[1]!r}; everything is given as --flag=value, see --help."))
+    return rest
 
 
 def _nearest(name):
-  near = difflib.get_close_matches(name, flags.FLAGS, n=1, cutoff=0.5)
-  return f"; did you mean --{near[0]}?" if near else "; --help lists the flags."
+    near = difflib.get_close_matches(name, flags.FLAGS, n=1, cutoff=0.5)
+    return f"; did you mean --{near[0]}?" if near else "; --help lists the flags."
 
 
 def _flag_sentence(message):
-  """absl's message in one line; a flag that was left out is named as such."""
-  line = next(line for line in message.splitlines() if line.strip()).strip()
-  if missing := re.match(r"flag (--\w+)=None: Flag .* must have a value", line):
-    return f"{missing[1]} is missing; give it as {missing[1]}=..., see --help."
-  return line
+    """absl's message in one line; a flag that was left out is named as such."""
+    line = next(line for line in message.splitlines() if line.strip()).strip()
+    if missing := re.match(r"flag (--\w+)=None: Flag .* must have a value", line):
+        return f"{missing[1]} is missing; give it as {missing[1]}=..., see --help."
+    return line
 
 
 def _sentence(error):
-  if isinstance(error, OSError) and error.strerror and error.filename:
-    return f"{error.filename}: {error.strerror}."
-  return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _fail(sentence):
-  print(f"error: {sentence}", file=sys.stderr)
-  return 2
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2

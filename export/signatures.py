@@ -10,68 +10,75 @@ from ltgans_tf import images, lakd
 
 
 def save_generator(model, path):
-  """Saves what the latest teacher of `model` draws, in inference mode.
+    """Saves what the latest teacher of `model` draws, in inference mode.
 
-  Signature `serving_default`: latents float32 [B, latent_dim] of the recipe's law -> images
-  float32 [B, H, W, C] in [-1, 1].
+    Signature `serving_default`: latents float32 [B, latent_dim] of the recipe's law -> images
+    float32 [B, H, W, C] in [-1, 1].
 
-  Args:
-    model: a `TwinGAN`.
-    path: folder to write; made if it does not exist.
-  """
-  roles = teacher_roles(model)
+    Args:
+      model: a `TwinGAN`.
+      path: folder to write; made if it does not exist.
+    """
+    roles = teacher_roles(model)
 
-  @tf.function(input_signature=[tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")])
-  def sample(latents):
-    return {"images": tf.cast(model.teacher_images(latents, roles), tf.float32)}
+    @tf.function(input_signature=[tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")])
+    def sample(latents):
+        return {"images": tf.cast(model.teacher_images(latents, roles), tf.float32)}
 
-  _save(path, {"serving_default": sample})
+    _save(path, {"serving_default": sample})
 
 
 def save_encoder(model, image_shape, fit, path):
-  """Saves the Student of `model`, together with the preprocessing that it was trained behind.
+    """Saves the Student of `model`, together with the preprocessing that it was trained behind.
 
-  Signatures, all float32 but for the bytes:
-    `serving_default`: image_bytes string [B], each a PNG, JPEG, GIF, WebP or BMP file of any
-      size -> mean and stddev [B, code_dim] of q(z|x).
-    `encode`: images [B, H, W, C] in [-1, 1] -> mean and stddev [B, code_dim].
-    `decode`: codes [B, code_dim] -> images [B, H, W, C] in [-1, 1].
+    Signatures, all float32 but for the bytes:
+      `serving_default`: image_bytes string [B], each a PNG, JPEG, GIF, WebP or BMP file of any
+        size -> mean and stddev [B, code_dim] of q(z|x).
+      `encode`: images [B, H, W, C] in [-1, 1] -> mean and stddev [B, code_dim].
+      `decode`: codes [B, code_dim] -> images [B, H, W, C] in [-1, 1].
 
-  Args:
-    model: a model with a `student`.
-    image_shape: (height, width, channels) of the stream.
-    fit: 'crop', 'pad' or 'stretch', of the stream.
-    path: folder to write; made if it does not exist.
-  """
-  student, image_shape = model.student, tuple(image_shape)
+    Args:
+      model: a model with a `student`.
+      image_shape: (height, width, channels) of the stream.
+      fit: 'crop', 'pad' or 'stretch', of the stream.
+      path: folder to write; made if it does not exist.
+    """
+    student, image_shape = model.student, tuple(image_shape)
 
-  @tf.function(input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, "images")])
-  def encode(images):
-    posterior = student.encode(images)
-    return {"mean": posterior.mean(), "stddev": posterior.stddev()}
+    @tf.function(input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, "images")])
+    def encode(images):
+        posterior = student.encode(images)
+        return {"mean": posterior.mean(), "stddev": posterior.stddev()}
 
-  @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
-  def encode_bytes(image_bytes):
-    return encode(tf.map_fn(
-        lambda data: images.preprocess(images.decode(data, 3), image_shape, fit), image_bytes,
-        fn_output_signature=tf.TensorSpec(image_shape, tf.float32)))
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    def encode_bytes(image_bytes):
+        return encode(
+            tf.map_fn(
+                lambda data: images.preprocess(images.decode(data, 3), image_shape, fit),
+                image_bytes,
+                fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
+            )
+        )
 
-  @tf.function(input_signature=[tf.TensorSpec([None, student.code_dim], tf.float32, "codes")])
-  def decode(codes):
-    return {"images": student.decode(codes)}
+    @tf.function(input_signature=[tf.TensorSpec([None, student.code_dim], tf.float32, "codes")])
+    def decode(codes):
+        return {"images": student.decode(codes)}
 
-  _save(path, {"serving_default": encode_bytes, "encode": encode, "decode": decode})
+    _save(path, {"serving_default": encode_bytes, "encode": encode, "decode": decode})
 
 
 def teacher_roles(model):
-  """The roles whose teachers an export speaks for: those of the next task."""
-  return lakd.roles_for_task(max(int(model.task_index.numpy()), 1))
+    """The roles whose teachers an export speaks for: those of the next task."""
+    return lakd.roles_for_task(max(int(model.task_index.numpy()), 1))
 
 
 def _save(path, functions):
-  signatures = {name: function.get_concrete_function() for name, function in functions.items()}
-  module = tf.Module()
-  # What the graphs read and nothing else: no optimizer slots, no critic, no other twin.
-  module.weights = list({id(variable): variable for signature in signatures.values()
-                      for variable in signature.variables}.values())
-  tf.saved_model.save(module, path, signatures=signatures)
+    signatures = {name: function.get_concrete_function() for name, function in functions.items()}
+    module = tf.Module()
+    # What the graphs read and nothing else: no optimizer slots, no critic, no other twin.
+    module.weights = list(
+        {
+            id(variable): variable for signature in signatures.values() for variable in signature.variables
+        }.values()
+    )
+    tf.saved_model.save(module, path, signatures=signatures)

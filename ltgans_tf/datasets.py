@@ -16,10 +16,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf import folders
-from ltgans_tf import images
-from ltgans_tf import sources
-from ltgans_tf import specs
+from ltgans_tf import folders, images, sources, specs
 
 # A set of TensorFlow Datasets whose fitted images take more bytes than this is read from disk.
 MEMORY_LIMIT_BYTES = 2 << 30
@@ -64,6 +61,7 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
         return _array_source(part, raw, labels, shape, fit)
     if part.source == "name" and specs.DATASETS[part.path_or_name].kind == "builtin":
         from ltgans_tf import builtin  # pylint: disable=import-outside-toplevel
+
         raw, labels = builtin.load(part.path_or_name, split)
         return _array_source(part, raw, labels, shape, fit)
     return _load_tfds(part, split, shape, fit)
@@ -71,9 +69,11 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
 
 def _prepare(part, image_shape, fit):
     """Returns the function from raw uint8 images to images of image_shape: channels, polarity, size."""
+
     def prepare(raw):
         raw = images.to_channels(raw, image_shape[-1])
         return images.fit_image(255 - raw if part.invert else raw, image_shape, fit)
+
     return prepare
 
 
@@ -84,8 +84,8 @@ def _array_source(part, raw, labels, image_shape, fit):
     try:
         with tf.device("/CPU:0"):
             for start in range(0, len(kept), _FIT_CHUNK):
-                chosen = kept[start:start + _FIT_CHUNK]
-                fitted[start:start + len(chosen)] = prepare(tf.constant(raw[chosen])).numpy()
+                chosen = kept[start : start + _FIT_CHUNK]
+                fitted[start : start + len(chosen)] = prepare(tf.constant(raw[chosen])).numpy()
     except ValueError as error:
         raise ValueError(f"{part}: {error}") from error
     return sources.ArraySource(fitted, None if labels is None else labels[kept])
@@ -117,13 +117,17 @@ def _read_npz(path, split, stamp):
         with zipfile.ZipFile(path):
             file = np.load(path, allow_pickle=False)
         with file:
-            arrays = {name: file[name] for name in (f"{split}_images", f"{split}_labels") if name in file.files}
+            arrays = {
+                name: file[name] for name in (f"{split}_images", f"{split}_labels") if name in file.files
+            }
             present = ", ".join(file.files)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{path} cannot be read as .npz ({error}); save it with numpy.savez.") from error
     if f"{split}_images" not in arrays:
-        raise ValueError(f"{path} has no array '{split}_images', it has {present}; "
-                         "save uint8 'train_images' and 'test_images'.")
+        raise ValueError(
+            f"{path} has no array '{split}_images', it has {present}; "
+            "save uint8 'train_images' and 'test_images'."
+        )
     return _checked_arrays(path, split, arrays[f"{split}_images"], arrays.get(f"{split}_labels"))
 
 
@@ -131,13 +135,17 @@ def _checked_arrays(path, split, raw, labels):
     if raw.ndim == 3:
         raw = raw[..., np.newaxis]
     if raw.dtype != np.uint8 or raw.ndim != 4 or raw.shape[-1] not in (1, 3, 4) or not len(raw):
-        raise ValueError(f"{split}_images of {path} must be uint8 [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels "
-                         f"and n > 0, got {raw.dtype} {list(raw.shape)}.")
+        raise ValueError(
+            f"{split}_images of {path} must be uint8 [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels "
+            f"and n > 0, got {raw.dtype} {list(raw.shape)}."
+        )
     if labels is not None:
         labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
         if labels.shape != (len(raw),) or labels.dtype.kind not in "iu":
-            raise ValueError(f"{split}_labels of {path} must be {len(raw)} integers, "
-                             f"got {labels.dtype} {list(labels.shape)}.")
+            raise ValueError(
+                f"{split}_labels of {path} must be {len(raw)} integers, "
+                f"got {labels.dtype} {list(labels.shape)}."
+            )
         labels = labels.astype(np.int64)
     return raw, labels
 
@@ -147,8 +155,10 @@ def _load_folder(part, split, image_shape, fit, skip_broken):
     specs.check(str(part))
     names, labels = folders.list_files(root, split)
     if not names:
-        raise ValueError(f"The folder {root!r} has no image in its {split} split; "
-                         "add images, or give it subfolders 'train' and 'test'.")
+        raise ValueError(
+            f"The folder {root!r} has no image in its {split} split; "
+            "add images, or give it subfolders 'train' and 'test'."
+        )
     kept = _kept(part, labels, len(names))
     names, labels = [names[i] for i in kept], None if labels is None else labels[kept]
     names, labels, skipped = folders.without_broken(root, names, labels, skip_broken)
@@ -160,16 +170,21 @@ def _load_folder(part, split, image_shape, fit, skip_broken):
 
 def _load_tfds(part, split, image_shape, fit):
     import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
+
     dataset = specs.DATASETS.get(part.path_or_name) if part.source == "name" else None
     name = dataset.tfds_name if dataset else part.path_or_name
     _require_network_or_data(tfds, name)
     try:
         builder = tfds.builder(name)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        raise ValueError(f"TensorFlow Datasets has no data set {name!r}; see its catalogue for the name.") from error
+        raise ValueError(
+            f"TensorFlow Datasets has no data set {name!r}; see its catalogue for the name."
+        ) from error
     features = builder.info.features
     if "image" not in features:
-        raise ValueError(f"The data set {name!r} has no feature 'image', it has {', '.join(features)}; choose another.")
+        raise ValueError(
+            f"The data set {name!r} has no feature 'image', it has {', '.join(features)}; choose another."
+        )
     tfds_split = dataset.splits[specs.SPLITS.index(split)] if dataset else _tfds_split(builder, split)
     has_labels = "label" in features and hasattr(features["label"], "num_classes")
     prepare = _prepare(part, image_shape, fit)
@@ -195,13 +210,16 @@ def _num_images(dataset, builder, split, tfds_split):
 
 def _require_network_or_data(tfds, name):
     """Raises within seconds where a set would have to be downloaded and cannot be."""
-    folder = os.path.join(os.path.expanduser(os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)),
-                          name.split(":")[0])
+    folder = os.path.join(
+        os.path.expanduser(os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)), name.split(":")[0]
+    )
     if os.path.isdir(folder) or _can_look_up(DOWNLOAD_HOST):
         return
-    raise ValueError(f"The data set {name!r} is not prepared in {folder!r} and there is no network to download it; "
-                     "prepare it on a machine with a network and copy that folder, or give --data_dir a folder "
-                     f"with {name.split('/')[0]}.npz.")
+    raise ValueError(
+        f"The data set {name!r} is not prepared in {folder!r} and there is no network to download it; "
+        "prepare it on a machine with a network and copy that folder, or give --data_dir a folder "
+        f"with {name.split('/')[0]}.npz."
+    )
 
 
 def _can_look_up(host):
@@ -213,6 +231,7 @@ def _can_look_up(host):
             found.append(socket.getaddrinfo(host, 443))
         except OSError:
             return
+
     thread = threading.Thread(target=look_up, daemon=True)
     thread.start()
     thread.join(LOOKUP_SECONDS)
@@ -230,7 +249,10 @@ def _tfds_in_memory(tfds, name, split, part, has_labels, prepare):
 
     def pick(example):
         return prepare(example["image"]), example["label"] if has_labels else tf.constant(0, tf.int64)
-    batches = list(dataset.map(pick, num_parallel_calls=tf.data.AUTOTUNE).batch(_FIT_CHUNK).as_numpy_iterator())
+
+    batches = list(
+        dataset.map(pick, num_parallel_calls=tf.data.AUTOTUNE).batch(_FIT_CHUNK).as_numpy_iterator()
+    )
     if not batches:
         known = specs.format_classes(range(tfds.builder(name).info.features["label"].num_classes))
         raise ValueError(f"{part} chooses no image; the classes there are {known}.")
@@ -243,14 +265,22 @@ def _tfds_records(tfds, name, split, part, has_labels, prepare, image_shape):
         builder = tfds.builder(name, file_format="array_record")
         builder.download_and_prepare()
     except ValueError as error:
-        raise ValueError(f"{name!r} is larger than {MEMORY_LIMIT_BYTES >> 20} MiB and so is read in random order from "
-                         "disk, which needs the format array_record; prepare it anew with "
-                         f"'tfds build {name} --file_format=array_record' or convert it with 'tfds convert_format' "
-                         f"(TensorFlow Datasets says: {error}).") from error
+        raise ValueError(
+            f"{name!r} is larger than {MEMORY_LIMIT_BYTES >> 20} MiB and so is read in random order from "
+            "disk, which needs the format array_record; prepare it anew with "
+            f"'tfds build {name} --file_format=array_record' or convert it with 'tfds convert_format' "
+            f"(TensorFlow Datasets says: {error})."
+        ) from error
     records = builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
     labels = None
     if has_labels:
         labels = np.fromiter((records[i]["label"] for i in range(len(records))), np.int64, len(records))
     kept = _kept(part, labels, len(records))
-    return sources.RecordSource(records, kept, None if labels is None else labels[kept],
-                                f"{name}:{builder.version}:{split}", prepare, image_shape)
+    return sources.RecordSource(
+        records,
+        kept,
+        None if labels is None else labels[kept],
+        f"{name}:{builder.version}:{split}",
+        prepare,
+        image_shape,
+    )

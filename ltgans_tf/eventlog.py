@@ -11,79 +11,84 @@ from tensorboard.plugins.hparams import api as hparams
 
 
 def writer(folder, name):
-  """Returns a TensorBoard writer for a new event file in `folder` whose name ends in `name`."""
-  return tf.summary.create_file_writer(folder, filename_suffix=f".{name}")
+    """Returns a TensorBoard writer for a new event file in `folder` whose name ends in `name`."""
+    return tf.summary.create_file_writer(folder, filename_suffix=f".{name}")
 
 
 def once(folder, name):
-  """Like `writer`, for what is written in one go: earlier files of that name are replaced."""
-  for file in glob.glob(os.path.join(glob.escape(folder), f"events.out.tfevents.*.{name}")):
-    os.remove(file)
-  return writer(folder, name)
+    """Like `writer`, for what is written in one go: earlier files of that name are replaced."""
+    for file in glob.glob(os.path.join(glob.escape(folder), f"events.out.tfevents.*.{name}")):
+        os.remove(file)
+    return writer(folder, name)
 
 
 def write_settings(folder, settings):
-  """Shows a run's settings (a JSON-ready dict) in TensorBoard, as text and as hparams."""
-  text = json.dumps(settings, indent=1)
-  recipe = settings["model"].get("recipe", {})
-  with once(folder, "settings").as_default():
-    tf.summary.text("settings", "\n".join(f"    {line}" for line in text.splitlines()), 0)
-    hparams.hparams({**recipe, "steps_per_task": settings["steps_per_task"],
-                     "batch_size": settings["stream"]["batch_size"]})
+    """Shows a run's settings (a JSON-ready dict) in TensorBoard, as text and as hparams."""
+    text = json.dumps(settings, indent=1)
+    recipe = settings["model"].get("recipe", {})
+    with once(folder, "settings").as_default():
+        tf.summary.text("settings", "\n".join(f"    {line}" for line in text.splitlines()), 0)
+        hparams.hparams(
+            {
+                **recipe,
+                "steps_per_task": settings["steps_per_task"],
+                "batch_size": settings["stream"]["batch_size"],
+            }
+        )
 
 
 def cut(path, folder, step):
-  """Removes all points behind global step `step` from metrics.jsonl and the event files.
+    """Removes all points behind global step `step` from metrics.jsonl and the event files.
 
-  Args:
-    path: of metrics.jsonl; a last line that a crash left in part is removed too.
-    folder: of the event files. Each is written anew without the later points, and a new file
-      tells a TensorBoard that is running to drop them as well.
-    step: global step of the state that the run goes on from.
-  """
-  if os.path.exists(path):
-    with open(path, encoding="utf-8") as f:
-      lines = [line for line in f if line.endswith("\n")]
-    kept = [line for line in lines if json.loads(line)["step"] <= step]
-    _replace(path, "".join(kept).encode())
-  files = sorted(glob.glob(os.path.join(glob.escape(folder), "events.out.tfevents.*")))
-  for file in files:
-    _cut_events(file, step)
-  if files:
-    session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-    start = event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=session)
-    version = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
-    # TensorBoard reads files by name; "-" sorts it before the host names of this second's files.
-    name = f"events.out.tfevents.{int(time.time()):010d}.-.{os.getpid()}.resume"
-    with tf.io.TFRecordWriter(os.path.join(folder, name)) as out:
-      out.write(version.SerializeToString())
-      out.write(start.SerializeToString())
-      out.write(start.SerializeToString())  # TensorBoard takes the first for a run's beginning
+    Args:
+      path: of metrics.jsonl; a last line that a crash left in part is removed too.
+      folder: of the event files. Each is written anew without the later points, and a new file
+        tells a TensorBoard that is running to drop them as well.
+      step: global step of the state that the run goes on from.
+    """
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            lines = [line for line in f if line.endswith("\n")]
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        _replace(path, "".join(kept).encode())
+    files = sorted(glob.glob(os.path.join(glob.escape(folder), "events.out.tfevents.*")))
+    for file in files:
+        _cut_events(file, step)
+    if files:
+        session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        start = event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=session)
+        version = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
+        # TensorBoard reads files by name; "-" sorts it before the host names of this second's files.
+        name = f"events.out.tfevents.{int(time.time()):010d}.-.{os.getpid()}.resume"
+        with tf.io.TFRecordWriter(os.path.join(folder, name)) as out:
+            out.write(version.SerializeToString())
+            out.write(start.SerializeToString())
+            out.write(start.SerializeToString())  # TensorBoard takes the first for a run's beginning
 
 
 def _cut_events(file, step):
-  records, later = [], False
-  try:
-    for record in tf.data.TFRecordDataset(file):
-      event = event_pb2.Event.FromString(record.numpy())
-      if event.step <= step:
-        records.append(record.numpy())
-      else:
-        later = True
-  except tf.errors.DataLossError:
-    later = True  # a crash left the last record in part; what is before it is whole
-  if later:
-    staging = os.path.join(os.path.dirname(file), f".tmp-{os.path.basename(file)}")
-    with tf.io.TFRecordWriter(staging) as out:
-      for record in records:
-        out.write(record)
-    os.replace(staging, file)
+    records, later = [], False
+    try:
+        for record in tf.data.TFRecordDataset(file):
+            event = event_pb2.Event.FromString(record.numpy())
+            if event.step <= step:
+                records.append(record.numpy())
+            else:
+                later = True
+    except tf.errors.DataLossError:
+        later = True  # a crash left the last record in part; what is before it is whole
+    if later:
+        staging = os.path.join(os.path.dirname(file), f".tmp-{os.path.basename(file)}")
+        with tf.io.TFRecordWriter(staging) as out:
+            for record in records:
+                out.write(record)
+        os.replace(staging, file)
 
 
 def _replace(path, content):
-  staging = f"{path}.tmp"
-  with open(staging, "wb") as f:
-    f.write(content)
-    f.flush()
-    os.fsync(f.fileno())
-  os.replace(staging, path)
+    staging = f"{path}.tmp"
+    with open(staging, "wb") as f:
+        f.write(content)
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(staging, path)

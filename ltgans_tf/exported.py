@@ -13,170 +13,184 @@ _KINDS = ("generator", "encoder")
 
 
 class ExportedModel:
-  """An export of a `TwinGAN`: draws images, encodes and decodes them.
+    """An export of a `TwinGAN`: draws images, encodes and decodes them.
 
-  ```python
-  model = exported.load("runs/demo/exports")
-  images = model.sample(64, seed=0)               # float32 [64, H, W, C] in [-1, 1]
-  codes = model.student.encode(images).mean()     # [64, code_dim]
-  ```
-
-  Args:
-    paths: dict of version folders by kind, 'generator' and 'encoder' or one of them.
-
-  Attributes:
-    info: dict, what the export says about itself (export_info.json).
-    image_shape: (height, width, channels).
-    fit: how images are brought to that shape, as in `images.fit_image`.
-    latent_dim: length of the generator's latents.
-  """
-
-  def __init__(self, paths):
-    self.paths = dict(paths)
-    self.info = _read_info(next(iter(self.paths.values())))
-    self.image_shape = tuple(self.info["image_shape"])
-    self.fit = self.info["fit"]
-    self.latent_dim = self.info["latent_dim"]
-    loaded = {kind: tf.saved_model.load(path) for kind, path in self.paths.items()}
-    self._generator = loaded.get("generator")
-    self._student = (
-        ExportedStudent(loaded["encoder"], self.image_shape) if "encoder" in loaded else None)
-
-  def sample(self, count, seed=0, batch_size=250):
-    """Images of the exported generator: those that the model itself drew for `seed`.
+    ```python
+    model = exported.load("runs/demo/exports")
+    images = model.sample(64, seed=0)               # float32 [64, H, W, C] in [-1, 1]
+    codes = model.student.encode(images).mean()     # [64, code_dim]
+    ```
 
     Args:
-      count: how many.
-      seed: int; the same seed gives the same images, whatever the batch.
-      batch_size: images per forward pass.
+      paths: dict of version folders by kind, 'generator' and 'encoder' or one of them.
 
-    Returns:
-      float32 [count, H, W, C] in [-1, 1].
+    Attributes:
+      info: dict, what the export says about itself (export_info.json).
+      image_shape: (height, width, channels).
+      fit: how images are brought to that shape, as in `images.fit_image`.
+      latent_dim: length of the generator's latents.
     """
-    return self.sample_from(self.latest_teacher, self.latents(count, seed), batch_size)
 
-  def latents(self, count, seed=0):
-    """Latents as `TwinGAN.latents` draws them, float32 [count, latent_dim]."""
-    if count < 1:
-      raise ValueError(f"count is {count}; at least one sample must be asked for.")
-    shape, seed = [count, self.latent_dim], [seed, 0]
-    if self.info["latent_law"] == "normal":
-      return tf.random.stateless_normal(shape, seed, alg="philox")
-    return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
+    def __init__(self, paths):
+        self.paths = dict(paths)
+        self.info = _read_info(next(iter(self.paths.values())))
+        self.image_shape = tuple(self.info["image_shape"])
+        self.fit = self.info["fit"]
+        self.latent_dim = self.info["latent_dim"]
+        loaded = {kind: tf.saved_model.load(path) for kind, path in self.paths.items()}
+        self._generator = loaded.get("generator")
+        self._student = ExportedStudent(loaded["encoder"], self.image_shape) if "encoder" in loaded else None
 
-  @property
-  def latest_teacher(self):
-    """The exported generator, a function of latents [N, latent_dim]."""
-    if self._generator is None:
-      raise ValueError(f"{self.paths['encoder']} is an encoder, which draws no images; load the"
-                       " generator of the same version, or the folder that holds both.")
-    return lambda latents, training=False: self._generator.signatures["serving_default"](
-        latents=tf.cast(latents, tf.float32))["images"]
+    def sample(self, count, seed=0, batch_size=250):
+        """Images of the exported generator: those that the model itself drew for `seed`.
 
-  def sample_from(self, generator, latents, batch_size=250):
-    """Images of `generator` for latents [N, latent_dim], batch by batch."""
-    return tf.concat([generator(latents[i:i + batch_size], training=False)
-                      for i in range(0, len(latents), batch_size)], axis=0)
+        Args:
+          count: how many.
+          seed: int; the same seed gives the same images, whatever the batch.
+          batch_size: images per forward pass.
 
-  @property
-  def student(self):
-    """The exported Student."""
-    if self._student is None:
-      raise ValueError(f"{self.paths['generator']} has no encoder beside it; load the encoder of"
-                       " the same version, or export a model that has a Student.")
-    return self._student
+        Returns:
+          float32 [count, H, W, C] in [-1, 1].
+        """
+        return self.sample_from(self.latest_teacher, self.latents(count, seed), batch_size)
+
+    def latents(self, count, seed=0):
+        """Latents as `TwinGAN.latents` draws them, float32 [count, latent_dim]."""
+        if count < 1:
+            raise ValueError(f"count is {count}; at least one sample must be asked for.")
+        shape, seed = [count, self.latent_dim], [seed, 0]
+        if self.info["latent_law"] == "normal":
+            return tf.random.stateless_normal(shape, seed, alg="philox")
+        return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
+
+    @property
+    def latest_teacher(self):
+        """The exported generator, a function of latents [N, latent_dim]."""
+        if self._generator is None:
+            raise ValueError(
+                f"{self.paths['encoder']} is an encoder, which draws no images; load the"
+                " generator of the same version, or the folder that holds both."
+            )
+        return lambda latents, training=False: self._generator.signatures["serving_default"](
+            latents=tf.cast(latents, tf.float32)
+        )["images"]
+
+    def sample_from(self, generator, latents, batch_size=250):
+        """Images of `generator` for latents [N, latent_dim], batch by batch."""
+        return tf.concat(
+            [
+                generator(latents[i : i + batch_size], training=False)
+                for i in range(0, len(latents), batch_size)
+            ],
+            axis=0,
+        )
+
+    @property
+    def student(self):
+        """The exported Student."""
+        if self._student is None:
+            raise ValueError(
+                f"{self.paths['generator']} has no encoder beside it; load the encoder of"
+                " the same version, or export a model that has a Student."
+            )
+        return self._student
 
 
 class ExportedStudent:
-  """The encoder of an export.
+    """The encoder of an export.
 
-  Args:
-    encoder: the loaded SavedModel.
-    image_shape: (height, width, channels).
-  """
+    Args:
+      encoder: the loaded SavedModel.
+      image_shape: (height, width, channels).
+    """
 
-  def __init__(self, encoder, image_shape):
-    self._encoder = encoder
-    self.image_shape = image_shape
+    def __init__(self, encoder, image_shape):
+        self._encoder = encoder
+        self.image_shape = image_shape
 
-  def encode(self, images):
-    """Posterior over codes: images [N, H, W, C] in [-1, 1] -> tfd.MultivariateNormalDiag."""
-    import tensorflow_probability as tfp
+    def encode(self, images):
+        """Posterior over codes: images [N, H, W, C] in [-1, 1] -> tfd.MultivariateNormalDiag."""
+        import tensorflow_probability as tfp
 
-    images = tf.convert_to_tensor(images)
-    if not images.dtype.is_floating or tuple(images.shape[1:]) != self.image_shape:
-      raise ValueError(f"images are {images.dtype.name} {images.shape}; they must be float"
-                       f" {[None, *self.image_shape]} in [-1, 1].")
-    codes = self._encoder.signatures["encode"](images=tf.cast(images, tf.float32))
-    return tfp.distributions.MultivariateNormalDiag(loc=codes["mean"], scale_diag=codes["stddev"])
+        images = tf.convert_to_tensor(images)
+        if not images.dtype.is_floating or tuple(images.shape[1:]) != self.image_shape:
+            raise ValueError(
+                f"images are {images.dtype.name} {images.shape}; they must be float"
+                f" {[None, *self.image_shape]} in [-1, 1]."
+            )
+        codes = self._encoder.signatures["encode"](images=tf.cast(images, tf.float32))
+        return tfp.distributions.MultivariateNormalDiag(loc=codes["mean"], scale_diag=codes["stddev"])
 
-  def decode(self, codes):
-    """Mean of p(x|z): codes [N, code_dim] -> images [N, H, W, C] in [-1, 1]."""
-    return self._encoder.signatures["decode"](codes=tf.cast(codes, tf.float32))["images"]
+    def decode(self, codes):
+        """Mean of p(x|z): codes [N, code_dim] -> images [N, H, W, C] in [-1, 1]."""
+        return self._encoder.signatures["decode"](codes=tf.cast(codes, tf.float32))["images"]
 
 
 def load(path):
-  """Loads an export.
+    """Loads an export.
 
-  Args:
-    path: a version folder; its parent, whose newest version is taken; or a folder that holds
-      `generator` and `encoder`, whose newest pair is taken (that of latest.json, where it is).
+    Args:
+      path: a version folder; its parent, whose newest version is taken; or a folder that holds
+        `generator` and `encoder`, whose newest pair is taken (that of latest.json, where it is).
 
-  Returns:
-    an `ExportedModel`.
+    Returns:
+      an `ExportedModel`.
 
-  Raises:
-    ValueError: there is no export, or none that this version reads.
-  """
-  path = os.fspath(path)
-  if _is_version(path):
-    return ExportedModel({_read_info(path)["kind"]: path})
-  if _versions(path):
-    newest = os.path.join(path, str(_versions(path)[-1]))
-    return ExportedModel({_read_info(newest)["kind"]: newest})
-  if pair := _newest_pair(path):
-    return ExportedModel(pair)
-  raise ValueError(f"{path} holds neither a run (config.json) nor an export (generator and encoder,"
-                   " or a version of one of them); give the workdir or the exports folder of a"
-                   " run.")
+    Raises:
+      ValueError: there is no export, or none that this version reads.
+    """
+    path = os.fspath(path)
+    if _is_version(path):
+        return ExportedModel({_read_info(path)["kind"]: path})
+    if _versions(path):
+        newest = os.path.join(path, str(_versions(path)[-1]))
+        return ExportedModel({_read_info(newest)["kind"]: newest})
+    if pair := _newest_pair(path):
+        return ExportedModel(pair)
+    raise ValueError(
+        f"{path} holds neither a run (config.json) nor an export (generator and encoder,"
+        " or a version of one of them); give the workdir or the exports folder of a"
+        " run."
+    )
 
 
 def _newest_pair(path):
-  latest = os.path.join(path, "latest.json")
-  if os.path.isfile(latest):
-    with open(latest, encoding="utf-8") as f:
-      named = json.load(f)
-    pair = {kind: os.path.join(path, named[kind]) for kind in _KINDS if kind in named}
-    if gone := [folder for folder in pair.values() if not _is_version(folder)]:
-      raise ValueError(f"{latest} names {gone[0]}, which is not there; load a version folder that"
-                       " is.")
-    return pair
-  found = {kind: _versions(os.path.join(path, kind)) for kind in _KINDS}
-  found = {kind: versions for kind, versions in found.items() if versions}
-  shared = set.intersection(*map(set, found.values())) if found else set()
-  if found and not shared:
-    raise ValueError(f"{path} has no version that generator and encoder share; load one of the"
-                     " version folders.")
-  return {kind: os.path.join(path, kind, str(max(shared))) for kind in found}
+    latest = os.path.join(path, "latest.json")
+    if os.path.isfile(latest):
+        with open(latest, encoding="utf-8") as f:
+            named = json.load(f)
+        pair = {kind: os.path.join(path, named[kind]) for kind in _KINDS if kind in named}
+        if gone := [folder for folder in pair.values() if not _is_version(folder)]:
+            raise ValueError(f"{latest} names {gone[0]}, which is not there; load a version folder that is.")
+        return pair
+    found = {kind: _versions(os.path.join(path, kind)) for kind in _KINDS}
+    found = {kind: versions for kind, versions in found.items() if versions}
+    shared = set.intersection(*map(set, found.values())) if found else set()
+    if found and not shared:
+        raise ValueError(
+            f"{path} has no version that generator and encoder share; load one of the version folders."
+        )
+    return {kind: os.path.join(path, kind, str(max(shared))) for kind in found}
 
 
 def _is_version(path):
-  return os.path.isfile(os.path.join(path, "saved_model.pb"))
+    return os.path.isfile(os.path.join(path, "saved_model.pb"))
 
 
 def _versions(path):
-  names = os.listdir(path) if os.path.isdir(path) else []
-  return sorted(int(name) for name in names
-                if name.isdigit() and _is_version(os.path.join(path, name)))
+    names = os.listdir(path) if os.path.isdir(path) else []
+    return sorted(int(name) for name in names if name.isdigit() and _is_version(os.path.join(path, name)))
 
 
 def _read_info(path):
-  file = os.path.join(path, _INFO)
-  if not os.path.isfile(file):
-    raise ValueError(f"{path} was not exported by ltgans_tf: it has no {_INFO}.")
-  with open(file, encoding="utf-8") as f:
-    info = json.load(f)
-  if info.get("format_version") != 1:
-    raise ValueError(f"{path} has format version {info.get('format_version')}, this ltgans_tf reads"
-                     " 1; use the ltgans_tf that wrote it.")
-  return info
+    file = os.path.join(path, _INFO)
+    if not os.path.isfile(file):
+        raise ValueError(f"{path} was not exported by ltgans_tf: it has no {_INFO}.")
+    with open(file, encoding="utf-8") as f:
+        info = json.load(f)
+    if info.get("format_version") != 1:
+        raise ValueError(
+            f"{path} has format version {info.get('format_version')}, this ltgans_tf reads"
+            " 1; use the ltgans_tf that wrote it."
+        )
+    return info

@@ -1,14 +1,13 @@
 """Folders of image files: which files belong to a split, their classes, and which are broken."""
 
-from concurrent import futures
 import os
 import zlib
+from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf import sources
-from ltgans_tf import specs
+from ltgans_tf import sources, specs
 
 # A folder with more files than this is decoded as it is read, not when it is opened.
 IN_MEMORY_FILES = 5_000
@@ -22,8 +21,11 @@ def list_files(root, split):
     names = []
     for folder, folders, files in os.walk(os.path.join(root, base), followlinks=True):
         folders.sort()
-        names += [os.path.relpath(os.path.join(folder, f), root) for f in files
-                  if f.lower().endswith(specs.IMAGE_SUFFIXES)]
+        names += [
+            os.path.relpath(os.path.join(folder, f), root)
+            for f in files
+            if f.lower().endswith(specs.IMAGE_SUFFIXES)
+        ]
     names.sort()
     classes = _class_names(root, own_folders)
     if not own_folders:
@@ -38,7 +40,9 @@ def list_files(root, split):
 def _class_names(root, own_folders):
     """Names of the class subfolders (of train and test together), in order."""
     bases = [os.path.join(root, s) for s in specs.SPLITS] if own_folders else [root]
-    return sorted({e.name for base in bases for e in os.scandir(base) if e.is_dir() and not e.name.startswith(".")})
+    return sorted(
+        {e.name for base in bases for e in os.scandir(base) if e.is_dir() and not e.name.startswith(".")}
+    )
 
 
 def is_test(name):
@@ -73,6 +77,7 @@ def without_broken(root, names, labels, skip_broken):
     Raises:
         ValueError: naming the first broken file, unless skip_broken.
     """
+
     def is_broken(name):
         path = os.path.join(root, name)
         if not skip_broken and _looks_whole(path):
@@ -84,6 +89,7 @@ def without_broken(root, names, labels, skip_broken):
                 raise
             return True
         return False
+
     with futures.ThreadPoolExecutor(_threads()) as pool:
         good = [i for i, broken in enumerate(pool.map(is_broken, names)) if not broken]
     if not good:
@@ -93,12 +99,14 @@ def without_broken(root, names, labels, skip_broken):
 
 def into_memory(source):
     """Decodes a small folder once, in parallel; returns a sources.ArraySource."""
+
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
     def prepare(image):
         return source.prepare(image)
 
     def one(index):
         return prepare(sources.decode_file(source.path(index))).numpy()
+
     with futures.ThreadPoolExecutor(_threads()) as pool:
         arrays = list(pool.map(one, range(len(source))))
     return sources.ArraySource(np.stack(arrays), source.labels, source.skipped)

@@ -104,7 +104,9 @@ def fit_image(image, image_shape, fit="crop"):
         if fit != "stretch":
             batch = _to_proportions(batch, height, width, fit)
         batch = _to_nearest(tf.image.resize(batch, (height, width), antialias=True))
-    return tf.ensure_shape(batch[0] if single else batch, ([] if single else [None]) + [height, width, channels])
+    return tf.ensure_shape(
+        batch[0] if single else batch, ([] if single else [None]) + [height, width, channels]
+    )
 
 
 def _refuse_tiny(batch):
@@ -114,7 +116,9 @@ def _refuse_tiny(batch):
         if min(height, width) < MIN_SIDE:
             raise ValueError(f"{message}, got {height}x{width}.")
         return batch
-    check = tf.debugging.Assert(tf.reduce_all(tf.shape(batch)[1:3] >= MIN_SIDE), [message, tf.shape(batch)[1:3]])
+    check = tf.debugging.Assert(
+        tf.reduce_all(tf.shape(batch)[1:3] >= MIN_SIDE), [message, tf.shape(batch)[1:3]]
+    )
     with tf.control_dependencies([] if check is None else [check]):
         return tf.identity(batch)
 
@@ -133,7 +137,7 @@ def _to_proportions(batch, height, width, fit):
         return tf.pad(batch, [[0, 0], [before[0], after[0]], [before[1], after[1]], [0, 0]])
     target = tf.minimum(target, size)
     start = (size - target) // 2
-    return batch[:, start[0]:start[0] + target[0], start[1]:start[1] + target[1]]
+    return batch[:, start[0] : start[0] + target[0], start[1] : start[1] + target[1]]
 
 
 def _to_nearest(values):

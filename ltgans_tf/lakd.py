@@ -18,32 +18,32 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Roles:
-  """Identities of the generators by role, in one task.
+    """Identities of the generators by role, in one task.
 
-  Attributes:
-    teachers: frozen generators that supply the replay; empty in the first task.
-    learners: generators that are trained; the single one of a later task is the Assistant.
-  """
+    Attributes:
+      teachers: frozen generators that supply the replay; empty in the first task.
+      learners: generators that are trained; the single one of a later task is the Assistant.
+    """
 
-  teachers: tuple[int, ...]
-  learners: tuple[int, ...]
+    teachers: tuple[int, ...]
+    learners: tuple[int, ...]
 
 
 def roles_for_task(task_index):
-  """Returns the `Roles` of the task at `task_index` (0-based, any non-negative int)."""
-  if task_index < 0:
-    raise ValueError(f"task_index is {task_index}; tasks are counted from 0.")
-  if task_index == 0:
-    return Roles(teachers=(), learners=(0, 1))
-  assistant = task_index % 2
-  return Roles(teachers=(1 - assistant,), learners=(assistant,))
+    """Returns the `Roles` of the task at `task_index` (0-based, any non-negative int)."""
+    if task_index < 0:
+        raise ValueError(f"task_index is {task_index}; tasks are counted from 0.")
+    if task_index == 0:
+        return Roles(teachers=(), learners=(0, 1))
+    assistant = task_index % 2
+    return Roles(teachers=(1 - assistant,), learners=(assistant,))
 
 
 def latest_teacher(finished_tasks):
-  """Returns the identity of the most knowledgeable generator after `finished_tasks` tasks.
+    """Returns the identity of the most knowledgeable generator after `finished_tasks` tasks.
 
-  That is the generator trained last, which is the Teacher of the next task; after the first
-  task, in which both were trained, it is the paper's Teacher, generator 0. Before the first
-  task is finished there is no better choice than generator 0 either.
-  """
-  return roles_for_task(max(finished_tasks, 1)).teachers[0]
+    That is the generator trained last, which is the Teacher of the next task; after the first
+    task, in which both were trained, it is the paper's Teacher, generator 0. Before the first
+    task is finished there is no better choice than generator 0 either.
+    """
+    return roles_for_task(max(finished_tasks, 1)).teachers[0]

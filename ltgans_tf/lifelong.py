@@ -15,244 +15,272 @@ from ltgans_tf import checkpoints, images, metrics
 
 
 class NonFiniteError(ArithmeticError):
-  """A loss or a gradient stopped being finite."""
+    """A loss or a gradient stopped being finite."""
 
 
 class LifelongModel(keras.Model):
-  """A Keras model that learns tasks one after another.
-
-  Args:
-    seed: int; with the counters it determines all noise (weights and data order have their
-      own, usually the same, seed).
-
-  Attributes:
-    task_index: int64 weight. The task that is being learnt or, between two tasks, the next
-      one; so it is also the number of tasks learnt to their end. Roles are derived from it.
-    task_step: int64 weight, steps done in the present task.
-    global_step: int64 weight, steps done in all tasks.
-    optimizers: list of all optimizers; a method fills it in `compile`. They are saved with
-      the weights.
-    task: the `Task` that `fit_stream` is at, or None.
-    stop_requested: set it (from a signal handler, say) to leave `fit_stream` after the
-      present step, with the state saved.
-  """
-
-  # What is watched for NaN and Inf on every step, without a host round trip.
-  watched = ()
-
-  def __init__(self, seed=0, name=None):
-    super().__init__(name=name)
-    self.seed = int(seed)
-    self.task_index = self._counter("task_index")
-    self.task_step = self._counter("task_step")
-    self.global_step = self._counter("global_step")
-    self.nonfinite_steps = self._counter("nonfinite_steps", (len(self.watched),), -1)
-    self.task = None
-    self.optimizers = []
-    self.stop_requested = False
-    self._train_functions = {}
-
-  def _counter(self, name, shape=(), value=0):
-    return self.add_weight(
-        name=name, shape=shape, dtype="int64", trainable=False,
-        initializer=keras.initializers.Constant(value), aggregation="only_first_replica")
-
-  # What a method may refine.
-
-  def begin_task(self):
-    """Called once before the first step of a task; must do nothing that a repeat would change."""
-
-  def finish_task(self):
-    """Called once behind the last step of a task, before its boundary callbacks."""
-
-  def trace_key(self, task_index):
-    """A hashable value: tasks with equal values share one compiled train function."""
-    return min(task_index, 1)
-
-  @property
-  def new_batches_per_step(self):
-    """How many batches of new images one step takes."""
-    return 1
-
-  def get_settings(self):
-    """All that is needed to build this model again, as JSON-ready dict."""
-    raise NotImplementedError(f"{type(self).__name__} must define get_settings().")
-
-  # Inside a step.
-
-  def noise(self, tag, rows, width, draws=1, law="normal"):
-    """Noise of this step: a pure function of (seed, global step, tag), the same on any layout.
-
-    It is drawn for the global batch and each replica takes its own rows, with Philox, whose
-    numbers are the same with and without XLA and on every device.
+    """A Keras model that learns tasks one after another.
 
     Args:
-      tag: int in [0, 1000), one for each use within a step.
-      rows: rows of this replica (static int), `draws` * the rows of its batch.
-      width: numbers per row.
-      draws: batches drawn at once; a replica takes its rows of each of them.
-      law: 'normal', 'uniform' in [-1, 1] or 'unit' for uniform in [0, 1).
+      seed: int; with the counters it determines all noise (weights and data order have their
+        own, usually the same, seed).
 
-    Returns:
-      float32 [rows, width], batch after batch.
+    Attributes:
+      task_index: int64 weight. The task that is being learnt or, between two tasks, the next
+        one; so it is also the number of tasks learnt to their end. Roles are derived from it.
+      task_step: int64 weight, steps done in the present task.
+      global_step: int64 weight, steps done in all tasks.
+      optimizers: list of all optimizers; a method fills it in `compile`. They are saved with
+        the weights.
+      task: the `Task` that `fit_stream` is at, or None.
+      stop_requested: set it (from a signal handler, say) to leave `fit_stream` after the
+        present step, with the state saved.
     """
-    replicas = self.distribute_strategy.num_replicas_in_sync
-    seed = tf.stack([tf.constant(self.seed * 1000 + tag, tf.int64),
-                     tf.cast(self.global_step.value, tf.int64)])
-    shape = [draws, replicas, rows // draws, width]
-    if law == "normal":
-      values = tf.random.stateless_normal(shape, seed, alg="philox")
-    else:
-      low = -1.0 if law == "uniform" else 0.0
-      values = tf.random.stateless_uniform(shape, seed, low, 1.0, alg="philox")
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    return tf.reshape(values[:, replica], [rows, width])
 
-  def end_step(self, watched):
-    """Notes the first step at which each of `watched` was not finite, and counts the step.
+    # What is watched for NaN and Inf on every step, without a host round trip.
+    watched = ()
 
-    Args:
-      watched: dict with a scalar tensor for each name in `self.watched`.
-    """
-    bad = tf.logical_not(tf.math.is_finite(tf.stack([watched[name] for name in self.watched])))
-    seen = self.nonfinite_steps.value
-    self.nonfinite_steps.assign(
-        tf.where(bad & (seen < 0), tf.cast(self.global_step.value, tf.int64), seen))
-    self.task_step.assign_add(1)
-    self.global_step.assign_add(1)
+    def __init__(self, seed=0, name=None):
+        super().__init__(name=name)
+        self.seed = int(seed)
+        self.task_index = self._counter("task_index")
+        self.task_step = self._counter("task_step")
+        self.global_step = self._counter("global_step")
+        self.nonfinite_steps = self._counter("nonfinite_steps", (len(self.watched),), -1)
+        self.task = None
+        self.optimizers = []
+        self.stop_requested = False
+        self._train_functions = {}
 
-  def over_replicas(self, scalars):
-    """Sums each replica's share of some scalars: dict -> dict of global float32 scalars."""
-    values = tf.stack([tf.cast(value, tf.float32) for value in scalars.values()])
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync > 1:
-      values = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
-    return dict(zip(scalars, tf.unstack(values)))
+    def _counter(self, name, shape=(), value=0):
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            dtype="int64",
+            trainable=False,
+            initializer=keras.initializers.Constant(value),
+            aggregation="only_first_replica",
+        )
 
-  def make_train_function(self, force=False):
-    """Keeps one compiled function per `trace_key` and switches between them.
+    # What a method may refine.
 
-    Keras caches the first function that it traces, so that a role that changes in Python
-    would silently keep training the old generator.
-    """
-    self.traced_task = int(self.task_index.numpy())
-    key = self.trace_key(self.traced_task)
-    if force or key not in self._train_functions:
-      super().make_train_function(force=True)
-      self._train_functions[key] = self.train_function
-    self.train_function = self._train_functions[key]
-    return self.train_function
+    def begin_task(self):
+        """Called once before the first step of a task; must do nothing that a repeat would change."""
 
-  # The lifelong loop.
+    def finish_task(self):
+        """Called once behind the last step of a task, before its boundary callbacks."""
 
-  def fit_stream(self, stream, steps_per_task, workdir=None, callbacks=None,
-                 boundary_callbacks=(), checkpoint_every=500, stop_after_task=None,
-                 resume="auto"):
-    """Learns the tasks of `stream` one after another; with a `workdir` it resumes by itself.
+    def trace_key(self, task_index):
+        """A hashable value: tasks with equal values share one compiled train function."""
+        return min(task_index, 1)
 
-    Args:
-      stream: a `TaskStream`; only the training part of the present task is read.
-      steps_per_task: steps in each task.
-      workdir: folder for checkpoints, metrics.jsonl, TensorBoard and samples, or None to
-        keep nothing.
-      callbacks: Keras callbacks, whose logs are tensors; None means `callbacks.default_callbacks(workdir)`.
-      boundary_callbacks: called as f(model, stream, task, workdir) behind each task, in
-        order. If a run dies among them they are all called again, so each must be able to
-        do its work twice.
-      checkpoint_every: steps between checkpoints.
-      stop_after_task: index of a task behind which to stop; None for the last.
-      resume: 'auto' goes on from the newest good checkpoint if there is one, 'must' refuses
-        to start without, 'never' refuses a workdir that has one.
+    @property
+    def new_batches_per_step(self):
+        """How many batches of new images one step takes."""
+        return 1
 
-    Returns:
-      True when all tasks asked for are learnt, False when `stop_requested` ended the run.
+    def get_settings(self):
+        """All that is needed to build this model again, as JSON-ready dict."""
+        raise NotImplementedError(f"{type(self).__name__} must define get_settings().")
 
-    Raises:
-      ValueError: a workdir of other settings, in use, or contradicting `resume`.
-      NonFiniteError: a loss or gradient became NaN or Inf; no such state is saved.
-    """
-    settings = None if workdir is None else {
-        "model": self.get_settings(), "stream": stream.get_settings(),
-        "steps_per_task": int(steps_per_task)}
-    replicas = self.distribute_strategy.num_replicas_in_sync
-    if stream.batch_size % replicas:
-      raise ValueError(f"batch_size is {stream.batch_size}, which cannot be split over {replicas}"
-                       f" replicas; give a multiple of {replicas}.")
-    if callbacks is None:
-      callbacks = callbacks_lib.default_callbacks(workdir)
-    with checkpoints.open_workdir(workdir, settings, resume) as run:
-      run.restore(self)
-      saver = callbacks_lib.SaveCheckpoints(run, checkpoint_every)
-      last = len(stream.tasks) - 1 if stop_after_task is None else stop_after_task
-      for task in stream.tasks[:last + 1]:
-        due = task.index >= int(self.task_index.numpy())
-        if due:
-          run.clear_boundary(task)  # of a state that was lost since
-          try:
-            finished = self._learn(task, steps_per_task, [*callbacks, saver])
-          except NonFiniteError as error:
-            raise NonFiniteError(f"{error}; {run.last_checkpoint()}.") from error
-          run.save(self)
-          if not finished:
+    # Inside a step.
+
+    def noise(self, tag, rows, width, draws=1, law="normal"):
+        """Noise of this step: a pure function of (seed, global step, tag), the same on any layout.
+
+        It is drawn for the global batch and each replica takes its own rows, with Philox, whose
+        numbers are the same with and without XLA and on every device.
+
+        Args:
+          tag: int in [0, 1000), one for each use within a step.
+          rows: rows of this replica (static int), `draws` * the rows of its batch.
+          width: numbers per row.
+          draws: batches drawn at once; a replica takes its rows of each of them.
+          law: 'normal', 'uniform' in [-1, 1] or 'unit' for uniform in [0, 1).
+
+        Returns:
+          float32 [rows, width], batch after batch.
+        """
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        seed = tf.stack(
+            [tf.constant(self.seed * 1000 + tag, tf.int64), tf.cast(self.global_step.value, tf.int64)]
+        )
+        shape = [draws, replicas, rows // draws, width]
+        if law == "normal":
+            values = tf.random.stateless_normal(shape, seed, alg="philox")
+        else:
+            low = -1.0 if law == "uniform" else 0.0
+            values = tf.random.stateless_uniform(shape, seed, low, 1.0, alg="philox")
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return tf.reshape(values[:, replica], [rows, width])
+
+    def end_step(self, watched):
+        """Notes the first step at which each of `watched` was not finite, and counts the step.
+
+        Args:
+          watched: dict with a scalar tensor for each name in `self.watched`.
+        """
+        bad = tf.logical_not(tf.math.is_finite(tf.stack([watched[name] for name in self.watched])))
+        seen = self.nonfinite_steps.value
+        self.nonfinite_steps.assign(
+            tf.where(bad & (seen < 0), tf.cast(self.global_step.value, tf.int64), seen)
+        )
+        self.task_step.assign_add(1)
+        self.global_step.assign_add(1)
+
+    def over_replicas(self, scalars):
+        """Sums each replica's share of some scalars: dict -> dict of global float32 scalars."""
+        values = tf.stack([tf.cast(value, tf.float32) for value in scalars.values()])
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync > 1:
+            values = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+        return dict(zip(scalars, tf.unstack(values)))
+
+    def make_train_function(self, force=False):
+        """Keeps one compiled function per `trace_key` and switches between them.
+
+        Keras caches the first function that it traces, so that a role that changes in Python
+        would silently keep training the old generator.
+        """
+        self.traced_task = int(self.task_index.numpy())
+        key = self.trace_key(self.traced_task)
+        if force or key not in self._train_functions:
+            super().make_train_function(force=True)
+            self._train_functions[key] = self.train_function
+        self.train_function = self._train_functions[key]
+        return self.train_function
+
+    # The lifelong loop.
+
+    def fit_stream(
+        self,
+        stream,
+        steps_per_task,
+        workdir=None,
+        callbacks=None,
+        boundary_callbacks=(),
+        checkpoint_every=500,
+        stop_after_task=None,
+        resume="auto",
+    ):
+        """Learns the tasks of `stream` one after another; with a `workdir` it resumes by itself.
+
+        Args:
+          stream: a `TaskStream`; only the training part of the present task is read.
+          steps_per_task: steps in each task.
+          workdir: folder for checkpoints, metrics.jsonl, TensorBoard and samples, or None to
+            keep nothing.
+          callbacks: Keras callbacks, whose logs are tensors; None means `callbacks.default_callbacks(workdir)`.
+          boundary_callbacks: called as f(model, stream, task, workdir) behind each task, in
+            order. If a run dies among them they are all called again, so each must be able to
+            do its work twice.
+          checkpoint_every: steps between checkpoints.
+          stop_after_task: index of a task behind which to stop; None for the last.
+          resume: 'auto' goes on from the newest good checkpoint if there is one, 'must' refuses
+            to start without, 'never' refuses a workdir that has one.
+
+        Returns:
+          True when all tasks asked for are learnt, False when `stop_requested` ended the run.
+
+        Raises:
+          ValueError: a workdir of other settings, in use, or contradicting `resume`.
+          NonFiniteError: a loss or gradient became NaN or Inf; no such state is saved.
+        """
+        settings = (
+            None
+            if workdir is None
+            else {
+                "model": self.get_settings(),
+                "stream": stream.get_settings(),
+                "steps_per_task": int(steps_per_task),
+            }
+        )
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if stream.batch_size % replicas:
+            raise ValueError(
+                f"batch_size is {stream.batch_size}, which cannot be split over {replicas}"
+                f" replicas; give a multiple of {replicas}."
+            )
+        if callbacks is None:
+            callbacks = callbacks_lib.default_callbacks(workdir)
+        with checkpoints.open_workdir(workdir, settings, resume) as run:
+            run.restore(self)
+            saver = callbacks_lib.SaveCheckpoints(run, checkpoint_every)
+            last = len(stream.tasks) - 1 if stop_after_task is None else stop_after_task
+            for task in stream.tasks[: last + 1]:
+                due = task.index >= int(self.task_index.numpy())
+                if due:
+                    run.clear_boundary(task)  # of a state that was lost since
+                    try:
+                        finished = self._learn(task, steps_per_task, [*callbacks, saver])
+                    except NonFiniteError as error:
+                        raise NonFiniteError(f"{error}; {run.last_checkpoint()}.") from error
+                    run.save(self)
+                    if not finished:
+                        return False
+                if due or not run.boundary_done(task):
+                    for callback in boundary_callbacks:
+                        callback(self, stream, task, workdir)
+                        if self.stop_requested:
+                            return False
+                    run.mark_boundary(task)
+                for seen in stream.tasks:
+                    seen.release()  # what was read of this task, and by the scores of the ones before
+                if self.stop_requested:
+                    return False
+        return True
+
+    def _learn(self, task, steps, callbacks):
+        """Learns the rest of one task; returns False where a stop was requested before its end."""
+        self.task = task
+        done = int(self.task_step.numpy())
+        if done == 0:
+            self.begin_task()
+        if done < steps:
+            batches = task.batches(done, self.new_batches_per_step).take(steps - done)
+            try:
+                self.fit(
+                    batches,
+                    steps_per_epoch=steps - done,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=callbacks_lib.TensorLogs(callbacks, add_history=True, model=self),
+                )
+            except tf.errors.InvalidArgumentError as error:
+                # A file that was found broken while a large folder was read: say so in its own words.
+                if broken := re.search(r"ValueError: (.*skip_broken_images\.)", str(error)):
+                    raise ValueError(broken[1]) from error
+                raise
+        self.raise_if_nonfinite()
+        if int(self.task_step.numpy()) < steps:
             return False
-        if due or not run.boundary_done(task):
-          for callback in boundary_callbacks:
-            callback(self, stream, task, workdir)
-            if self.stop_requested:
-              return False
-          run.mark_boundary(task)
-        for seen in stream.tasks:
-          seen.release()  # what was read of this task, and by the scores of the ones before
-        if self.stop_requested:
-          return False
-    return True
+        self.finish_task()
+        self.task_index.assign_add(1)
+        self.task_step.assign(0)
+        return True
 
-  def _learn(self, task, steps, callbacks):
-    """Learns the rest of one task; returns False where a stop was requested before its end."""
-    self.task = task
-    done = int(self.task_step.numpy())
-    if done == 0:
-      self.begin_task()
-    if done < steps:
-      batches = task.batches(done, self.new_batches_per_step).take(steps - done)
-      try:
-        self.fit(batches, steps_per_epoch=steps - done, shuffle=False, verbose=0,
-                 callbacks=callbacks_lib.TensorLogs(callbacks, add_history=True, model=self))
-      except tf.errors.InvalidArgumentError as error:
-        # A file that was found broken while a large folder was read: say so in its own words.
-        if broken := re.search(r"ValueError: (.*skip_broken_images\.)", str(error)):
-          raise ValueError(broken[1]) from error
-        raise
-    self.raise_if_nonfinite()
-    if int(self.task_step.numpy()) < steps:
-      return False
-    self.finish_task()
-    self.task_index.assign_add(1)
-    self.task_step.assign(0)
-    return True
+    def raise_if_nonfinite(self):
+        """Raises NonFiniteError, naming quantity and step, once `end_step` has seen NaN or Inf."""
+        steps = self.nonfinite_steps.numpy()
+        for step, name in sorted((s, n) for s, n in zip(steps, self.watched) if s >= 0):
+            raise NonFiniteError(f"{name} stopped being finite at global step {step + 1}")
 
-  def raise_if_nonfinite(self):
-    """Raises NonFiniteError, naming quantity and step, once `end_step` has seen NaN or Inf."""
-    steps = self.nonfinite_steps.numpy()
-    for step, name in sorted((s, n) for s, n in zip(steps, self.watched) if s >= 0):
-      raise NonFiniteError(f"{name} stopped being finite at global step {step + 1}")
+    def evaluate_stream(self, stream, limit=None, batch_size=250):
+        """The present row of scores: one dict per task learnt, for models with a Student.
 
-  def evaluate_stream(self, stream, limit=None, batch_size=250):
-    """The present row of scores: one dict per task learnt, for models with a Student.
+        Args:
+          stream: a `TaskStream`; the test parts of the tasks learnt so far are read.
+          limit: at most so many test images of each task.
+          batch_size: images per forward pass.
 
-    Args:
-      stream: a `TaskStream`; the test parts of the tasks learnt so far are read.
-      limit: at most so many test images of each task.
-      batch_size: images per forward pass.
-
-    Returns:
-      {task name: {'nlog', 'sse', 'kl', 'mean_image_nlog', 'images'}}; see `metrics.nlog`.
-    """
-    if getattr(self, "student", None) is None:
-      return {}
-    learnt = max(int(self.task_index.numpy()), 1)
-    rows = {}
-    for task in stream.tasks[:learnt]:
-      test = images.normalize(task.test_images(limit))
-      rows[task.name] = metrics.nlog(self.student, test, batch_size)
-    return rows
+        Returns:
+          {task name: {'nlog', 'sse', 'kl', 'mean_image_nlog', 'images'}}; see `metrics.nlog`.
+        """
+        if getattr(self, "student", None) is None:
+            return {}
+        learnt = max(int(self.task_index.numpy()), 1)
+        rows = {}
+        for task in stream.tasks[:learnt]:
+            test = images.normalize(task.test_images(limit))
+            rows[task.name] = metrics.nlog(self.student, test, batch_size)
+        return rows

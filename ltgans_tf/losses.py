@@ -8,73 +8,73 @@ import tensorflow as tf
 
 
 def critic_loss(real_values, fake_values):
-  """Wasserstein critic loss D(G(z)) - D(x), which the critic minimises (Eqs. 1 and 2).
+    """Wasserstein critic loss D(G(z)) - D(x), which the critic minimises (Eqs. 1 and 2).
 
-  Args:
-    real_values: critic values of real (or mixed) images, [B].
-    fake_values: critic values of generated images, [B].
+    Args:
+      real_values: critic values of real (or mixed) images, [B].
+      fake_values: critic values of generated images, [B].
 
-  Returns:
-    float [B]; its negative mean estimates the Wasserstein distance.
-  """
-  return fake_values - real_values
+    Returns:
+      float [B]; its negative mean estimates the Wasserstein distance.
+    """
+    return fake_values - real_values
 
 
 def generator_loss(fake_values):
-  """Generator loss -D(G(z)), [B] -> [B] (Eqs. 1 and 2)."""
-  return -fake_values
+    """Generator loss -D(G(z)), [B] -> [B] (Eqs. 1 and 2)."""
+    return -fake_values
 
 
 def interpolate(real_images, fake_images, epsilon):
-  """Points between real and generated images at which the gradient penalty is taken.
+    """Points between real and generated images at which the gradient penalty is taken.
 
-  Args:
-    real_images, fake_images: [B, H, W, C].
-    epsilon: weight of the real image, one per image, uniform in [0, 1): [B, 1, 1, 1].
-      (One epsilon for the whole batch, as in the authors' later code, would sample a single
-      ratio per step; Gulrajani et al. 2017, Algorithm 1, draw one per example.)
-  """
-  return epsilon * real_images + (1.0 - epsilon) * fake_images
+    Args:
+      real_images, fake_images: [B, H, W, C].
+      epsilon: weight of the real image, one per image, uniform in [0, 1): [B, 1, 1, 1].
+        (One epsilon for the whole batch, as in the authors' later code, would sample a single
+        ratio per step; Gulrajani et al. 2017, Algorithm 1, draw one per example.)
+    """
+    return epsilon * real_images + (1.0 - epsilon) * fake_images
 
 
 def gradient_penalty(critic_values_fn, images):
-  """(||grad_u D(u)||_2 - 1)^2 per image (Gulrajani et al. 2017, Eq. 3).
+    """(||grad_u D(u)||_2 - 1)^2 per image (Gulrajani et al. 2017, Eq. 3).
 
-  The norm runs over all pixels and channels of an image: the authors' later code sums over
-  one image axis only, which draws 96 column norms to 1 and so the total norm to about 9.8.
+    The norm runs over all pixels and channels of an image: the authors' later code sums over
+    one image axis only, which draws 96 column norms to 1 and so the total norm to about 9.8.
 
-  Args:
-    critic_values_fn: maps [B, H, W, C] to one value per image, [B]; a value may depend on its
-      own image alone (no batch statistics), or the penalty is not that of a function of u.
-    images: points u at which the penalty is taken, [B, H, W, C].
+    Args:
+      critic_values_fn: maps [B, H, W, C] to one value per image, [B]; a value may depend on its
+        own image alone (no batch statistics), or the penalty is not that of a function of u.
+      images: points u at which the penalty is taken, [B, H, W, C].
 
-  Returns:
-    float32 [B], at least 0; finite, with finite gradients, where the gradient vanishes.
-  """
-  with tf.GradientTape(watch_accessed_variables=False) as tape:
-    tape.watch(images)
-    values = critic_values_fn(images)
-  gradients = tf.cast(tape.gradient(values, images), tf.float32)
-  squared_norm = tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3])
-  # The derivative of sqrt is infinite at 0; 1e-12 bounds it and moves a norm of 1 by 5e-13.
-  return tf.square(tf.sqrt(squared_norm + 1e-12) - 1.0)
+    Returns:
+      float32 [B], at least 0; finite, with finite gradients, where the gradient vanishes.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        values = critic_values_fn(images)
+    gradients = tf.cast(tape.gradient(values, images), tf.float32)
+    squared_norm = tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3])
+    # The derivative of sqrt is infinite at 0; 1e-12 bounds it and moves a norm of 1 by 5e-13.
+    return tf.square(tf.sqrt(squared_norm + 1e-12) - 1.0)
 
 
 def sum_squared_error(images, reconstructions):
-  """Squared error summed over pixels and channels, [B, H, W, C] twice -> [B].
+    """Squared error summed over pixels and channels, [B, H, W, C] twice -> [B].
 
-  On images in [-1, 1]. It is -log p(x|z) of the decoder N(x_hat, I/2) less the constant
-  (D / 2) log(pi), and the "reconstruction error" of the paper's NLOG.
-  """
-  return tf.reduce_sum(tf.math.squared_difference(images, reconstructions), axis=[1, 2, 3])
+    On images in [-1, 1]. It is -log p(x|z) of the decoder N(x_hat, I/2) less the constant
+    (D / 2) log(pi), and the "reconstruction error" of the paper's NLOG.
+    """
+    return tf.reduce_sum(tf.math.squared_difference(images, reconstructions), axis=[1, 2, 3])
 
 
 def negative_elbo(sse, kl, beta=1.0):
-  """SSE + beta * KL per image, [B] and [B] -> [B] (Eqs. 4-6).
+    """SSE + beta * KL per image, [B] and [B] -> [B] (Eqs. 4-6).
 
-  Args:
-    sse: reconstruction error, from `sum_squared_error`.
-    kl: KL(q(z|x) || p(z)) in nats.
-    beta: 1 is Eq. 5; 4 is the paper's disentangled variant, Eq. 6.
-  """
-  return sse + beta * kl
+    Args:
+      sse: reconstruction error, from `sum_squared_error`.
+      kl: KL(q(z|x) || p(z)) in nats.
+      beta: 1 is Eq. 5; 4 is the paper's disentangled variant, Eq. 6.
+    """
+    return sse + beta * kl

@@ -6,86 +6,90 @@ import keras
 
 
 def generator(arch, channels=3, seed=0, name="generator"):
-  """latents [B, latent_dim] -> images float32 [B, H, W, C] in [-1, 1] (tanh).
+    """latents [B, latent_dim] -> images float32 [B, H, W, C] in [-1, 1] (tanh).
 
-  Batch norm and ReLU behind each layer, as in the authors' later code. The normaliser is
-  synchronised, so that batch statistics are those of the global batch on any number of
-  replicas.
-  """
-  return _upward(arch, arch.latent_dim, channels, seed, name, normalise=True)
+    Batch norm and ReLU behind each layer, as in the authors' later code. The normaliser is
+    synchronised, so that batch statistics are those of the global batch on any number of
+    replicas.
+    """
+    return _upward(arch, arch.latent_dim, channels, seed, name, normalise=True)
 
 
 def decoder(arch, channels=3, seed=0, name="decoder"):
-  """codes [B, code_dim] -> mean of p(x|z), float32 [B, H, W, C] in [-1, 1] (tanh).
+    """codes [B, code_dim] -> mean of p(x|z), float32 [B, H, W, C] in [-1, 1] (tanh).
 
-  The generator's layers without normaliser, so that a reconstruction depends on its own
-  codes alone.
-  """
-  return _upward(arch, arch.code_dim, channels, seed, name, normalise=False)
+    The generator's layers without normaliser, so that a reconstruction depends on its own
+    codes alone.
+    """
+    return _upward(arch, arch.code_dim, channels, seed, name, normalise=False)
 
 
 def critic(arch, channels=3, heads=1, seed=0, name="critic"):
-  """images [B, H, W, C] -> critic values float32 [B, heads], unbounded.
+    """images [B, H, W, C] -> critic values float32 [B, heads], unbounded.
 
-  No normaliser: batch statistics would make the gradient penalty of an image depend on the
-  others of its batch (the authors' later code has batch norm here; Gulrajani et al. 2017,
-  section 4, advise against it). `heads` is 1 for Eq. 1 as written, 2 for one head per twin.
-  """
-  images, features = _downward(arch, channels, rng := random.Random(seed))
-  values = keras.layers.Dense(heads, kernel_initializer=_glorot(rng), dtype="float32")(features)
-  return keras.Model(images, values, name=name)
+    No normaliser: batch statistics would make the gradient penalty of an image depend on the
+    others of its batch (the authors' later code has batch norm here; Gulrajani et al. 2017,
+    section 4, advise against it). `heads` is 1 for Eq. 1 as written, 2 for one head per twin.
+    """
+    images, features = _downward(arch, channels, rng := random.Random(seed))
+    values = keras.layers.Dense(heads, kernel_initializer=_glorot(rng), dtype="float32")(features)
+    return keras.Model(images, values, name=name)
 
 
 def encoder(arch, channels=3, seed=0, name="encoder"):
-  """images [B, H, W, C] -> (mean, stddev) of q(z|x), each float32 [B, code_dim].
+    """images [B, H, W, C] -> (mean, stddev) of q(z|x), each float32 [B, code_dim].
 
-  stddev is a softplus, so at least 0; `Student.encode` keeps it away from 0.
-  """
-  images, features = _downward(arch, channels, rng := random.Random(seed))
-  mean = keras.layers.Dense(
-      arch.code_dim, kernel_initializer=_glorot(rng), dtype="float32", name="mean")(features)
-  stddev = keras.layers.Dense(
-      arch.code_dim, kernel_initializer=_glorot(rng), dtype="float32", activation="softplus",
-      name="stddev")(features)
-  return keras.Model(images, (mean, stddev), name=name)
+    stddev is a softplus, so at least 0; `Student.encode` keeps it away from 0.
+    """
+    images, features = _downward(arch, channels, rng := random.Random(seed))
+    mean = keras.layers.Dense(arch.code_dim, kernel_initializer=_glorot(rng), dtype="float32", name="mean")(
+        features
+    )
+    stddev = keras.layers.Dense(
+        arch.code_dim, kernel_initializer=_glorot(rng), dtype="float32", activation="softplus", name="stddev"
+    )(features)
+    return keras.Model(images, (mean, stddev), name=name)
 
 
 def _upward(arch, inputs, channels, seed, name, normalise):
-  rng = random.Random(seed)
-  size, width = arch.base
-  # A bias before batch norm is cancelled by it.
-  settings = {"use_bias": not normalise}
+    rng = random.Random(seed)
+    size, width = arch.base
+    # A bias before batch norm is cancelled by it.
+    settings = {"use_bias": not normalise}
 
-  def activate(x):
-    if normalise:
-      x = keras.layers.BatchNormalization(synchronized=True)(x)
-    return keras.layers.ReLU()(x)
+    def activate(x):
+        if normalise:
+            x = keras.layers.BatchNormalization(synchronized=True)(x)
+        return keras.layers.ReLU()(x)
 
-  codes = keras.Input([inputs])
-  x = keras.layers.Dense(size * size * width, kernel_initializer=_glorot(rng), **settings)(codes)
-  x = activate(keras.layers.Reshape([size, size, width])(x))
-  for out, stride in arch.stages:
-    x = activate(keras.layers.Conv2DTranspose(
-        out, 3, stride, padding="same", kernel_initializer=_glorot(rng), **settings)(x))
-  images = keras.layers.Conv2D(
-      channels, 3, padding="same", activation="tanh", kernel_initializer=_glorot(rng),
-      dtype="float32")(x)
-  return keras.Model(codes, images, name=name)
+    codes = keras.Input([inputs])
+    x = keras.layers.Dense(size * size * width, kernel_initializer=_glorot(rng), **settings)(codes)
+    x = activate(keras.layers.Reshape([size, size, width])(x))
+    for out, stride in arch.stages:
+        x = activate(
+            keras.layers.Conv2DTranspose(
+                out, 3, stride, padding="same", kernel_initializer=_glorot(rng), **settings
+            )(x)
+        )
+    images = keras.layers.Conv2D(
+        channels, 3, padding="same", activation="tanh", kernel_initializer=_glorot(rng), dtype="float32"
+    )(x)
+    return keras.Model(codes, images, name=name)
 
 
 def _downward(arch, channels, rng):
-  images = keras.Input([arch.image_size, arch.image_size, channels])
-  x = images
-  for out in arch.critic_channels:
-    x = keras.layers.Conv2D(out, 3, 2, padding="same", kernel_initializer=_glorot(rng))(x)
-    x = keras.layers.LeakyReLU(negative_slope=0.2)(x)
-  x = keras.layers.Flatten()(x)
-  if arch.critic_units:
-    x = keras.layers.Dense(arch.critic_units, kernel_initializer=_glorot(rng))(x)
-    x = keras.layers.LeakyReLU(negative_slope=0.2)(x)
-  return images, x
+    images = keras.Input([arch.image_size, arch.image_size, channels])
+    x = images
+    for out in arch.critic_channels:
+        x = keras.layers.Conv2D(out, 3, 2, padding="same", kernel_initializer=_glorot(rng))(x)
+        x = keras.layers.LeakyReLU(negative_slope=0.2)(x)
+    x = keras.layers.Flatten()(x)
+    if arch.critic_units:
+        x = keras.layers.Dense(arch.critic_units, kernel_initializer=_glorot(rng))(x)
+        x = keras.layers.LeakyReLU(negative_slope=0.2)(x)
+    return images, x
 
 
 def _glorot(rng):
-  """Each layer gets a seed of its own from the network's, whatever Keras' global seed."""
-  return keras.initializers.GlorotUniform(seed=rng.randrange(2**31))
+    """Each layer gets a seed of its own from the network's, whatever Keras' global seed."""
+    return keras.initializers.GlorotUniform(seed=rng.randrange(2**31))

@@ -11,177 +11,216 @@ import re
 
 
 def _setting(default, text):
-  return dataclasses.field(default=default, metadata={"help": text})
+    return dataclasses.field(default=default, metadata={"help": text})
 
 
 def replay_fraction(share, task_index):
-  """The Teacher's share in the task at `task_index`, exactly, as a `fractions.Fraction`.
+    """The Teacher's share in the task at `task_index`, exactly, as a `fractions.Fraction`.
 
-  'paper' = 1/2 is what the authors' code draws in every task, so that the share of the first
-  task falls as 2^-(k-1); 'balanced' = (k-1)/k keeps all k domains at the same share. The
-  share of the first task (task_index 0), which has no Teacher, is 0.
-  """
-  if task_index == 0:
-    return fractions.Fraction(0)
-  if share == "paper":
-    return fractions.Fraction(1, 2)
-  if share == "balanced":
-    return fractions.Fraction(task_index, task_index + 1)
-  try:
-    number = fractions.Fraction(str(share)).limit_denominator(10_000)
-  except (ValueError, ZeroDivisionError):
-    number = fractions.Fraction(-1)
-  _check(0 <= number <= 1, "replay_share", share, "'paper', 'balanced' or a number in [0, 1]")
-  return number
+    'paper' = 1/2 is what the authors' code draws in every task, so that the share of the first
+    task falls as 2^-(k-1); 'balanced' = (k-1)/k keeps all k domains at the same share. The
+    share of the first task (task_index 0), which has no Teacher, is 0.
+    """
+    if task_index == 0:
+        return fractions.Fraction(0)
+    if share == "paper":
+        return fractions.Fraction(1, 2)
+    if share == "balanced":
+        return fractions.Fraction(task_index, task_index + 1)
+    try:
+        number = fractions.Fraction(str(share)).limit_denominator(10_000)
+    except (ValueError, ZeroDivisionError):
+        number = fractions.Fraction(-1)
+    _check(0 <= number <= 1, "replay_share", share, "'paper', 'balanced' or a number in [0, 1]")
+    return number
 
 
 def parse_optimizer(text, name="optimizer"):
-  """'adam(0.001, 0, 0.9)' -> ('adam', (0.001, 0.0, 0.9)); adam or rmsprop, 1 to 3 numbers.
+    """'adam(0.001, 0, 0.9)' -> ('adam', (0.001, 0.0, 0.9)); adam or rmsprop, 1 to 3 numbers.
 
-  `name` is what the error message calls it.
-  """
-  match = re.fullmatch(r"\s*(adam|rmsprop)\s*\(([^()]*)\)\s*", str(text))
-  try:
-    numbers = tuple(float(number) for number in match[2].split(","))
-  except (TypeError, ValueError):
-    numbers = ()
-  most = 3 if match and match[1] == "adam" else 1
-  betas = all(0 <= beta < 1 for beta in numbers[1:])
-  if not 1 <= len(numbers) <= most or not 0 < numbers[0] < float("inf") or not betas:
-    raise ValueError(f"{name} is {text!r}; it must be written like 'adam(0.001, 0, 0.9)'"
-                     " (learning rate, beta_1, beta_2) or 'rmsprop(0.0002)'.")
-  return match[1], numbers
+    `name` is what the error message calls it.
+    """
+    match = re.fullmatch(r"\s*(adam|rmsprop)\s*\(([^()]*)\)\s*", str(text))
+    try:
+        numbers = tuple(float(number) for number in match[2].split(","))
+    except (TypeError, ValueError):
+        numbers = ()
+    most = 3 if match and match[1] == "adam" else 1
+    betas = all(0 <= beta < 1 for beta in numbers[1:])
+    if not 1 <= len(numbers) <= most or not 0 < numbers[0] < float("inf") or not betas:
+        raise ValueError(
+            f"{name} is {text!r}; it must be written like 'adam(0.001, 0, 0.9)'"
+            " (learning rate, beta_1, beta_2) or 'rmsprop(0.0002)'."
+        )
+    return match[1], numbers
 
 
 def make_optimizer(text):
-  """Returns a new Keras optimizer for a text that `parse_optimizer` takes."""
-  import keras  # here, so that naming settings does not wait for TensorFlow
+    """Returns a new Keras optimizer for a text that `parse_optimizer` takes."""
+    import keras  # here, so that naming settings does not wait for TensorFlow
 
-  name, numbers = parse_optimizer(text)
-  return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name](*numbers)
+    name, numbers = parse_optimizer(text)
+    return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name](*numbers)
 
 
 def _known(name, table, kind):
-  if name in table:
-    return name
-  near = difflib.get_close_matches(str(name), table, n=2, cutoff=0.3)
-  raise ValueError(f"unknown {kind} {name!r}; did you mean {' or '.join(near or table)}?"
-                   f" There are {', '.join(table)}.")
+    if name in table:
+        return name
+    near = difflib.get_close_matches(str(name), table, n=2, cutoff=0.3)
+    raise ValueError(
+        f"unknown {kind} {name!r}; did you mean {' or '.join(near or table)}? There are {', '.join(table)}."
+    )
 
 
 def _check(holds, name, value, rule):
-  if not holds:
-    raise ValueError(f"{name} is {value!r}; it must be {rule}.")
+    if not holds:
+        raise ValueError(f"{name} is {value!r}; it must be {rule}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """Settings of the method; RECIPES has the named ones."""
+    """Settings of the method; RECIPES has the named ones."""
 
-  n_critic: int = _setting(1, "Critic updates per generator update, 1 to 100.")
-  penalty_weight: float = _setting(10.0, "Weight lambda of the gradient penalty.")
-  replay_share: str = _setting(
-      "balanced", "Teacher's share of the images that the critic takes for real from task 2 on:"
-      " 'paper' = 1/2, 'balanced' = (k-1)/k in task k, or a number in [0, 1].")
-  student_replay: str = _setting(
-      "paper", "Weights of new and replayed images in the Student's loss: 'paper' = 1 and 1"
-      " (Eq. 5), 'share' = 2(1-s) and 2s with the replay share s.")
-  beta: float = _setting(1.0, "Weight of the KL term in the Student's loss (Eq. 6: 4).")
-  latent_law: str = _setting(
-      "normal", "Law of a generator's latents: 'normal' = N(0, I) as in the paper, 'uniform' ="
-      " uniform in [-1, 1] as in the authors' later code.")
-  critic_heads: int = _setting(
-      2, "Outputs of the critic: 1 = Eq. 1 as written, 2 = one head per twin on one trunk.")
-  ema: float = _setting(
-      0.0, "Decay per step of a moving average of the learners' weights that becomes the"
-      " generator at the end of each task; 0 = none.")
-  warm_start: bool = _setting(
-      False, "Whether the Assistant starts each task from the Teacher's weights (the twin"
-      " exchange is then generative replay in all but name).")
-  critic_optimizer: str = _setting(
-      "adam(0.001, 0, 0.9)", "Critic's optimizer: adam(lr, beta_1, beta_2) or rmsprop(lr).")
-  generator_optimizer: str = _setting(
-      "adam(0.001, 0, 0.9)", "Generators' optimizer, one of its own for each.")
-  student_optimizer: str = _setting("adam(0.001)", "The Student's optimizer.")
+    n_critic: int = _setting(1, "Critic updates per generator update, 1 to 100.")
+    penalty_weight: float = _setting(10.0, "Weight lambda of the gradient penalty.")
+    replay_share: str = _setting(
+        "balanced",
+        "Teacher's share of the images that the critic takes for real from task 2 on:"
+        " 'paper' = 1/2, 'balanced' = (k-1)/k in task k, or a number in [0, 1].",
+    )
+    student_replay: str = _setting(
+        "paper",
+        "Weights of new and replayed images in the Student's loss: 'paper' = 1 and 1"
+        " (Eq. 5), 'share' = 2(1-s) and 2s with the replay share s.",
+    )
+    beta: float = _setting(1.0, "Weight of the KL term in the Student's loss (Eq. 6: 4).")
+    latent_law: str = _setting(
+        "normal",
+        "Law of a generator's latents: 'normal' = N(0, I) as in the paper, 'uniform' ="
+        " uniform in [-1, 1] as in the authors' later code.",
+    )
+    critic_heads: int = _setting(
+        2, "Outputs of the critic: 1 = Eq. 1 as written, 2 = one head per twin on one trunk."
+    )
+    ema: float = _setting(
+        0.0,
+        "Decay per step of a moving average of the learners' weights that becomes the"
+        " generator at the end of each task; 0 = none.",
+    )
+    warm_start: bool = _setting(
+        False,
+        "Whether the Assistant starts each task from the Teacher's weights (the twin"
+        " exchange is then generative replay in all but name).",
+    )
+    critic_optimizer: str = _setting(
+        "adam(0.001, 0, 0.9)", "Critic's optimizer: adam(lr, beta_1, beta_2) or rmsprop(lr)."
+    )
+    generator_optimizer: str = _setting(
+        "adam(0.001, 0, 0.9)", "Generators' optimizer, one of its own for each."
+    )
+    student_optimizer: str = _setting("adam(0.001)", "The Student's optimizer.")
 
-  def __post_init__(self):
-    _check(1 <= self.n_critic <= 100, "n_critic", self.n_critic, "from 1 to 100")
-    _check(self.penalty_weight >= 0, "penalty_weight", self.penalty_weight, "at least 0")
-    _check(self.student_replay in ("paper", "share"), "student_replay", self.student_replay,
-           "'paper' or 'share'")
-    _check(self.beta >= 0, "beta", self.beta, "at least 0")
-    _check(self.latent_law in ("normal", "uniform"), "latent_law", self.latent_law,
-           "'normal' or 'uniform'")
-    _check(self.critic_heads in (1, 2), "critic_heads", self.critic_heads, "1 or 2")
-    _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
-    replay_fraction(self.replay_share, 1)
-    for name in ("critic_optimizer", "generator_optimizer", "student_optimizer"):
-      parse_optimizer(getattr(self, name), name)
+    def __post_init__(self):
+        _check(1 <= self.n_critic <= 100, "n_critic", self.n_critic, "from 1 to 100")
+        _check(self.penalty_weight >= 0, "penalty_weight", self.penalty_weight, "at least 0")
+        _check(
+            self.student_replay in ("paper", "share"),
+            "student_replay",
+            self.student_replay,
+            "'paper' or 'share'",
+        )
+        _check(self.beta >= 0, "beta", self.beta, "at least 0")
+        _check(
+            self.latent_law in ("normal", "uniform"), "latent_law", self.latent_law, "'normal' or 'uniform'"
+        )
+        _check(self.critic_heads in (1, 2), "critic_heads", self.critic_heads, "1 or 2")
+        _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
+        replay_fraction(self.replay_share, 1)
+        for name in ("critic_optimizer", "generator_optimizer", "student_optimizer"):
+            parse_optimizer(getattr(self, name), name)
 
 
 # Found on small nets in minutes of two CPU cores; see docs/benchmarks.md.
 _SMALL = Recipe(ema=0.99)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(
-    replay_share="paper", critic_heads=1, critic_optimizer="rmsprop(0.0002)",
-    generator_optimizer="rmsprop(0.0002)", student_optimizer="adam(0.0002, 0.5)")
+    replay_share="paper",
+    critic_heads=1,
+    critic_optimizer="rmsprop(0.0002)",
+    generator_optimizer="rmsprop(0.0002)",
+    student_optimizer="adam(0.0002, 0.5)",
+)
 # WGAN-GP's published settings (Gulrajani et al. 2017, Algorithm 1) for the reference nets:
 # not measured here, for want of the hours on a GPU that it takes.
 _WGAN_GP = Recipe(
-    n_critic=5, critic_optimizer="adam(0.0001, 0, 0.9)",
-    generator_optimizer="adam(0.0001, 0, 0.9)", student_optimizer="adam(0.0002, 0.5)")
+    n_critic=5,
+    critic_optimizer="adam(0.0001, 0, 0.9)",
+    generator_optimizer="adam(0.0001, 0, 0.9)",
+    student_optimizer="adam(0.0002, 0.5)",
+)
 
 RECIPES = {
     "paper": lambda architecture: _PAPER,
-    "recommended": lambda architecture: (
-        _SMALL if architecture.startswith("small") else _WGAN_GP),
+    "recommended": lambda architecture: _SMALL if architecture.startswith("small") else _WGAN_GP,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-  """An experiment: the stream, the sizes and the lengths."""
+    """An experiment: the stream, the sizes and the lengths."""
 
-  tasks: tuple[str, ...] = _setting(
-      ("digits", "glyphs", "textures"), "Task specs in order, separated by commas.")
-  architecture: str = _setting("small32", "Networks, a name of ARCHITECTURES.")
-  channels: int = _setting(3, "Channels of the images, 1 or 3.")
-  recipe: str = _setting("recommended", "The method's settings, 'paper' or 'recommended'.")
-  student: bool = _setting(True, "Whether a VAE Student is trained in step.")
-  batch_size: int = _setting(32, "Images per critic update, over all replicas.")
-  steps_per_task: int = _setting(2000, "Generator updates in each task.")
-  fit: str = _setting("crop", "How images are brought to one shape: crop, pad or stretch.")
-  seed: int = _setting(0, "Seed of weights, data order and noise.")
-  log_every: int = _setting(50, "Steps between points of metrics.jsonl and TensorBoard.")
-  sample_every: int = _setting(500, "Steps between sample grids.")
-  checkpoint_every: int = _setting(500, "Steps between checkpoints.")
-  eval_images: int = _setting(2000, "At most so many test images per task in a boundary's row.")
+    tasks: tuple[str, ...] = _setting(
+        ("digits", "glyphs", "textures"), "Task specs in order, separated by commas."
+    )
+    architecture: str = _setting("small32", "Networks, a name of ARCHITECTURES.")
+    channels: int = _setting(3, "Channels of the images, 1 or 3.")
+    recipe: str = _setting("recommended", "The method's settings, 'paper' or 'recommended'.")
+    student: bool = _setting(True, "Whether a VAE Student is trained in step.")
+    batch_size: int = _setting(32, "Images per critic update, over all replicas.")
+    steps_per_task: int = _setting(2000, "Generator updates in each task.")
+    fit: str = _setting("crop", "How images are brought to one shape: crop, pad or stretch.")
+    seed: int = _setting(0, "Seed of weights, data order and noise.")
+    log_every: int = _setting(50, "Steps between points of metrics.jsonl and TensorBoard.")
+    sample_every: int = _setting(500, "Steps between sample grids.")
+    checkpoint_every: int = _setting(500, "Steps between checkpoints.")
+    eval_images: int = _setting(2000, "At most so many test images per task in a boundary's row.")
 
-  def __post_init__(self):
-    for name in ("batch_size", "steps_per_task", "log_every", "sample_every",
-                 "checkpoint_every", "eval_images"):
-      _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-    _check(self.channels in (1, 3), "channels", self.channels, "1 or 3")
-    _check(self.fit in ("crop", "pad", "stretch"), "fit", self.fit, "crop, pad or stretch")
+    def __post_init__(self):
+        for name in (
+            "batch_size",
+            "steps_per_task",
+            "log_every",
+            "sample_every",
+            "checkpoint_every",
+            "eval_images",
+        ):
+            _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _check(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+        _check(self.fit in ("crop", "pad", "stretch"), "fit", self.fit, "crop, pad or stretch")
 
 
 PRESETS = {
     "smoke": Preset(
-        steps_per_task=40, batch_size=16, log_every=10, sample_every=20, checkpoint_every=20,
-        eval_images=200),
+        steps_per_task=40, batch_size=16, log_every=10, sample_every=20, checkpoint_every=20, eval_images=200
+    ),
     "demo": Preset(sample_every=400),
     "table1_msfo": Preset(
-        tasks=("mnist", "svhn_cropped", "fashion_mnist", "omniglot"), architecture="paper32",
-        batch_size=64, steps_per_task=20_000, sample_every=1000, checkpoint_every=1000,
-        eval_images=30_000),
+        tasks=("mnist", "svhn_cropped", "fashion_mnist", "omniglot"),
+        architecture="paper32",
+        batch_size=64,
+        steps_per_task=20_000,
+        sample_every=1000,
+        checkpoint_every=1000,
+        eval_images=30_000,
+    ),
 }
 
 
 def recipe(name, architecture):
-  """Returns the `Recipe` called `name` for nets of `architecture` (both str)."""
-  return RECIPES[_known(name, RECIPES, "recipe")](architecture)
+    """Returns the `Recipe` called `name` for nets of `architecture` (both str)."""
+    return RECIPES[_known(name, RECIPES, "recipe")](architecture)
 
 
 def preset(name):
-  """Returns the `Preset` called `name`; ValueError with the nearest names otherwise."""
-  return PRESETS[_known(name, PRESETS, "preset")]
+    """Returns the `Preset` called `name`; ValueError with the nearest names otherwise."""
+    return PRESETS[_known(name, PRESETS, "preset")]

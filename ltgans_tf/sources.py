@@ -71,8 +71,10 @@ class FileSource:
         def one(path):
             image = tf.numpy_function(decode_file, [path], tf.uint8, stateful=False)
             return self.prepare(tf.ensure_shape(image, [None, None, 3]))
-        return tf.map_fn(one, tf.gather(self._paths, indices),
-                         fn_output_signature=tf.TensorSpec(self._shape, tf.uint8))
+
+        return tf.map_fn(
+            one, tf.gather(self._paths, indices), fn_output_signature=tf.TensorSpec(self._shape, tf.uint8)
+        )
 
 
 class RecordSource:
@@ -101,6 +103,7 @@ class RecordSource:
 
         def one(data):
             return self._prepare(images.decode(data, 3))
+
         data = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), [None])
         return tf.map_fn(one, data, fn_output_signature=tf.TensorSpec(self._shape, tf.uint8))
 
@@ -125,8 +128,10 @@ class _Concatenation:
         which = tf.searchsorted(tf.constant(self._ends, tf.int64), indices, side="right", out_type=tf.int32)
         places = tf.dynamic_partition(tf.range(tf.size(indices)), which, len(self._sources))
         starts = np.concatenate([[0], self._ends[:-1]])
-        found = [source.gather(tf.gather(indices, place) - start)
-                 for source, place, start in zip(self._sources, places, starts)]
+        found = [
+            source.gather(tf.gather(indices, place) - start)
+            for source, place, start in zip(self._sources, places, starts)
+        ]
         return tf.dynamic_stitch(places, found)
 
 
@@ -135,8 +140,11 @@ def concatenate(sources):
     if len(sources) == 1:
         return sources[0]
     if all(isinstance(s, ArraySource) for s in sources):
-        return ArraySource(np.concatenate([s.array for s in sources]), _joined_labels(sources),
-                           sum(s.skipped for s in sources))
+        return ArraySource(
+            np.concatenate([s.array for s in sources]),
+            _joined_labels(sources),
+            sum(s.skipped for s in sources),
+        )
     return _Concatenation(sources)
 
 
@@ -158,9 +166,12 @@ def decode_file(path):
         with tf.device("/CPU:0"):
             image = images.decode(tf.io.read_file(path), 3).numpy()
     except tf.errors.OpError as error:
-        raise ValueError(f"{path} is broken or not an image; remove it, "
-                         "or leave such files out with skip_broken_images.") from error
+        raise ValueError(
+            f"{path} is broken or not an image; remove it, or leave such files out with skip_broken_images."
+        ) from error
     if min(image.shape[:2]) < images.MIN_SIDE:
-        raise ValueError(f"{path} has {image.shape[0]}x{image.shape[1]} pixels, fewer than {images.MIN_SIDE} on a side; "
-                         "remove it, or leave such files out with skip_broken_images.")
+        raise ValueError(
+            f"{path} has {image.shape[0]}x{image.shape[1]} pixels, fewer than {images.MIN_SIDE} on a side; "
+            "remove it, or leave such files out with skip_broken_images."
+        )
     return image

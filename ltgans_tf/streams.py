@@ -7,9 +7,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf import datasets
-from ltgans_tf import images
-from ltgans_tf import sources
+from ltgans_tf import datasets, images, sources
 from ltgans_tf.specs import check
 
 # Which test images a limit keeps; a constant, so that all runs are scored on the same ones.
@@ -30,8 +28,16 @@ class TaskStream:
         image_shape, batch_size, seed: as given.
     """
 
-    def __init__(self, specs, image_shape=(32, 32, 3), batch_size=32, seed=0, fit="crop", data_dir=None,
-                 skip_broken_images=False):
+    def __init__(
+        self,
+        specs,
+        image_shape=(32, 32, 3),
+        batch_size=32,
+        seed=0,
+        fit="crop",
+        data_dir=None,
+        skip_broken_images=False,
+    ):
         """Checks the specs by name and path; reads no data.
 
         Args:
@@ -53,20 +59,34 @@ class TaskStream:
             raise ValueError(f"fit must be one of {', '.join(images.FITS)}, got {fit!r}.")
         self.fit = fit
         if isinstance(specs, str) or not specs:
-            raise ValueError(f"A stream needs a list of one or more task specs such as ['mnist'], got {specs!r}.")
-        load = functools.partial(datasets.load, image_shape=self.image_shape, fit=fit, data_dir=data_dir,
-                                 skip_broken_images=skip_broken_images)
+            raise ValueError(
+                f"A stream needs a list of one or more task specs such as ['mnist'], got {specs!r}."
+            )
+        load = functools.partial(
+            datasets.load,
+            image_shape=self.image_shape,
+            fit=fit,
+            data_dir=data_dir,
+            skip_broken_images=skip_broken_images,
+        )
         parsed = [check(spec, data_dir) for spec in specs]
-        self.tasks = [Task(i, name, spec, load, self.batch_size, self.seed)
-                      for i, (name, spec) in enumerate(zip(_names(parsed), parsed))]
+        self.tasks = [
+            Task(i, name, spec, load, self.batch_size, self.seed)
+            for i, (name, spec) in enumerate(zip(_names(parsed), parsed))
+        ]
 
     def __len__(self):
         return len(self.tasks)
 
     def get_settings(self):
         """What a resumed run must have in common with the run before, as a JSON-ready dict."""
-        return {"specs": [task.spec.text for task in self.tasks], "image_shape": list(self.image_shape),
-                "batch_size": self.batch_size, "seed": self.seed, "fit": self.fit}
+        return {
+            "specs": [task.spec.text for task in self.tasks],
+            "image_shape": list(self.image_shape),
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "fit": self.fit,
+        }
 
 
 class Task:
@@ -108,8 +128,11 @@ class Task:
         shape = self._load.keywords["image_shape"]
 
         def batch(step):
-            chosen = _shuffled(_positions(step, self._batch_size, updates), len(source), self._seed, self.index)
+            chosen = _shuffled(
+                _positions(step, self._batch_size, updates), len(source), self._seed, self.index
+            )
             return tf.reshape(source.gather(chosen), (self._batch_size, updates) + shape)
+
         dataset = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
         in_memory = isinstance(source, sources.ArraySource)
         dataset = dataset.map(batch, num_parallel_calls=None if in_memory else tf.data.AUTOTUNE)
@@ -185,12 +208,17 @@ def _positions(step, batch_size, updates):
 def _shuffled(positions, count, seed, task_index):
     """Maps positions of the endless order to indices of images; one permutation per epoch."""
     epochs = positions // count
-    keys = tf.stack([tf.fill(tf.shape(epochs), tf.constant(value, tf.int64)) for value in (seed, task_index)]
-                    + [epochs], axis=1)
+    keys = tf.stack(
+        [tf.fill(tf.shape(epochs), tf.constant(value, tf.int64)) for value in (seed, task_index)] + [epochs],
+        axis=1,
+    )
     # tf.random.experimental.index_shuffle takes one seed alone; a batch that crosses epochs needs two.
-    return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=keys,
-                                         max_index=tf.fill(tf.shape(positions), tf.constant(count - 1, tf.int64)),
-                                         rounds=8)
+    return tf.raw_ops.RandomIndexShuffle(
+        index=positions % count,
+        seed=keys,
+        max_index=tf.fill(tf.shape(positions), tf.constant(count - 1, tf.int64)),
+        rounds=8,
+    )
 
 
 def _subset(count, limit):
@@ -204,8 +232,12 @@ def _names(parsed):
     """Short names for the tasks, each used once."""
     names = []
     for spec in parsed:
-        parts = [f"{os.path.basename(os.path.normpath(p.path_or_name))}{str(p).partition(p.path_or_name)[2]}"
-                 if p.source in ("folder", "npz") else str(p) for p in spec.parts]
+        parts = [
+            f"{os.path.basename(os.path.normpath(p.path_or_name))}{str(p).partition(p.path_or_name)[2]}"
+            if p.source in ("folder", "npz")
+            else str(p)
+            for p in spec.parts
+        ]
         base = re.sub(r"[^\w.+-]+", "_", "+".join(parts)).strip("_")[:60]
         name, number = base, 2
         while name in names:
@@ -222,8 +254,13 @@ def _checked_integer(name, value, least):
 
 def _checked_shape(image_shape):
     shape = tuple(image_shape)
-    if len(shape) != 3 or any(not isinstance(n, (int, np.integer)) or n < images.MIN_SIDE for n in shape[:2]) \
-            or shape[2] not in (1, 3):
-        raise ValueError("image_shape must be (height, width, channels) with 1 or 3 channels and sides of "
-                         f"{images.MIN_SIDE} or more, got {image_shape!r}.")
+    if (
+        len(shape) != 3
+        or any(not isinstance(n, (int, np.integer)) or n < images.MIN_SIDE for n in shape[:2])
+        or shape[2] not in (1, 3)
+    ):
+        raise ValueError(
+            "image_shape must be (height, width, channels) with 1 or 3 channels and sides of "
+            f"{images.MIN_SIDE} or more, got {image_shape!r}."
+        )
     return tuple(int(n) for n in shape)

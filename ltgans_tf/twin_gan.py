@@ -20,345 +20,400 @@ _TEACHER_LATENTS, _STUDENT_NOISE, _LATENTS, _EPSILON = 0, 1, 100, 500
 
 
 class TwinGAN(LifelongModel):
-  """Two identical generators that exchange roles, one critic and, if wanted, a VAE Student.
+    """Two identical generators that exchange roles, one critic and, if wanted, a VAE Student.
 
-  ```python
-  model = TwinGAN.from_architecture("small32")
-  model.compile()
-  model.fit_stream(stream, steps_per_task=2000, workdir="runs/mine")
-  images = model.sample(64, seed=0)
-  ```
-
-  Args:
-    generators: two Keras models latents [B, Z] -> images [B, H, W, C] in [-1, 1], identical
-      but for their weights.
-    critic: Keras model images -> values [B, recipe.critic_heads].
-    student: a `Student` or None.
-    recipe: a `presets.Recipe`.
-    seed: int, seed of the noise.
-  """
-
-  watched = ("critic loss", "critic gradient", "generator loss", "generator gradient",
-             "student loss", "student gradient")
-
-  def __init__(self, generators, critic, student=None, recipe=presets.Recipe(), seed=0,
-               settings=None, name="twin_gan"):
-    super().__init__(seed=seed, name=name)
-    self.generators = list(generators)
-    self.critic = critic
-    self.student = student
-    self.recipe = recipe
-    self.latent_dim = self.generators[0].input_shape[-1]
-    self.image_shape = tuple(self.generators[0].output_shape[1:])
-    # Moving averages of the learners' weights; nothing is kept where the recipe has none.
-    self.averages = [keras.models.clone_model(g) for g in self.generators] if recipe.ema else []
-    for average, generator in zip(self.averages, self.generators):
-      average.set_weights(generator.get_weights())
-    self._settings = settings
-    self.built = True
-
-  @classmethod
-  def from_architecture(cls, architecture, channels=3, student=True, recipe="recommended",
-                        seed=0):
-    """Builds all networks of a named architecture.
-
-    Args:
-      architecture: a name of `architectures.ARCHITECTURES`, or an `Architecture` of your own.
-      channels: 1 or 3.
-      student: whether a Student is trained in step.
-      recipe: a name of `presets.RECIPES` or a `presets.Recipe`.
-      seed: seed of weights and noise; each network gets its own weights.
-    """
-    arch = architectures.architecture(architecture)
-    if isinstance(recipe, str):
-      recipe = presets.recipe(recipe, arch.name)
-    vae = None
-    if student:
-      vae = Student(networks.encoder(arch, channels, 10 * seed + 3),
-                    networks.decoder(arch, channels, 10 * seed + 4))
-    return cls(
-        [networks.generator(arch, channels, 10 * seed + i, f"generator_{i}") for i in (0, 1)],
-        networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2), vae, recipe, seed,
-        settings={"method": "ltgan", "architecture": dataclasses.asdict(arch), "channels": channels,
-                  "student": student, "seed": seed})
-
-  def get_settings(self):
-    if self._settings is None:
-      raise ValueError("this TwinGAN was made from networks of your own, which a workdir cannot"
-                       " rebuild; make it with TwinGAN.from_architecture, or train without"
-                       " workdir.")
-    return {**self._settings, "recipe": dataclasses.asdict(self.recipe)}
-
-  @classmethod
-  def from_settings(cls, settings):
-    """Builds the compiled model that `get_settings` described, with fresh weights."""
-    model = cls.from_architecture(
-        architectures.architecture(settings["architecture"]), settings["channels"], settings["student"],
-        presets.Recipe(**settings["recipe"]), settings["seed"])
+    ```python
+    model = TwinGAN.from_architecture("small32")
     model.compile()
-    return model
-
-  def compile(self, critic_optimizer=None, generator_optimizer=None, student_optimizer=None,
-              jit_compile=False, **kwargs):
-    """Gives each network an optimizer of its own; those of the recipe where none is given.
+    model.fit_stream(stream, steps_per_task=2000, workdir="runs/mine")
+    images = model.sample(64, seed=0)
+    ```
 
     Args:
-      critic_optimizer, generator_optimizer, student_optimizer: Keras optimizers; of the
-        generators' a copy is made for each.
-      jit_compile: whether XLA compiles the step; slower on CPU, so off unless asked for.
-      **kwargs: for `keras.Model.compile`, run_eagerly for one. Leave steps_per_execution at 1:
-        callbacks count single steps.
+      generators: two Keras models latents [B, Z] -> images [B, H, W, C] in [-1, 1], identical
+        but for their weights.
+      critic: Keras model images -> values [B, recipe.critic_heads].
+      student: a `Student` or None.
+      recipe: a `presets.Recipe`.
+      seed: int, seed of the noise.
     """
-    # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
-    super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
-    generator_optimizer = (
-        generator_optimizer or presets.make_optimizer(self.recipe.generator_optimizer))
-    self.generator_optimizers = [
-        type(generator_optimizer).from_config(generator_optimizer.get_config())
-        for _ in self.generators]
-    self.critic_optimizer = (
-        critic_optimizer or presets.make_optimizer(self.recipe.critic_optimizer))
-    pairs = [*zip(self.generator_optimizers, self.generators),
-             (self.critic_optimizer, self.critic)]
-    if self.student is not None:
-      self.student_optimizer = (
-          student_optimizer or presets.make_optimizer(self.recipe.student_optimizer))
-      pairs.append((self.student_optimizer, self.student))
-    for optimizer, network in pairs:
-      # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
-      optimizer.build(network.trainable_variables)
-    self.optimizers = [optimizer for optimizer, _ in pairs]
 
-  # Roles.
+    watched = (
+        "critic loss",
+        "critic gradient",
+        "generator loss",
+        "generator gradient",
+        "student loss",
+        "student gradient",
+    )
 
-  def trace_key(self, task_index):
-    return lakd.roles_for_task(task_index)
+    def __init__(
+        self,
+        generators,
+        critic,
+        student=None,
+        recipe=presets.Recipe(),
+        seed=0,
+        settings=None,
+        name="twin_gan",
+    ):
+        super().__init__(seed=seed, name=name)
+        self.generators = list(generators)
+        self.critic = critic
+        self.student = student
+        self.recipe = recipe
+        self.latent_dim = self.generators[0].input_shape[-1]
+        self.image_shape = tuple(self.generators[0].output_shape[1:])
+        # Moving averages of the learners' weights; nothing is kept where the recipe has none.
+        self.averages = [keras.models.clone_model(g) for g in self.generators] if recipe.ema else []
+        for average, generator in zip(self.averages, self.generators):
+            average.set_weights(generator.get_weights())
+        self._settings = settings
+        self.built = True
 
-  @property
-  def new_batches_per_step(self):
-    return self.recipe.n_critic
+    @classmethod
+    def from_architecture(cls, architecture, channels=3, student=True, recipe="recommended", seed=0):
+        """Builds all networks of a named architecture.
 
-  @property
-  def latest_teacher(self):
-    """The most knowledgeable generator: the one trained last in a finished task."""
-    return self.generators[lakd.latest_teacher(int(self.task_index.numpy()))]
+        Args:
+          architecture: a name of `architectures.ARCHITECTURES`, or an `Architecture` of your own.
+          channels: 1 or 3.
+          student: whether a Student is trained in step.
+          recipe: a name of `presets.RECIPES` or a `presets.Recipe`.
+          seed: seed of weights and noise; each network gets its own weights.
+        """
+        arch = architectures.architecture(architecture)
+        if isinstance(recipe, str):
+            recipe = presets.recipe(recipe, arch.name)
+        vae = None
+        if student:
+            vae = Student(
+                networks.encoder(arch, channels, 10 * seed + 3),
+                networks.decoder(arch, channels, 10 * seed + 4),
+            )
+        return cls(
+            [networks.generator(arch, channels, 10 * seed + i, f"generator_{i}") for i in (0, 1)],
+            networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2),
+            vae,
+            recipe,
+            seed,
+            settings={
+                "method": "ltgan",
+                "architecture": dataclasses.asdict(arch),
+                "channels": channels,
+                "student": student,
+                "seed": seed,
+            },
+        )
 
-  def begin_task(self):
-    """Resets the optimizers, and prepares the learners as the recipe says."""
-    roles = lakd.roles_for_task(int(self.task_index.numpy()))
-    for optimizer in self.optimizers:
-      for variable in optimizer.variables:
-        if variable is not optimizer._learning_rate:
-          variable.assign(tf.zeros_like(variable.value))
-    if self.recipe.warm_start and roles.teachers:
-      teacher = self.generators[roles.teachers[0]]
-      for i in roles.learners:
-        self.generators[i].set_weights(teacher.get_weights())
-    for average, generator in zip(self.averages, self.generators):
-      average.set_weights(generator.get_weights())
+    def get_settings(self):
+        if self._settings is None:
+            raise ValueError(
+                "this TwinGAN was made from networks of your own, which a workdir cannot"
+                " rebuild; make it with TwinGAN.from_architecture, or train without"
+                " workdir."
+            )
+        return {**self._settings, "recipe": dataclasses.asdict(self.recipe)}
 
-  def finish_task(self):
-    """Where the recipe has a moving average, it becomes the generator that was trained."""
-    if self.averages:
-      for i in lakd.roles_for_task(int(self.task_index.numpy())).learners:
-        self.generators[i].set_weights(self.averages[i].get_weights())
+    @classmethod
+    def from_settings(cls, settings):
+        """Builds the compiled model that `get_settings` described, with fresh weights."""
+        model = cls.from_architecture(
+            architectures.architecture(settings["architecture"]),
+            settings["channels"],
+            settings["student"],
+            presets.Recipe(**settings["recipe"]),
+            settings["seed"],
+        )
+        model.compile()
+        return model
 
-  def teacher_images(self, latents, roles):
-    """The frozen Teacher's images for `latents` [B, Z]: replay and export both come from here."""
-    return tf.stop_gradient(self.generators[roles.teachers[0]](latents, training=False))
+    def compile(
+        self,
+        critic_optimizer=None,
+        generator_optimizer=None,
+        student_optimizer=None,
+        jit_compile=False,
+        **kwargs,
+    ):
+        """Gives each network an optimizer of its own; those of the recipe where none is given.
 
-  def sample(self, count, seed=0, batch_size=250):
-    """Images of the latest teacher.
+        Args:
+          critic_optimizer, generator_optimizer, student_optimizer: Keras optimizers; of the
+            generators' a copy is made for each.
+          jit_compile: whether XLA compiles the step; slower on CPU, so off unless asked for.
+          **kwargs: for `keras.Model.compile`, run_eagerly for one. Leave steps_per_execution at 1:
+            callbacks count single steps.
+        """
+        # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
+        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        generator_optimizer = generator_optimizer or presets.make_optimizer(self.recipe.generator_optimizer)
+        self.generator_optimizers = [
+            type(generator_optimizer).from_config(generator_optimizer.get_config()) for _ in self.generators
+        ]
+        self.critic_optimizer = critic_optimizer or presets.make_optimizer(self.recipe.critic_optimizer)
+        pairs = [*zip(self.generator_optimizers, self.generators), (self.critic_optimizer, self.critic)]
+        if self.student is not None:
+            self.student_optimizer = student_optimizer or presets.make_optimizer(
+                self.recipe.student_optimizer
+            )
+            pairs.append((self.student_optimizer, self.student))
+        for optimizer, network in pairs:
+            # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
+            optimizer.build(network.trainable_variables)
+        self.optimizers = [optimizer for optimizer, _ in pairs]
 
-    Args:
-      count: how many.
-      seed: int; the same seed gives the same images, whatever the batch.
-      batch_size: images per forward pass.
+    # Roles.
 
-    Returns:
-      float32 [count, H, W, C] in [-1, 1].
-    """
-    return self.sample_from(self.latest_teacher, self.latents(count, seed), batch_size)
+    def trace_key(self, task_index):
+        return lakd.roles_for_task(task_index)
 
-  def latents(self, count, seed=0):
-    """Latents of the recipe's law, [count, latent_dim]; row i depends on (seed, i) alone."""
-    if count < 1:
-      raise ValueError(f"count is {count}; at least one sample must be asked for.")
-    draw = (tf.random.stateless_normal if self.recipe.latent_law == "normal" else
-            lambda *args, **kwargs: tf.random.stateless_uniform(
-                *args, minval=-1.0, maxval=1.0, **kwargs))
-    return draw([count, self.latent_dim], [seed, 0], alg="philox")
+    @property
+    def new_batches_per_step(self):
+        return self.recipe.n_critic
 
-  def progress_samples(self, latents):
-    """What the Teacher (generator 0 in the first task) and the Assistant make of `latents`."""
-    roles = lakd.roles_for_task(int(self.task_index.numpy()))
-    twins = [(roles.teachers or roles.learners)[0], roles.learners[-1]]
-    return [self.sample_from(
-        self.averages[i] if self.averages and i in roles.learners else self.generators[i], latents)
-            for i in twins]
+    @property
+    def latest_teacher(self):
+        """The most knowledgeable generator: the one trained last in a finished task."""
+        return self.generators[lakd.latest_teacher(int(self.task_index.numpy()))]
 
-  def sample_from(self, generator, latents, batch_size=250):
-    """Images of one generator in inference mode for `latents` [N, Z], batch by batch."""
-    return tf.concat([generator(latents[i:i + batch_size], training=False)
-                      for i in range(0, len(latents), batch_size)], axis=0)
+    def begin_task(self):
+        """Resets the optimizers, and prepares the learners as the recipe says."""
+        roles = lakd.roles_for_task(int(self.task_index.numpy()))
+        for optimizer in self.optimizers:
+            for variable in optimizer.variables:
+                if variable is not optimizer._learning_rate:
+                    variable.assign(tf.zeros_like(variable.value))
+        if self.recipe.warm_start and roles.teachers:
+            teacher = self.generators[roles.teachers[0]]
+            for i in roles.learners:
+                self.generators[i].set_weights(teacher.get_weights())
+        for average, generator in zip(self.averages, self.generators):
+            average.set_weights(generator.get_weights())
 
-  # One step.
+    def finish_task(self):
+        """Where the recipe has a moving average, it becomes the generator that was trained."""
+        if self.averages:
+            for i in lakd.roles_for_task(int(self.task_index.numpy())).learners:
+                self.generators[i].set_weights(self.averages[i].get_weights())
 
-  def train_step(self, data):
-    """One step: n_critic critic updates, one update of each learner, one of the Student.
+    def teacher_images(self, latents, roles):
+        """The frozen Teacher's images for `latents` [B, Z]: replay and export both come from here."""
+        return tf.stop_gradient(self.generators[roles.teachers[0]](latents, training=False))
 
-    Args:
-      data: uint8 [B, n_critic, H, W, C], new images of this replica.
+    def sample(self, count, seed=0, batch_size=250):
+        """Images of the latest teacher.
 
-    Returns:
-      dict of scalars over all replicas.
-    """
-    roles = lakd.roles_for_task(self.traced_task)
-    rows, n_critic = data.shape[:2]
-    self.global_rows = rows * self.distribute_strategy.num_replicas_in_sync
-    new_images = tf.unstack(images.normalize(data), axis=1)
-    replay_images = self._replay(rows, n_critic, roles)
-    report = {}
-    for i in range(n_critic):
-      fakes, tapes = self._fakes(i, rows, roles)
-      real = self._mix(new_images[i], replay_images[i], i) if roles.teachers else new_images[i]
-      report |= self._update_critic(i, real, fakes, roles)
-    report |= self._update_learners(fakes, tapes, roles)
-    if self.student is not None:
-      report |= self._update_student(new_images[0], replay_images[0])
-    report = self.over_replicas(report)
-    self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
-    return report
+        Args:
+          count: how many.
+          seed: int; the same seed gives the same images, whatever the batch.
+          batch_size: images per forward pass.
 
-  def _replay(self, rows, n_critic, roles):
-    if not roles.teachers:
-      return [None] * n_critic
-    latents = self.noise(_TEACHER_LATENTS, rows * n_critic, self.latent_dim, n_critic,
-                         self.recipe.latent_law)
-    return tf.split(self.teacher_images(latents, roles), n_critic)
+        Returns:
+          float32 [count, H, W, C] in [-1, 1].
+        """
+        return self.sample_from(self.latest_teacher, self.latents(count, seed), batch_size)
 
-  def _share(self):
-    """Replay share of the present task as (numerator, denominator), int64 in the graph."""
-    if self.recipe.replay_share == "balanced":
-      k = tf.cast(self.task_index.value, tf.int64)
-      return k, k + 1
-    share = presets.replay_fraction(self.recipe.replay_share, 1)
-    return tf.constant(share.numerator, tf.int64), tf.constant(share.denominator, tf.int64)
+    def latents(self, count, seed=0):
+        """Latents of the recipe's law, [count, latent_dim]; row i depends on (seed, i) alone."""
+        if count < 1:
+            raise ValueError(f"count is {count}; at least one sample must be asked for.")
+        draw = (
+            tf.random.stateless_normal
+            if self.recipe.latent_law == "normal"
+            else lambda *args, **kwargs: tf.random.stateless_uniform(*args, minval=-1.0, maxval=1.0, **kwargs)
+        )
+        return draw([count, self.latent_dim], [seed, 0], alg="philox")
 
-  def _mix(self, new_images, replay_images, i):
-    """Eq. 2's real images: so many rows of the replay that the share is exact over the steps.
+    def progress_samples(self, latents):
+        """What the Teacher (generator 0 in the first task) and the Assistant make of `latents`."""
+        roles = lakd.roles_for_task(int(self.task_index.numpy()))
+        twins = [(roles.teachers or roles.learners)[0], roles.learners[-1]]
+        return [
+            self.sample_from(
+                self.averages[i] if self.averages and i in roles.learners else self.generators[i], latents
+            )
+            for i in twins
+        ]
 
-    Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t come from
-    the Teacher, spread evenly over the rows.
-    """
-    numerator, denominator = self._share()
-    update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
-    total = self.global_rows * numerator
-    count = (update + 1) * total // denominator - update * total // denominator
-    rows = new_images.shape[0]
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    row = tf.range(rows, dtype=tf.int64) + rows * tf.cast(replica, tf.int64)
-    replayed = (row + 1) * count // self.global_rows > row * count // self.global_rows
-    return tf.where(replayed[:, None, None, None], replay_images, new_images)
+    def sample_from(self, generator, latents, batch_size=250):
+        """Images of one generator in inference mode for `latents` [N, Z], batch by batch."""
+        return tf.concat(
+            [
+                generator(latents[i : i + batch_size], training=False)
+                for i in range(0, len(latents), batch_size)
+            ],
+            axis=0,
+        )
 
-  def _fakes(self, i, rows, roles):
-    """Images of each learner, with the tape of the pass for the last critic update."""
-    fakes, tapes = [], []
-    for learner in roles.learners:
-      latents = self.noise(_LATENTS + 2 * i + learner, rows, self.latent_dim,
-                           law=self.recipe.latent_law)
-      last = i == self.recipe.n_critic - 1
-      with tf.GradientTape() if last else contextlib.nullcontext() as tape:
-        fakes.append(self.generators[learner](latents, training=True))
-      tapes.append(tape)
-    return fakes, tapes
+    # One step.
 
-  def _head_values(self, values, roles):
-    """Each learner's block of rows at its own head: [L * B, heads] -> [L * B].
+    def train_step(self, data):
+        """One step: n_critic critic updates, one update of each learner, one of the Student.
 
-    With two heads a twin keeps its head for life. Eq. 1 as written has one head, which sees
-    only the sum over both twins, so that they share out the modes of the first task.
-    """
-    blocks = tf.split(values, len(roles.learners))
-    return tf.concat([block[:, self._head(learner)]
-                      for block, learner in zip(blocks, roles.learners)], axis=0)
+        Args:
+          data: uint8 [B, n_critic, H, W, C], new images of this replica.
 
-  def _head(self, learner):
-    return learner if self.recipe.critic_heads == 2 else 0
+        Returns:
+          dict of scalars over all replicas.
+        """
+        roles = lakd.roles_for_task(self.traced_task)
+        rows, n_critic = data.shape[:2]
+        self.global_rows = rows * self.distribute_strategy.num_replicas_in_sync
+        new_images = tf.unstack(images.normalize(data), axis=1)
+        replay_images = self._replay(rows, n_critic, roles)
+        report = {}
+        for i in range(n_critic):
+            fakes, tapes = self._fakes(i, rows, roles)
+            real = self._mix(new_images[i], replay_images[i], i) if roles.teachers else new_images[i]
+            report |= self._update_critic(i, real, fakes, roles)
+        report |= self._update_learners(fakes, tapes, roles)
+        if self.student is not None:
+            report |= self._update_student(new_images[0], replay_images[0])
+        report = self.over_replicas(report)
+        self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
+        return report
 
-  def _update_critic(self, i, real, fakes, roles):
-    """Eqs. 1 and 2: one critic update on real images and the fakes of each learner."""
-    rows, learners = real.shape[0], len(roles.learners)
-    fake = tf.concat(fakes, axis=0)
-    epsilon = tf.concat([self.noise(_EPSILON + 2 * i + learner, rows, 1, law="unit")
-                         for learner in roles.learners], axis=0)
-    points = losses.interpolate(tf.tile(real, [learners, 1, 1, 1]), fake,
-                                epsilon[:, :, None, None])
-    with tf.GradientTape() as tape:
-      values = self.critic(tf.concat([real, fake], axis=0), training=True)
-      real_values = self._head_values(tf.tile(values[:rows], [learners, 1]), roles)
-      fake_values = self._head_values(values[rows:], roles)
-      penalty = losses.gradient_penalty(
-          lambda u: self._head_values(self.critic(u, training=True), roles), points)
-      loss = losses.critic_loss(real_values, fake_values)
-      loss = tf.reduce_sum(loss + self.recipe.penalty_weight * penalty) / self.global_rows
-    gradients = tape.gradient(loss, self.critic.trainable_variables)
-    self.critic_optimizer.apply(gradients, self.critic.trainable_variables)
-    distance = tf.reduce_sum(real_values - fake_values) / (learners * self.global_rows)
-    return {"critic/loss": loss, "critic/wasserstein": distance,
-            "critic/penalty": tf.reduce_sum(penalty) / (learners * self.global_rows),
-            "critic/gradient": _norm(gradients)}
+    def _replay(self, rows, n_critic, roles):
+        if not roles.teachers:
+            return [None] * n_critic
+        latents = self.noise(
+            _TEACHER_LATENTS, rows * n_critic, self.latent_dim, n_critic, self.recipe.latent_law
+        )
+        return tf.split(self.teacher_images(latents, roles), n_critic)
 
-  def _update_learners(self, fakes, tapes, roles):
-    """Each learner descends -D(G(z)) through the critic just updated (Eqs. 1 and 2).
+    def _share(self):
+        """Replay share of the present task as (numerator, denominator), int64 in the graph."""
+        if self.recipe.replay_share == "balanced":
+            k = tf.cast(self.task_index.value, tf.int64)
+            return k, k + 1
+        share = presets.replay_fraction(self.recipe.replay_share, 1)
+        return tf.constant(share.numerator, tf.int64), tf.constant(share.denominator, tf.int64)
 
-    The chain rule in two parts, critic and then generator, so that the forward pass that made
-    the fakes for the critic is not made again and no gradient of the critic's weights is.
-    """
-    fake = tf.concat(fakes, axis=0)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-      tape.watch(fake)
-      values = self._head_values(self.critic(fake, training=True), roles)
-      loss = tf.reduce_sum(losses.generator_loss(values)) / self.global_rows
-    upstream = tf.split(tape.gradient(loss, fake), len(roles.learners))
-    norms = []
-    for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
-      variables = self.generators[learner].trainable_variables
-      gradients = tape.gradient(images_, variables, output_gradients=gradient)
-      self.generator_optimizers[learner].apply(gradients, variables)
-      norms.append(_norm(gradients))
-      if self.averages:
-        self._average(learner)
-    return {"generator/loss": loss, "generator/gradient": tf.add_n(norms)}
+    def _mix(self, new_images, replay_images, i):
+        """Eq. 2's real images: so many rows of the replay that the share is exact over the steps.
 
-  def _average(self, learner):
-    decay = self.recipe.ema
-    for average, weight in zip(self.averages[learner].weights, self.generators[learner].weights):
-      average.assign(decay * average.value + (1.0 - decay) * weight.value)
-
-  def _update_student(self, new_images, replay_images):
-    """Eq. 5: one pass over new images and replay, each bracket with its weight."""
-    rows = new_images.shape[0]
-    weights = tf.ones([rows])
-    batch = new_images
-    if replay_images is not None:
-      new_weight = replay_weight = 1.0
-      if self.recipe.student_replay == "share":
+        Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t come from
+        the Teacher, spread evenly over the rows.
+        """
         numerator, denominator = self._share()
-        replay_weight = 2.0 * tf.cast(numerator / denominator, tf.float32)
-        new_weight = 2.0 - replay_weight
-      batch = tf.concat([new_images, replay_images], axis=0)
-      weights = tf.concat([weights * new_weight, weights * replay_weight], axis=0)
-    draws = batch.shape[0] // rows
-    noise = self.noise(_STUDENT_NOISE, batch.shape[0], self.student.code_dim, draws)
-    sse, kl, gradients = self.student.update(
-        self.student_optimizer, batch, weights, noise, self.recipe.beta, self.global_rows)
-    images_seen = draws * self.global_rows
-    return {"student/loss": tf.reduce_sum(sse + self.recipe.beta * kl) / images_seen,
+        update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
+        total = self.global_rows * numerator
+        count = (update + 1) * total // denominator - update * total // denominator
+        rows = new_images.shape[0]
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        row = tf.range(rows, dtype=tf.int64) + rows * tf.cast(replica, tf.int64)
+        replayed = (row + 1) * count // self.global_rows > row * count // self.global_rows
+        return tf.where(replayed[:, None, None, None], replay_images, new_images)
+
+    def _fakes(self, i, rows, roles):
+        """Images of each learner, with the tape of the pass for the last critic update."""
+        fakes, tapes = [], []
+        for learner in roles.learners:
+            latents = self.noise(
+                _LATENTS + 2 * i + learner, rows, self.latent_dim, law=self.recipe.latent_law
+            )
+            last = i == self.recipe.n_critic - 1
+            with tf.GradientTape() if last else contextlib.nullcontext() as tape:
+                fakes.append(self.generators[learner](latents, training=True))
+            tapes.append(tape)
+        return fakes, tapes
+
+    def _head_values(self, values, roles):
+        """Each learner's block of rows at its own head: [L * B, heads] -> [L * B].
+
+        With two heads a twin keeps its head for life. Eq. 1 as written has one head, which sees
+        only the sum over both twins, so that they share out the modes of the first task.
+        """
+        blocks = tf.split(values, len(roles.learners))
+        return tf.concat(
+            [block[:, self._head(learner)] for block, learner in zip(blocks, roles.learners)], axis=0
+        )
+
+    def _head(self, learner):
+        return learner if self.recipe.critic_heads == 2 else 0
+
+    def _update_critic(self, i, real, fakes, roles):
+        """Eqs. 1 and 2: one critic update on real images and the fakes of each learner."""
+        rows, learners = real.shape[0], len(roles.learners)
+        fake = tf.concat(fakes, axis=0)
+        epsilon = tf.concat(
+            [self.noise(_EPSILON + 2 * i + learner, rows, 1, law="unit") for learner in roles.learners],
+            axis=0,
+        )
+        points = losses.interpolate(tf.tile(real, [learners, 1, 1, 1]), fake, epsilon[:, :, None, None])
+        with tf.GradientTape() as tape:
+            values = self.critic(tf.concat([real, fake], axis=0), training=True)
+            real_values = self._head_values(tf.tile(values[:rows], [learners, 1]), roles)
+            fake_values = self._head_values(values[rows:], roles)
+            penalty = losses.gradient_penalty(
+                lambda u: self._head_values(self.critic(u, training=True), roles), points
+            )
+            loss = losses.critic_loss(real_values, fake_values)
+            loss = tf.reduce_sum(loss + self.recipe.penalty_weight * penalty) / self.global_rows
+        gradients = tape.gradient(loss, self.critic.trainable_variables)
+        self.critic_optimizer.apply(gradients, self.critic.trainable_variables)
+        distance = tf.reduce_sum(real_values - fake_values) / (learners * self.global_rows)
+        return {
+            "critic/loss": loss,
+            "critic/wasserstein": distance,
+            "critic/penalty": tf.reduce_sum(penalty) / (learners * self.global_rows),
+            "critic/gradient": _norm(gradients),
+        }
+
+    def _update_learners(self, fakes, tapes, roles):
+        """Each learner descends -D(G(z)) through the critic just updated (Eqs. 1 and 2).
+
+        The chain rule in two parts, critic and then generator, so that the forward pass that made
+        the fakes for the critic is not made again and no gradient of the critic's weights is.
+        """
+        fake = tf.concat(fakes, axis=0)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(fake)
+            values = self._head_values(self.critic(fake, training=True), roles)
+            loss = tf.reduce_sum(losses.generator_loss(values)) / self.global_rows
+        upstream = tf.split(tape.gradient(loss, fake), len(roles.learners))
+        norms = []
+        for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
+            variables = self.generators[learner].trainable_variables
+            gradients = tape.gradient(images_, variables, output_gradients=gradient)
+            self.generator_optimizers[learner].apply(gradients, variables)
+            norms.append(_norm(gradients))
+            if self.averages:
+                self._average(learner)
+        return {"generator/loss": loss, "generator/gradient": tf.add_n(norms)}
+
+    def _average(self, learner):
+        decay = self.recipe.ema
+        for average, weight in zip(self.averages[learner].weights, self.generators[learner].weights):
+            average.assign(decay * average.value + (1.0 - decay) * weight.value)
+
+    def _update_student(self, new_images, replay_images):
+        """Eq. 5: one pass over new images and replay, each bracket with its weight."""
+        rows = new_images.shape[0]
+        weights = tf.ones([rows])
+        batch = new_images
+        if replay_images is not None:
+            new_weight = replay_weight = 1.0
+            if self.recipe.student_replay == "share":
+                numerator, denominator = self._share()
+                replay_weight = 2.0 * tf.cast(numerator / denominator, tf.float32)
+                new_weight = 2.0 - replay_weight
+            batch = tf.concat([new_images, replay_images], axis=0)
+            weights = tf.concat([weights * new_weight, weights * replay_weight], axis=0)
+        draws = batch.shape[0] // rows
+        noise = self.noise(_STUDENT_NOISE, batch.shape[0], self.student.code_dim, draws)
+        sse, kl, gradients = self.student.update(
+            self.student_optimizer, batch, weights, noise, self.recipe.beta, self.global_rows
+        )
+        images_seen = draws * self.global_rows
+        return {
+            "student/loss": tf.reduce_sum(sse + self.recipe.beta * kl) / images_seen,
             "student/sse": tf.reduce_sum(sse) / images_seen,
             "student/kl": tf.reduce_sum(kl) / images_seen,
-            "student/gradient": _norm(gradients)}
+            "student/gradient": _norm(gradients),
+        }
 
 
 def _norm(gradients):
-  return tf.linalg.global_norm([tf.convert_to_tensor(g) for g in gradients])
+    return tf.linalg.global_norm([tf.convert_to_tensor(g) for g in gradients])

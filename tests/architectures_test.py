@@ -60,7 +60,11 @@ def test_forward_flops_of_a_toy_done_by_hand():
     # One 3x3 kernel at 2x2 pixels, then dense from 4.
     down = lambda outputs: 2 * (9 * 4 + 4 * outputs)
     assert architectures.forward_flops(TOY, channels=1) == {
-        "generator": up(2), "critic": down(1), "encoder": down(2), "decoder": up(1)}
+        "generator": up(2),
+        "critic": down(1),
+        "encoder": down(2),
+        "decoder": up(1),
+    }
 
 
 @pytest.mark.parametrize("n_critic", [1, 3])
@@ -95,9 +99,13 @@ def test_every_generator_ends_at_the_size_of_its_images():
         assert arch.base[0] * math.prod(stride for _, stride in arch.stages) == arch.image_size
 
 
-@pytest.mark.parametrize("given, near", [("small23", "small32"), ("paper_64", "paper64"), ("Small64", "small64")])
+@pytest.mark.parametrize(
+    "given, near", [("small23", "small32"), ("paper_64", "paper64"), ("Small64", "small64")]
+)
 def test_an_unknown_name_is_answered_with_the_nearest(given, near):
-    with pytest.raises(ValueError, match=rf"unknown architecture '{given}'; did you mean {near}\b.*There are .*paper32"):
+    with pytest.raises(
+        ValueError, match=rf"unknown architecture '{given}'; did you mean {near}\b.*There are .*paper32"
+    ):
         architectures.architecture(given)
 
 

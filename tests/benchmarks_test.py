@@ -19,123 +19,153 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def _data(n_critic, seed=0):
-  return np.random.default_rng(seed).integers(0, 256, (8, n_critic, 8, 8, 3), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (8, n_critic, 8, 8, 3), dtype=np.uint8)
 
 
 def _after_a_step(method, task, recipe, shares_draws=True):
-  """All weights that one step with plain gradient descent trains, by network, and its report."""
-  model = method.from_architecture(TINY, recipe=presets.Recipe(**recipe))
-  # Gradient descent, so that weights differ as gradients do (Adam's first step has their signs).
-  model.compile(*(keras.optimizers.SGD(0.1) for _ in range(3)), run_eagerly=True)
-  model.shares_draws = shares_draws
-  model.task_index.assign(task)
-  model.make_train_function()
-  report = model.train_step(tf.constant(_data(model.recipe.n_critic)))
-  networks = {"critic": model.critic, "student": model.student,
-              "generator 0": model.generators[0], "generator 1": model.generators[1]}
-  return ({name: [w.numpy() for w in network.trainable_variables]
-           for name, network in networks.items()}, report)
+    """All weights that one step with plain gradient descent trains, by network, and its report."""
+    model = method.from_architecture(TINY, recipe=presets.Recipe(**recipe))
+    # Gradient descent, so that weights differ as gradients do (Adam's first step has their signs).
+    model.compile(*(keras.optimizers.SGD(0.1) for _ in range(3)), run_eagerly=True)
+    model.shares_draws = shares_draws
+    model.task_index.assign(task)
+    model.make_train_function()
+    report = model.train_step(tf.constant(_data(model.recipe.n_critic)))
+    networks = {
+        "critic": model.critic,
+        "student": model.student,
+        "generator 0": model.generators[0],
+        "generator 1": model.generators[1],
+    }
+    return (
+        {name: [w.numpy() for w in network.trainable_variables] for name, network in networks.items()},
+        report,
+    )
 
 
-@pytest.mark.parametrize("task, recipe", [
-    (0, {}), (1, {"n_critic": 2, "critic_heads": 1, "latent_law": "uniform"}),
-    (2, {"student_replay": "share", "ema": 0.5})])
+@pytest.mark.parametrize(
+    "task, recipe",
+    [
+        (0, {}),
+        (1, {"n_critic": 2, "critic_heads": 1, "latent_law": "uniform"}),
+        (2, {"student_replay": "share", "ema": 0.5}),
+    ],
+)
 def test_plain_step_changes_weights_as_the_package_does_with_the_same_draws(task, recipe):
-  ours, our_report = _after_a_step(twin_gan.TwinGAN, task, recipe)
-  plainly, plain_report = _after_a_step(plain.PlainTwinGAN, task, recipe)
-  for name, weights in ours.items():
-    for a, b in zip(weights, plainly[name]):
-      np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5, err_msg=name)
-  for name in ("critic/loss", "critic/gradient", "generator/gradient", "student/gradient"):
-    np.testing.assert_allclose(plain_report[name], our_report[name], rtol=1e-3, atol=1e-4)
+    ours, our_report = _after_a_step(twin_gan.TwinGAN, task, recipe)
+    plainly, plain_report = _after_a_step(plain.PlainTwinGAN, task, recipe)
+    for name, weights in ours.items():
+        for a, b in zip(weights, plainly[name]):
+            np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5, err_msg=name)
+    for name in ("critic/loss", "critic/gradient", "generator/gradient", "student/gradient"):
+        np.testing.assert_allclose(plain_report[name], our_report[name], rtol=1e-3, atol=1e-4)
 
 
 def test_plain_step_draws_anew_for_the_generators_and_the_student():
-  ours, _ = _after_a_step(twin_gan.TwinGAN, 1, {})
-  plainly, _ = _after_a_step(plain.PlainTwinGAN, 1, {}, shares_draws=False)
-  for name, same in (("critic", True), ("student", False), ("generator 1", False),
-                     ("generator 0", True)):
-    close = all(np.allclose(a, b, rtol=1e-4, atol=1e-5)
-                for a, b in zip(ours[name], plainly[name]))
-    assert close == same, name
+    ours, _ = _after_a_step(twin_gan.TwinGAN, 1, {})
+    plainly, _ = _after_a_step(plain.PlainTwinGAN, 1, {}, shares_draws=False)
+    for name, same in (("critic", True), ("student", False), ("generator 1", False), ("generator 0", True)):
+        close = all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(ours[name], plainly[name]))
+        assert close == same, name
 
 
 def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
-  monkeypatch.setattr(step, "_GEMM", 64)
-  batches = np.stack([_data(2, seed) for seed in range(3)])
-  results = step.measure(TINY, presets.Recipe(n_critic=2), batches, student=False,
-                         repeats=3, seconds=0.0, warm_up=0.0, tasks=["task 2 on"])
-  rows = {(row["name"].strip(), row["task"]): row for row in results["rows"]}
-  assert {name for name, _ in rows} == {
-      "package", "plain", "critic", "fakes and learners", "Teacher", "GEMM"}
-  ours, plainly = rows["package", "task 2 on"], rows["plain", "task 2 on"]
-  assert ours["ms"]["min"] <= ours["ms"]["median"] <= ours["ms"]["max"]
-  assert len(ours["ms"]["values"]) == 3
-  assert ours["new_images_per_second"] == pytest.approx(16e3 / ours["ms"]["median"])
-  assert ours["gflop"] == pytest.approx(1e-9 * architectures.step_flops(
-      TINY, 3, 8, n_critic=2, first_task=False, student=False))
-  assert ours["gflops"] == pytest.approx(1e3 * ours["gflop"] / ours["ms"]["median"])
-  assert ours["of_gemm"] == pytest.approx(ours["gflops"] / results["gemm_gflops"])
-  assert ours["plain_over_package"] == pytest.approx(
-      plainly["ms"]["median"] / ours["ms"]["median"])
-  assert "2 * 8 new images" in step.report(results)
+    monkeypatch.setattr(step, "_GEMM", 64)
+    batches = np.stack([_data(2, seed) for seed in range(3)])
+    results = step.measure(
+        TINY,
+        presets.Recipe(n_critic=2),
+        batches,
+        student=False,
+        repeats=3,
+        seconds=0.0,
+        warm_up=0.0,
+        tasks=["task 2 on"],
+    )
+    rows = {(row["name"].strip(), row["task"]): row for row in results["rows"]}
+    assert {name for name, _ in rows} == {
+        "package",
+        "plain",
+        "critic",
+        "fakes and learners",
+        "Teacher",
+        "GEMM",
+    }
+    ours, plainly = rows["package", "task 2 on"], rows["plain", "task 2 on"]
+    assert ours["ms"]["min"] <= ours["ms"]["median"] <= ours["ms"]["max"]
+    assert len(ours["ms"]["values"]) == 3
+    assert ours["new_images_per_second"] == pytest.approx(16e3 / ours["ms"]["median"])
+    assert ours["gflop"] == pytest.approx(
+        1e-9 * architectures.step_flops(TINY, 3, 8, n_critic=2, first_task=False, student=False)
+    )
+    assert ours["gflops"] == pytest.approx(1e3 * ours["gflop"] / ours["ms"]["median"])
+    assert ours["of_gemm"] == pytest.approx(ours["gflops"] / results["gemm_gflops"])
+    assert ours["plain_over_package"] == pytest.approx(plainly["ms"]["median"] / ours["ms"]["median"])
+    assert "2 * 8 new images" in step.report(results)
 
 
 def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
-  results = growth.measure(
-      tiny_model(student=False), tiny_stream(tasks=3), 4, str(tmp_path / "run"))
-  assert [row["task"] for row in results["rows"]] == ["set0.npz", "set1.npz", "set2.npz"]
-  assert [row["functions"] for row in results["rows"]] == [1, 2, 3]
-  assert [row["traces"] for row in results["rows"]] == [1, 2, 3]
-  for row in results["rows"]:
-    assert row["step_ms"] > 0 and row["memory_mb"] > 50 and row["open_files"] > 2
-    assert row["checkpoint_mb"] > 0
-  ratio = results["last_over_second"]["checkpoint_mb"]
-  assert ratio == results["rows"][2]["checkpoint_mb"] / results["rows"][1]["checkpoint_mb"]
-  assert growth.report(results).splitlines()[-1].startswith("last / second")
+    results = growth.measure(tiny_model(student=False), tiny_stream(tasks=3), 4, str(tmp_path / "run"))
+    assert [row["task"] for row in results["rows"]] == ["set0.npz", "set1.npz", "set2.npz"]
+    assert [row["functions"] for row in results["rows"]] == [1, 2, 3]
+    assert [row["traces"] for row in results["rows"]] == [1, 2, 3]
+    for row in results["rows"]:
+        assert row["step_ms"] > 0 and row["memory_mb"] > 50 and row["open_files"] > 2
+        assert row["checkpoint_mb"] > 0
+    ratio = results["last_over_second"]["checkpoint_mb"]
+    assert ratio == results["rows"][2]["checkpoint_mb"] / results["rows"][1]["checkpoint_mb"]
+    assert growth.report(results).splitlines()[-1].startswith("last / second")
 
 
 def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
-  draw = np.random.default_rng(0)
-  labels = np.arange(90) % 3
-  made = (60 * labels[:, None, None, None] + draw.integers(0, 60, (90, 8, 8, 3))).astype(np.uint8)
-  np.savez(tmp_path / "set.npz", train_images=made, test_images=made, train_labels=labels,
-           test_labels=labels)
-  stream = streams.TaskStream([f"npz:{tmp_path}/set.npz"], (8, 8, 3), batch_size=8)
-  judge = twins.Judge(stream.tasks[0], 60)
-  bright = np.float32(made[labels == 2]) / 127.5 - 1.0
-  assert judge.shares(bright)[0] == 0.0 and sum(judge.shares(bright)) == pytest.approx(1.0)
-  assert judge.fcd(bright) > judge.floor
-  row = twins.measure(TINY, 1, 0, 2, stream, judge)
-  assert row["mixture"]["fcd"] > 0 and len(row["twin 1"]["shares"]) == 3
-  assert row["twin 0"]["missing"] == [
-      i for i, share in enumerate(row["twin 0"]["shares"]) if share < 0.02]
-  text = twins.report({"rows": [row, {**row, "heads": 2}], "floor": judge.floor})
-  assert "1 head, twin 0" in text and "2 heads, mixture" in text
+    draw = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    made = (60 * labels[:, None, None, None] + draw.integers(0, 60, (90, 8, 8, 3))).astype(np.uint8)
+    np.savez(
+        tmp_path / "set.npz", train_images=made, test_images=made, train_labels=labels, test_labels=labels
+    )
+    stream = streams.TaskStream([f"npz:{tmp_path}/set.npz"], (8, 8, 3), batch_size=8)
+    judge = twins.Judge(stream.tasks[0], 60)
+    bright = np.float32(made[labels == 2]) / 127.5 - 1.0
+    assert judge.shares(bright)[0] == 0.0 and sum(judge.shares(bright)) == pytest.approx(1.0)
+    assert judge.fcd(bright) > judge.floor
+    row = twins.measure(TINY, 1, 0, 2, stream, judge)
+    assert row["mixture"]["fcd"] > 0 and len(row["twin 1"]["shares"]) == 3
+    assert row["twin 0"]["missing"] == [i for i, share in enumerate(row["twin 0"]["shares"]) if share < 0.02]
+    text = twins.report({"rows": [row, {**row, "heads": 2}], "floor": judge.floor})
+    assert "1 head, twin 0" in text and "2 heads, mixture" in text
 
 
 def test_results_are_written_with_their_conditions(tmp_path):
-  path = tmp_path / "new" / "results.json"
-  benchmarks.write(str(path), {"conditions": benchmarks.conditions(),
-                               "ms": benchmarks.summary([3, 1, 2.5])})
-  results = json.loads(path.read_text(encoding="utf-8"))
-  assert results["ms"] == {"median": 2.5, "min": 1.0, "max": 3.0, "values": [3.0, 1.0, 2.5]}
-  assert results["conditions"]["keras"] == keras.__version__
-  assert results["conditions"]["command"].startswith("python -m benchmarks.")
+    path = tmp_path / "new" / "results.json"
+    benchmarks.write(
+        str(path), {"conditions": benchmarks.conditions(), "ms": benchmarks.summary([3, 1, 2.5])}
+    )
+    results = json.loads(path.read_text(encoding="utf-8"))
+    assert results["ms"] == {"median": 2.5, "min": 1.0, "max": 3.0, "values": [3.0, 1.0, 2.5]}
+    assert results["conditions"]["keras"] == keras.__version__
+    assert results["conditions"]["command"].startswith("python -m benchmarks.")
 
 
 def test_table_aligns_its_columns():
-  assert benchmarks.table(["name", "ms"], [["a", 1], ["longer", 10]]).splitlines() == [
-      "name    ms", "a        1", "longer  10"]
+    assert benchmarks.table(["name", "ms"], [["a", 1], ["longer", 10]]).splitlines() == [
+        "name    ms",
+        "a        1",
+        "longer  10",
+    ]
 
 
-@pytest.mark.parametrize("program, flag, sentence", [
-    ("step", "--architecture=smal32", "unknown architecture 'smal32'; did you mean small32"),
-    ("growth", "--tasks=1", "--tasks=1"),
-    ("twins", "--sedes=3", "unknown flag --sedes; did you mean --seeds?"),
-])
+@pytest.mark.parametrize(
+    "program, flag, sentence",
+    [
+        ("step", "--architecture=smal32", "unknown architecture 'smal32'; did you mean small32"),
+        ("growth", "--tasks=1", "--tasks=1"),
+        ("twins", "--sedes=3", "unknown flag --sedes; did you mean --seeds?"),
+    ],
+)
 def test_bad_input_ends_in_one_sentence(program, flag, sentence):
-  ran = subprocess.run([sys.executable, "-m", f"benchmarks.{program}", flag], cwd=ROOT,
-                       capture_output=True, text=True)
-  assert ran.returncode == 2 and ran.stdout == ""
-  assert sentence in ran.stderr and len(ran.stderr.splitlines()) == 1
+    ran = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{program}", flag], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert sentence in ran.stderr and len(ran.stderr.splitlines()) == 1

@@ -21,15 +21,21 @@ def _run(tmp_path_factory):
     folder, specs = tmp_path_factory.mktemp("boundaries"), []
     for i in range(2):
         draw = np.random.default_rng(i)
-        np.savez(folder / f"set{i}.npz", train_images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
-                 test_images=draw.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8))
+        np.savez(
+            folder / f"set{i}.npz",
+            train_images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
+            test_images=draw.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8),
+        )
         specs.append(f"npz:{folder}/set{i}.npz")
     stream, workdir = streams.TaskStream(specs, (8, 8, 3), 8), str(folder / "run")
     model = twin_gan.TwinGAN.from_architecture(TINY)
     model.compile(run_eagerly=True)
     first_row = []
-    boundary = [boundaries.BoundarySamples(), boundaries.BoundaryScores(limit=10),
-                lambda model, stream, *_: first_row.append((model.sample(256, 0), model.evaluate_stream(stream, 10)))]
+    boundary = [
+        boundaries.BoundarySamples(),
+        boundaries.BoundaryScores(limit=10),
+        lambda model, stream, *_: first_row.append((model.sample(256, 0), model.evaluate_stream(stream, 10))),
+    ]
     model.fit_stream(stream, 3, workdir, [], boundary)
     return model, stream, workdir, first_row
 
@@ -45,7 +51,8 @@ def _events(workdir):
         (value.tag, event.step)
         for file in glob.glob(os.path.join(workdir, "tensorboard", "*"))
         for event in map(event_pb2.Event.FromString, tf.data.TFRecordDataset(file).as_numpy_iterator())
-        for value in event.summary.value)
+        for value in event.summary.value
+    )
 
 
 def test_the_images_of_the_fixed_latents_are_stored(run):
@@ -56,7 +63,9 @@ def test_the_images_of_the_fixed_latents_are_stored(run):
             np.testing.assert_array_equal(stored["images"], images.to_uint8(samples))
             assert int(stored["latents_seed"]) == 0 and str(stored["task"]) == task.name
         picture = figures.grid(images.to_uint8(samples).numpy()[:64]).repeat(2, 0).repeat(2, 1)
-        np.testing.assert_array_equal(_png(workdir, "samples", f"task_{task.index:02d}", "boundary.png"), picture)
+        np.testing.assert_array_equal(
+            _png(workdir, "samples", f"task_{task.index:02d}", "boundary.png"), picture
+        )
     assert not np.array_equal(seen[0][0], seen[1][0])
     assert not glob.glob(os.path.join(workdir, "boundary", ".tmp*"))
 
@@ -83,24 +92,31 @@ def test_the_stream_sheet_has_one_strip_per_task(run):
     for i, (samples, _) in enumerate(seen):
         strip = figures.grid(images.to_uint8(samples).numpy()[:48], columns=16)
         top = i * (height + 8)
-        np.testing.assert_array_equal(sheet[top + 14:top + height], strip)
+        np.testing.assert_array_equal(sheet[top + 14 : top + height], strip)
 
 
 def test_the_row_of_scores_is_that_of_the_model_behind_its_task(run):
     _, stream, workdir, seen = run
     for task, (_, scores) in zip(stream.tasks, seen, strict=True):
-        with open(os.path.join(workdir, "eval", f"task_{task.index:02d}", "scores.json"), encoding="utf-8") as f:
+        with open(
+            os.path.join(workdir, "eval", f"task_{task.index:02d}", "scores.json"), encoding="utf-8"
+        ) as f:
             row = json.load(f)
         assert (row["after_task"], row["task"], row["step"]) == (task.index, task.name, 3 * (task.index + 1))
         assert "[-1, 1]" in row["protocol"]
-        assert list(row["scores"]) == [t.name for t in stream.tasks[:task.index + 1]]
+        assert list(row["scores"]) == [t.name for t in stream.tasks[: task.index + 1]]
         for name, score in row["scores"].items():
             assert score == pytest.approx(scores[name], rel=1e-5)
             assert set(score) == {"nlog", "sse", "kl", "mean_image_nlog", "images"} and score["images"] == 10
 
 
-EXPECTED = {("boundary/task_00", 3): 1, ("boundary/task_01", 6): 1, ("eval/nlog/task_00_set0.npz", 3): 1,
-            ("eval/nlog/task_00_set0.npz", 6): 1, ("eval/nlog/task_01_set1.npz", 6): 1}
+EXPECTED = {
+    ("boundary/task_00", 3): 1,
+    ("boundary/task_01", 6): 1,
+    ("eval/nlog/task_00_set0.npz", 3): 1,
+    ("eval/nlog/task_00_set0.npz", 6): 1,
+    ("eval/nlog/task_01_set1.npz", 6): 1,
+}
 
 
 def test_tensorboard_has_tags_of_their_own_for_boundaries(run):
@@ -110,9 +126,15 @@ def test_tensorboard_has_tags_of_their_own_for_boundaries(run):
 
 def test_a_boundary_kept_twice_is_kept_once(run):
     model, stream, workdir, _ = run
-    paths = [os.path.join(workdir, *path) for path in (
-        ("boundary", "task_01.npz"), ("samples", "task_01", "boundary.png"), ("figures", "stream.png"),
-        ("eval", "task_01", "scores.json"))]
+    paths = [
+        os.path.join(workdir, *path)
+        for path in (
+            ("boundary", "task_01.npz"),
+            ("samples", "task_01", "boundary.png"),
+            ("figures", "stream.png"),
+            ("eval", "task_01", "scores.json"),
+        )
+    ]
     before = [open(path, "rb").read() for path in paths[1:]]
     for boundary in (boundaries.BoundarySamples(), boundaries.BoundaryScores(limit=10)):
         boundary(model, stream, stream.tasks[1], workdir)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from ltgans_tf import builtin
-from ltgans_tf import specs
+from ltgans_tf import builtin, specs
 
 NAMES = ("digits", "glyphs", "textures")
 
@@ -17,7 +16,9 @@ def test_sizes_are_those_of_the_catalogue(name):
         images, labels = builtin.load(name, split)
         assert images.shape == (count,) + known.image_shape and images.dtype == np.uint8
         assert labels.dtype == np.int64
-        np.testing.assert_array_equal(np.bincount(labels), np.full(known.num_classes, count // known.num_classes))
+        np.testing.assert_array_equal(
+            np.bincount(labels), np.full(known.num_classes, count // known.num_classes)
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,7 +48,9 @@ def _coarse(images):
 
 def _frechet(a, b):
     cov_a, cov_b = np.cov(a.T), np.cov(b.T)
-    return ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a + cov_b - 2 * linalg.sqrtm(cov_a @ cov_b).real)
+    return ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(
+        cov_a + cov_b - 2 * linalg.sqrtm(cov_a @ cov_b).real
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -60,13 +60,15 @@ def _on_disk(workdir):
         (value.tag, event.step)
         for file in glob.glob(os.path.join(workdir, "tensorboard", "*"))
         for event in map(event_pb2.Event.FromString, tf.data.TFRecordDataset(file).as_numpy_iterator())
-        for value in event.summary.value)
+        for value in event.summary.value
+    )
 
 
 def _tensorboard(workdir):
     """What TensorBoard reads the run with, keeping all points."""
     run = plugin_event_accumulator.EventAccumulator(
-        os.path.join(workdir, "tensorboard"), tensor_size_guidance={"scalars": 0})
+        os.path.join(workdir, "tensorboard"), tensor_size_guidance={"scalars": 0}
+    )
     run.Reload()
     return run
 
@@ -74,13 +76,17 @@ def _tensorboard(workdir):
 def _scalars(workdir):
     """{tag: [(step, value)]} as TensorBoard shows it."""
     run = _tensorboard(workdir)
-    return {tag: [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in run.Tensors(tag)]
-            for tag in run.PluginTagToContent("scalars")}
+    return {
+        tag: [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in run.Tensors(tag)]
+        for tag in run.PluginTagToContent("scalars")
+    }
 
 
 def _fit(stream, workdir, every=3, steps=5, **options):
     model = Ramp()
-    model.fit_stream(stream, steps, workdir, [callbacks.LogMetrics(workdir, every)], checkpoint_every=100, **options)
+    model.fit_stream(
+        stream, steps, workdir, [callbacks.LogMetrics(workdir, every)], checkpoint_every=100, **options
+    )
     return model
 
 
@@ -144,8 +150,9 @@ def test_a_run_that_died_within_a_task_has_every_point_once(tiny_stream, tmp_pat
     assert [row["step"] for row in _rows(workdir)] == [1, 2, 4, 6, 8]
     _fit(tiny_stream(tasks=2), workdir, every=2)
     assert [row["step"] for row in _rows(workdir)] == [1, 2, 4, 6, 8, 10]
-    assert sorted(step for (tag, step), count in _on_disk(workdir).items() if tag == "ramp/loss"
-                  for _ in range(count)) == [1, 2, 4, 6, 8, 10]
+    assert sorted(
+        step for (tag, step), count in _on_disk(workdir).items() if tag == "ramp/loss" for _ in range(count)
+    ) == [1, 2, 4, 6, 8, 10]
 
 
 def test_a_nan_stops_the_run_at_the_next_point(tiny_stream, tmp_path):
@@ -213,8 +220,13 @@ def test_progress_reaches_the_last_step_and_counts_in_hours(tiny_stream, monkeyp
 def test_progress_shows_the_losses_that_there_are(monkeypatch):
     lines = []
     progress = callbacks.Progress(lines.append, 1, 10)
-    progress.set_model(types.SimpleNamespace(
-        task=types.SimpleNamespace(index=0, name="mnist"), global_step=tf.Variable(0), task_step=tf.Variable(0)))
+    progress.set_model(
+        types.SimpleNamespace(
+            task=types.SimpleNamespace(index=0, name="mnist"),
+            global_step=tf.Variable(0),
+            task_step=tf.Variable(0),
+        )
+    )
     progress.on_train_begin()
     progress.on_step(1, 1, {"critic/wasserstein": 1.234, "student/loss": 56.789, "critic/loss": 3.0})
     assert lines == ["task 1/1 mnist  step 1/10  W 1.23  student 56.79"]
@@ -236,7 +248,9 @@ def test_grids_come_at_step_100_and_at_multiples_of_the_task_step(tiny_stream, t
     # One picture of the same latents each time, in all tasks.
     assert len(model.grids) == 5 and all(np.array_equal(model.grids[0], g) for g in model.grids)
     np.testing.assert_array_equal(model.grids[0], model.latents(64, 0))
-    pictures = [figures.grid(images.to_uint8(batch).numpy()) for batch in model.progress_samples(model.grids[0])]
+    pictures = [
+        figures.grid(images.to_uint8(batch).numpy()) for batch in model.progress_samples(model.grids[0])
+    ]
     expected = figures.side_by_side(pictures).repeat(2, 0).repeat(2, 1)
     np.testing.assert_array_equal(_png(tmp_path / "samples" / "task_01" / grids[1]), expected)
     assert _on_disk(str(tmp_path)) == {("samples/progress", step): 1 for step in (60, 100, 120, 190, 250)}
@@ -248,14 +262,22 @@ def _run(tmp_path_factory):
     folder, specs = tmp_path_factory.mktemp("callbacks"), []
     for i in range(3):
         draw = np.random.default_rng(i)
-        np.savez(folder / f"set{i}.npz", train_images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
-                 test_images=draw.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8))
+        np.savez(
+            folder / f"set{i}.npz",
+            train_images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
+            test_images=draw.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8),
+        )
         specs.append(f"npz:{folder}/set{i}.npz")
     stream, workdir = streams.TaskStream(specs, (8, 8, 3), 8), str(folder / "run")
     model = twin_gan.TwinGAN.from_architecture(TINY)
     model.compile(run_eagerly=True)
-    model.fit_stream(stream, 2, workdir, callbacks.default_callbacks(workdir, 2, 2),
-                     [boundaries.BoundarySamples(), boundaries.BoundaryScores()])
+    model.fit_stream(
+        stream,
+        2,
+        workdir,
+        callbacks.default_callbacks(workdir, 2, 2),
+        [boundaries.BoundarySamples(), boundaries.BoundaryScores()],
+    )
     return model, stream, workdir
 
 
@@ -263,13 +285,20 @@ def test_a_run_leaves_the_pictures_that_are_documented(run):
     model, stream, workdir = run
     for task in stream.tasks:
         folder = os.path.join(workdir, "samples", f"task_{task.index:02d}")
-        assert sorted(os.listdir(folder)) == ["boundary.png", "reals.png", "reconstructions.png", "step_000002.png"]
+        assert sorted(os.listdir(folder)) == [
+            "boundary.png",
+            "reals.png",
+            "reconstructions.png",
+            "step_000002.png",
+        ]
         reals = figures.grid(task.train_images(32)).repeat(2, 0).repeat(2, 1)
         np.testing.assert_array_equal(_png(os.path.join(folder, "reals.png")), reals)
     # The last grid was made by the state that the model is still in: the Teacher of the third
     # task, generator 1, stands on the left.
-    sheets = [figures.grid(images.to_uint8(model.sample_from(model.generators[i], model.latents(64))).numpy())
-              for i in (1, 0)]
+    sheets = [
+        figures.grid(images.to_uint8(model.sample_from(model.generators[i], model.latents(64))).numpy())
+        for i in (1, 0)
+    ]
     expected = figures.side_by_side(sheets).repeat(2, 0).repeat(2, 1)
     np.testing.assert_array_equal(_png(os.path.join(folder, "step_000002.png")), expected)
 
@@ -281,8 +310,8 @@ def test_a_reconstruction_stands_below_its_image(run):
     rebuilt = images.to_uint8(model.student(images.normalize(reals))).numpy()
     for i in (0, 7, 8, 31):
         y, x = i // 8 * 2 * 10, i % 8 * 10
-        np.testing.assert_array_equal(picture[y:y + 8, x:x + 8], reals[i])
-        np.testing.assert_allclose(picture[y + 10:y + 18, x:x + 8].astype(int), rebuilt[i], atol=1)
+        np.testing.assert_array_equal(picture[y : y + 8, x : x + 8], reals[i])
+        np.testing.assert_allclose(picture[y + 10 : y + 18, x : x + 8].astype(int), rebuilt[i], atol=1)
 
 
 def test_tensorboard_stays_at_a_few_groups(run):
@@ -310,8 +339,15 @@ def test_all_losses_of_the_model_are_logged(run):
     _, _, workdir = run
     rows = _rows(workdir)
     assert [row["step"] for row in rows] == [1, 2, 4, 6]
-    names = {"critic/loss", "critic/wasserstein", "critic/penalty", "generator/loss", "student/loss", "student/sse",
-             "student/kl"}
+    names = {
+        "critic/loss",
+        "critic/wasserstein",
+        "critic/penalty",
+        "generator/loss",
+        "student/loss",
+        "student/sse",
+        "student/kl",
+    }
     assert all(names <= set(row) and all(np.isfinite(row[name]) for name in names) for row in rows)
 
 
@@ -330,7 +366,7 @@ def test_a_task_of_few_images_has_its_grids(tiny_model, tmp_path, count):
     assert picture.shape == (shown // columns * 2 * 10 - 2, columns * 10 - 2, 3)
     for i in range(shown):
         y, x = i // columns * 2 * 10, i % columns * 10
-        np.testing.assert_array_equal(picture[y:y + 8, x:x + 8], numbers[i])
+        np.testing.assert_array_equal(picture[y : y + 8, x : x + 8], numbers[i])
 
 
 def test_default_callbacks_write_nothing_without_a_workdir(tmp_path):

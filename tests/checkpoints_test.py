@@ -116,8 +116,10 @@ def test_a_workdir_takes_one_run_at_a_time(tmp_path):
     workdir = str(tmp_path / "run")
     settings = {"stream": {"specs": ["a"]}}
     with checkpoints.open_workdir(workdir, settings):
-        code = ("import sys; from ltgans_tf import checkpoints\n"
-                f"with checkpoints.open_workdir({workdir!r}, {settings!r}): pass")
+        code = (
+            "import sys; from ltgans_tf import checkpoints\n"
+            f"with checkpoints.open_workdir({workdir!r}, {settings!r}): pass"
+        )
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert other.returncode != 0 and f"in use by process {os.getpid()}" in other.stderr
     with checkpoints.open_workdir(workdir, settings):

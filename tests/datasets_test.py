@@ -4,14 +4,11 @@ import os
 import time
 
 import numpy as np
-from PIL import Image
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from ltgans_tf import datasets
-from ltgans_tf import folders
-from ltgans_tf import sources
-from ltgans_tf import specs
+from ltgans_tf import datasets, folders, sources, specs
 
 SHAPE = (8, 8, 3)
 
@@ -49,14 +46,17 @@ def test_classes_and_polarity_are_applied(tmp_path):
         datasets.load(f"npz:{tmp_path}/x.npz@7", "train", SHAPE)
 
 
-@pytest.mark.parametrize("arrays, word", [
-    ({"images": np.zeros((2, 8, 8), np.uint8)}, "train_images"),
-    ({"train_images": np.zeros((2, 8, 8))}, "uint8"),
-    ({"train_images": np.zeros((0, 8, 8), np.uint8)}, "n > 0"),
-    ({"train_images": np.zeros((2, 3, 3), np.uint8)}, "at least 4 pixels"),
-    ({"train_images": np.zeros((2, 8, 8), np.uint8), "train_labels": np.zeros(3, int)}, "2 integers"),
-    ({"train_images": np.array([object()])}, "allow_pickle"),
-])
+@pytest.mark.parametrize(
+    "arrays, word",
+    [
+        ({"images": np.zeros((2, 8, 8), np.uint8)}, "train_images"),
+        ({"train_images": np.zeros((2, 8, 8))}, "uint8"),
+        ({"train_images": np.zeros((0, 8, 8), np.uint8)}, "n > 0"),
+        ({"train_images": np.zeros((2, 3, 3), np.uint8)}, "at least 4 pixels"),
+        ({"train_images": np.zeros((2, 8, 8), np.uint8), "train_labels": np.zeros(3, int)}, "2 integers"),
+        ({"train_images": np.array([object()])}, "allow_pickle"),
+    ],
+)
 def test_wrong_npz_is_refused(tmp_path, arrays, word):
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(ValueError, match=word):
@@ -129,7 +129,9 @@ def test_damage_met_while_streaming_names_the_file(folder, monkeypatch):
 
 
 def test_mixed_sources_are_concatenated_in_order(folder, monkeypatch):
-    array = sources.ArraySource(np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones(SHAPE, np.uint8), np.arange(3))
+    array = sources.ArraySource(
+        np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones(SHAPE, np.uint8), np.arange(3)
+    )
     monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
     files = datasets.load(f"folder:{folder}", "test", SHAPE)
     joined = sources.concatenate([array, files, array])
@@ -154,13 +156,26 @@ def test_fingerprint_of_files_changes_with_them(folder, monkeypatch):
 @pytest.fixture(name="mocked")
 def _mocked(monkeypatch):
     import tensorflow_datasets as tfds
+
     monkeypatch.setattr(datasets, "_can_look_up", lambda host: True)
     with tfds.testing.mock_data(num_examples=6):
         yield tfds
 
 
-@pytest.mark.parametrize("name", ["mnist", "svhn_cropped", "fashion_mnist", "omniglot", "cifar10", "cifar100",
-                                  "celeb_a", "imagenet_resized", "tfds:kmnist"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mnist",
+        "svhn_cropped",
+        "fashion_mnist",
+        "omniglot",
+        "cifar10",
+        "cifar100",
+        "celeb_a",
+        "imagenet_resized",
+        "tfds:kmnist",
+    ],
+)
 @pytest.mark.parametrize("split", specs.SPLITS)
 def test_tfds_set_gives_fitted_images(mocked, name, split):
     source = datasets.load(name, split, (16, 16, 3))

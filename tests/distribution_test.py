@@ -7,7 +7,6 @@ import tensorflow as tf
 from ltgans_tf import presets, twin_gan
 from tests.conftest import TINY
 
-
 # One for the process: a second one would reuse the keys of the first one's collectives.
 MIRRORED = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
@@ -53,7 +52,9 @@ def test_each_replica_takes_its_own_rows_of_one_global_draw(tiny_model):
 
 def test_a_state_saved_on_two_replicas_loads_exactly_on_one(tiny_stream, tiny_model, tmp_path):
     with MIRRORED.scope():
-        model = twin_gan.TwinGAN.from_architecture(TINY, recipe=presets.Recipe(student_optimizer="adam(0.001)"))
+        model = twin_gan.TwinGAN.from_architecture(
+            TINY, recipe=presets.Recipe(student_optimizer="adam(0.001)")
+        )
         model.compile()
     model.fit_stream(tiny_stream(tasks=1), 3, str(tmp_path / "run"))
     alone = tiny_model(seed=0)

@@ -38,7 +38,8 @@ def _on_disk(folder):
         (value.tag, event.step)
         for file in glob.glob(os.path.join(glob.escape(folder), "*"))
         for event in map(event_pb2.Event.FromString, tf.data.TFRecordDataset(file).as_numpy_iterator())
-        for value in event.summary.value)
+        for value in event.summary.value
+    )
 
 
 def _tensorboard(folder):

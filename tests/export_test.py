@@ -21,87 +21,98 @@ INFO = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "crop"}
 
 
 def _picture_bytes(kind, size, seed=0):
-  mode = {"PNG": "RGBA", "GIF": "L", "BMP": "L"}.get(kind, "RGB")
-  noise = np.random.default_rng(seed).integers(0, 256, (*size, len(mode)), dtype=np.uint8)
-  file = io.BytesIO()
-  Image.fromarray(noise.squeeze(), mode).save(file, kind)
-  return file.getvalue()
+    mode = {"PNG": "RGBA", "GIF": "L", "BMP": "L"}.get(kind, "RGB")
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, len(mode)), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise.squeeze(), mode).save(file, kind)
+    return file.getvalue()
 
 
 def _tree(folder):
-  return {os.path.relpath(os.path.join(place, name), folder): os.stat(
-      os.path.join(place, name)).st_mtime_ns for place, _, names in os.walk(folder)
-          for name in names if name != ".lock"}
+    return {
+        os.path.relpath(os.path.join(place, name), folder): os.stat(os.path.join(place, name)).st_mtime_ns
+        for place, _, names in os.walk(folder)
+        for name in names
+        if name != ".lock"
+    }
 
 
 def _read(*parts):
-  with open(os.path.join(*parts), encoding="utf-8") as f:
-    return json.load(f)
+    with open(os.path.join(*parts), encoding="utf-8") as f:
+        return json.load(f)
 
 
 @pytest.mark.parametrize("tasks, identity", [(1, 0), (2, 1), (3, 0)])
 def test_generator_draws_as_the_generator_trained_last(tiny_model, tmp_path, tasks, identity):
-  model = tiny_model(student=False)
-  model.task_index.assign(tasks)
-  push.push(model, push.Task(tasks - 1, "last"), tmp_path, INFO)
-  (version,) = versions.found(tmp_path, "generator")
-  loaded = tf.saved_model.load(versions.place(tmp_path, "generator", version))
-  latents = tf.random.stateless_normal([5, 4], [1, 2])
-  drawn = loaded.signatures["serving_default"](latents=latents)
-  assert list(drawn) == ["images"]
-  expected = model.generators[identity](latents, training=False)
-  np.testing.assert_allclose(drawn["images"], expected, atol=1e-6)
-  assert versions.read_info(tmp_path, "generator", version)["identity"] == identity
+    model = tiny_model(student=False)
+    model.task_index.assign(tasks)
+    push.push(model, push.Task(tasks - 1, "last"), tmp_path, INFO)
+    (version,) = versions.found(tmp_path, "generator")
+    loaded = tf.saved_model.load(versions.place(tmp_path, "generator", version))
+    latents = tf.random.stateless_normal([5, 4], [1, 2])
+    drawn = loaded.signatures["serving_default"](latents=latents)
+    assert list(drawn) == ["images"]
+    expected = model.generators[identity](latents, training=False)
+    np.testing.assert_allclose(drawn["images"], expected, atol=1e-6)
+    assert versions.read_info(tmp_path, "generator", version)["identity"] == identity
 
 
 @pytest.mark.parametrize("fit", images.FITS)
 def test_encoder_prepares_files_as_training_does(tiny_model, tmp_path, fit):
-  model = tiny_model()
-  files = [_picture_bytes(kind, size) for kind, size in [
-      ("PNG", (9, 20)), ("JPEG", (30, 8)), ("GIF", (8, 8)), ("WEBP", (16, 40)), ("BMP", (12, 5))]]
-  prepared = []
-  for i, data in enumerate(files):
-    (tmp_path / str(i)).write_bytes(data)
-    prepared.append(images.preprocess(sources.decode_file(str(tmp_path / str(i))), (8, 8, 3), fit))
-  signatures.save_encoder(model, (8, 8, 3), fit, str(tmp_path / "encoder"))
-  loaded = tf.saved_model.load(str(tmp_path / "encoder"))
-  codes = loaded.signatures["serving_default"](image_bytes=tf.constant(files))
-  posterior = model.student.encode(tf.stack(prepared))
-  np.testing.assert_allclose(codes["mean"], posterior.mean(), atol=1e-5)
-  np.testing.assert_allclose(codes["stddev"], posterior.stddev(), atol=1e-5)
+    model = tiny_model()
+    files = [
+        _picture_bytes(kind, size)
+        for kind, size in [
+            ("PNG", (9, 20)),
+            ("JPEG", (30, 8)),
+            ("GIF", (8, 8)),
+            ("WEBP", (16, 40)),
+            ("BMP", (12, 5)),
+        ]
+    ]
+    prepared = []
+    for i, data in enumerate(files):
+        (tmp_path / str(i)).write_bytes(data)
+        prepared.append(images.preprocess(sources.decode_file(str(tmp_path / str(i))), (8, 8, 3), fit))
+    signatures.save_encoder(model, (8, 8, 3), fit, str(tmp_path / "encoder"))
+    loaded = tf.saved_model.load(str(tmp_path / "encoder"))
+    codes = loaded.signatures["serving_default"](image_bytes=tf.constant(files))
+    posterior = model.student.encode(tf.stack(prepared))
+    np.testing.assert_allclose(codes["mean"], posterior.mean(), atol=1e-5)
+    np.testing.assert_allclose(codes["stddev"], posterior.stddev(), atol=1e-5)
 
 
 def test_encoder_refuses_what_it_can_not_decode_safely(tiny_model, tmp_path):
-  signatures.save_encoder(tiny_model(), (8, 8, 3), "crop", str(tmp_path / "encoder"))
-  loaded = tf.saved_model.load(str(tmp_path / "encoder"))
-  frames, file = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")], io.BytesIO()
-  frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
-  for data in (b"no image", b"", _picture_bytes("BMP", (3, 9)), file.getvalue()):
-    with pytest.raises(tf.errors.InvalidArgumentError):
-      loaded.signatures["serving_default"](image_bytes=tf.constant([data]))
+    signatures.save_encoder(tiny_model(), (8, 8, 3), "crop", str(tmp_path / "encoder"))
+    loaded = tf.saved_model.load(str(tmp_path / "encoder"))
+    frames, file = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")], io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
+    for data in (b"no image", b"", _picture_bytes("BMP", (3, 9)), file.getvalue()):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            loaded.signatures["serving_default"](image_bytes=tf.constant([data]))
 
 
 def test_export_holds_only_what_its_signatures_read(tiny_model, tmp_path):
-  model = tiny_model()
-  signatures.save_generator(model, str(tmp_path / "generator"))
-  signatures.save_encoder(model, (8, 8, 3), "crop", str(tmp_path / "encoder"))
-  for kind, network in (("generator", model.generators[0]), ("encoder", model.student)):
-    stored = tf.train.load_checkpoint(str(tmp_path / kind / "variables" / "variables"))
-    shapes = stored.get_variable_to_shape_map()
-    shapes = [tuple(s) for name, s in shapes.items() if not name.startswith("_CHECKPOINTABLE")]
-    assert sorted(shapes) == sorted(tuple(w.shape) for w in network.weights)
+    model = tiny_model()
+    signatures.save_generator(model, str(tmp_path / "generator"))
+    signatures.save_encoder(model, (8, 8, 3), "crop", str(tmp_path / "encoder"))
+    for kind, network in (("generator", model.generators[0]), ("encoder", model.student)):
+        stored = tf.train.load_checkpoint(str(tmp_path / kind / "variables" / "variables"))
+        shapes = stored.get_variable_to_shape_map()
+        shapes = [tuple(s) for name, s in shapes.items() if not name.startswith("_CHECKPOINTABLE")]
+        assert sorted(shapes) == sorted(tuple(w.shape) for w in network.weights)
 
 
 def test_replicated_model_exports_like_a_single_one(tiny_model, tmp_path):
-  single = tiny_model()
-  with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    replicated = tiny_model()
-  latents, drawn = tf.random.stateless_normal([3, 4], [1, 2]), []
-  for i, model in enumerate((single, replicated)):
-    signatures.save_generator(model, str(tmp_path / str(i)))
-    loaded = tf.saved_model.load(str(tmp_path / str(i)))
-    drawn.append(loaded.signatures["serving_default"](latents=latents)["images"])
-  np.testing.assert_allclose(*drawn, atol=1e-6)
+    single = tiny_model()
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        replicated = tiny_model()
+    latents, drawn = tf.random.stateless_normal([3, 4], [1, 2]), []
+    for i, model in enumerate((single, replicated)):
+        signatures.save_generator(model, str(tmp_path / str(i)))
+        loaded = tf.saved_model.load(str(tmp_path / str(i)))
+        drawn.append(loaded.signatures["serving_default"](latents=latents)["images"])
+    np.testing.assert_allclose(*drawn, atol=1e-6)
 
 
 _CLEAN_PROCESS = """
@@ -123,173 +134,183 @@ np.savez("made.npz", **made)
 
 
 def test_all_signatures_run_in_a_process_without_this_package(tiny_model, tmp_path):
-  model = tiny_model()
-  model.task_index.assign(1)
-  base = tmp_path / "models"
-  version = push.push(model, TASK, base, INFO)
-  picture = images.preprocess(tf.io.decode_bmp(_picture_bytes("BMP", (8, 8))), (8, 8, 3))
-  given = {"latents": model.latents(2, 3).numpy(), "images": picture.numpy()[None],
-           "codes": np.ones([2, 3], np.float32)}
-  np.savez(tmp_path / "given.npz", image_bytes=np.array([_picture_bytes("BMP", (8, 8))]), **given)
-  environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-  done = subprocess.run([sys.executable, "-I", "-c", _CLEAN_PROCESS, base, str(version)],
-                        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-  assert done.returncode == 0, done.stderr
-  posterior = model.student.encode(given["images"])
-  expected = {
-      "generator-serving_default-images": model.sample(2, 3),
-      "encoder-encode-mean": posterior.mean(), "encoder-encode-stddev": posterior.stddev(),
-      "encoder-serving_default-mean": posterior.mean(),
-      "encoder-serving_default-stddev": posterior.stddev(),
-      "encoder-decode-images": model.student.decode(given["codes"])}
-  with np.load(tmp_path / "made.npz") as made:
-    assert set(made) == set(expected)
-    for name, values in expected.items():
-      np.testing.assert_allclose(made[name], values, atol=1e-5, err_msg=name)
+    model = tiny_model()
+    model.task_index.assign(1)
+    base = tmp_path / "models"
+    version = push.push(model, TASK, base, INFO)
+    picture = images.preprocess(tf.io.decode_bmp(_picture_bytes("BMP", (8, 8))), (8, 8, 3))
+    given = {
+        "latents": model.latents(2, 3).numpy(),
+        "images": picture.numpy()[None],
+        "codes": np.ones([2, 3], np.float32),
+    }
+    np.savez(tmp_path / "given.npz", image_bytes=np.array([_picture_bytes("BMP", (8, 8))]), **given)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _CLEAN_PROCESS, base, str(version)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    posterior = model.student.encode(given["images"])
+    expected = {
+        "generator-serving_default-images": model.sample(2, 3),
+        "encoder-encode-mean": posterior.mean(),
+        "encoder-encode-stddev": posterior.stddev(),
+        "encoder-serving_default-mean": posterior.mean(),
+        "encoder-serving_default-stddev": posterior.stddev(),
+        "encoder-decode-images": model.student.decode(given["codes"]),
+    }
+    with np.load(tmp_path / "made.npz") as made:
+        assert set(made) == set(expected)
+        for name, values in expected.items():
+            np.testing.assert_allclose(made[name], values, atol=1e-5, err_msg=name)
 
 
 def test_pair_shares_a_version_that_latest_names(tiny_model, tmp_path):
-  model = tiny_model(latent_law="uniform")
-  model.task_index.assign(1)
-  version = push.push(model, TASK, tmp_path, INFO)
-  latest = versions.read_latest(tmp_path)
-  assert latest["version"] == version
-  for kind in versions.KINDS:
-    assert latest[kind] == f"{kind}/{version}"
-    info = _read(tmp_path, kind, str(version), "assets.extra", "export_info.json")
-    assert (info["kind"], info["version"], info["task_name"]) == (kind, version, "first")
-    assert info["latent_law"] == "uniform" and info["parent_version"] is None
-    assert info["settings"]["recipe"]["latent_law"] == "uniform"
+    model = tiny_model(latent_law="uniform")
+    model.task_index.assign(1)
+    version = push.push(model, TASK, tmp_path, INFO)
+    latest = versions.read_latest(tmp_path)
+    assert latest["version"] == version
+    for kind in versions.KINDS:
+        assert latest[kind] == f"{kind}/{version}"
+        info = _read(tmp_path, kind, str(version), "assets.extra", "export_info.json")
+        assert (info["kind"], info["version"], info["task_name"]) == (kind, version, "first")
+        assert info["latent_law"] == "uniform" and info["parent_version"] is None
+        assert info["settings"]["recipe"]["latent_law"] == "uniform"
 
 
 def test_encoder_comes_before_generator_and_both_under_the_lock(tiny_model, tmp_path, monkeypatch):
-  order, put_in_place = [], versions.put_in_place
+    order, put_in_place = [], versions.put_in_place
 
-  def watch(staging, base, kind, version):
-    order.append(kind)
-    with open(tmp_path / ".lock", encoding="utf-8") as file, pytest.raises(BlockingIOError):
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    assert versions.read_latest(base) == {}
-    put_in_place(staging, base, kind, version)
+    def watch(staging, base, kind, version):
+        order.append(kind)
+        with open(tmp_path / ".lock", encoding="utf-8") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert versions.read_latest(base) == {}
+        put_in_place(staging, base, kind, version)
 
-  monkeypatch.setattr(versions, "put_in_place", watch)
-  push.push(tiny_model(), TASK, tmp_path, INFO)
-  assert order == ["encoder", "generator"]
+    monkeypatch.setattr(versions, "put_in_place", watch)
+    push.push(tiny_model(), TASK, tmp_path, INFO)
+    assert order == ["encoder", "generator"]
 
 
 def test_model_without_student_exports_a_generator_alone(tiny_model, tmp_path):
-  version = push.push(tiny_model(student=False), TASK, tmp_path, INFO)
-  assert versions.found(tmp_path, "generator") == [version]
-  assert not (tmp_path / "encoder").exists()
-  assert "encoder" not in versions.read_latest(tmp_path)
+    version = push.push(tiny_model(student=False), TASK, tmp_path, INFO)
+    assert versions.found(tmp_path, "generator") == [version]
+    assert not (tmp_path / "encoder").exists()
+    assert "encoder" not in versions.read_latest(tmp_path)
 
 
 def test_second_push_of_a_task_writes_nothing(tiny_model, tmp_path):
-  model = tiny_model()
-  version = push.push(model, TASK, tmp_path, INFO)
-  before = _tree(tmp_path)
-  assert push.push(model, TASK, tmp_path, INFO) == version
-  assert _tree(tmp_path) == before
+    model = tiny_model()
+    version = push.push(model, TASK, tmp_path, INFO)
+    before = _tree(tmp_path)
+    assert push.push(model, TASK, tmp_path, INFO) == version
+    assert _tree(tmp_path) == before
 
 
 def test_version_is_behind_all_others_when_the_clock_is_not(tiny_model, tmp_path, monkeypatch):
-  monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: 1000.5))
-  model = tiny_model(student=False)
-  assert push.push(model, TASK, tmp_path, INFO) == 1000
-  assert push.push(model, push.Task(1, "second"), tmp_path, INFO) == 1001
-  (tmp_path / "encoder" / "2000").mkdir(parents=True)
-  assert push.push(model, push.Task(2, "third"), tmp_path, INFO) == 2001
-  parents = [versions.read_info(tmp_path, "generator", v)["parent_version"]
-             for v in versions.found(tmp_path, "generator")]
-  assert parents == [None, 1000, 1001]
+    monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: 1000.5))
+    model = tiny_model(student=False)
+    assert push.push(model, TASK, tmp_path, INFO) == 1000
+    assert push.push(model, push.Task(1, "second"), tmp_path, INFO) == 1001
+    (tmp_path / "encoder" / "2000").mkdir(parents=True)
+    assert push.push(model, push.Task(2, "third"), tmp_path, INFO) == 2001
+    parents = [
+        versions.read_info(tmp_path, "generator", v)["parent_version"]
+        for v in versions.found(tmp_path, "generator")
+    ]
+    assert parents == [None, 1000, 1001]
 
 
-@pytest.mark.parametrize("module, name", [
-    (signatures, "save_encoder"), (signatures, "save_generator"), (versions, "write_latest")])
-def test_push_that_died_is_completed_under_its_version(tiny_model, tmp_path, monkeypatch, module,
-                                                       name):
-  model = tiny_model()
-  first = push.push(model, TASK, tmp_path, INFO)
+@pytest.mark.parametrize(
+    "module, name", [(signatures, "save_encoder"), (signatures, "save_generator"), (versions, "write_latest")]
+)
+def test_push_that_died_is_completed_under_its_version(tiny_model, tmp_path, monkeypatch, module, name):
+    model = tiny_model()
+    first = push.push(model, TASK, tmp_path, INFO)
 
-  def die(*args):
-    raise KeyboardInterrupt
+    def die(*args):
+        raise KeyboardInterrupt
 
-  second = push.Task(1, "second")
-  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-    patch.setattr(module, name, die)
-    push.push(model, second, tmp_path, INFO)
-  assert versions.read_latest(tmp_path)["version"] == first
-  started = versions.found(tmp_path, "encoder")[-1]
-  later = int(versions.time.time()) + 100
-  monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: later))
-  version = push.push(model, second, tmp_path, INFO)
-  assert version == (later if started == first else started)
-  assert versions.read_latest(tmp_path)["version"] == version
-  for kind in versions.KINDS:
-    assert versions.found(tmp_path, kind) == [first, version]
-    assert not [entry for entry in os.listdir(tmp_path / kind) if entry.startswith(".tmp-")]
+    second = push.Task(1, "second")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, name, die)
+        push.push(model, second, tmp_path, INFO)
+    assert versions.read_latest(tmp_path)["version"] == first
+    started = versions.found(tmp_path, "encoder")[-1]
+    later = int(versions.time.time()) + 100
+    monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: later))
+    version = push.push(model, second, tmp_path, INFO)
+    assert version == (later if started == first else started)
+    assert versions.read_latest(tmp_path)["version"] == version
+    for kind in versions.KINDS:
+        assert versions.found(tmp_path, kind) == [first, version]
+        assert not [entry for entry in os.listdir(tmp_path / kind) if entry.startswith(".tmp-")]
 
 
-def test_remains_of_another_run_are_removed_and_old_halves_are_not(tiny_model, tmp_path,
-                                                                   monkeypatch):
-  model = tiny_model()
-  monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: 1000.5))
+def test_remains_of_another_run_are_removed_and_old_halves_are_not(tiny_model, tmp_path, monkeypatch):
+    model = tiny_model()
+    monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: 1000.5))
 
-  def die(*args):
-    raise KeyboardInterrupt
+    def die(*args):
+        raise KeyboardInterrupt
 
-  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-    patch.setattr(signatures, "save_generator", die)
-    push.push(model, TASK, tmp_path, {**INFO, "run_id": "dead"})
-  assert versions.found(tmp_path, "encoder") == [1000]
-  version = push.push(model, TASK, tmp_path, INFO)
-  assert versions.found(tmp_path, "encoder") == [version] == [1001]  # 1000 may have been served
-  # Whoever removes one half of an old pair keeps the other.
-  os.rename(versions.place(tmp_path, "generator", version), tmp_path / "elsewhere")
-  newer = push.push(model, push.Task(1, "second"), tmp_path, INFO)
-  assert versions.found(tmp_path, "encoder") == [version, newer]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(signatures, "save_generator", die)
+        push.push(model, TASK, tmp_path, {**INFO, "run_id": "dead"})
+    assert versions.found(tmp_path, "encoder") == [1000]
+    version = push.push(model, TASK, tmp_path, INFO)
+    assert versions.found(tmp_path, "encoder") == [version] == [1001]  # 1000 may have been served
+    # Whoever removes one half of an old pair keeps the other.
+    os.rename(versions.place(tmp_path, "generator", version), tmp_path / "elsewhere")
+    newer = push.push(model, push.Task(1, "second"), tmp_path, INFO)
+    assert versions.found(tmp_path, "encoder") == [version, newer]
 
 
 def test_failed_write_is_one_sentence_and_leaves_nothing_behind(tiny_model, tmp_path, monkeypatch):
-  def refuse(*args):
-    raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nmore")
+    def refuse(*args):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nmore")
 
-  monkeypatch.setattr(signatures, "save_generator", refuse)
-  with pytest.raises(OSError, match="could not push the generator to .*No space left"):
-    push.push(tiny_model(student=False), TASK, tmp_path, INFO)
-  assert not os.listdir(tmp_path / "generator")
-  assert versions.read_latest(tmp_path) == {}
+    monkeypatch.setattr(signatures, "save_generator", refuse)
+    with pytest.raises(OSError, match="could not push the generator to .*No space left"):
+        push.push(tiny_model(student=False), TASK, tmp_path, INFO)
+    assert not os.listdir(tmp_path / "generator")
+    assert versions.read_latest(tmp_path) == {}
 
 
 def test_version_that_is_there_is_never_overwritten(tmp_path):
-  for name in ("generator/7", "generator/.tmp-7"):
-    (tmp_path / name).mkdir(parents=True)
-    (tmp_path / name / "saved_model.pb").write_text(name)
-  with pytest.raises(OSError):
-    versions.put_in_place(tmp_path / "generator/.tmp-7", tmp_path, "generator", 7)
-  assert (tmp_path / "generator/7/saved_model.pb").read_text() == "generator/7"
+    for name in ("generator/7", "generator/.tmp-7"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "saved_model.pb").write_text(name)
+    with pytest.raises(OSError):
+        versions.put_in_place(tmp_path / "generator/.tmp-7", tmp_path, "generator", 7)
+    assert (tmp_path / "generator/7/saved_model.pb").read_text() == "generator/7"
 
 
-def test_boundary_pushes_what_push_finds_done_until_the_run_goes_on(tiny_model, tiny_stream,
-                                                                    tmp_path):
-  model, stream, run = tiny_model(), tiny_stream(tasks=1), str(tmp_path / "run")
-  model.fit_stream(stream, 1, workdir=run, callbacks=[],
-                   boundary_callbacks=[push.BoundaryExport()])
-  exports = os.path.join(run, "exports")
-  (version,) = versions.found(exports, "generator")
-  assert versions.found(exports, "encoder") == [version]
-  info = versions.read_info(exports, "encoder", version)
-  assert (info["step"], info["image_shape"], info["run_id"]) == (1, [8, 8, 3], push.run_id(run))
-  assert push.push_workdir(run) == version
-  elsewhere = push.push_workdir(run, str(tmp_path / "models"))
-  assert versions.found(tmp_path / "models", "encoder") == [elsewhere]
-  model.task_step.assign(1)
-  model.global_step.assign(2)
-  checkpoints.save(run, model)
-  with pytest.raises(ValueError, match="stands at step 1 of its task 2"):
-    push.push_workdir(run)
+def test_boundary_pushes_what_push_finds_done_until_the_run_goes_on(tiny_model, tiny_stream, tmp_path):
+    model, stream, run = tiny_model(), tiny_stream(tasks=1), str(tmp_path / "run")
+    model.fit_stream(stream, 1, workdir=run, callbacks=[], boundary_callbacks=[push.BoundaryExport()])
+    exports = os.path.join(run, "exports")
+    (version,) = versions.found(exports, "generator")
+    assert versions.found(exports, "encoder") == [version]
+    info = versions.read_info(exports, "encoder", version)
+    assert (info["step"], info["image_shape"], info["run_id"]) == (1, [8, 8, 3], push.run_id(run))
+    assert push.push_workdir(run) == version
+    elsewhere = push.push_workdir(run, str(tmp_path / "models"))
+    assert versions.found(tmp_path / "models", "encoder") == [elsewhere]
+    model.task_step.assign(1)
+    model.global_step.assign(2)
+    checkpoints.save(run, model)
+    with pytest.raises(ValueError, match="stands at step 1 of its task 2"):
+        push.push_workdir(run)
 
 
 def test_only_a_workdir_is_pushed(tmp_path):
-  with pytest.raises(ValueError, match="is no workdir"):
-    push.push_workdir(str(tmp_path))
+    with pytest.raises(ValueError, match="is no workdir"):
+        push.push_workdir(str(tmp_path))

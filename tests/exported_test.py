@@ -15,123 +15,122 @@ from tests.conftest import TINY
 
 
 def _push(base, law="normal", student=True, tasks=1):
-  model = twin_gan.TwinGAN.from_architecture(
-      TINY, 3, student, presets.Recipe(latent_law=law), seed=tasks)
-  model.task_index.assign(tasks)
-  info = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "pad"}
-  return model, push.push(model, push.Task(tasks - 1, f"task {tasks}"), base, info)
+    model = twin_gan.TwinGAN.from_architecture(TINY, 3, student, presets.Recipe(latent_law=law), seed=tasks)
+    model.task_index.assign(tasks)
+    info = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "pad"}
+    return model, push.push(model, push.Task(tasks - 1, f"task {tasks}"), base, info)
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-  """A base with two versions: (base, models by version), made once and only read."""
-  base = tmp_path_factory.mktemp("models")
-  models = {version: model for model, version in (_push(base, tasks=1), _push(base, tasks=2))}
-  return str(base), models
+    """A base with two versions: (base, models by version), made once and only read."""
+    base = tmp_path_factory.mktemp("models")
+    models = {version: model for model, version in (_push(base, tasks=1), _push(base, tasks=2))}
+    return str(base), models
 
 
 @pytest.mark.parametrize("law", ["normal", "uniform"])
 def test_same_seed_draws_what_the_model_drew(tmp_path, law):
-  model, _ = _push(tmp_path, law, student=False)
-  loaded = exported.load(tmp_path)
-  np.testing.assert_allclose(loaded.sample(7, seed=3), model.sample(7, seed=3), atol=1e-6)
-  np.testing.assert_allclose(loaded.sample(7, 3, batch_size=2), model.sample(7, 3), atol=1e-6)
-  assert np.abs(loaded.sample(7, seed=4) - model.sample(7, seed=3)).max() > 1e-3
+    model, _ = _push(tmp_path, law, student=False)
+    loaded = exported.load(tmp_path)
+    np.testing.assert_allclose(loaded.sample(7, seed=3), model.sample(7, seed=3), atol=1e-6)
+    np.testing.assert_allclose(loaded.sample(7, 3, batch_size=2), model.sample(7, 3), atol=1e-6)
+    assert np.abs(loaded.sample(7, seed=4) - model.sample(7, seed=3)).max() > 1e-3
 
 
 def test_student_encodes_and_decodes_as_the_model_did(pairs):
-  base, models = pairs
-  model = models[max(models)]
-  student = ltgans_tf.load(base).student
-  pictures = model.sample(3)
-  posterior, expected = student.encode(pictures), model.student.encode(pictures)
-  np.testing.assert_allclose(posterior.mean(), expected.mean(), atol=1e-6)
-  np.testing.assert_allclose(posterior.stddev(), expected.stddev(), atol=1e-6)
-  assert posterior.event_shape == [3]
-  codes = np.ones([2, 3])
-  np.testing.assert_allclose(student.decode(codes), model.student.decode(codes), atol=1e-6)
+    base, models = pairs
+    model = models[max(models)]
+    student = ltgans_tf.load(base).student
+    pictures = model.sample(3)
+    posterior, expected = student.encode(pictures), model.student.encode(pictures)
+    np.testing.assert_allclose(posterior.mean(), expected.mean(), atol=1e-6)
+    np.testing.assert_allclose(posterior.stddev(), expected.stddev(), atol=1e-6)
+    assert posterior.event_shape == [3]
+    codes = np.ones([2, 3])
+    np.testing.assert_allclose(student.decode(codes), model.student.decode(codes), atol=1e-6)
 
 
 def test_what_the_export_says_of_itself_is_at_hand(pairs):
-  loaded = exported.load(pairs[0])
-  assert loaded.image_shape == (8, 8, 3) and loaded.fit == "pad" and loaded.latent_dim == 4
-  assert loaded.info["task_name"] == "task 2"
+    loaded = exported.load(pairs[0])
+    assert loaded.image_shape == (8, 8, 3) and loaded.fit == "pad" and loaded.latent_dim == 4
+    assert loaded.info["task_name"] == "task 2"
 
 
 def _loaded_version(path):
-  return exported.load(path).info["version"]
+    return exported.load(path).info["version"]
 
 
 def test_folder_of_versions_gives_the_newest_number(pairs, tmp_path):
-  base, models = pairs
-  for version, name in zip(sorted(models), ("10", "9")):  # as text "9" comes last
-    shutil.copytree(versions.place(base, "generator", version), tmp_path / name)
-  (tmp_path / "99").mkdir()
-  assert _loaded_version(tmp_path) == min(models)
+    base, models = pairs
+    for version, name in zip(sorted(models), ("10", "9")):  # as text "9" comes last
+        shutil.copytree(versions.place(base, "generator", version), tmp_path / name)
+    (tmp_path / "99").mkdir()
+    assert _loaded_version(tmp_path) == min(models)
 
 
 def test_version_folder_gives_itself(pairs):
-  base, models = pairs
-  for version in models:
-    assert _loaded_version(versions.place(base, "encoder", version)) == version
+    base, models = pairs
+    for version in models:
+        assert _loaded_version(versions.place(base, "encoder", version)) == version
 
 
 def test_latest_json_decides_over_newer_folders(pairs, tmp_path):
-  base, models = pairs
-  shutil.copytree(base, tmp_path, dirs_exist_ok=True)
-  first, second = sorted(models)
-  named = json.loads((tmp_path / "latest.json").read_text())
-  named.update({kind: f"{kind}/{first}" for kind in versions.KINDS})
-  (tmp_path / "latest.json").write_text(json.dumps(named))
-  assert _loaded_version(tmp_path) == first
-  os.remove(tmp_path / "latest.json")
-  assert _loaded_version(tmp_path) == second
+    base, models = pairs
+    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
+    first, second = sorted(models)
+    named = json.loads((tmp_path / "latest.json").read_text())
+    named.update({kind: f"{kind}/{first}" for kind in versions.KINDS})
+    (tmp_path / "latest.json").write_text(json.dumps(named))
+    assert _loaded_version(tmp_path) == first
+    os.remove(tmp_path / "latest.json")
+    assert _loaded_version(tmp_path) == second
 
 
 def test_without_latest_json_the_newest_whole_pair_is_taken(pairs, tmp_path):
-  base, models = pairs
-  shutil.copytree(base, tmp_path, dirs_exist_ok=True)
-  os.remove(tmp_path / "latest.json")
-  first, second = sorted(models)
-  shutil.rmtree(versions.place(tmp_path, "generator", second))
-  loaded = exported.load(tmp_path)
-  assert loaded.info["version"] == first and set(loaded.paths) == {"generator", "encoder"}
-  shutil.rmtree(versions.place(tmp_path, "encoder", first))
-  with pytest.raises(ValueError, match="no version that generator and encoder share"):
-    exported.load(tmp_path)
+    base, models = pairs
+    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
+    os.remove(tmp_path / "latest.json")
+    first, second = sorted(models)
+    shutil.rmtree(versions.place(tmp_path, "generator", second))
+    loaded = exported.load(tmp_path)
+    assert loaded.info["version"] == first and set(loaded.paths) == {"generator", "encoder"}
+    shutil.rmtree(versions.place(tmp_path, "encoder", first))
+    with pytest.raises(ValueError, match="no version that generator and encoder share"):
+        exported.load(tmp_path)
 
 
 def test_pair_that_is_gone_is_named(pairs, tmp_path):
-  base, models = pairs
-  shutil.copytree(base, tmp_path, dirs_exist_ok=True)
-  shutil.rmtree(versions.place(tmp_path, "encoder", max(models)))
-  with pytest.raises(ValueError, match=f"names .*encoder/{max(models)}, which is not there"):
-    exported.load(tmp_path)
+    base, models = pairs
+    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(versions.place(tmp_path, "encoder", max(models)))
+    with pytest.raises(ValueError, match=f"names .*encoder/{max(models)}, which is not there"):
+        exported.load(tmp_path)
 
 
 def test_half_says_what_it_can_not_do(pairs):
-  base, _ = pairs
-  with pytest.raises(ValueError, match="is an encoder, which draws no images"):
-    exported.load(os.path.join(base, "encoder")).sample(1)
-  with pytest.raises(ValueError, match="has no encoder beside it"):
-    exported.load(os.path.join(base, "generator")).student.encode(np.zeros([1, 8, 8, 3]))
+    base, _ = pairs
+    with pytest.raises(ValueError, match="is an encoder, which draws no images"):
+        exported.load(os.path.join(base, "encoder")).sample(1)
+    with pytest.raises(ValueError, match="has no encoder beside it"):
+        exported.load(os.path.join(base, "generator")).student.encode(np.zeros([1, 8, 8, 3]))
 
 
 def test_wrong_images_and_counts_are_refused(pairs):
-  loaded = exported.load(pairs[0])
-  with pytest.raises(ValueError, match="uint8 .*must be float"):
-    loaded.student.encode(np.zeros([1, 8, 8, 3], np.uint8))
-  with pytest.raises(ValueError, match=r"\(1, 9, 8, 3\).*must be float \[None, 8, 8, 3\]"):
-    loaded.student.encode(np.zeros([1, 9, 8, 3], np.float32))
-  with pytest.raises(ValueError, match="count is 0"):
-    loaded.sample(0)
+    loaded = exported.load(pairs[0])
+    with pytest.raises(ValueError, match="uint8 .*must be float"):
+        loaded.student.encode(np.zeros([1, 8, 8, 3], np.uint8))
+    with pytest.raises(ValueError, match=r"\(1, 9, 8, 3\).*must be float \[None, 8, 8, 3\]"):
+        loaded.student.encode(np.zeros([1, 9, 8, 3], np.float32))
+    with pytest.raises(ValueError, match="count is 0"):
+        loaded.sample(0)
 
 
 def test_folder_without_an_export_is_refused(tmp_path):
-  for path in (tmp_path, tmp_path / "missing"):
-    with pytest.raises(ValueError, match="holds neither a run .* nor an export"):
-      exported.load(path)
-  module = tf.Module()
-  tf.saved_model.save(module, str(tmp_path / "1"))
-  with pytest.raises(ValueError, match="was not exported by ltgans_tf"):
-    exported.load(tmp_path)
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ValueError, match="holds neither a run .* nor an export"):
+            exported.load(path)
+    module = tf.Module()
+    tf.saved_model.save(module, str(tmp_path / "1"))
+    with pytest.raises(ValueError, match="was not exported by ltgans_tf"):
+        exported.load(tmp_path)

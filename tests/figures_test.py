@@ -36,9 +36,16 @@ def test_grey_images_become_rgb():
     np.testing.assert_array_equal(picture, figures.grid(np.repeat(grey, 3, axis=-1), columns=2))
 
 
-@pytest.mark.parametrize("images", [
-    _images(4) / 255.0, _images(4)[0], _images(4)[:0], _images(4, channels=2), _images(4, channels=4),
-])
+@pytest.mark.parametrize(
+    "images",
+    [
+        _images(4) / 255.0,
+        _images(4)[0],
+        _images(4)[:0],
+        _images(4, channels=2),
+        _images(4, channels=4),
+    ],
+)
 def test_images_that_make_no_grid_are_refused(images):
     with pytest.raises(ValueError, match=r"images are (uint8|float64) \(.*must be uint8 \[N, H, W, C\]"):
         figures.grid(images)
@@ -60,9 +67,9 @@ def test_a_stream_sheet_stacks_one_captioned_strip_per_boundary():
     assert sheet.shape == (2 * height + 8, strip.shape[1], 3)
     for i, images in enumerate(rows):
         top = i * (height + 8)
-        np.testing.assert_array_equal(sheet[top + 14:top + height], figures.grid(images[:8], columns=4))
-        assert (sheet[top:top + 14] < 128).any()  # the caption is written there
-    assert (sheet[height:height + 8] == 255).all()
+        np.testing.assert_array_equal(sheet[top + 14 : top + height], figures.grid(images[:8], columns=4))
+        assert (sheet[top : top + 14] < 128).any()  # the caption is written there
+    assert (sheet[height : height + 8] == 255).all()
 
 
 def test_a_stream_sheet_takes_fewer_images_than_columns():

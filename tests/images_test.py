@@ -3,9 +3,9 @@
 import io
 
 import numpy as np
-from PIL import Image
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from ltgans_tf import images
 
@@ -57,8 +57,10 @@ def test_batch_and_single_images_agree():
 
 
 def test_unknown_size_in_the_graph_agrees_with_known_size():
-    graph = tf.function(lambda x: images.fit_image(x, (32, 32, 3)),
-                        input_signature=[tf.TensorSpec([None, None, None], tf.uint8)])
+    graph = tf.function(
+        lambda x: images.fit_image(x, (32, 32, 3)),
+        input_signature=[tf.TensorSpec([None, None, None], tf.uint8)],
+    )
     for shape in ((50, 33, 3), (33, 50, 1), (32, 32, 4)):
         np.testing.assert_array_equal(graph(_noise(*shape)), images.fit_image(_noise(*shape), (32, 32, 3)))
 
@@ -87,8 +89,9 @@ def test_values_map_to_the_ends_and_back():
 
 def test_preprocess_is_fit_then_normalize():
     image = _noise(40, 30, 3)
-    np.testing.assert_array_equal(images.preprocess(image, (16, 16, 1)),
-                                  images.normalize(images.fit_image(image, (16, 16, 1))))
+    np.testing.assert_array_equal(
+        images.preprocess(image, (16, 16, 1)), images.normalize(images.fit_image(image, (16, 16, 1)))
+    )
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 3), (32, 2, 3), (5, 3, 32, 3)])
@@ -98,8 +101,9 @@ def test_tiny_images_are_refused(shape):
 
 
 def test_tiny_images_are_refused_in_the_graph():
-    graph = tf.function(lambda x: images.fit_image(x, (32, 32, 3)),
-                        input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
+    graph = tf.function(
+        lambda x: images.fit_image(x, (32, 32, 3)), input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)]
+    )
     with pytest.raises(tf.errors.InvalidArgumentError, match="at least 4 pixels"):
         graph(_noise(3, 9, 3))
 
@@ -119,11 +123,15 @@ def test_lossless_files_decode_exactly_in_a_saved_model(tmp_path, form, options,
     if (form, channels) == ("WEBP", 1):
         pytest.skip("WebP has no grey images")
     module = tf.Module()
-    module.decode = tf.function(lambda data: images.decode(data, 3), input_signature=[tf.TensorSpec([], tf.string)])
+    module.decode = tf.function(
+        lambda data: images.decode(data, 3), input_signature=[tf.TensorSpec([], tf.string)]
+    )
     tf.saved_model.save(module, str(tmp_path))
     image = _noise(9, 7, channels)
     data = _bytes(image[..., 0] if channels == 1 else image, form, **options)
-    np.testing.assert_array_equal(tf.saved_model.load(str(tmp_path)).decode(data), np.broadcast_to(image, (9, 7, 3)))
+    np.testing.assert_array_equal(
+        tf.saved_model.load(str(tmp_path)).decode(data), np.broadcast_to(image, (9, 7, 3))
+    )
 
 
 def test_photographs_decode_nearly():

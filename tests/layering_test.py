@@ -19,6 +19,7 @@ LIBRARY = {
     "lakd": "",
     "losses": "",
     "metrics": "",
+    "features": "images",
     "specs": "",
     "presets": "architectures specs",
     "networks": "architectures",
@@ -42,7 +43,7 @@ FOLDERS = {
     "ltgans_tf": "",
     "export": "ltgans_tf",
     "trainers": "export ltgans_tf",
-    "benchmarks": "ltgans_tf trainers",
+    "benchmarks": "export ltgans_tf trainers",
     "tests": "benchmarks export ltgans_tf trainers",
 }
 
@@ -55,55 +56,61 @@ MODULES = [path for path in LIBRARY_SOURCES if path != "ltgans_tf/__init__.py"]
 
 
 def _row(path):
-  return source_imports.module_name(path).removeprefix("ltgans_tf.")
+    return source_imports.module_name(path).removeprefix("ltgans_tf.")
 
 
 @pytest.mark.parametrize("path", MODULES)
 def test_module_imports_only_what_its_row_allows(path):
-  assert _row(path) in LIBRARY, (
-      f"{path} has no row in LIBRARY of tests/layering_test.py: add one that says what it may"
-      " import.")
-  own, _ = source_imports.dependencies(path)
-  inside = {name.removeprefix("ltgans_tf.") for name in own if name.startswith("ltgans_tf")}
-  extra = inside - set(LIBRARY[_row(path)].split())
-  assert not extra, f"{path} imports {sorted(extra)}, which its row in LIBRARY does not allow."
+    assert _row(path) in LIBRARY, (
+        f"{path} has no row in LIBRARY of tests/layering_test.py: add one that says what it may import."
+    )
+    own, _ = source_imports.dependencies(path)
+    inside = {name.removeprefix("ltgans_tf.") for name in own if name.startswith("ltgans_tf")}
+    extra = inside - set(LIBRARY[_row(path)].split())
+    assert not extra, f"{path} imports {sorted(extra)}, which its row in LIBRARY does not allow."
 
 
 def test_every_row_has_its_module():
-  missing = LIBRARY.keys() - {_row(path) for path in MODULES}
-  assert not missing, f"rows of LIBRARY without a module: {sorted(missing)}"
+    missing = LIBRARY.keys() - {_row(path) for path in MODULES}
+    assert not missing, f"rows of LIBRARY without a module: {sorted(missing)}"
 
 
 @pytest.mark.parametrize("path", SOURCES)
 def test_folder_imports_only_folders_below_it(path):
-  folder = path.partition("/")[0]
-  own, _ = source_imports.dependencies(path)
-  extra = {name.partition(".")[0] for name in own} - {folder, *FOLDERS[folder].split()}
-  assert not extra, f"{path} imports from {sorted(extra)}; {folder}/ must not."
+    folder = path.partition("/")[0]
+    own, _ = source_imports.dependencies(path)
+    extra = {name.partition(".")[0] for name in own} - {folder, *FOLDERS[folder].split()}
+    assert not extra, f"{path} imports from {sorted(extra)}; {folder}/ must not."
 
 
 @pytest.mark.parametrize("path", LIBRARY_SOURCES)
 def test_library_knows_no_flags(path):
-  _, foreign = source_imports.dependencies(path)
-  assert "absl" not in foreign, f"{path} imports absl: flags belong in trainers/ and export/."
+    _, foreign = source_imports.dependencies(path)
+    assert "absl" not in foreign, f"{path} imports absl: flags belong in trainers/ and export/."
 
 
 def test_no_module_waits_for_itself():
-  edges = {source_imports.module_name(path): source_imports.dependencies(path)[0]
-           for path in SOURCES}
-  graphlib.TopologicalSorter(edges).prepare()  # CycleError names the cycle
+    edges = {source_imports.module_name(path): source_imports.dependencies(path)[0] for path in SOURCES}
+    graphlib.TopologicalSorter(edges).prepare()  # CycleError names the cycle
 
 
 def test_no_file_has_a_name_that_says_nothing():
-  named = [path for path in SOURCES if pathlib.Path(path).stem in SAY_NOTHING]
-  assert not named, f"name these for what they hold: {named}"
+    named = [path for path in SOURCES if pathlib.Path(path).stem in SAY_NOTHING]
+    assert not named, f"name these for what they hold: {named}"
 
 
 @pytest.mark.parametrize("module", WITHOUT_TENSORFLOW)
 def test_import_does_not_wait_for_tensorflow(module):
-  program = (f"import sys, ltgans_tf.{module}\n"
-             "print(*sorted({'tensorflow', 'keras'} & sys.modules.keys()))")
-  done = subprocess.run([sys.executable, "-c", program], cwd=source_imports.ROOT,
-                        capture_output=True, text=True, timeout=60, check=False)
-  assert done.returncode == 0, done.stderr
-  assert not done.stdout.strip(), f"ltgans_tf.{module} imports {done.stdout.strip()}"
+    program = (
+        f"import sys, ltgans_tf.{module}\nprint(*sorted({{'tensorflow', 'keras'}} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=source_imports.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout.strip(), f"ltgans_tf.{module} imports {done.stdout.strip()}"

@@ -96,7 +96,9 @@ def test_a_stop_is_held_until_it_is_taken_back(tiny_stream):
 def test_a_crash_goes_back_to_the_last_checkpoint_and_not_further(tiny_stream, tmp_path):
     workdir = str(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        Diary().fit_stream(tiny_stream(tasks=2), 5, workdir, [StopAt(9, KeyboardInterrupt())], checkpoint_every=2)
+        Diary().fit_stream(
+            tiny_stream(tasks=2), 5, workdir, [StopAt(9, KeyboardInterrupt())], checkpoint_every=2
+        )
     steps, again = [], Diary()
     spy = callbacks.StepCallback()
     spy.on_step = lambda step, task_step, logs: steps.append((step, task_step))
@@ -123,6 +125,7 @@ def _notes(name, calls, raises_at=None):
         calls.append((name, task.index))
         if task.index == raises_at:
             raise OSError("no space left")
+
     return boundary
 
 
@@ -153,7 +156,9 @@ def test_a_stop_among_the_boundary_callbacks_leaves_the_rest_for_later(tiny_stre
     def stop(model, *_):
         model.stop_requested = True
 
-    assert not model.fit_stream(tiny_stream(tasks=2), 2, workdir, [], [_notes("a", calls), stop, _notes("b", calls)])
+    assert not model.fit_stream(
+        tiny_stream(tasks=2), 2, workdir, [], [_notes("a", calls), stop, _notes("b", calls)]
+    )
     assert calls == [("a", 0)] and model.at() == (1, 0, 2)
     assert Diary().fit_stream(tiny_stream(tasks=2), 2, workdir, [], [_notes("a", calls), _notes("b", calls)])
     assert calls[1:] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
@@ -212,7 +217,9 @@ def test_a_loaded_model_makes_the_images_of_the_trained_one(tiny_model, tiny_str
 
 def test_loading_from_where_nothing_is_says_what_to_give(tmp_path):
     for path in (tmp_path, tmp_path / "not there"):
-        with pytest.raises(ValueError, match=r"^\S.* holds neither a run .* give the workdir .*\.$") as refusal:
+        with pytest.raises(
+            ValueError, match=r"^\S.* holds neither a run .* give the workdir .*\.$"
+        ) as refusal:
             lt.load(str(path))
         assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
 
@@ -235,7 +242,12 @@ def test_an_export_is_loaded_where_there_is_no_run(tmp_path, monkeypatch):
 def test_noise_follows_the_law_asked_for():
     model = Diary()
     unit = model.noise(500, 4000, 1, law="unit").numpy()
-    assert unit.min() >= 0 and unit.max() < 1 and abs(unit.mean() - 0.5) < 0.02 and abs(unit.std() - 12**-0.5) < 0.01
+    assert (
+        unit.min() >= 0
+        and unit.max() < 1
+        and abs(unit.mean() - 0.5) < 0.02
+        and abs(unit.std() - 12**-0.5) < 0.01
+    )
     uniform = model.noise(500, 4000, 1, law="uniform").numpy()
     np.testing.assert_allclose(uniform, 2 * unit - 1, atol=1e-6)
     normal = model.noise(500, 4000, 1).numpy()
@@ -259,7 +271,7 @@ def test_replicas_share_out_the_noise_of_the_global_batch():
     parts = strategy.experimental_local_results(strategy.run(lambda: model.noise(7, 2 * 3, 5, draws=2)))
     assert len(parts) == 2
     for replica, part in enumerate(parts):
-        rows = whole[:, 3 * replica:3 * replica + 3].reshape(6, 5)
+        rows = whole[:, 3 * replica : 3 * replica + 3].reshape(6, 5)
         np.testing.assert_array_equal(part, rows)
 
 

@@ -37,13 +37,16 @@ def test_frechet_distance_of_a_shift_is_its_squared_length():
 @pytest.mark.parametrize("sizes", [(200, 100), (30, 400)])
 def test_frechet_distance_agrees_with_the_root_of_the_product(sizes):
     linalg = pytest.importorskip("scipy.linalg", reason="the reference is scipy's matrix root")
-    first, second = (np.random.default_rng(n).standard_normal((n, 16)) @ _rotation(16, n) * (i + 1) + i
-                     for i, n in enumerate(sizes))
+    first, second = (
+        np.random.default_rng(n).standard_normal((n, 16)) @ _rotation(16, n) * (i + 1) + i
+        for i, n in enumerate(sizes)
+    )
     second[:, :8] *= 3
     covariances = [np.cov(f.T) for f in (first, second)]
     root = linalg.sqrtm(covariances[0] @ covariances[1])
-    expected = (np.square(first.mean(0) - second.mean(0)).sum()
-                + np.trace(covariances[0] + covariances[1] - 2 * root.real))
+    expected = np.square(first.mean(0) - second.mean(0)).sum() + np.trace(
+        covariances[0] + covariances[1] - 2 * root.real
+    )
     assert metrics.frechet_distance(first, second) == pytest.approx(expected, rel=1e-6)
 
 
@@ -81,7 +84,9 @@ def test_features_of_a_wrong_shape_are_refused(features):
 
 
 def test_features_of_different_width_are_refused():
-    with pytest.raises(ValueError, match="features have 5 and 6 columns; both sets must come from one feature_fn"):
+    with pytest.raises(
+        ValueError, match="features have 5 and 6 columns; both sets must come from one feature_fn"
+    ):
         metrics.frechet_distance(np.zeros((4, 5)), np.zeros((4, 6)))
 
 

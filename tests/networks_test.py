@@ -55,8 +55,11 @@ def test_small32_has_the_sizes_of_the_prototype():
 def test_paper32_has_the_layers_of_the_authors_code():
     arch = architectures.architecture("paper32")
     generator = networks.generator(arch)
-    maps = [layer.output.shape[1:] for layer in generator.layers
-            if isinstance(layer, (keras.layers.Reshape, keras.layers.Conv2DTranspose))]
+    maps = [
+        layer.output.shape[1:]
+        for layer in generator.layers
+        if isinstance(layer, (keras.layers.Reshape, keras.layers.Conv2DTranspose))
+    ]
     assert maps == [(8, 8, 256), (16, 16, 256), (16, 16, 256), (32, 32, 256), (32, 32, 256)]
     assert [layer.kernel_size for layer in generator.layers if hasattr(layer, "kernel_size")] == [(3, 3)] * 5
     for network in (networks.critic(arch), networks.encoder(arch)):
@@ -102,10 +105,16 @@ def test_a_generator_uses_the_batch_in_training_alone():
 
 
 def test_only_the_generator_has_a_normaliser_and_it_is_synchronised():
-    found = {build.__name__: [layer for layer in build(TINY).layers if "Normalization" in type(layer).__name__]
-             for build in (networks.generator, networks.critic, networks.encoder, networks.decoder)}
+    found = {
+        build.__name__: [layer for layer in build(TINY).layers if "Normalization" in type(layer).__name__]
+        for build in (networks.generator, networks.critic, networks.encoder, networks.decoder)
+    }
     assert {name: len(layers) for name, layers in found.items()} == {
-        "generator": 3, "critic": 0, "encoder": 0, "decoder": 0}
+        "generator": 3,
+        "critic": 0,
+        "encoder": 0,
+        "decoder": 0,
+    }
     assert all(layer.synchronized for layer in found["generator"])
 
 
@@ -113,8 +122,12 @@ def test_outputs_stay_float32_under_mixed_precision():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        outputs = [networks.generator(TINY)(_latents(2, 4)), networks.decoder(TINY)(_latents(2, 3)),
-                   networks.critic(TINY)(_images(2, TINY)), *networks.encoder(TINY)(_images(2, TINY))]
+        outputs = [
+            networks.generator(TINY)(_latents(2, 4)),
+            networks.decoder(TINY)(_latents(2, 3)),
+            networks.critic(TINY)(_images(2, TINY)),
+            *networks.encoder(TINY)(_images(2, TINY)),
+        ]
         inner = networks.generator(TINY).layers[1].compute_dtype
     finally:
         keras.config.set_dtype_policy(before)

@@ -49,7 +49,7 @@ def test_a_recipe_builds_a_model_with_its_optimizers(name, architecture):
         config = optimizer.get_config()
         assert type(optimizer).__name__.lower() == kind
         names = ("learning_rate", "beta_1", "beta_2")
-        assert [config[n] for n in names[:len(numbers)]] == pytest.approx(list(numbers))
+        assert [config[n] for n in names[: len(numbers)]] == pytest.approx(list(numbers))
 
 
 def test_the_papers_recipe_has_the_settings_of_the_authors_code():
@@ -64,20 +64,26 @@ def test_the_papers_recipe_has_the_settings_of_the_authors_code():
 def test_the_recommended_recipe_fits_the_size_of_the_nets():
     small, large = presets.recipe("recommended", "small64"), presets.recipe("recommended", "paper64")
     assert small == presets.recipe("recommended", "small32")
-    assert small.critic_heads == large.critic_heads == 2 and small.replay_share == large.replay_share == "balanced"
+    assert (
+        small.critic_heads == large.critic_heads == 2
+        and small.replay_share == large.replay_share == "balanced"
+    )
     assert (small.n_critic, large.n_critic) == (1, 5)
     assert presets.parse_optimizer(large.critic_optimizer) == ("adam", (1e-4, 0.0, 0.9))
 
 
-@pytest.mark.parametrize("share, expected", [
-    ("paper", [0, (1, 2), (1, 2), (1, 2), (1, 2)]),
-    ("balanced", [0, (1, 2), (2, 3), (3, 4), (4, 5)]),
-    ("0.3", [0, (3, 10), (3, 10), (3, 10), (3, 10)]),
-    (0.1, [0, (1, 10), (1, 10), (1, 10), (1, 10)]),
-    ("1/3", [0, (1, 3), (1, 3), (1, 3), (1, 3)]),
-    (0, [0, 0, 0, 0, 0]),
-    ("1", [0, 1, 1, 1, 1]),
-])
+@pytest.mark.parametrize(
+    "share, expected",
+    [
+        ("paper", [0, (1, 2), (1, 2), (1, 2), (1, 2)]),
+        ("balanced", [0, (1, 2), (2, 3), (3, 4), (4, 5)]),
+        ("0.3", [0, (3, 10), (3, 10), (3, 10), (3, 10)]),
+        (0.1, [0, (1, 10), (1, 10), (1, 10), (1, 10)]),
+        ("1/3", [0, (1, 3), (1, 3), (1, 3), (1, 3)]),
+        (0, [0, 0, 0, 0, 0]),
+        ("1", [0, 1, 1, 1, 1]),
+    ],
+)
 def test_replay_fraction_is_exact(share, expected):
     found = [presets.replay_fraction(share, task_index) for task_index in range(5)]
     assert found == [Fraction(*e) if isinstance(e, tuple) else e for e in expected]
@@ -90,19 +96,37 @@ def test_a_replay_share_that_is_none_is_refused(share):
         presets.replay_fraction(share, 1)
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("adam(0.001, 0, 0.9)", ("adam", (0.001, 0.0, 0.9))),
-    (" adam (1e-4,0.5) ", ("adam", (1e-4, 0.5))),
-    ("adam(0.001)", ("adam", (0.001,))),
-    ("rmsprop(0.0002)", ("rmsprop", (0.0002,))),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("adam(0.001, 0, 0.9)", ("adam", (0.001, 0.0, 0.9))),
+        (" adam (1e-4,0.5) ", ("adam", (1e-4, 0.5))),
+        ("adam(0.001)", ("adam", (0.001,))),
+        ("rmsprop(0.0002)", ("rmsprop", (0.0002,))),
+    ],
+)
 def test_an_optimizer_is_read_from_its_text(text, expected):
     assert presets.parse_optimizer(text) == expected
 
 
-BAD_OPTIMIZERS = ["sgd(0.1)", "adam", "adam()", "adam(x)", "adam(0)", "adam(-1)", "adam(nan)", "adam(inf)",
-                  "adam(0.1, 0, 0.9, 1)", "adam(0.001, 0.9, 1)", "adam(0.001, -0.1)", "rmsprop(0.1, 0.9)",
-                  "adam(0.1) rmsprop(0.1)", "adam((0.1))", "", None]
+BAD_OPTIMIZERS = [
+    "sgd(0.1)",
+    "adam",
+    "adam()",
+    "adam(x)",
+    "adam(0)",
+    "adam(-1)",
+    "adam(nan)",
+    "adam(inf)",
+    "adam(0.1, 0, 0.9, 1)",
+    "adam(0.001, 0.9, 1)",
+    "adam(0.001, -0.1)",
+    "rmsprop(0.1, 0.9)",
+    "adam(0.1) rmsprop(0.1)",
+    "adam((0.1))",
+    "",
+    None,
+]
 
 
 @pytest.mark.parametrize("text", BAD_OPTIMIZERS)
@@ -115,22 +139,49 @@ def test_each_optimizer_made_is_a_new_one():
     assert presets.make_optimizer("adam(0.001)") is not presets.make_optimizer("adam(0.001)")
 
 
-@pytest.mark.parametrize("field, value", [
-    ("n_critic", 0), ("n_critic", 101), ("penalty_weight", -1.0), ("penalty_weight", float("nan")), ("replay_share", "most"),
-    ("student_replay", "none"), ("beta", -0.5), ("latent_law", "cauchy"), ("critic_heads", 3), ("ema", 1.0),
-    ("ema", -0.1), ("critic_optimizer", "sgd(1)"), ("generator_optimizer", "adam"), ("student_optimizer", "adam(x)"),
-])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("n_critic", 0),
+        ("n_critic", 101),
+        ("penalty_weight", -1.0),
+        ("penalty_weight", float("nan")),
+        ("replay_share", "most"),
+        ("student_replay", "none"),
+        ("beta", -0.5),
+        ("latent_law", "cauchy"),
+        ("critic_heads", 3),
+        ("ema", 1.0),
+        ("ema", -0.1),
+        ("critic_optimizer", "sgd(1)"),
+        ("generator_optimizer", "adam"),
+        ("student_optimizer", "adam(x)"),
+    ],
+)
 def test_a_recipe_refuses_a_wrong_value_in_one_sentence(field, value):
     with pytest.raises(ValueError) as refusal:
         presets.Recipe(**{field: value})
     _one_sentence(str(refusal.value), field, value)
 
 
-@pytest.mark.parametrize("field, value", [
-    *((name, 0) for name in ("batch_size", "steps_per_task", "log_every", "sample_every", "checkpoint_every",
-                             "eval_images")),
-    ("channels", 2), ("fit", "squeeze"),
-])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        *(
+            (name, 0)
+            for name in (
+                "batch_size",
+                "steps_per_task",
+                "log_every",
+                "sample_every",
+                "checkpoint_every",
+                "eval_images",
+            )
+        ),
+        ("channels", 2),
+        ("fit", "squeeze"),
+    ],
+)
 def test_a_preset_refuses_a_wrong_value_in_one_sentence(field, value):
     with pytest.raises(ValueError) as refusal:
         presets.Preset(**{field: value})
@@ -149,18 +200,28 @@ def test_every_setting_has_a_help_text_and_a_plain_default():
             assert type(field.default) in (int, float, bool, str, tuple), field.name
 
 
-@pytest.mark.parametrize("look_up, near", [
-    (lambda: presets.preset("dmeo"), "unknown preset 'dmeo'; did you mean demo.*There are smoke, demo"),
-    (lambda: presets.recipe("papre", "small32"), "unknown recipe 'papre'; did you mean paper.*There are paper, rec"),
-])
+@pytest.mark.parametrize(
+    "look_up, near",
+    [
+        (lambda: presets.preset("dmeo"), "unknown preset 'dmeo'; did you mean demo.*There are smoke, demo"),
+        (
+            lambda: presets.recipe("papre", "small32"),
+            "unknown recipe 'papre'; did you mean paper.*There are paper, rec",
+        ),
+    ],
+)
 def test_an_unknown_name_is_answered_with_the_nearest(look_up, near):
     with pytest.raises(ValueError, match=near):
         look_up()
 
 
 def test_naming_settings_does_not_import_tensorflow():
-    program = ("import sys, ltgans_tf.presets as p\n"
-               "p.recipe(p.preset('demo').recipe, 'small32'); p.parse_optimizer('adam(1)')\n"
-               "print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))")
-    done = subprocess.run([sys.executable, "-c", program], cwd=source_imports.ROOT, capture_output=True, text=True)
+    program = (
+        "import sys, ltgans_tf.presets as p\n"
+        "p.recipe(p.preset('demo').recipe, 'small32'); p.parse_optimizer('adam(1)')\n"
+        "print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=source_imports.ROOT, capture_output=True, text=True
+    )
     assert done.stdout.strip() == "set()", done.stderr

@@ -7,14 +7,14 @@ import pytest
 
 
 def main(arguments):
-  """Returns pytest's exit code for `arguments`; Bazel's variables become its options."""
-  arguments = ["-p", "no:cacheprovider", *arguments]
-  if report := os.environ.get("XML_OUTPUT_FILE"):
-    arguments.append(f"--junitxml={report}")
-  if chosen := os.environ.get("TESTBRIDGE_TEST_ONLY"):
-    arguments.append(f"-k={chosen}")
-  return pytest.main(arguments)
+    """Returns pytest's exit code for `arguments`; Bazel's variables become its options."""
+    arguments = ["-p", "no:cacheprovider", *arguments]
+    if report := os.environ.get("XML_OUTPUT_FILE"):
+        arguments.append(f"--junitxml={report}")
+    if chosen := os.environ.get("TESTBRIDGE_TEST_ONLY"):
+        arguments.append(f"-k={chosen}")
+    return pytest.main(arguments)
 
 
 if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

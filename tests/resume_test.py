@@ -39,15 +39,23 @@ def sets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sets")
     for i in range(3):
         draw = np.random.default_rng(i)
-        np.savez(folder / f"{i}.npz", train_images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
-                 test_images=draw.integers(0, 256, (8, 8, 8, 3), dtype=np.uint8))
+        np.savez(
+            folder / f"{i}.npz",
+            train_images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
+            test_images=draw.integers(0, 256, (8, 8, 8, 3), dtype=np.uint8),
+        )
     return ",".join(str(folder / f"{i}.npz") for i in range(3))
 
 
 def _start(workdir, sets, out, replicas=1):
     root = pathlib.Path(__file__).parents[1]
-    return subprocess.Popen([sys.executable, "-c", RUN, str(workdir), sets, str(replicas), str(out)], cwd=root,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(workdir), sets, str(replicas), str(out)],
+        cwd=root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _finish(process):

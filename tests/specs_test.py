@@ -11,7 +11,7 @@ from ltgans_tf import specs
 
 
 def test_full_part_is_parsed():
-    part, = specs.parse("cifar100@0-2,7?invert,train").parts
+    (part,) = specs.parse("cifar100@0-2,7?invert,train").parts
     assert part == specs.Part("name", "cifar100", (0, 1, 2, 7), True, "train")
 
 
@@ -27,35 +27,44 @@ def test_path_keeps_characters_that_are_not_grammar(path):
 
 def test_path_ends_where_grammar_begins():
     parts = specs.parse("folder:a+b@0-1?invert+mnist@3+npz:c+d.npz").parts
-    assert parts == (specs.Part("folder", "a+b", (0, 1), True), specs.Part("name", "mnist", (3,)),
-                     specs.Part("npz", "c+d.npz"))
+    assert parts == (
+        specs.Part("folder", "a+b", (0, 1), True),
+        specs.Part("name", "mnist", (3,)),
+        specs.Part("npz", "c+d.npz"),
+    )
 
 
 def test_tfds_name_keeps_config_and_version():
     assert specs.parse("tfds:imagenet_resized/64x64:0.1.0@5").parts == (
-        specs.Part("tfds", "imagenet_resized/64x64:0.1.0", (5,)),)
+        specs.Part("tfds", "imagenet_resized/64x64:0.1.0", (5,)),
+    )
 
 
-@pytest.mark.parametrize("text", ["mnist", "folder:a b/c@0-3,9?invert,test", "npz:x.npz?train", "tfds:kmnist@0"])
+@pytest.mark.parametrize(
+    "text", ["mnist", "folder:a b/c@0-3,9?invert,test", "npz:x.npz?train", "tfds:kmnist@0"]
+)
 def test_part_reads_back_as_written(text):
     assert str(specs.parse(text).parts[0]) == text
 
 
-@pytest.mark.parametrize("text, words", [
-    ("mnits", ["'mnits'", "did you mean mnist"]),
-    ("mnist@12", ["0 to 9", "class 12"]),
-    ("mnist?invrt", ["'invrt'", "invert, train, test"]),
-    ("mnist@a", ["'a'", "integers"]),
-    ("mnist@5-3", ["'5-3'"]),
-    ("mnist@3,3", ["Class 3", "twice"]),
-    ("mnist+", ["empty part"]),
-    ("", ["''"]),
-    ("celeb_a@3", ["no class labels"]),
-    ("mnist?train", ["test split"]),
-    ("mnist?train,test", ["'train,test'"]),
-    ("folder:/no/such", ["'/no/such'", "folder"]),
-    ("npz:/no/such.npz", ["'/no/such.npz'"]),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("mnits", ["'mnits'", "did you mean mnist"]),
+        ("mnist@12", ["0 to 9", "class 12"]),
+        ("mnist?invrt", ["'invrt'", "invert, train, test"]),
+        ("mnist@a", ["'a'", "integers"]),
+        ("mnist@5-3", ["'5-3'"]),
+        ("mnist@3,3", ["Class 3", "twice"]),
+        ("mnist+", ["empty part"]),
+        ("", ["''"]),
+        ("celeb_a@3", ["no class labels"]),
+        ("mnist?train", ["test split"]),
+        ("mnist?train,test", ["'train,test'"]),
+        ("folder:/no/such", ["'/no/such'", "folder"]),
+        ("npz:/no/such.npz", ["'/no/such.npz'"]),
+    ],
+)
 def test_wrong_spec_is_refused_in_one_sentence(text, words):
     with pytest.raises(ValueError) as error:
         specs.check(text)
@@ -82,16 +91,20 @@ def test_data_dir_gives_names_but_never_replaces_builtin_sets(tmp_path):
 def test_paper_exchange_moves_one_class_and_leaves_the_tests():
     assert specs.fuzzy_exchange("mnist", "fashion_mnist") == (
         "mnist@0-8?train+fashion_mnist@9?train+mnist?test",
-        "fashion_mnist@0-8?train+mnist@9?train+fashion_mnist?test")
+        "fashion_mnist@0-8?train+mnist@9?train+fashion_mnist?test",
+    )
 
 
 def test_code_exchange_repeats_class_three_and_shifts_svhn():
     assert specs.fuzzy_exchange("mnist", "svhn_cropped", mode="code") == (
         "mnist@0-7?train+mnist@3?train+svhn_cropped@0,9?train+mnist?test",
-        "svhn_cropped@1-8?train+svhn_cropped@4?train+mnist@8-9?train+svhn_cropped?test")
+        "svhn_cropped@1-8?train+svhn_cropped@4?train+mnist@8-9?train+svhn_cropped?test",
+    )
 
 
-@pytest.mark.parametrize("arguments", [("mnist", "cifar10", "texts"), ("mnist@3", "cifar10"), ("mnist+digits", "cifar10")])
+@pytest.mark.parametrize(
+    "arguments", [("mnist", "cifar10", "texts"), ("mnist@3", "cifar10"), ("mnist+digits", "cifar10")]
+)
 def test_exchange_refuses_what_it_cannot_exchange(arguments):
     with pytest.raises(ValueError):
         specs.fuzzy_exchange(*arguments)

@@ -12,8 +12,13 @@ def _data_dir(tmp_path):
     """Sets whose images carry their own number: every pixel of image i is i."""
     for name, count in (("ten", 10), ("fifty", 50), ("one", 1)):
         numbers = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None], (count, 8, 8))
-        np.savez(tmp_path / f"{name}.npz", train_images=numbers, test_images=numbers[::-1],
-                 train_labels=np.arange(count) // 5, test_labels=np.arange(count)[::-1] // 5)
+        np.savez(
+            tmp_path / f"{name}.npz",
+            train_images=numbers,
+            test_images=numbers[::-1],
+            train_labels=np.arange(count) // 5,
+            test_labels=np.arange(count)[::-1] // 5,
+        )
     return tmp_path
 
 
@@ -54,6 +59,7 @@ def test_resume_goes_on_where_it_stopped(data_dir):
 def test_order_depends_on_seed_and_task_alone(data_dir):
     def order(seed, index):
         return _numbers(_stream(["fifty", "fifty"], data_dir, seed=seed).tasks[index].batches(), 12).tolist()
+
     assert order(1, 0) == order(1, 0)
     assert order(1, 0) != order(2, 0)
     assert order(1, 0) != order(1, 1)
@@ -61,8 +67,9 @@ def test_order_depends_on_seed_and_task_alone(data_dir):
 
 
 def test_first_positions_are_spread_over_the_data(data_dir):
-    first = np.concatenate([_numbers(_stream(["fifty"], data_dir, seed=s).tasks[0].batches(), 2).ravel()
-                            for s in range(20)])
+    first = np.concatenate(
+        [_numbers(_stream(["fifty"], data_dir, seed=s).tasks[0].batches(), 2).ravel() for s in range(20)]
+    )
     assert abs(first.mean() - 24.5) < 6 and len(set(first)) > 40
 
 
@@ -117,14 +124,24 @@ def test_replicas_share_a_batch(data_dir):
     dataset = strategy.experimental_distribute_dataset(_stream(["fifty"], data_dir).tasks[0].batches(2, 3))
     parts = strategy.experimental_local_results(next(iter(dataset)))
     together = tf.concat(parts, 0).numpy()[:, :, 0, 0, 0]
-    np.testing.assert_array_equal(together, _numbers(_stream(["fifty"], data_dir).tasks[0].batches(2, 3), 1)[0])
+    np.testing.assert_array_equal(
+        together, _numbers(_stream(["fifty"], data_dir).tasks[0].batches(2, 3), 1)[0]
+    )
 
 
-@pytest.mark.parametrize("options, word", [
-    ({"batch_size": 0}, "batch_size"), ({"batch_size": 2.0}, "batch_size"), ({"batch_size": True}, "batch_size"),
-    ({"seed": -1}, "seed"), ({"fit": "squeeze"}, "fit"), ({"image_shape": (32, 32, 2)}, "image_shape"),
-    ({"image_shape": (32, 32)}, "image_shape"), ({"image_shape": (2, 32, 3)}, "image_shape"),
-])
+@pytest.mark.parametrize(
+    "options, word",
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 2.0}, "batch_size"),
+        ({"batch_size": True}, "batch_size"),
+        ({"seed": -1}, "seed"),
+        ({"fit": "squeeze"}, "fit"),
+        ({"image_shape": (32, 32, 2)}, "image_shape"),
+        ({"image_shape": (32, 32)}, "image_shape"),
+        ({"image_shape": (2, 32, 3)}, "image_shape"),
+    ],
+)
 def test_wrong_arguments_are_refused(options, word, data_dir):
     with pytest.raises(ValueError, match=word):
         _stream(["ten"], data_dir, **options)

@@ -12,16 +12,22 @@ from tests.conftest import TINY
 def _constant_encoder(mean, stddev):
     images = keras.Input([2, 2, 1])
     flat = keras.layers.Flatten()(images)
-    layers = [keras.layers.Dense(len(v), kernel_initializer="zeros",
-                                 bias_initializer=lambda s, dtype=None, v=v: tf.constant(v, tf.float32))
-              for v in (mean, stddev)]
+    layers = [
+        keras.layers.Dense(
+            len(v),
+            kernel_initializer="zeros",
+            bias_initializer=lambda s, dtype=None, v=v: tf.constant(v, tf.float32),
+        )
+        for v in (mean, stddev)
+    ]
     return keras.Model(images, [layer(flat) for layer in layers])
 
 
 def _decoder(matrix):
     codes = keras.Input([matrix.shape[0]])
-    dense = keras.layers.Dense(4, use_bias=False,
-                               kernel_initializer=lambda s, dtype=None: tf.constant(matrix, tf.float32))
+    dense = keras.layers.Dense(
+        4, use_bias=False, kernel_initializer=lambda s, dtype=None: tf.constant(matrix, tf.float32)
+    )
     return keras.Model(codes, keras.layers.Reshape([2, 2, 1])(dense(codes)))
 
 
@@ -39,7 +45,9 @@ def test_elbo_reaches_the_exact_marginal_of_a_linear_gaussian_model():
     matrix = draw.normal(size=(2, 4))  # x_hat = z @ matrix
     image = draw.normal(size=4)
     marginal = matrix.T @ matrix + 0.5 * np.eye(4)
-    log_marginal = -0.5 * (image @ np.linalg.solve(marginal, image) + np.linalg.slogdet(2 * np.pi * marginal)[1])
+    log_marginal = -0.5 * (
+        image @ np.linalg.solve(marginal, image) + np.linalg.slogdet(2 * np.pi * marginal)[1]
+    )
     # The true posterior has precision I + 2 A A^T; with a diagonal q it must be diagonal.
     left, singular, right = np.linalg.svd(matrix, full_matrices=False)
     matrix = np.diag(singular) @ right  # the same marginal, rotated codes
@@ -56,8 +64,9 @@ def test_elbo_reaches_the_exact_marginal_of_a_linear_gaussian_model():
     other = student.Student(_constant_encoder(mean + 0.5, 1 / np.sqrt(precision)), _decoder(matrix))
     sse, kl = other.elbo_terms(images, tf.random.stateless_normal([4000, 2], [1, 2]))
     gap = 0.5 * np.sum(0.25 * precision)
-    np.testing.assert_allclose(-np.mean(np.float64(sse)) - np.mean(kl) - constant, log_marginal - gap,
-                               atol=4 * spread + 0.1)
+    np.testing.assert_allclose(
+        -np.mean(np.float64(sse)) - np.mean(kl) - constant, log_marginal - gap, atol=4 * spread + 0.1
+    )
 
 
 def test_codes_are_reparametrised_from_the_given_noise():

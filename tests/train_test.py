@@ -13,13 +13,26 @@ import pytest
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).parents[1]
-SMALL = ["--preset=smoke", "--batch_size=4", "--steps_per_task=4", "--checkpoint_every=2", "--log_every=2",
-         "--sample_every=2", "--eval_images=8"]
+SMALL = [
+    "--preset=smoke",
+    "--batch_size=4",
+    "--steps_per_task=4",
+    "--checkpoint_every=2",
+    "--log_every=2",
+    "--sample_every=2",
+    "--eval_images=8",
+]
 
 
 def _run(*flags, module="trainers.train", env=None, timeout=120):
-    return subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT, capture_output=True, text=True,
-                          timeout=timeout, env={**os.environ, **(env or {})})
+    return subprocess.run(
+        [sys.executable, "-m", module, *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **(env or {})},
+    )
 
 
 def _refused(*flags, **settings):
@@ -36,9 +49,13 @@ def _sets(folder, count=2, side=32, value=None):
     for i in range(count):
         draw = np.random.default_rng(i)
         path = folder / f"set{i}.npz"
-        np.savez(path, train_images=draw.integers(0, 256, (24, side, side, 3), dtype=np.uint8),
-                 test_images=draw.integers(0, 256, (8, side, side, 3), dtype=np.uint8),
-                 train_labels=np.arange(24) % 3, test_labels=np.arange(8) % 3)
+        np.savez(
+            path,
+            train_images=draw.integers(0, 256, (24, side, side, 3), dtype=np.uint8),
+            test_images=draw.integers(0, 256, (8, side, side, 3), dtype=np.uint8),
+            train_labels=np.arange(24) % 3,
+            test_labels=np.arange(8) % 3,
+        )
         specs.append(f"npz:{path}")
     return specs
 
@@ -56,10 +73,20 @@ def finished(tmp_path_factory):
 
 def test_a_run_leaves_what_the_readme_promises(finished):
     workdir, done, _ = finished
-    for name in ("config.json", "flags.txt", "environment.json", "log.txt", "metrics.jsonl",
-                 "figures/stream.png", "samples/task_00/reals.png", "samples/task_00/step_000002.png",
-                 "samples/task_01/boundary.png", "eval/task_01/scores.json", "boundary/task_00.npz",
-                 "exports/latest.json"):
+    for name in (
+        "config.json",
+        "flags.txt",
+        "environment.json",
+        "log.txt",
+        "metrics.jsonl",
+        "figures/stream.png",
+        "samples/task_00/reals.png",
+        "samples/task_00/step_000002.png",
+        "samples/task_01/boundary.png",
+        "eval/task_01/scores.json",
+        "boundary/task_00.npz",
+        "exports/latest.json",
+    ):
         assert (workdir / name).stat().st_size > 0, name
     assert len(list((workdir / "exports/generator").glob("[0-9]*/saved_model.pb"))) == 2
     assert len(list((workdir / "exports/encoder").glob("[0-9]*/saved_model.pb"))) == 2
@@ -77,7 +104,9 @@ def test_the_next_commands_that_are_printed_work(finished, tmp_path):
     assert sample.returncode == 0, sample.stderr
     assert np.load(tmp_path / "s.npz")["images"].shape == (3, 32, 32, 3)
     Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(tmp_path / "one.png")
-    encode = _run(f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=modules[1])
+    encode = _run(
+        f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=modules[1]
+    )
     assert encode.returncode == 0, encode.stderr
     assert np.load(tmp_path / "c.npz")["mean"].shape == (1, 64)
 
@@ -106,8 +135,16 @@ def test_tasks_are_appended_to_a_finished_run(finished):
 def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
     specs = _sets(tmp_path, 1)
     workdir = tmp_path / "run"
-    command = [sys.executable, "-m", "trainers.train", *SMALL, "--steps_per_task=100000", "--checkpoint_every=100000",
-               f"--tasks={specs[0]}", f"--workdir={workdir}"]
+    command = [
+        sys.executable,
+        "-m",
+        "trainers.train",
+        *SMALL,
+        "--steps_per_task=100000",
+        "--checkpoint_every=100000",
+        f"--tasks={specs[0]}",
+        f"--workdir={workdir}",
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (workdir / "metrics.jsonl").exists() and time.monotonic() < deadline:
@@ -136,18 +173,21 @@ def test_help_names_presets_and_settings():
         assert text in done.stdout
 
 
-@pytest.mark.parametrize("flags, expected", [
-    (["--tasks=minst"], "did you mean mnist"),
-    (["--preset=dmeo"], "did you mean demo"),
-    (["--recipe=papr"], "did you mean paper"),
-    (["--architecture=smal32"], "did you mean small32"),
-    (["--replay_share=half"], "replay_share is 'half'"),
-    (["--batch_size=0"], "batch_size is 0"),
-    (["--critic_optimizer=sgd(1)"], "optimizer is 'sgd(1)'"),
-    (["--tasks=folder:nowhere"], "There is no folder 'nowhere'"),
-    (["--tasks=digits@12"], "digits has the classes 0 to 9"),
-    (["--no_such_flag=1"], "unknown flag --no_such_flag"),
-])
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--tasks=minst"], "did you mean mnist"),
+        (["--preset=dmeo"], "did you mean demo"),
+        (["--recipe=papr"], "did you mean paper"),
+        (["--architecture=smal32"], "did you mean small32"),
+        (["--replay_share=half"], "replay_share is 'half'"),
+        (["--batch_size=0"], "batch_size is 0"),
+        (["--critic_optimizer=sgd(1)"], "optimizer is 'sgd(1)'"),
+        (["--tasks=folder:nowhere"], "There is no folder 'nowhere'"),
+        (["--tasks=digits@12"], "digits has the classes 0 to 9"),
+        (["--no_such_flag=1"], "unknown flag --no_such_flag"),
+    ],
+)
 def test_bad_settings_get_one_sentence_at_once(tmp_path, flags, expected):
     begin = time.monotonic()
     assert expected in _refused(*flags, f"--workdir={tmp_path}/run")
@@ -193,8 +233,9 @@ def test_no_network_is_told_within_five_seconds(tmp_path):
     if subprocess.run(["getent", "hosts", "storage.googleapis.com"], capture_output=True).returncode == 0:
         pytest.skip("this machine has a network, so nothing would be refused")
     begin = time.monotonic()
-    sentence = _refused(*SMALL, "--tasks=mnist", f"--workdir={tmp_path}/run",
-                        env={"TFDS_DATA_DIR": str(tmp_path / "tfds")})
+    sentence = _refused(
+        *SMALL, "--tasks=mnist", f"--workdir={tmp_path}/run", env={"TFDS_DATA_DIR": str(tmp_path / "tfds")}
+    )
     # Imports (TensorFlow and TFDS) are not part of the five seconds; 15 more are allowed for them.
     assert time.monotonic() - begin < 20
     assert "no network" in sentence
@@ -202,8 +243,13 @@ def test_no_network_is_told_within_five_seconds(tmp_path):
 
 def test_a_nonfinite_loss_is_named_with_step_and_last_good_checkpoint(tmp_path):
     specs = _sets(tmp_path, 1)
-    sentence = _refused(*SMALL, "--critic_optimizer=rmsprop(1e25)", "--steps_per_task=60", f"--tasks={specs[0]}",
-                        f"--workdir={tmp_path}/run")
+    sentence = _refused(
+        *SMALL,
+        "--critic_optimizer=rmsprop(1e25)",
+        "--steps_per_task=60",
+        f"--tasks={specs[0]}",
+        f"--workdir={tmp_path}/run",
+    )
     assert "stopped being finite at global step" in sentence
     assert "checkpoint" in sentence
 
@@ -211,7 +257,9 @@ def test_a_nonfinite_loss_is_named_with_step_and_last_good_checkpoint(tmp_path):
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", small], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", small], capture_output=True
+    ).returncode:
         pytest.skip("mounting a small file system needs root")
     try:
         specs = _sets(tmp_path, 1)

@@ -47,7 +47,8 @@ def test_the_first_task_has_the_critic_loss_of_equation_1(tiny_model, monkeypatc
     real = _data()[:, 0].numpy() / np.float32(127.5) - 1
     value = lambda images, i: model.critic(images).numpy().astype(np.float64)[:, i if heads == 2 else 0]
     expected = sum(
-        value(fakes[i], i).mean() - value(real, i).mean()
+        value(fakes[i], i).mean()
+        - value(real, i).mean()
         + 10 * np.float64(penalties[0][1][8 * i : 8 * i + 8]).mean()
         for i in (0, 1)
     )
@@ -182,7 +183,9 @@ def test_the_moving_average_becomes_the_generator_at_the_end_of_its_task(tiny_mo
     model.fit_stream(tiny_stream(tasks=1), 1)
     plain = tiny_model(student=False)
     plain.fit_stream(tiny_stream(tasks=1), 1)
-    for average, begin, end in zip(model.generators[0].get_weights(), start, plain.generators[0].get_weights()):
+    for average, begin, end in zip(
+        model.generators[0].get_weights(), start, plain.generators[0].get_weights()
+    ):
         np.testing.assert_allclose(average, 0.9 * begin + 0.1 * end, rtol=1e-4, atol=1e-6)
 
 
@@ -244,11 +247,16 @@ def test_every_op_of_the_train_graph_has_a_gpu_kernel_for_its_type(tiny_model):
         pytest.skip("this TensorFlow was built without GPU kernels, so there is nothing to read")
     for task_index in (0, 1):
         model = _at(tiny_model(n_critic=2, ema=0.9, student_replay="share"), task_index)
-        graph = tf.function(model.train_step).get_concrete_function(
-            tf.TensorSpec([8, 2, 8, 8, 3], tf.uint8)).graph
+        graph = (
+            tf.function(model.train_step)
+            .get_concrete_function(tf.TensorSpec([8, 2, 8, 8, 3], tf.uint8))
+            .graph
+        )
         graphs = [graph.as_graph_def().node, *(f.node_def for f in graph.as_graph_def().library.function)]
         missing = {
-            (node.op, _types(node)) for nodes in graphs for node in nodes
+            (node.op, _types(node))
+            for nodes in graphs
+            for node in nodes
             if not _runs_on_gpu(node, kernels.get_registered_kernels_for_op(node.op).kernel)
         }
         assert not missing

@@ -16,98 +16,102 @@ _BATCH = 250
 
 
 def main(argv):
-  """Draws what the flags ask for, and says what was written where."""
-  del argv
-  given = flags.FLAGS
-  print(sample(given.workdir, given.count, given.seed, given.out))
+    """Draws what the flags ask for, and says what was written where."""
+    del argv
+    given = flags.FLAGS
+    print(sample(given.workdir, given.count, given.seed, given.out))
 
 
 def sample(workdir, count, seed, out):
-  """Writes `count` images to the folder, npz or png file `out`.
+    """Writes `count` images to the folder, npz or png file `out`.
 
-  Returns:
-    a sentence that says what was written where.
+    Returns:
+      a sentence that says what was written where.
 
-  Raises:
-    ValueError: no model in `workdir`, or an `out` that must not be written.
-  """
-  _check(workdir, count, out)
-  trainers.import_tensorflow()
-  from ltgans_tf import loading
+    Raises:
+      ValueError: no model in `workdir`, or an `out` that must not be written.
+    """
+    _check(workdir, count, out)
+    trainers.import_tensorflow()
+    from ltgans_tf import loading
 
-  model = loading.load(workdir)
-  batches = _batches(model, count, seed)
-  if out.endswith(".npz"):
-    _write_npz(out, batches, seed)
-  elif out.endswith(".png"):
-    _write_grid(out, batches)
-  else:
-    _write_folder(out, batches)
-  shape = "x".join(str(size) for size in model.image_shape)
-  return (f"Wrote {count} {'image' if count == 1 else 'images'} of {shape} (seed {seed}) to"
-          f" {out}.")
+    model = loading.load(workdir)
+    batches = _batches(model, count, seed)
+    if out.endswith(".npz"):
+        _write_npz(out, batches, seed)
+    elif out.endswith(".png"):
+        _write_grid(out, batches)
+    else:
+        _write_folder(out, batches)
+    shape = "x".join(str(size) for size in model.image_shape)
+    return f"Wrote {count} {'image' if count == 1 else 'images'} of {shape} (seed {seed}) to {out}."
 
 
 def _check(workdir, count, out):
-  if not os.path.isdir(workdir):
-    raise ValueError(f"there is no folder {workdir}; --workdir names a run or an export.")
-  if count < 1:
-    raise ValueError(f"--count is {count}; at least one image must be asked for.")
-  if out.endswith((".npz", ".png")):
-    if os.path.isdir(out):
-      raise ValueError(f"--out={out} is a folder; its name must then not end in .npz or .png.")
-  elif os.path.isfile(out):
-    raise ValueError(f"--out={out} is a file; give a folder, or a name that ends in .npz or .png.")
-  elif os.path.isdir(out) and any(name.endswith(".png") for name in os.listdir(out)):
-    raise ValueError(f"--out={out} holds PNG files already; give an empty folder, so that the"
-                     " images of two runs do not mix.")
+    if not os.path.isdir(workdir):
+        raise ValueError(f"there is no folder {workdir}; --workdir names a run or an export.")
+    if count < 1:
+        raise ValueError(f"--count is {count}; at least one image must be asked for.")
+    if out.endswith((".npz", ".png")):
+        if os.path.isdir(out):
+            raise ValueError(f"--out={out} is a folder; its name must then not end in .npz or .png.")
+    elif os.path.isfile(out):
+        raise ValueError(f"--out={out} is a file; give a folder, or a name that ends in .npz or .png.")
+    elif os.path.isdir(out) and any(name.endswith(".png") for name in os.listdir(out)):
+        raise ValueError(
+            f"--out={out} holds PNG files already; give an empty folder, so that the"
+            " images of two runs do not mix."
+        )
 
 
 def _batches(model, count, seed):
-  """Yields the images of `model.sample(count, seed)`, uint8 [n, H, W, C], batch by batch."""
-  from ltgans_tf import images
+    """Yields the images of `model.sample(count, seed)`, uint8 [n, H, W, C], batch by batch."""
+    from ltgans_tf import images
 
-  latents = model.latents(count, seed)
-  for start in range(0, count, _BATCH):
-    yield images.to_uint8(
-        model.sample_from(model.latest_teacher, latents[start:start + _BATCH])).numpy()
+    latents = model.latents(count, seed)
+    for start in range(0, count, _BATCH):
+        yield images.to_uint8(
+            model.sample_from(model.latest_teacher, latents[start : start + _BATCH])
+        ).numpy()
 
 
 def _write_folder(out, batches):
-  from PIL import Image
+    from PIL import Image
 
-  os.makedirs(out, exist_ok=True)
-  number = 0
-  for batch in batches:
-    for image in batch:
-      Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
-          os.path.join(out, f"{number:06d}.png"))
-      number += 1
+    os.makedirs(out, exist_ok=True)
+    number = 0
+    for batch in batches:
+        for image in batch:
+            Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
+                os.path.join(out, f"{number:06d}.png")
+            )
+            number += 1
 
 
 def _write_npz(out, batches, seed):
-  import numpy as np
+    import numpy as np
 
-  os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
-  staging = f"{out}.tmp"
-  with open(staging, "wb") as f:
-    np.savez(f, images=np.concatenate(list(batches)), seed=seed)
-  os.replace(staging, out)
+    os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
+    staging = f"{out}.tmp"
+    with open(staging, "wb") as f:
+        np.savez(f, images=np.concatenate(list(batches)), seed=seed)
+    os.replace(staging, out)
 
 
 def _write_grid(out, batches):
-  import numpy as np
+    import numpy as np
 
-  from ltgans_tf import figures
+    from ltgans_tf import figures
 
-  made = np.concatenate(list(batches))
-  figures.save_png(out, figures.grid(made, columns=max(8, int(np.ceil(len(made) ** 0.5)))))
+    made = np.concatenate(list(batches))
+    figures.save_png(out, figures.grid(made, columns=max(8, int(np.ceil(len(made) ** 0.5)))))
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string("workdir", None, "A run, its exports folder, or a version folder in it.",
-                      required=True)
-  flags.DEFINE_integer("count", 64, "Number of images.")
-  flags.DEFINE_integer("seed", 0, "The same seed gives the same images.")
-  flags.DEFINE_string("out", None, "Folder, .npz file or .png file to write.", required=True)
-  trainers.run(main)
+    flags.DEFINE_string(
+        "workdir", None, "A run, its exports folder, or a version folder in it.", required=True
+    )
+    flags.DEFINE_integer("count", 64, "Number of images.")
+    flags.DEFINE_integer("seed", 0, "The same seed gives the same images.")
+    flags.DEFINE_string("out", None, "Folder, .npz file or .png file to write.", required=True)
+    trainers.run(main)

@@ -31,14 +31,19 @@ flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for d
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
 flags.DEFINE_bool("deterministic", True, "Make every operation give the same bits again.")
 
+
 def _define_settings():
-  for field in (*dataclasses.fields(presets.Preset), *dataclasses.fields(presets.Recipe)):
-    if field.name == "tasks":
-      define = flags.DEFINE_string
-    else:
-      define = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float,
-                str: flags.DEFINE_string}[type(field.default)]
-    define(field.name, None, field.metadata["help"])
+    for field in (*dataclasses.fields(presets.Preset), *dataclasses.fields(presets.Recipe)):
+        if field.name == "tasks":
+            define = flags.DEFINE_string
+        else:
+            define = {
+                bool: flags.DEFINE_bool,
+                int: flags.DEFINE_integer,
+                float: flags.DEFINE_float,
+                str: flags.DEFINE_string,
+            }[type(field.default)]
+        define(field.name, None, field.metadata["help"])
 
 
 _define_settings()
@@ -46,237 +51,275 @@ FLAGS = flags.FLAGS
 
 
 def main(_):
-  preset, recipe = resolve()
-  for spec in preset.tasks:
-    specs.check(spec, FLAGS.data_dir)
-  if FLAGS.dry_run:
-    print(plan(preset, recipe))
-    return 0
-  return _train(preset, recipe)
+    preset, recipe = resolve()
+    for spec in preset.tasks:
+        specs.check(spec, FLAGS.data_dir)
+    if FLAGS.dry_run:
+        print(plan(preset, recipe))
+        return 0
+    return _train(preset, recipe)
 
 
 def resolve():
-  """Preset and recipe, then what the command line says: (Preset, Recipe)."""
-  preset = presets.preset(FLAGS.preset)
-  changes = _given(presets.Preset)
-  if "tasks" in changes:
-    changes["tasks"] = split_tasks(changes["tasks"])
-  preset = dataclasses.replace(preset, **changes)
-  architectures.architecture(preset.architecture)
-  recipe = presets.recipe(preset.recipe, preset.architecture)
-  return preset, dataclasses.replace(recipe, **_given(presets.Recipe))
+    """Preset and recipe, then what the command line says: (Preset, Recipe)."""
+    preset = presets.preset(FLAGS.preset)
+    changes = _given(presets.Preset)
+    if "tasks" in changes:
+        changes["tasks"] = split_tasks(changes["tasks"])
+    preset = dataclasses.replace(preset, **changes)
+    architectures.architecture(preset.architecture)
+    recipe = presets.recipe(preset.recipe, preset.architecture)
+    return preset, dataclasses.replace(recipe, **_given(presets.Recipe))
 
 
 def _given(cls):
-  names = [field.name for field in dataclasses.fields(cls)]
-  return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
+    names = [field.name for field in dataclasses.fields(cls)]
+    return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
 
 
 def split_tasks(text):
-  """Splits task specs at commas, but for those between classes or options of a spec."""
-  inside = r"(?:\d+(?:-\d+)?|train|test|invert)(?=[,+?]|$)"
-  return tuple(spec.strip() for spec in re.split(rf",(?!{inside})", text))
+    """Splits task specs at commas, but for those between classes or options of a spec."""
+    inside = r"(?:\d+(?:-\d+)?|train|test|invert)(?=[,+?]|$)"
+    return tuple(spec.strip() for spec in re.split(rf",(?!{inside})", text))
 
 
 def plan(preset, recipe):
-  """What a run would do, as text: settings, tasks, an estimate of the time."""
-  settings = {**dataclasses.asdict(preset), **dataclasses.asdict(recipe), "workdir": FLAGS.workdir}
-  lines = [f"  {name}: {value}" for name, value in settings.items() if name != "tasks"]
-  tasks = [f"  task {i + 1}: {spec}" for i, spec in enumerate(preset.tasks)]
-  return "\n".join(["settings", *lines, "tasks", *tasks, _estimate(preset, recipe)])
+    """What a run would do, as text: settings, tasks, an estimate of the time."""
+    settings = {**dataclasses.asdict(preset), **dataclasses.asdict(recipe), "workdir": FLAGS.workdir}
+    lines = [f"  {name}: {value}" for name, value in settings.items() if name != "tasks"]
+    tasks = [f"  task {i + 1}: {spec}" for i, spec in enumerate(preset.tasks)]
+    return "\n".join(["settings", *lines, "tasks", *tasks, _estimate(preset, recipe)])
 
 
 def _estimate(preset, recipe):
-  """The time from this workdir's own speed so far, else from operations and a GEMM's speed."""
-  steps = preset.steps_per_task * len(preset.tasks)
-  path = os.path.join(FLAGS.workdir, "metrics.jsonl")
-  if os.path.exists(path):
-    with open(path, encoding="utf-8") as f:
-      speeds = sorted(json.loads(line)["speed/steps_per_second"] for line in f)
-    if speeds:
-      speed = speeds[len(speeds) // 2]
-      return f"estimate: {steps} steps at the {speed:.1f} steps/s seen here: {_minutes(steps / speed)}"
-  import numpy as np
+    """The time from this workdir's own speed so far, else from operations and a GEMM's speed."""
+    steps = preset.steps_per_task * len(preset.tasks)
+    path = os.path.join(FLAGS.workdir, "metrics.jsonl")
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            speeds = sorted(json.loads(line)["speed/steps_per_second"] for line in f)
+        if speeds:
+            speed = speeds[len(speeds) // 2]
+            return f"estimate: {steps} steps at the {speed:.1f} steps/s seen here: {_minutes(steps / speed)}"
+    import numpy as np
 
-  arch = architectures.architecture(preset.architecture)
-  flops = [architectures.step_flops(arch, preset.channels, preset.batch_size, recipe.n_critic,
-                                    first, preset.student) for first in (True, False)]
-  total = preset.steps_per_task * (flops[0] + (len(preset.tasks) - 1) * flops[1])
-  matrix = np.ones([1024, 1024], np.float32)
-  matrix @ matrix
-  begin = time.perf_counter()
-  for _ in range(5):
+    arch = architectures.architecture(preset.architecture)
+    flops = [
+        architectures.step_flops(
+            arch, preset.channels, preset.batch_size, recipe.n_critic, first, preset.student
+        )
+        for first in (True, False)
+    ]
+    total = preset.steps_per_task * (flops[0] + (len(preset.tasks) - 1) * flops[1])
+    matrix = np.ones([1024, 1024], np.float32)
     matrix @ matrix
-  peak = 5 * 2 * 1024**3 / (time.perf_counter() - begin)
-  return (f"estimate: {total:.2e} operations in {steps} steps: between {_minutes(total / peak / 0.6)}"
-          f" and {_minutes(total / peak / 0.15)} at 60 to 15 % of this CPU's matrix product"
-          f" ({peak / 1e9:.0f} GFLOP/s now)")
+    begin = time.perf_counter()
+    for _ in range(5):
+        matrix @ matrix
+    peak = 5 * 2 * 1024**3 / (time.perf_counter() - begin)
+    return (
+        f"estimate: {total:.2e} operations in {steps} steps: between {_minutes(total / peak / 0.6)}"
+        f" and {_minutes(total / peak / 0.15)} at 60 to 15 % of this CPU's matrix product"
+        f" ({peak / 1e9:.0f} GFLOP/s now)"
+    )
 
 
 def _minutes(seconds):
-  return f"{seconds / 60:.1f} min"
+    return f"{seconds / 60:.1f} min"
 
 
 def _train(preset, recipe):
-  """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
-  say = Lines(FLAGS.workdir)
-  tf = import_tensorflow()
-  import keras
+    """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
+    say = Lines(FLAGS.workdir)
+    tf = import_tensorflow()
+    import keras
 
-  from export import push
-  from ltgans_tf import boundaries, callbacks, streams, twin_gan
+    from export import push
+    from ltgans_tf import boundaries, callbacks, streams, twin_gan
 
-  say(_devices(tf))
-  keras.utils.set_random_seed(preset.seed)
-  if FLAGS.deterministic:
-    tf.config.experimental.enable_op_determinism()
-  side = architectures.architecture(preset.architecture).image_size
-  stream = streams.TaskStream(
-      preset.tasks, (side, side, preset.channels), preset.batch_size, preset.seed, preset.fit,
-      FLAGS.data_dir, FLAGS.skip_broken_images)
-  model = twin_gan.TwinGAN.from_architecture(
-      preset.architecture, preset.channels, preset.student, recipe, preset.seed)
-  model.compile()
-  if recipe.critic_heads == 1:
-    say("note: one critic head is Eq. 1 as written; the twins then share out the modes of the"
-        " first task, and what the Teacher lacks does not come back (see the README).")
-  stopped = []
+    say(_devices(tf))
+    keras.utils.set_random_seed(preset.seed)
+    if FLAGS.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    side = architectures.architecture(preset.architecture).image_size
+    stream = streams.TaskStream(
+        preset.tasks,
+        (side, side, preset.channels),
+        preset.batch_size,
+        preset.seed,
+        preset.fit,
+        FLAGS.data_dir,
+        FLAGS.skip_broken_images,
+    )
+    model = twin_gan.TwinGAN.from_architecture(
+        preset.architecture, preset.channels, preset.student, recipe, preset.seed
+    )
+    model.compile()
+    if recipe.critic_heads == 1:
+        say(
+            "note: one critic head is Eq. 1 as written; the twins then share out the modes of the"
+            " first task, and what the Teacher lacks does not come back (see the README)."
+        )
+    stopped = []
 
-  def stop(number, _):
-    stopped.append(number)
-    model.stop_requested = True
+    def stop(number, _):
+        stopped.append(number)
+        model.stop_requested = True
 
-  for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
 
-  spans = []  # begin and end of the training in each task
+    spans = []  # begin and end of the training in each task
 
-  def begin(_):  # the workdir is ours from here on
-    _write_environment(preset, recipe, keras, tf)
-    say.keep()
-    spans.append([time.monotonic()] * 2)
+    def begin(_):  # the workdir is ours from here on
+        _write_environment(preset, recipe, keras, tf)
+        say.keep()
+        spans.append([time.monotonic()] * 2)
 
-  def end(_):
-    spans[-1][1] = time.monotonic()
+    def end(_):
+        spans[-1][1] = time.monotonic()
 
-  watchers = [keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_end=end),
-              *callbacks.default_callbacks(FLAGS.workdir, preset.log_every, preset.sample_every),
-              callbacks.Progress(say.progress, len(preset.tasks), preset.steps_per_task)]
-  finished = model.fit_stream(
-      stream, preset.steps_per_task, FLAGS.workdir, watchers,
-      [boundaries.BoundarySamples(), boundaries.BoundaryScores(preset.eval_images),
-       push.BoundaryExport(), lambda model, stream, task, workdir: say(_boundary(task, workdir))],
-      preset.checkpoint_every, FLAGS.stop_after_task, FLAGS.resume)
-  say(_times(spans, say))
-  say(_ending(finished))
-  return 0 if finished else 128 + stopped[-1]
+    watchers = [
+        keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_end=end),
+        *callbacks.default_callbacks(FLAGS.workdir, preset.log_every, preset.sample_every),
+        callbacks.Progress(say.progress, len(preset.tasks), preset.steps_per_task),
+    ]
+    finished = model.fit_stream(
+        stream,
+        preset.steps_per_task,
+        FLAGS.workdir,
+        watchers,
+        [
+            boundaries.BoundarySamples(),
+            boundaries.BoundaryScores(preset.eval_images),
+            push.BoundaryExport(),
+            lambda model, stream, task, workdir: say(_boundary(task, workdir)),
+        ],
+        preset.checkpoint_every,
+        FLAGS.stop_after_task,
+        FLAGS.resume,
+    )
+    say(_times(spans, say))
+    say(_ending(finished))
+    return 0 if finished else 128 + stopped[-1]
 
 
 class Lines:
-  """Writes lines to the terminal and to log.txt; progress stays on one line of a terminal."""
+    """Writes lines to the terminal and to log.txt; progress stays on one line of a terminal."""
 
-  def __init__(self, workdir):
-    self._path = os.path.join(workdir, "log.txt")
-    self.begin = time.monotonic()
-    self.first_step = None
-    self._waiting = []  # until the workdir is ours
-    self._kept = False
-    self._open_line = False
-    self._last_progress = None
+    def __init__(self, workdir):
+        self._path = os.path.join(workdir, "log.txt")
+        self.begin = time.monotonic()
+        self.first_step = None
+        self._waiting = []  # until the workdir is ours
+        self._kept = False
+        self._open_line = False
+        self._last_progress = None
 
-  def keep(self):
-    """From now on lines go to log.txt too, those so far first."""
-    self._kept, waiting, self._waiting = True, self._waiting, []
-    for line in waiting:
-      self._log(line)
+    def keep(self):
+        """From now on lines go to log.txt too, those so far first."""
+        self._kept, waiting, self._waiting = True, self._waiting, []
+        for line in waiting:
+            self._log(line)
 
-  def __call__(self, text):
-    print(("\n" if self._open_line else "") + text, flush=True)
-    self._open_line = False
-    self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+    def __call__(self, text):
+        print(("\n" if self._open_line else "") + text, flush=True)
+        self._open_line = False
+        self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
-  def progress(self, text):
-    now = time.monotonic()
-    if self.first_step is None:
-      self.first_step = now
-      self(f"first step {now - self.begin:.1f} s after the start")
-    due = self._last_progress is None or now - self._last_progress >= 30
-    if sys.stdout.isatty():
-      print(f"\r{text:<100}", end="", flush=True)
-      self._open_line = True
-    elif due:
-      print(text, flush=True)
-    if due:
-      self._last_progress = now
-      self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+    def progress(self, text):
+        now = time.monotonic()
+        if self.first_step is None:
+            self.first_step = now
+            self(f"first step {now - self.begin:.1f} s after the start")
+        due = self._last_progress is None or now - self._last_progress >= 30
+        if sys.stdout.isatty():
+            print(f"\r{text:<100}", end="", flush=True)
+            self._open_line = True
+        elif due:
+            print(text, flush=True)
+        if due:
+            self._last_progress = now
+            self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
-  def _log(self, line):
-    if not self._kept:
-      self._waiting.append(line)
-      return
-    with open(self._path, "a", encoding="utf-8") as f:
-      f.write(line)
+    def _log(self, line):
+        if not self._kept:
+            self._waiting.append(line)
+            return
+        with open(self._path, "a", encoding="utf-8") as f:
+            f.write(line)
 
 
 def _devices(tf):
-  gpus = tf.config.list_physical_devices("GPU")
-  if gpus:
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-             for gpu in gpus]
-    return f"devices: {len(gpus)} GPU ({', '.join(names)})"
-  text = f"devices: CPU, {os.cpu_count()} cores"
-  if os.path.exists("/proc/driver/nvidia/version"):
-    text += ("; an NVIDIA driver is there but TensorFlow finds no usable GPU: install"
-             " requirements-gpu.txt (tensorflow[and-cuda]) and see docs/installation.md")
-  return text
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+        return f"devices: {len(gpus)} GPU ({', '.join(names)})"
+    text = f"devices: CPU, {os.cpu_count()} cores"
+    if os.path.exists("/proc/driver/nvidia/version"):
+        text += (
+            "; an NVIDIA driver is there but TensorFlow finds no usable GPU: install"
+            " requirements-gpu.txt (tensorflow[and-cuda]) and see docs/installation.md"
+        )
+    return text
 
 
 def _write_environment(preset, recipe, keras, tf):
-  """flags.txt, which runs this again, and environment.json, what it ran on."""
-  settings = {"preset": FLAGS.preset, **dataclasses.asdict(preset), **dataclasses.asdict(recipe),
-              "tasks": ",".join(preset.tasks), "workdir": FLAGS.workdir,
-              "deterministic": FLAGS.deterministic,
-              "skip_broken_images": FLAGS.skip_broken_images}
-  if FLAGS.data_dir is not None:
-    settings["data_dir"] = FLAGS.data_dir
-  with open(os.path.join(FLAGS.workdir, "flags.txt"), "w", encoding="utf-8") as f:
-    f.writelines(f"--{name}={value}\n" for name, value in settings.items())
-  environment = {"command": [sys.executable, *sys.argv], "python": platform.python_version(),
-                 "tensorflow": tf.__version__, "keras": keras.__version__,
-                 "platform": platform.platform(), "devices": _devices(tf)}
-  with open(os.path.join(FLAGS.workdir, "environment.json"), "w", encoding="utf-8") as f:
-    json.dump(environment, f, indent=1)
+    """flags.txt, which runs this again, and environment.json, what it ran on."""
+    settings = {
+        "preset": FLAGS.preset,
+        **dataclasses.asdict(preset),
+        **dataclasses.asdict(recipe),
+        "tasks": ",".join(preset.tasks),
+        "workdir": FLAGS.workdir,
+        "deterministic": FLAGS.deterministic,
+        "skip_broken_images": FLAGS.skip_broken_images,
+    }
+    if FLAGS.data_dir is not None:
+        settings["data_dir"] = FLAGS.data_dir
+    with open(os.path.join(FLAGS.workdir, "flags.txt"), "w", encoding="utf-8") as f:
+        f.writelines(f"--{name}={value}\n" for name, value in settings.items())
+    environment = {
+        "command": [sys.executable, *sys.argv],
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "platform": platform.platform(),
+        "devices": _devices(tf),
+    }
+    with open(os.path.join(FLAGS.workdir, "environment.json"), "w", encoding="utf-8") as f:
+        json.dump(environment, f, indent=1)
 
 
 def _boundary(task, workdir):
-  path = os.path.join(workdir, "eval", f"task_{task.index:02d}", "scores.json")
-  with open(path, encoding="utf-8") as f:
-    scores = json.load(f)["scores"]
-  row = ", ".join(f"{name} {score['nlog']:.1f}" for name, score in scores.items())
-  left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
-  return (f"after task {task.index + 1} ({task.name}): " + (f"NLOG {row}" if row else "exported")
-          + left_out)
+    path = os.path.join(workdir, "eval", f"task_{task.index:02d}", "scores.json")
+    with open(path, encoding="utf-8") as f:
+        scores = json.load(f)["scores"]
+    row = ", ".join(f"{name} {score['nlog']:.1f}" for name, score in scores.items())
+    left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
+    return f"after task {task.index + 1} ({task.name}): " + (f"NLOG {row}" if row else "exported") + left_out
 
 
 def _times(spans, say):
-  """Where the time went, and the most memory that the process has held."""
-  total = time.monotonic() - say.begin
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
-  if say.first_step is None:
-    return f"time: {total:.0f} s, no step was left to do; peak memory {peak:.2f} GiB"
-  training = sum(end - begin for begin, end in spans) - (say.first_step - spans[0][0])
-  start_up = say.first_step - say.begin
-  return (f"time: {total:.0f} s: start-up to the first step {start_up:.0f} s, training"
-          f" {training:.0f} s, boundaries {total - training - start_up:.0f} s; peak memory"
-          f" {peak:.2f} GiB")
+    """Where the time went, and the most memory that the process has held."""
+    total = time.monotonic() - say.begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    if say.first_step is None:
+        return f"time: {total:.0f} s, no step was left to do; peak memory {peak:.2f} GiB"
+    training = sum(end - begin for begin, end in spans) - (say.first_step - spans[0][0])
+    start_up = say.first_step - say.begin
+    return (
+        f"time: {total:.0f} s: start-up to the first step {start_up:.0f} s, training"
+        f" {training:.0f} s, boundaries {total - training - start_up:.0f} s; peak memory"
+        f" {peak:.2f} GiB"
+    )
 
 
 def _ending(finished):
-  workdir = FLAGS.workdir
-  if not finished:
-    return ("stopped, state saved; to go on:"
-            f"\n  python -m trainers.train --flagfile={workdir}/flags.txt")
-  return f"""done
+    workdir = FLAGS.workdir
+    if not finished:
+        return f"stopped, state saved; to go on:\n  python -m trainers.train --flagfile={workdir}/flags.txt"
+    return f"""done
 pictures:   {workdir}/figures/stream.png (after each task, the same latents)
             {workdir}/samples/ (grids of each task)
 models:     {workdir}/exports/generator/ and {workdir}/exports/encoder/ (SavedModels)
@@ -287,4 +330,4 @@ next:
 
 
 if __name__ == "__main__":
-  run(main)
+    run(main)
