@@ -281,3 +281,30 @@ def test_a_workdir_in_use_is_refused_and_harmed_by_nothing(finished):
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "is in use" in _refused(f"--flagfile={workdir}/flags.txt")
     assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()} == before
+
+
+def test_a_driver_without_a_usable_gpu_gets_one_line_with_the_remedy(monkeypatch):
+    import tensorflow as tf
+
+    from trainers import train
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/proc/driver/nvidia/version")
+    assert "requirements-gpu.txt" in train._devices(tf) and "\n" not in train._devices(tf)
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    assert "requirements-gpu.txt" not in train._devices(tf)
+
+
+@pytest.mark.parametrize(
+    "text, specs",
+    [
+        ("digits,glyphs", ("digits", "glyphs")),
+        ("mnist@0,2,5-7,glyphs", ("mnist@0,2,5-7", "glyphs")),
+        ("mnist?invert,train+mnist?test,folder:a,b", ("mnist?invert,train+mnist?test", "folder:a", "b")),
+        ("digits@1", ("digits@1",)),
+    ],
+)
+def test_task_specs_are_split_at_commas_but_not_inside_of_one(text, specs):
+    from trainers import train
+
+    assert train.split_tasks(text) == specs
