@@ -20,11 +20,11 @@ smoke: $(INSTALLED)
 	$(VENV_PYTHON) -m trainers.train --preset=smoke --workdir=runs/smoke $(ARGS)
 
 test: $(INSTALLED)
-	$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+	$(VENV_PYTHON) -m pytest -n 2 $(PYTEST_ARGS)
 
 # pytest exits with 5 when it finds no test to run, which is no failure here.
 test-slow: $(INSTALLED)
-	$(VENV_PYTHON) -m pytest -m slow $(PYTEST_ARGS) || test $$? -eq 5
+	$(VENV_PYTHON) -m pytest -n 2 -m slow $(PYTEST_ARGS) || test $$? -eq 5
 
 # The stamp is written last, so an installation that broke off starts again.
 $(INSTALLED): $(REQUIREMENTS)

@@ -5,6 +5,7 @@ where it has one, `student`. Counters, noise, the loop over tasks, checkpoints a
 evaluation and the switch of compiled functions at a task boundary come from here.
 """
 
+import gc
 import re
 
 import keras
@@ -226,6 +227,7 @@ class LifelongModel(keras.Model):
                     run.mark_boundary(task)
                 for seen in stream.tasks:
                     seen.release()  # what was read of this task, and by the scores of the ones before
+                gc.collect()  # the graphs of a task's data and exports are cycles, tens of MB of them
                 if self.stop_requested:
                     return False
         return True

@@ -21,6 +21,11 @@ def load(path):
     """
     if os.path.isfile(os.path.join(path, checkpoints.CONFIG)):
         settings = checkpoints.read_config(path)["model"]
+        if settings["method"] != "ltgan":
+            raise ValueError(
+                f"{path} is a run of the method {settings['method']!r}, which cannot be rebuilt from its"
+                " settings here; build that model yourself and call its fit_stream on this workdir."
+            )
         model = twin_gan.TwinGAN.from_settings(settings)
         checkpoints.restore_newest(path, model)
         return model

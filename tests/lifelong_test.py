@@ -326,3 +326,9 @@ def test_a_boundary_of_a_state_that_was_lost_is_done_again_even_if_it_dies(tiny_
         Diary().fit_stream(stream, 4, workdir, [], [note], checkpoint_every=2)
     Diary().fit_stream(stream, 4, workdir, [], [note], checkpoint_every=2)
     assert calls == [0, 0, 0]
+
+
+def test_a_run_of_an_own_method_is_told_apart_when_it_is_loaded(tiny_stream, tmp_path):
+    Diary().fit_stream(tiny_stream(tasks=1), 2, str(tmp_path / "run"), [])
+    with pytest.raises(ValueError, match="method 'diary'"):
+        lt.load(str(tmp_path / "run"))

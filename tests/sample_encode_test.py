@@ -130,7 +130,7 @@ def _run(module, *arguments):
         (["trainers.sample", "--out=x.png"], "--workdir is missing"),
         (["trainers.sample", "--workdir=.", "--out=x.png", "more"], "unexpected argument 'more'"),
         (["trainers.sample", "--workdir=.", "--out=x.png", "--count=many"], "flag --count=many"),
-        (["trainers.encode", "--workdir=.", "--images=docs", "--out=x.npz"], "docs holds no images"),
+        (["trainers.encode", "--workdir=.", "--images=export", "--out=x.npz"], "export holds no images"),
         (["export.push", "--workdir=docs"], "docs is no workdir"),
     ],
 )
