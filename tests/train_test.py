@@ -308,3 +308,12 @@ def test_task_specs_are_split_at_commas_but_not_inside_of_one(text, specs):
     from trainers import train
 
     assert train.split_tasks(text) == specs
+
+
+def test_a_run_without_student_offers_no_encoder(tmp_path):
+    specs = _sets(tmp_path, 1)
+    done = _run(*SMALL, "--nostudent", "--recipe=paper", f"--tasks={specs[0]}", f"--workdir={tmp_path}/run")
+    assert done.returncode == 0, done.stderr
+    assert "Eq. 1 as written" in done.stdout
+    assert "encode" not in done.stdout and "exports/generator/" in done.stdout
+    assert not (tmp_path / "run/exports/encoder").exists()

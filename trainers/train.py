@@ -200,7 +200,7 @@ def _train(preset, recipe):
         FLAGS.resume,
     )
     say(_times(spans, say))
-    say(_ending(finished))
+    say(_ending(finished, preset.student))
     return 0 if finished else 128 + stopped[-1]
 
 
@@ -315,17 +315,18 @@ def _times(spans, say):
     )
 
 
-def _ending(finished):
+def _ending(finished, student):
     workdir = FLAGS.workdir
     if not finished:
         return f"stopped, state saved; to go on:\n  python -m trainers.train --flagfile={workdir}/flags.txt"
+    encoder = f" and {workdir}/exports/encoder/" if student else ""
+    encode = f"\n  python -m trainers.encode --workdir={workdir} --images=YOUR_FOLDER --out=codes.npz"
     return f"""done
 pictures:   {workdir}/figures/stream.png (after each task, the same latents)
             {workdir}/samples/ (grids of each task)
-models:     {workdir}/exports/generator/ and {workdir}/exports/encoder/ (SavedModels)
+models:     {workdir}/exports/generator/{encoder} (SavedModels)
 next:
-  python -m trainers.sample --workdir={workdir} --count=1000 --out={workdir}/samples.npz
-  python -m trainers.encode --workdir={workdir} --images=YOUR_FOLDER --out=codes.npz
+  python -m trainers.sample --workdir={workdir} --count=1000 --out={workdir}/samples.npz{encode * student}
   python -m tensorboard.main --logdir={workdir}/tensorboard --samples_per_plugin=images=200"""
 
 
