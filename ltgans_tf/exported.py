@@ -8,6 +8,8 @@ import os
 
 import tensorflow as tf
 
+from ltgans_tf import sampling
+
 _INFO = os.path.join("assets.extra", "export_info.json")
 _KINDS = ("generator", "encoder")
 
@@ -56,12 +58,7 @@ class ExportedModel:
 
     def latents(self, count, seed=0):
         """Latents as `TwinGAN.latents` draws them, float32 [count, latent_dim]."""
-        if count < 1:
-            raise ValueError(f"count is {count}; at least one sample must be asked for.")
-        shape, seed = [count, self.latent_dim], [seed, 0]
-        if self.info["latent_law"] == "normal":
-            return tf.random.stateless_normal(shape, seed, alg="philox")
-        return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
+        return sampling.draw_latents(count, self.latent_dim, self.info["latent_law"], seed)
 
     @property
     def latest_teacher(self):
@@ -77,13 +74,7 @@ class ExportedModel:
 
     def sample_from(self, generator, latents, batch_size=250):
         """Images of `generator` for latents [N, latent_dim], batch by batch."""
-        return tf.concat(
-            [
-                generator(latents[i : i + batch_size], training=False)
-                for i in range(0, len(latents), batch_size)
-            ],
-            axis=0,
-        )
+        return sampling.in_batches(generator, latents, batch_size)
 
     @property
     def student(self):

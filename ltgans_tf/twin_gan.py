@@ -11,7 +11,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from ltgans_tf import architectures, images, lakd, losses, networks, presets
+from ltgans_tf import architectures, images, lakd, losses, networks, presets, sampling
 from ltgans_tf.lifelong import LifelongModel
 from ltgans_tf.student import Student
 
@@ -216,14 +216,7 @@ class TwinGAN(LifelongModel):
 
     def latents(self, count, seed=0):
         """Latents of the recipe's law, [count, latent_dim]; row i depends on (seed, i) alone."""
-        if count < 1:
-            raise ValueError(f"count is {count}; at least one sample must be asked for.")
-        draw = (
-            tf.random.stateless_normal
-            if self.recipe.latent_law == "normal"
-            else lambda *args, **kwargs: tf.random.stateless_uniform(*args, minval=-1.0, maxval=1.0, **kwargs)
-        )
-        return draw([count, self.latent_dim], [seed, 0], alg="philox")
+        return sampling.draw_latents(count, self.latent_dim, self.recipe.latent_law, seed)
 
     def progress_samples(self, latents):
         """What the Teacher (generator 0 in the first task) and the Assistant make of `latents`."""
@@ -238,13 +231,7 @@ class TwinGAN(LifelongModel):
 
     def sample_from(self, generator, latents, batch_size=250):
         """Images of one generator in inference mode for `latents` [N, Z], batch by batch."""
-        return tf.concat(
-            [
-                generator(latents[i : i + batch_size], training=False)
-                for i in range(0, len(latents), batch_size)
-            ],
-            axis=0,
-        )
+        return sampling.in_batches(generator, latents, batch_size)
 
     # One step.
 

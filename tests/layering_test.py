@@ -28,14 +28,15 @@ LIBRARY = {
     "folders": "sources specs",
     "datasets": "builtin folders images sources specs",
     "streams": "datasets images sources specs",
-    "exported": "",
+    "sampling": "",
+    "exported": "sampling",
     "eventlog": "",
     "callbacks": "checkpoints eventlog figures images metrics",
     "boundaries": "callbacks checkpoints eventlog figures images metrics",
     "loading": "checkpoints exported twin_gan",
     "lifelong": "boundaries callbacks checkpoints images metrics presets streams",
     "student": "images losses networks",
-    "twin_gan": "architectures images lakd lifelong losses networks presets student",
+    "twin_gan": "architectures images lakd lifelong losses networks presets sampling student",
 }
 
 # Each folder and the folders that it may import, itself aside.

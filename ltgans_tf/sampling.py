@@ -1,0 +1,29 @@
+"""Drawing latents and images: the same for a model in training and for one that was exported."""
+
+import tensorflow as tf
+
+
+def draw_latents(count, width, law, seed=0):
+    """Latents of one law; row i depends on (seed, i) alone, so not on how many are drawn.
+
+    Args:
+      count: rows, at least 1.
+      width: numbers per row.
+      law: 'normal' for N(0, I) or 'uniform' in [-1, 1].
+      seed: int.
+
+    Returns:
+      float32 [count, width].
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}; at least one sample must be asked for.")
+    shape, seed = [count, width], [seed, 0]
+    if law == "normal":
+        return tf.random.stateless_normal(shape, seed, alg="philox")
+    return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
+
+
+def in_batches(generator, latents, batch_size=250):
+    """Images of one generator in inference mode for `latents` [N, Z], batch by batch."""
+    batches = range(0, len(latents), batch_size)
+    return tf.concat([generator(latents[i : i + batch_size], training=False) for i in batches], axis=0)
