@@ -8,6 +8,7 @@ stay on disk and are decoded as they are asked for (FileSource, RecordSource).
 import functools
 import lzma
 import os
+import re
 import socket
 import threading
 import zipfile
@@ -38,7 +39,8 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
 
     Returns:
         A source: `len(source)`; `source.gather(indices)`, int64 [n] to uint8 [n, *image_shape], in a graph;
-        `source.labels`, int64 [len] or None; `source.fingerprint`, a text that changes with the content;
+        `source.labels`, int64 [len] or None; `source.factors`, {name: int64 or float64 [len]}, the further
+        numeric arrays of an .npz; `source.fingerprint`, a text that changes with the images;
         `source.skipped`, the number of files left out.
 
     Raises:
@@ -57,14 +59,30 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
         if not npz and part.path_or_name not in specs.DATASETS:
             specs.check(str(part), data_dir)
     if npz:
-        raw, labels = _read_npz(os.path.expanduser(npz), split, _stamp(npz))
-        return _array_source(part, raw, labels, shape, fit)
+        raw, labels, factors = _read_npz(os.path.expanduser(npz), split, _stamp(npz))
+        return _array_source(part, raw, labels, shape, fit, factors)
     if part.source == "name" and specs.DATASETS[part.path_or_name].kind == "builtin":
         from ltgans_tf import builtin  # pylint: disable=import-outside-toplevel
 
         raw, labels = builtin.load(part.path_or_name, split)
-        return _array_source(part, raw, labels, shape, fit)
+        return _array_source(part, raw, labels, shape, fit, {})
     return _load_tfds(part, split, shape, fit)
+
+
+def missing(part, data_dir=None):
+    """What has to be there to open a part and is not, in words; None where all of it seems to be there.
+
+    Of sets that come with a package or from TensorFlow Datasets this knows nothing: `load` asks for those.
+    """
+    path = os.path.expanduser(part.path_or_name)
+    if part.source == "npz" and not os.path.isfile(path):
+        return path
+    if part.source == "folder" and not any(files for _, _, files in os.walk(path, followlinks=True)):
+        return f"{path}{os.sep}*" if os.path.isdir(path) else path
+    known = part.source != "name" or part.path_or_name in specs.DATASETS
+    if not known and not specs.npz_for_name(part.path_or_name, data_dir):
+        return f"{part.path_or_name}.npz (data_dir is {data_dir})"
+    return None
 
 
 def _prepare(part, image_shape, fit):
@@ -77,7 +95,7 @@ def _prepare(part, image_shape, fit):
     return prepare
 
 
-def _array_source(part, raw, labels, image_shape, fit):
+def _array_source(part, raw, labels, image_shape, fit, factors):
     kept = _kept(part, labels, len(raw))
     prepare = _prepare(part, image_shape, fit)
     fitted = np.empty((len(kept),) + image_shape, np.uint8)
@@ -88,7 +106,11 @@ def _array_source(part, raw, labels, image_shape, fit):
                 fitted[start : start + len(chosen)] = prepare(tf.constant(raw[chosen])).numpy()
     except ValueError as error:
         raise ValueError(f"{part}: {error}") from error
-    return sources.ArraySource(fitted, None if labels is None else labels[kept])
+    return sources.ArraySource(
+        fitted,
+        None if labels is None else labels[kept],
+        factors={name: values[kept] for name, values in factors.items()},
+    )
 
 
 def _kept(part, labels, count):
@@ -121,6 +143,7 @@ def _read_npz(path, split, stamp):
                 name: file[name] for name in (f"{split}_images", f"{split}_labels") if name in file.files
             }
             present = ", ".join(file.files)
+            factors = _read_factors(file, split, np.shape(arrays.get(f"{split}_images", 0))[:1])
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{path} cannot be read as .npz ({error}); save it with numpy.savez.") from error
     if f"{split}_images" not in arrays:
@@ -128,7 +151,32 @@ def _read_npz(path, split, stamp):
             f"{path} has no array '{split}_images', it has {present}; "
             "save uint8 'train_images' and 'test_images'."
         )
-    return _checked_arrays(path, split, arrays[f"{split}_images"], arrays.get(f"{split}_labels"))
+    raw, labels = _checked_arrays(path, split, arrays[f"{split}_images"], arrays.get(f"{split}_labels"))
+    return raw, labels, factors
+
+
+def _read_factors(file, split, count):
+    """{name: int64 or float64 [n]}, count = (n,): the further arrays of a split, tables by column."""
+    factors = {}
+    for member in file.zip.namelist():
+        match = re.fullmatch(rf"{split}_(.+)\.npy", member)
+        if not match or match.group(1) in ("images", "labels") or not _is_factor(file, member, count):
+            continue
+        values = file[member]
+        values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+        columns = values.T if values.ndim == 2 else values[np.newaxis]
+        for i, column in enumerate(columns):
+            factors[match.group(1) + (f".{i}" if len(columns) > 1 else "")] = column
+    return factors
+
+
+def _is_factor(file, member, count):
+    """Whether an array is [n] or [n, m] of real numbers; reads its header alone, it may be large."""
+    with file.zip.open(member) as data:
+        if np.lib.format.read_magic(data) != (1, 0):
+            return False  # later versions are for arrays of records
+        shape, _, dtype = np.lib.format.read_array_header_1_0(data)
+    return len(shape) in (1, 2) and shape[:1] == count and dtype.kind in "iufb"
 
 
 def _checked_arrays(path, split, raw, labels):
@@ -152,7 +200,7 @@ def _checked_arrays(path, split, raw, labels):
 
 def _load_folder(part, split, image_shape, fit, skip_broken):
     root = os.path.expanduser(part.path_or_name)
-    specs.check(str(part))
+    specs.check(f"folder:{part.path_or_name}")
     names, labels = folders.list_files(root, split)
     if not names:
         raise ValueError(

@@ -1,7 +1,8 @@
 """Where images come from once a spec is opened: memory, image files, or records on disk.
 
-A source has a length, labels (int64 [n] or None), a fingerprint, a count of files left out (`skipped`), and
-`gather(indices)`, int64 [n] to uint8 [n, height, width, channels], which runs inside tf.data.
+A source has a length, labels (int64 [n] or None), factors ({name: int64 or float64 [n]}, what else is
+known of each image), a fingerprint, a count of files left out (`skipped`), and `gather(indices)`, int64 [n]
+to uint8 [n, height, width, channels], which runs inside tf.data.
 """
 
 import functools
@@ -17,10 +18,11 @@ from ltgans_tf import images
 class ArraySource:
     """Images in memory: uint8 [n, h, w, c], already of the wanted shape."""
 
-    def __init__(self, array, labels, skipped=0):
+    def __init__(self, array, labels, skipped=0, factors=None):
         self.array = array
         self.labels = labels
         self.skipped = skipped
+        self.factors = factors or {}
 
     def __len__(self):
         return len(self.array)
@@ -50,6 +52,7 @@ class FileSource:
         self._shape = image_shape
         self.labels = labels
         self.skipped = skipped
+        self.factors = {}
 
     def __len__(self):
         return len(self._names)
@@ -89,6 +92,7 @@ class RecordSource:
         self._prepare = prepare
         self._shape = image_shape
         self.labels = labels
+        self.factors = {}
 
     def __len__(self):
         return len(self._kept)
@@ -116,6 +120,7 @@ class _Concatenation:
         self._ends = np.cumsum([len(s) for s in sources])
         self.labels = _joined_labels(sources)
         self.skipped = sum(s.skipped for s in sources)
+        self.factors = _joined_factors(sources)
 
     def __len__(self):
         return int(self._ends[-1])
@@ -136,7 +141,7 @@ class _Concatenation:
 
 
 def concatenate(sources):
-    """Joins sources in their order; labels are None unless all of them have labels."""
+    """Joins sources in their order; labels and factors are those that all of them have."""
     if len(sources) == 1:
         return sources[0]
     if all(isinstance(s, ArraySource) for s in sources):
@@ -144,12 +149,19 @@ def concatenate(sources):
             np.concatenate([s.array for s in sources]),
             _joined_labels(sources),
             sum(s.skipped for s in sources),
+            _joined_factors(sources),
         )
     return _Concatenation(sources)
 
 
 def _joined_labels(sources):
     return np.concatenate([s.labels for s in sources]) if all(s.labels is not None for s in sources) else None
+
+
+def _joined_factors(sources):
+    """The factors of the first source that all others have too."""
+    names = [name for name in sources[0].factors if all(name in s.factors for s in sources)]
+    return {name: np.concatenate([s.factors[name] for s in sources]) for name in names}
 
 
 def _digest(lines):

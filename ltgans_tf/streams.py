@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf import datasets, images, sources
-from ltgans_tf.specs import check
+from ltgans_tf.specs import check, parse
 
 # Which test images a limit keeps; a constant, so that all runs are scored on the same ones.
 _SUBSET_SEED = 0
@@ -37,6 +37,7 @@ class TaskStream:
         fit="crop",
         data_dir=None,
         skip_broken_images=False,
+        unchecked=0,
     ):
         """Checks the specs by name and path; reads no data.
 
@@ -48,6 +49,9 @@ class TaskStream:
             fit: how images of other proportions are fitted: 'crop', 'pad' or 'stretch'.
             data_dir: a folder whose `<name>.npz` stands for a named data set, or None.
             skip_broken_images: leave broken files of folders out instead of raising.
+            unchecked: so many tasks from the first on may have lost their data: their specs are parsed
+                and their paths not looked at, so that a run can go on once the data of the tasks that
+                it has learnt is gone. Asking such a task for its images raises a ValueError.
 
         Raises:
             ValueError: if an argument is wrong; one sentence says what was received and what to do.
@@ -69,7 +73,9 @@ class TaskStream:
             data_dir=data_dir,
             skip_broken_images=skip_broken_images,
         )
-        parsed = [check(spec, data_dir) for spec in specs]
+        unchecked = _checked_unchecked(unchecked, len(specs))
+        parsed = [parse(spec) for spec in specs[:unchecked]]
+        parsed += [check(spec, data_dir) for spec in specs[unchecked:]]
         self.tasks = [
             Task(i, name, spec, load, self.batch_size, self.seed)
             for i, (name, spec) in enumerate(zip(_names(parsed), parsed))
@@ -91,6 +97,8 @@ class TaskStream:
 
 class Task:
     """One data set of a stream.
+
+    What needs images that are not there any more raises a ValueError: one sentence, on what is missing.
 
     Attributes:
         index: its place in the stream, from 0 on.
@@ -157,6 +165,17 @@ class Task:
         """int64 [n], the labels of test_images(limit), or None where a part has none."""
         return self._labels("test", limit)
 
+    def test_factors(self, limit=None):
+        """{name: int64 or float64 [n]}: what else is known of each of test_images(limit), views for example.
+
+        These are the numeric arrays beside the images and labels of an .npz (`test_<name>`, [n]; of [n, m]
+        with m above 1 each column, as <name>.0, <name>.1, ...), as far as all parts have them. {} for other
+        sources.
+        """
+        source = self._source("test")
+        chosen = _subset(len(source), limit)
+        return {name: values[chosen] for name, values in source.factors.items()}
+
     @property
     def num_train(self):
         return len(self._source("train"))
@@ -182,6 +201,11 @@ class Task:
     def _source(self, split):
         if split not in self._sources:
             parts = [p for p in self.spec.parts if p.split in (None, split)]
+            for part in parts:
+                if gone := datasets.missing(part, self._load.keywords["data_dir"]):
+                    raise ValueError(
+                        f"{gone} is not there any more; put it back to read the images of task {self.name!r}."
+                    )
             self._sources[split] = sources.concatenate([self._load(p, split) for p in parts])
         return self._sources[split]
 
@@ -250,6 +274,12 @@ def _checked_integer(name, value, least):
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be an integer from {least} on, got {value!r}.")
     return int(value)
+
+
+def _checked_unchecked(unchecked, count):
+    if _checked_integer("unchecked", unchecked, 0) > count:
+        raise ValueError(f"unchecked is {unchecked}, but the stream has {count} tasks; give at most {count}.")
+    return unchecked
 
 
 def _checked_shape(image_shape):

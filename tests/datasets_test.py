@@ -2,6 +2,7 @@
 
 import os
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -150,6 +151,108 @@ def test_fingerprint_of_files_changes_with_them(folder, monkeypatch):
     assert datasets.load(f"folder:{folder}@0", "train", SHAPE).fingerprint != before
 
 
+def _save_with_factors(path, **more):
+    arrays = {
+        "test_images": np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((8, 8), np.uint8),
+        "test_labels": np.array([0, 1, 0, 1]),
+        **more,
+    }
+    np.savez(path, **arrays)
+    return f"npz:{path}"
+
+
+def test_numbers_beside_the_images_are_factors(tmp_path):
+    spec = _save_with_factors(
+        tmp_path / "x.npz",
+        test_shape=np.array([7, 8, 9, 65535], np.uint16),
+        test_lit=np.array([True, False, True, True]),
+        test_view=np.array([[0, 4], [1, 5], [2, 6], [3, 7.5]], np.float32),
+        test_size=np.array([[1], [2], [3], [4]]),
+        train_images=np.zeros((3, 8, 8), np.uint8),
+        train_size=np.array([5, 6, 7]),
+    )
+    factors = datasets.load(spec, "test", SHAPE).factors
+    expected = {
+        "shape": [7, 8, 9, 65535],
+        "lit": [1, 0, 1, 1],
+        "view.0": [0.0, 1.0, 2.0, 3.0],
+        "view.1": [4.0, 5.0, 6.0, 7.5],
+        "size": [1, 2, 3, 4],
+    }
+    assert {name: values.tolist() for name, values in factors.items()} == expected
+    kinds = {name: values.dtype for name, values in factors.items()}
+    assert {n for n, kind in kinds.items() if kind == np.float64} == {"view.0", "view.1"}
+    assert {n for n, kind in kinds.items() if kind == np.int64} == {"shape", "lit", "size"}
+    assert datasets.load(spec, "train", SHAPE).factors["size"].tolist() == [5, 6, 7]
+
+
+def test_other_arrays_are_no_factors_and_are_not_read(tmp_path):
+    spec = _save_with_factors(
+        tmp_path / "x.npz",
+        test_names=np.array(list("abcd")),
+        test_anything=np.array([object()] * 4),  # would need pickle
+        test_masks=np.zeros((4, 2, 2)),
+        test_mean=np.zeros(3),
+        test_table=np.zeros((3, 4)),
+        test_count=np.int64(4),
+        test_wave=np.zeros(4, complex),
+        test_records=np.zeros(4, [("x", int)]),
+        class_names=np.zeros(4),
+        latest_size=np.zeros(4),
+    )
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as file:
+        file.writestr("test_notes.txt", "how it was made")
+    assert datasets.load(spec, "test", SHAPE).factors == {}
+
+
+def test_classes_choose_among_factors_too(tmp_path):
+    spec = _save_with_factors(tmp_path / "x.npz", test_size=np.arange(4) * 10)
+    source = datasets.load(spec + "@1?invert", "test", SHAPE)
+    assert source.factors["size"].tolist() == [10, 30]
+    assert (255 - source.array[:, 0, 0, 0]).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("images", [np.zeros((0, 8, 8), np.uint8), np.uint8(3)])
+def test_factors_of_wrong_images_change_no_message(tmp_path, images):
+    spec = _save_with_factors(tmp_path / "x.npz", test_images=images, test_size=np.zeros(0))
+    with pytest.raises(ValueError, match="test_images of .* must be uint8"):
+        datasets.load(spec, "test", SHAPE)
+
+
+def test_joined_sources_keep_the_factors_that_all_have(folder, monkeypatch):
+    images = np.zeros((2,) + SHAPE, np.uint8)
+    first = sources.ArraySource(images, None, factors={"a": np.array([1, 2]), "b": np.array([3, 4])})
+    second = sources.ArraySource(images, None, factors={"c": np.array([5, 6]), "b": np.array([7.5, 8])})
+    assert {n: v.tolist() for n, v in sources.concatenate([first, second]).factors.items()} == {
+        "b": [3, 4, 7.5, 8]
+    }
+    for limit in (0, 1000):
+        monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
+        files = datasets.load(f"folder:{folder}", "test", SHAPE)
+        assert files.factors == {} and sources.concatenate([first, files]).factors == {}
+
+
+def test_folder_of_one_split_alone_is_read(folder):
+    whole = datasets.load(f"folder:{folder}", "train", SHAPE)
+    (part,) = specs.parse(f"folder:{folder}?train").parts
+    np.testing.assert_array_equal(datasets.load(part, "train", SHAPE).array, whole.array)
+
+
+def test_missing_names_what_is_not_there(tmp_path, folder):
+    _save_with_factors(tmp_path / "x.npz")
+    (tmp_path / "empty" / "train").mkdir(parents=True)
+
+    def missing(text):
+        return datasets.missing(specs.parse(text).parts[0], str(tmp_path))
+
+    for text in (f"npz:{tmp_path}/x.npz@3", f"folder:{folder}", "x", "digits", "mnist", "tfds:kmnist"):
+        assert missing(text) is None
+    assert missing(f"npz:{tmp_path}/y.npz@3") == f"{tmp_path}/y.npz"
+    assert missing(f"folder:{tmp_path}/y?invert") == f"{tmp_path}/y"
+    assert missing(f"folder:{tmp_path}/empty") == f"{tmp_path}/empty/*"
+    assert missing("y@0") == f"y.npz (data_dir is {tmp_path})"
+
+
 # TensorFlow Datasets.
 
 
@@ -233,3 +336,14 @@ def test_images_beside_a_subfolder_are_kept_and_have_no_classes(tmp_path):
     parts = [datasets.load(f"folder:{tmp_path}", split, SHAPE) for split in specs.SPLITS]
     assert sum(len(part) for part in parts) == 30
     assert all(part.labels is None for part in parts)
+
+
+def test_rendered_set_of_the_user_has_its_views():
+    folder = os.environ.get("LTGANS_DATA_DIR")
+    if not folder or not os.path.isfile(os.path.join(folder, "chairs64.npz")):
+        pytest.skip("LTGANS_DATA_DIR names no folder with chairs64.npz")
+    source = datasets.load("chairs64@0", "test", SHAPE, data_dir=folder)
+    assert set(source.factors) == {"chair", "view.0", "view.1"}
+    # Label 0 is the first sector of 45 degrees; two elevations.
+    assert 0 <= source.factors["view.0"].min() and source.factors["view.0"].max() < np.pi / 4
+    assert len(np.unique(source.factors["view.1"])) == 2

@@ -1,5 +1,7 @@
 """The order of a stream: endless, shuffled, resumable, and a function of nothing but seed, task and step."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +20,8 @@ def _data_dir(tmp_path):
             test_images=numbers[::-1],
             train_labels=np.arange(count) // 5,
             test_labels=np.arange(count)[::-1] // 5,
+            test_number=np.arange(count)[::-1],
+            test_place=np.stack([np.arange(count), np.arange(count)[::-1] / 2], axis=1),
         )
     return tmp_path
 
@@ -92,6 +96,25 @@ def test_limit_takes_the_same_images_whatever_the_seed(data_dir):
     assert len(few[0].test_images(1000)) == 50
 
 
+@pytest.mark.parametrize("limit", [None, 7])
+@pytest.mark.parametrize("spec", ["fifty", "fifty@2,5-9", "ten@1+fifty?test"])
+def test_factors_belong_to_the_images_of_the_same_limit(spec, limit, data_dir):
+    task = _stream([spec], data_dir).tasks[0]
+    images, factors = task.test_images(limit)[:, 0, 0, 0], task.test_factors(limit)
+    assert set(factors) == {"number", "place.0", "place.1"}
+    np.testing.assert_array_equal(factors["number"], images)
+    np.testing.assert_array_equal(factors["place.1"], images / 2)
+    if spec.startswith("fifty"):
+        np.testing.assert_array_equal(factors["place.0"], 49 - images.astype(int))
+
+
+def test_set_without_factors_has_none(data_dir):
+    images = np.zeros((3, 8, 8), np.uint8)
+    np.savez(data_dir / "plain.npz", train_images=images, test_images=images)
+    stream = _stream(["plain", "plain+ten"], data_dir)
+    assert [task.test_factors() for task in stream.tasks] == [{}, {}]
+
+
 def test_nothing_is_read_before_it_is_asked_for(data_dir):
     stream = _stream(["ten"], data_dir)
     (data_dir / "ten.npz").write_bytes(b"broken")
@@ -151,3 +174,93 @@ def test_wrong_arguments_are_refused(options, word, data_dir):
 def test_wrong_specs_are_refused(specs, data_dir):
     with pytest.raises(ValueError):
         _stream(specs, data_dir)
+
+
+# Data that is gone.
+
+
+def _folder_of(path, count=40):
+    path.mkdir()
+    for i in range(count):
+        tf.io.write_file(f"{path}/{i}.png", tf.io.encode_png(np.full((8, 8, 1), i, np.uint8)))
+
+
+def test_stream_is_built_without_the_data_of_its_first_tasks(data_dir):
+    _folder_of(data_dir / "pictures")
+    given = ["ten", f"folder:{data_dir}/pictures", f"npz:{data_dir}/one.npz", "fifty"]
+    before = _stream(given, data_dir)
+    settings = before.get_settings()
+    (data_dir / "ten.npz").unlink()
+    (data_dir / "one.npz").unlink()
+    shutil.rmtree(data_dir / "pictures")
+    after = _stream(given, data_dir, unchecked=3)
+    assert [task.name for task in after.tasks] == [task.name for task in before.tasks]
+    assert after.get_settings() == settings
+    assert after.tasks[3].num_train == 50
+    for n in range(3):
+        with pytest.raises(ValueError, match=["'ten'", "pictures", "one.npz"][n]):
+            _stream(given, data_dir, unchecked=n)
+
+
+@pytest.mark.parametrize(
+    "spec, gone",
+    [
+        ("npz:{0}/lost.npz", "{0}/lost.npz"),
+        ("folder:{0}/lost@1", "{0}/lost"),
+        ("lost", "lost.npz (data_dir is {0})"),
+        ("ten+npz:{0}/lost.npz", "{0}/lost.npz"),
+    ],
+)
+def test_task_says_which_data_is_gone(spec, gone, data_dir):
+    task = _stream(["ten", spec.format(data_dir)], data_dir, unchecked=2).tasks[1]
+    path, name = gone.format(data_dir), task.name
+    sentence = f"{path} is not there any more; put it back to read the images of task '{name}'."
+    asked = [
+        task.batches,
+        task.train_images,
+        task.test_images,
+        task.test_labels,
+        task.test_factors,
+        lambda: task.num_test,
+        lambda: task.fingerprint,
+    ]
+    for ask in asked:
+        with pytest.raises(ValueError) as error:
+            ask()
+        assert str(error.value) == sentence
+
+
+def test_test_part_outlives_the_training_part(data_dir):
+    _folder_of(data_dir / "old")
+    spec = f"ten?test+folder:{data_dir}/old?train"
+    assert _stream([spec], data_dir).tasks[0].num_train > 30
+    shutil.rmtree(data_dir / "old")
+    task = _stream([spec], data_dir, unchecked=1).tasks[0]
+    assert len(task.test_images()) == 10
+    with pytest.raises(ValueError, match="old is not there any more"):
+        task.train_images()
+
+
+def test_data_that_goes_during_a_run_is_missed_once_released(data_dir):
+    task = _stream(["ten"], data_dir).tasks[0]
+    before = task.test_images()
+    (data_dir / "ten.npz").unlink()
+    np.testing.assert_array_equal(task.test_images(), before)
+    task.release()
+    with pytest.raises(ValueError, match="ten.npz .* is not there any more"):
+        task.test_images()
+    np.savez(data_dir / "ten.npz", test_images=before)
+    np.testing.assert_array_equal(task.test_images(), before)
+
+
+@pytest.mark.parametrize(
+    "unchecked, word", [(-1, "unchecked must be"), (True, "unchecked"), (2, "has 1 tasks")]
+)
+def test_wrong_count_of_unchecked_tasks_is_refused(unchecked, word, data_dir):
+    with pytest.raises(ValueError, match=word):
+        _stream(["ten"], data_dir, unchecked=unchecked)
+
+
+def test_unchecked_spec_is_parsed(data_dir):
+    with pytest.raises(ValueError, match="'a'"):
+        _stream(["lost@a"], data_dir, unchecked=1)
