@@ -4,8 +4,9 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
+
+from ltgans_tf import provenance
 
 
 def conditions():
@@ -22,7 +23,7 @@ def conditions():
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
         "gpus": [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus],
-        "commit": _commit(),
+        "commit": provenance.commit(),
     }
 
 
@@ -64,18 +65,3 @@ def _cpu():
             return next(line.partition(":")[2].strip() for line in f if line.startswith("model name"))
     except (OSError, StopIteration):  # not Linux, or a processor that is not named there
         return platform.processor()
-
-
-def _commit():
-    """The commit of this checkout, with a + where files differ from it; None without git."""
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    try:
-        ran = subprocess.run(
-            ["git", "-C", folder, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return ran.stdout.strip()

@@ -1,76 +1,328 @@
-"""Measures of what a model has kept: likelihood and the distance between sets of images."""
+"""Distances between sets of images, taken on features; they need NumPy alone.
+
+Features are rows of any float type, computed with in float64. The distances are as good as the
+features: `features` makes some, and names them.
+"""
+
+import dataclasses
+from concurrent import futures
 
 import numpy as np
-import tensorflow as tf
+
+_BLOCK = 2**21  # numbers of a matrix of pairs that one thread holds at a time, 16 MiB
+_TILE, _TILE_ROWS = 2**18, 32  # multiplications that OpenBLAS leaves to one thread; rows of such a tile
+_THREADS = 2  # NumPy lets go of the interpreter's lock; each thread adds a block to the memory
 
 
-def nlog(student, images, batch_size=250):
-    """NLOG of a Student: SSE over all pixels of images in [-1, 1] plus KL, lower is better.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moments:
+    """What a Gaussian keeps of a set of features; all that `frechet` needs.
 
-    The paper's figure of merit, here with the posterior mean as code, so without noise; KL has
-    weight 1 whatever beta was in training.
+    Attributes:
+      count: number of rows.
+      mean: float64 [D].
+      root: float64 [D, D], an upper triangle R with covariance = R^T R.
+    """
+
+    count: int
+    mean: np.ndarray
+    root: np.ndarray
+
+    @property
+    def covariance(self):
+        """Float64 [D, D]; the unbiased one where this came from `moments`."""
+        return self.root.T @ self.root
+
+
+def moments(features, needed=None):
+    """Mean and unbiased covariance of features.
 
     Args:
-      student: a `Student`.
-      images: float32 [N, H, W, C] in [-1, 1].
-      batch_size: images per forward pass.
+      features: float [N, D], at least 2 rows.
+      needed: rows that a covariance shall rest on, ten times D for instance; None asks for no
+        more than 2.
 
     Returns:
-      dict of floats: 'nlog' = 'sse' + 'kl' (means per image, nats up to the decoder's
-      constant), 'mean_image_nlog' (the SSE of predicting the mean of `images`, which a Student
-      that has learnt nothing reaches), and 'images', their number.
+      `Moments`.
+
+    Raises:
+      ValueError: features of another shape, that are not finite, or fewer than `needed`.
     """
-    terms = [student.elbo_terms(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
-    sse, kl = (np.concatenate([np.float64(t[j]) for t in terms]).mean() for j in (0, 1))
-    pixels = np.asarray(images, np.float64)
-    return {
-        "nlog": float(sse + kl),
-        "sse": float(sse),
-        "kl": float(kl),
-        "mean_image_nlog": float(pixels.var(axis=0).sum()),
-        "images": len(images),
-    }
+    rows = _rows(features)
+    count, width = rows.shape
+    if needed is not None and count < needed:
+        raise ValueError(
+            f"features have {count} rows; a covariance of {width} columns is to rest on {needed}"
+            f" at least, so give {needed - count} more images."
+        )
+    mean = rows.mean(axis=0)
+    return Moments(count, mean, _triangle((rows - mean) / np.sqrt(count - 1)))
 
 
-def frechet_distance(features_a, features_b):
-    """Frechet distance of two Gaussians fitted to features (Heusel et al. 2017, Eq. 6).
+def mixture(members, weights=None):
+    """Moments of the mixture of several laws, exact: the union of tasks from the moments of each.
 
-    |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), in float64. The trace of the root is the
-    nuclear norm of C_a^(1/2) C_b^(1/2), which is stable for covariances of any rank.
+    mean = sum_j w_j m_j and covariance = sum_j w_j (C_j + (m_j - mean)(m_j - mean)^T).
 
     Args:
-      features_a, features_b: float [N, D] and [M, D], at least 2 rows each.
+      members: `Moments`, at least one.
+      weights: a number of at least 0 for each member, of which only the proportions count; None
+        gives all the same weight, however many rows each had.
+
+    Returns:
+      `Moments`, whose count is the sum of the members'.
+    """
+    members = list(members)
+    widths = [len(member.mean) for member in members]
+    if len(set(widths)) != 1:
+        raise ValueError(
+            f"members have {widths or 'no'} columns; a mixture takes at least one member, all with"
+            " features of one feature_fn."
+        )
+    shares = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
+    if shares.shape != (len(members),) or not (np.isfinite(shares).all() and (shares >= 0).all()):
+        raise ValueError(
+            f"weights are {weights}; give one number of at least 0 for each of the {len(members)} members."
+        )
+    if not shares.sum() > 0:
+        raise ValueError(f"weights are {weights}; at least one must be above 0.")
+    shares = shares / shares.sum()
+    mean = sum(share * member.mean for share, member in zip(shares, members))
+    parts = [
+        np.sqrt(share) * np.vstack([member.root, member.mean - mean])
+        for share, member in zip(shares, members)
+    ]
+    return Moments(sum(member.count for member in members), mean, _triangle(np.vstack(parts)))
+
+
+def frechet(a, b):
+    """Frechet distance of two Gaussians (Heusel et al. 2017, Eq. 6).
+
+    |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), in float64. The trace of the root is the
+    nuclear norm of R_a R_b^T, which is stable for covariances of any rank.
+
+    Args:
+      a, b: `Moments`.
 
     Returns:
       float, at least 0 but for rounding; lower is better. It is biased upwards for small N:
       compare at the same N, with N well above D.
     """
-    roots, means = [], []
-    for features in (np.float64(features_a), np.float64(features_b)):
-        if features.ndim != 2 or len(features) < 2:
-            raise ValueError(
-                f"features have shape {features.shape}; they must be [N, D] with N of at least 2."
-            )
-        means.append(features.mean(axis=0))
-        # The rows of the centred, scaled features are a root of the covariance: C = R^T R.
-        roots.append((features - means[-1]) / np.sqrt(len(features) - 1))
-    if means[0].shape != means[1].shape:
+    _same_width(a.mean, b.mean)
+    traces = np.square(a.root).sum() + np.square(b.root).sum()
+    cross = np.linalg.svd(a.root @ b.root.T, compute_uv=False).sum()
+    return float(np.square(a.mean - b.mean).sum() + traces - 2.0 * cross)
+
+
+def frechet_distance(features_a, features_b):
+    """`frechet` of the Gaussians fitted to two sets of features.
+
+    Args:
+      features_a, features_b: float [N, D] and [M, D], at least 2 rows each.
+    """
+    return frechet(moments(features_a), moments(features_b))
+
+
+def kernel_distance(features_a, features_b, subset_size=1000, subsets=100, seed=0):
+    """Kernel distance, the squared MMD of the kernel (x.y / D + 1)^3 (Binkowski et al. 2018).
+
+    The mean of the unbiased estimate over random subsets of both sets, each drawn without
+    replacement. For sets of one law its expectation is 0 at any N, so that it may be negative.
+
+    Args:
+      features_a, features_b: float [N, D] and [M, D], at least 2 rows each.
+      subset_size: rows of a subset; N or M where that is less.
+      subsets: number of subsets. Where a subset has all rows of both sets there is but one, and
+        one is taken.
+      seed: int, of the subsets.
+
+    Returns:
+      (mean, standard error), floats; lower is better. The error is that of the mean over the
+      subsets that could have been drawn from these features, so it says nothing of other images;
+      NaN where there is one subset.
+    """
+    a, b = _pair(features_a, features_b)
+    size = min(subset_size, len(a), len(b))
+    if size < 2 or subsets < 1:
         raise ValueError(
-            f"features have {means[0].size} and {means[1].size} columns; both sets must"
-            " come from one feature_fn."
+            f"subset_size is {subset_size} and subsets is {subsets}; take subsets of at least 2 rows, and"
+            " at least 1 of them."
         )
-    covariances = sum(np.square(root).sum() for root in roots)
-    # tr (C_a C_b)^(1/2) is the sum of the singular values of R_a R_b^T; QR keeps that D x D.
-    triangles = [np.linalg.qr(root, mode="r") for root in roots]
-    cross = np.linalg.svd(triangles[0] @ triangles[1].T, compute_uv=False).sum()
-    return float(np.square(means[0] - means[1]).sum() + covariances - 2.0 * cross)
+    if size == len(a) == len(b):
+        draws = [(slice(None), slice(None))]
+    else:
+        rng = np.random.default_rng(seed)
+        draws = [[rng.choice(len(s), size, replace=False) for s in (a, b)] for _ in range(subsets)]
+    values = np.array(list(_threaded(lambda draw: _squared_mmd(a[draw[0]], b[draw[1]]), draws)))
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return float(values.mean()), float(error)
+
+
+def manifold_scores(real_features, fake_features, k=5):
+    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020).
+
+    The neighbourhood of a row is the open ball that reaches to the k-th nearest other row of its
+    set. Exact, over all pairs, in blocks of constant size.
+
+    Args:
+      real_features, fake_features: float [N, D] and [M, D], more than k rows each. All four
+        scores depend on N and M: compare at the same ones.
+      k: int, at least 1.
+
+    Returns:
+      dict of floats, of which higher is better: 'precision', the share of fake rows in the
+      neighbourhood of any real row; 'recall', the share of real rows in that of any fake row;
+      'density', real neighbourhoods that a fake row is in, mean over fake rows, over k (about 1
+      for sets of one law, may be above); 'coverage', the share of real rows with a fake row in
+      their neighbourhood.
+    """
+    real, fake = _pair(real_features, fake_features)
+    if k < 1 or k >= min(len(real), len(fake)):
+        raise ValueError(
+            f"there are {len(real)} real and {len(fake)} fake rows with k of {k}; k must be at least 1,"
+            " and each set have more than k rows."
+        )
+    real, fake = real - real[0], fake - real[0]  # keeps squares small and whole numbers whole
+    # A distance that equals the radius is outside, and is not to be decided by rounding.
+    largest = max(np.square(rows).sum(axis=1).max() for rows in (real, fake))
+    rounding = 4 * real.shape[1] * np.finfo(np.float64).eps * largest
+    real_rims, fake_rims = (_squared_radii(rows, k) - rounding for rows in (real, fake))
+
+    left, right = _factors(real)[0], _factors(fake)[1]
+
+    def compare(block):
+        squares = _products(left[block], right)
+        in_real, in_fake = squares < real_rims[block, None], squares < fake_rims
+        return in_real.any(axis=0), in_fake.any(axis=1), np.count_nonzero(in_real), in_real.any(axis=1)
+
+    precise, recalled, inside, covered = np.zeros(len(fake), bool), 0, 0, 0
+    for hit, recall, count, cover in _threaded(compare, _blocks(len(real), len(fake))):
+        precise |= hit
+        recalled, inside, covered = recalled + recall.sum(), inside + count, covered + cover.sum()
+    return {
+        "precision": float(precise.mean()),
+        "recall": float(recalled / len(real)),
+        "density": float(inside / (k * len(fake))),
+        "coverage": float(covered / len(real)),
+    }
 
 
 def features_of(feature_fn, images, batch_size=250):
-    """Applies `feature_fn` ([B, H, W, C] in [-1, 1] -> [B, D]) batch by batch: float32 [N, D]."""
+    """Applies `feature_fn` ([B, H, W, C] in [-1, 1] -> [B, D]) batch by batch: [N, D] of its dtype.
+
+    `feature_fn` gets slices of `images` as they are, NumPy arrays or tensors.
+    """
+    if not len(images) or batch_size < 1:
+        raise ValueError(
+            f"there are {len(images)} images in batches of {batch_size}; give at least 1 image, and batches"
+            " of at least 1."
+        )
     return np.concatenate(
-        [
-            np.asarray(feature_fn(tf.convert_to_tensor(images[i : i + batch_size])))
-            for i in range(0, len(images), batch_size)
-        ]
+        [np.asarray(feature_fn(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
     )
+
+
+def _rows(features):
+    rows = np.asarray(features, np.float64)
+    if rows.ndim != 2 or len(rows) < 2 or not rows.shape[1]:
+        raise ValueError(
+            f"features have shape {rows.shape}; they must be [N, D] with N of at least 2 and D of at least 1."
+        )
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{np.sum(~finite)} of {len(rows)} rows of features are not finite, the first of them row"
+            f" {np.argmin(finite)}; look at what made them before measuring distances."
+        )
+    return rows
+
+
+def _pair(features_a, features_b):
+    a, b = _rows(features_a), _rows(features_b)
+    _same_width(a[0], b[0])
+    return a, b
+
+
+def _same_width(a, b):
+    if a.shape != b.shape:
+        raise ValueError(
+            f"features have {a.size} and {b.size} columns; both sets must come from one feature_fn."
+        )
+
+
+def _triangle(rows):
+    """The upper triangle R [D, D] with R^T R = rows^T rows, also of fewer than D rows."""
+    root = np.linalg.qr(rows, mode="r")
+    return np.pad(root, [(0, root.shape[1] - len(root)), (0, 0)])
+
+
+def _blocks(rows, columns):
+    """Slices of the rows of a [rows, columns] matrix, each of _BLOCK numbers at most or one row."""
+    step = max(1, _BLOCK // columns)
+    return [slice(i, i + step) for i in range(0, rows, step)]
+
+
+def _threaded(function, items):
+    """Yields function(item) for each item, in order; none is kept."""
+    with futures.ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(function, items)
+
+
+def _products(a, b):
+    """a @ b^T, in tiles that are too small for BLAS to share one out among its threads.
+
+    Those wait by spinning: with ours, or beside other work, that takes several times as long as
+    the products themselves. Wide rows are left to them.
+    """
+    height, width = _TILE_ROWS, _TILE // (_TILE_ROWS * a.shape[1])
+    if width < height:
+        return a @ b.T
+    width = min(width, len(b))
+    left, right = (np.pad(rows, [(0, -len(rows) % n), (0, 0)]) for rows, n in ((a, height), (b, width)))
+    products = np.empty([len(left), len(right)])
+    np.matmul(
+        left.reshape(-1, 1, height, left.shape[1]),
+        right.reshape(-1, width, right.shape[1]).swapaxes(1, 2),
+        out=products.reshape(len(left) // height, height, -1, width).swapaxes(1, 2),
+    )
+    return products[: len(a), : len(b)]
+
+
+def _factors(rows):
+    """(left, right) so that left_a @ right_b^T are the squared distances of a's rows to b's."""
+    squares = np.square(rows).sum(axis=1, keepdims=True)
+    ones = np.ones_like(squares)
+    return np.hstack([-2 * rows, squares, ones]), np.hstack([rows, ones, squares])
+
+
+def _squared_radii(rows, k):
+    """Squared distance of each row to the k-th nearest other row of its set."""
+    left, right = _factors(rows)
+
+    def radii(block):
+        squares = _products(left[block], right)
+        squares.partition(k, axis=1)  # the nearest, place 0, is the row itself
+        return squares[:, k].copy()
+
+    return np.concatenate(list(_threaded(radii, _blocks(len(rows), len(rows)))))
+
+
+def _squared_mmd(a, b):
+    """Unbiased estimate of the squared MMD from n rows of each set."""
+    count = len(a)
+    within = sum(_kernel_sum(rows, rows) - _kernel_diagonal(rows) for rows in (a, b))
+    return within / (count * (count - 1)) - 2 * _kernel_sum(a, b) / count**2
+
+
+def _kernel_sum(a, b):
+    """Sum of (x.y / D + 1)^3 over all pairs of a's and b's rows."""
+    left, right = (np.hstack([rows, np.ones([len(rows), 1])]) for rows in (a / a.shape[1], b))
+    total = 0.0
+    for block in _blocks(len(a), len(b)):
+        values = _products(left[block], right)
+        total += np.einsum("ij,ij->", values * values, values)  # in one thread, unlike a dot
+    return total
+
+
+def _kernel_diagonal(rows):
+    return np.sum((np.square(rows).sum(axis=1) / rows.shape[1] + 1) ** 3)
