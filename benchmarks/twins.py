@@ -19,6 +19,7 @@ import benchmarks
 from ltgans_tf import architectures, presets
 from trainers import import_tensorflow, run
 
+_EPOCHS = 8  # of the classifier
 _MISSING = 0.02  # share of samples
 _SOURCES = ("twin 0", "twin 1", "mixture")
 
@@ -93,9 +94,10 @@ class Judge:
             )
         self.count = min(samples, task.num_test, task.num_train)
         test = images.normalize(task.test_images(self.count))
-        self.num_classes = int(labels.max()) + 1
-        self.classifier = features.train_classifier(train, labels, self.num_classes)
-        self.accuracy = self.classifier.accuracy(test, task.test_labels(self.count))
+        self.classifier = features.train([features.Domain(task.name, train, labels)], epochs=_EPOCHS)
+        self.num_classes = len(self.classifier.class_table)
+        tests = features.Domain(task.name, task.test_images(self.count), task.test_labels(self.count))
+        self.accuracy = self.classifier.check([tests])["class_accuracy"]
         self._test_features = self._features(test)
         self.floor = self.fcd(images.normalize(task.train_images(self.count)))
 

@@ -18,6 +18,14 @@ from ltgans_tf import architectures, presets, streams, twin_gan
 TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """A cache of trained extractors that is this session's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def tiny_stream(tmp_path):
     """Makes a stream of small random image sets: tiny_stream(tasks=3, batch_size=8)."""
