@@ -1,18 +1,34 @@
-"""Pictures: grids of images as arrays and PNG files."""
+"""Pictures: grids of images and labelled sheets as arrays, and PNG files.
 
+Sheets enlarge small images themselves and write beside them at full resolution, so they are saved
+as they are. Each image keeps its pixels: all are enlarged by whole numbers.
+"""
+
+import functools
+import itertools
 import os
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
+
+_SIDE = 64  # pixels that images of a sheet are enlarged to, where a whole number reaches them
+_WIDEST = 1600  # pixels of a forgetting sheet of small images
+_LABEL = 190  # pixels that a label at the left may take
+_LETTERS = 22  # as many fit into them
+_TEXT = 15  # pixels of the font
+_INK, _GREY = (34, 34, 34), (100, 100, 100)
+_HAIR = 222  # grey of the lines between images
+_PAD, _GAP = 2, 12
 
 
-def grid(images, columns=8, pad=2):
+def grid(images, columns=8, pad=2, ground=255):
     """Sets images row by row into one picture.
 
     Args:
       images: uint8 [N, H, W, C] with C of 1 or 3.
       columns: images per row.
-      pad: white pixels between images.
+      pad: pixels between images.
+      ground: grey of what lies between images, 255 for white.
 
     Returns:
       uint8 [rows * (H + pad) - pad, columns * (W + pad) - pad, 3].
@@ -27,7 +43,7 @@ def grid(images, columns=8, pad=2):
         images = np.repeat(images, 3, axis=-1)
     count, height, width, _ = images.shape
     rows = -(-count // columns)
-    sheet = np.full([rows * (height + pad), columns * (width + pad), 3], 255, np.uint8)
+    sheet = np.full([rows * (height + pad), columns * (width + pad), 3], ground, np.uint8)
     for i, image in enumerate(images):
         y, x = i // columns * (height + pad), i % columns * (width + pad)
         sheet[y : y + height, x : x + width] = image
@@ -41,13 +57,14 @@ def side_by_side(pictures, gap=12):
     return np.concatenate(parts[:-1], axis=1)
 
 
-def stream_sheet(rows, labels, columns=16):
+def stream_sheet(rows, labels, columns=16, zoom=1):
     """One strip of images for each boundary, the same latents below each other.
 
     Args:
       rows: list of uint8 [N, H, W, C], one for each task learnt; of each as many as fill lines.
       labels: list of str, one for each strip.
       columns: images per line, or N where that is less.
+      zoom: each pixel of an image is drawn as `zoom` x `zoom`, with letters to match.
 
     Returns:
       uint8 [h, w, 3].
@@ -55,10 +72,280 @@ def stream_sheet(rows, labels, columns=16):
     strips = []
     columns = min(columns, *(len(images) for images in rows))
     for images, label in zip(rows, labels):
-        strips += [_caption(label, grid(images[: len(images) // columns * columns], columns))]
-    gap = np.full([8, strips[0].shape[1], 3], 255, np.uint8)
-    parts = [part for strip in strips for part in (strip, gap)]
-    return np.concatenate(parts[:-1], axis=0)
+        shown = _enlarged(images[: len(images) // columns * columns], zoom)
+        strips += [_caption(label, grid(shown, columns, _PAD * zoom), zoom)]
+    return _stack(strips, 8 * zoom)
+
+
+def domains_sheet(rows):
+    """Images of each domain, one line of each kind (Fig. 2 A, B).
+
+    Args:
+      rows: {domain: {kind: images}}, a kind being "real", "reconstructed" or "generated", say, and
+        images uint8 [N, H, W, C] with N of at least 1; lines may differ in N.
+
+    Returns:
+      uint8 [h, w, 3].
+
+    Raises:
+      ValueError: no domain.
+    """
+    if not rows:
+        raise ValueError("there is no image of any domain to show.")
+    width = _label_width(kind for lines in rows.values() for kind in lines)
+    parts = []
+    for domain, lines in rows.items():
+        block = [_line([(kind, _GREY)], [images], width) for kind, images in lines.items()]
+        parts.append(_stack([_heading(domain), *block], 0))
+    return _framed(_stack(parts, _GAP))
+
+
+def interpolation_sheet(lines):
+    """Decoded codes on the way from one image to another, between the two (Fig. 2 C, D).
+
+    Args:
+      lines: list of (first, last, kind, images): the domains that the ends come from, the kind of
+        path ("linear"), and uint8 [S + 2, H, W, C], the real image at the beginning, what was
+        decoded of S codes, and the real image at the end; S is the same in all lines.
+
+    Returns:
+      uint8 [h, w, 3].
+    """
+    names = list(dict.fromkeys(name for first, last, _, _ in lines for name in (first, last)))
+    short = dict(zip(names, short_names(names, _LETTERS - len("to "))))
+    width = _label_width(
+        text for *_, kind, _ in lines for text in (kind, *(f"to {n}" for n in short.values()))
+    )
+    blocks = []
+    for ends, group in itertools.groupby(lines, lambda line: line[:2]):
+        block = []
+        for first, last, kind, images in group:
+            label = [(short[first], _INK), (f"to {short[last]}", _INK), (kind, _GREY)]
+            block.append(_line(label, [images[:1], images[1:-1], images[-1:]], width))
+        blocks.append(_stack(block, 0))
+    steps = len(lines[0][3]) - 2
+    side = _zoom(lines[0][3]) * lines[0][3].shape[2] + _PAD
+    titles = [("real", side), (f"decoded: {steps} codes in equal steps", steps * side), ("real", side)]
+    return _framed(_stack([_titles(titles, width, _GAP + _PAD), _stack(blocks, _GAP)], 0))
+
+
+def traversal_sheet(sections, values):
+    """One latent variable changed at a time, the others fixed (Fig. 3).
+
+    Args:
+      sections: list of (heading, start, lines), one for each image that is begun with: uint8
+        [2, H, W, C], that image and its reconstruction, and {label: images}, one line for each
+        latent variable, with uint8 [len(values), H, W, C]. What is to be said of the variable stands
+        behind a line break in its label ("variable 17\\nKL 4.3 nats").
+      values: what the variable is set to, written above.
+
+    Returns:
+      uint8 [h, w, 3].
+    """
+    labels = [label for _, _, lines in sections for label in lines]
+    width = _label_width(text for label in ["reconstruction", *labels] for text in label.split("\n"))
+    parts = []
+    for heading, start, lines in sections:
+        side = start.shape[2] * _zoom(start) + _PAD
+        block = [_line([("image and", _GREY), ("reconstruction", _GREY)], [start], width)]
+        block.append(_titles([(f"{value:g}", side) for value in values], width))
+        for label, images in lines.items():
+            first, _, rest = label.partition("\n")
+            block.append(_line([(first, _INK), (rest, _GREY)], [images], width))
+        parts.append(_stack([_heading(heading), *block], 0))
+    return _framed(_stack(parts, _GAP))
+
+
+def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
+    """What the same latents gave behind each task; one column for each task.
+
+    With `domains`, row j holds latents whose image behind task j was of domain j, and each cell
+    tells the share of its domain among all images then. That a latent moves on to another domain
+    is no loss, since k domains have to share the latents; that a domain's share falls short of
+    1/k, or that its images break, is. Without `domains` the rows are latents in their order.
+    Cells before a domain was learnt are pale.
+
+    Args:
+      samples: K arrays, uint8 [N, H, W, C], images of the same N latents behind each task.
+      tasks: names of the K tasks.
+      domains: K arrays, int [N], the domain (index of its task) of each image; or None.
+      shape: (rows, columns) of the images in a cell.
+
+    Returns:
+      uint8 [h, w, 3].
+    """
+    count, (rows, columns) = len(tasks), shape
+    if len(samples) != count or len({images.shape for images in samples}) != 1:
+        raise ValueError(
+            f"samples have the shapes {[images.shape for images in samples]}; each of the {count} tasks"
+            " needs one array, and all arrays one shape."
+        )
+    side = samples[0].shape[2]
+    zoom = max(1, min(_SIDE // side, (_WIDEST // count - _GAP) // (columns * (side + _PAD))))
+    cells = _cells(samples, domains, rows * columns)
+    labels = _cell_labels(cells, short_names(tasks, _LETTERS), domains, rows * columns)
+    width = _label_width(text for label in labels for text, _ in label)
+    parts = []
+    for j, chosen in enumerate(cells):
+        blocks = []
+        for i, images in enumerate(samples):
+            if domains is None:
+                blocks.append(_block(images[chosen], shape, zoom))
+            elif i < j:
+                pale = 255 - (255 - images[chosen]) // 4
+                blocks.append(_noted(_block(pale, shape, zoom), ""))
+            else:
+                share = np.mean(np.asarray(domains[i]) == j)
+                block = _block(images[chosen], shape, zoom)
+                blocks.append(_noted(block, f"{share:.0%} ({1 / (i + 1):.0%} wanted)"))
+        parts.append(_labelled(labels[j], side_by_side(blocks, _GAP), width))
+    size = blocks[0].shape[1]
+    names = short_names(tasks, max(5, size // 9 - len("after ")))
+    titles = _titles([(f"after {name}", size) for name in names], width, _GAP)
+    return _framed(_stack([titles, *parts], _GAP if domains is None else 0))
+
+
+def _cells(samples, domains, size):
+    """Indices of each row's latents, at most `size`."""
+    if domains is None:
+        order = np.arange(len(samples[0]))
+        whole = max(1, min(len(samples) + 1, len(order) // size))
+        return [order[j * size : (j + 1) * size] for j in range(whole)]
+    return [np.flatnonzero(np.asarray(domains[j]) == j)[:size] for j in range(len(samples))]
+
+
+def _cell_labels(cells, names, domains, size):
+    if domains is None:
+        return [[(f"latents {j * size + 1} to {j * size + len(cells[j])}", _INK)] for j in range(len(cells))]
+    return [[(name, _INK), ("latents that gave", _GREY), ("it when learnt", _GREY)] for name in names]
+
+
+def _block(images, shape, zoom):
+    """One cell: images row by row; what is missing of them stays blank."""
+    space = np.full([shape[0] * shape[1], *images.shape[1:]], 255, np.uint8)
+    space[: len(images)] = images
+    return _bordered(grid(_enlarged(space, zoom), shape[1], _PAD, _HAIR))
+
+
+def _line(label, groups, width):
+    """Images in one line, in groups with a gap between, with its label at the left."""
+    pictures = []
+    for images in groups:
+        images = _enlarged(images, _zoom(images))
+        pictures.append(_bordered(grid(images, len(images), _PAD, _HAIR)))
+    return _labelled(label, side_by_side(pictures, _GAP), width)
+
+
+def _labelled(label, picture, width):
+    """Sets lines of text, [(text, colour)], at the left of a picture, in the middle of its height."""
+    line = _TEXT + 3
+    missing = max(0, line * len(label) - picture.shape[0])
+    above = missing // 2
+    picture = np.pad(picture, [(above, missing - above), (0, 0), (0, 0)], constant_values=255)
+    band = Image.new("RGB", (width + _GAP, picture.shape[0]), "white")
+    top = (picture.shape[0] - line * len(label)) // 2
+    for i, (text, colour) in enumerate(label):
+        text = shorten(text, width)
+        ImageDraw.Draw(band).text((0, top + i * line), text, colour, _font(_TEXT))
+    return np.concatenate([np.asarray(band), picture], axis=1)
+
+
+def _titles(titles, width, gap=0):
+    """Texts above columns, [(text, pixels of the column)], each in the middle of its own."""
+    length = width + _GAP + sum(size + gap for _, size in titles)
+    band = Image.new("RGB", (length, _TEXT + 8), "white")
+    draw, x = ImageDraw.Draw(band), width + _GAP
+    for text, size in titles:
+        draw.text((x + size / 2, 2), shorten(text, size), _GREY, _font(_TEXT), anchor="ma")
+        x += size + gap
+    return np.asarray(band)
+
+
+def _heading(text):
+    font = _font(_TEXT + 3)
+    band = Image.new("RGB", (int(font.getlength(text)) + 2, _TEXT + 15), "white")
+    ImageDraw.Draw(band).text((0, 3), text, _INK, font)
+    return np.asarray(band)
+
+
+def _noted(picture, text):
+    """Sets a line of smaller text below a picture."""
+    width, size = picture.shape[1], _TEXT - 2
+    band = Image.new("RGB", (width, _TEXT + 12), "white")
+    ImageDraw.Draw(band).text((0, 2), shorten(text, width, size), _GREY, _font(size))
+    return np.concatenate([picture, np.asarray(band)], axis=0)
+
+
+def shorten(text, width, size=_TEXT):
+    """Takes out of the middle of `text` what is wider than `width` pixels at that size of letters."""
+    kept = len(text)
+    short = text
+    while kept > 1 and _font(size).getlength(short) > width:
+        kept -= 1
+        short = middle_out(text, kept)
+    return short
+
+
+def middle_out(text, most):
+    """`text` with "…" for its middle where it has more than `most` letters."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
+def short_names(names, most):
+    """Names of at most `most` letters that are still told apart.
+
+    Where one is longer, what all have in common at their beginning and end goes first if that is
+    much, else the middle; where that makes two of them equal, each gets its number.
+    """
+    if all(len(name) <= most for name in names):
+        return list(names)
+    first, last = len(os.path.commonprefix(names)), len(os.path.commonprefix([n[::-1] for n in names]))
+    cores = [name[first : max(first, len(name) - last)][: most - 2] for name in names]
+    tries = [[middle_out(name, most) for name in names]]
+    if len(names) > 1 and first + last > most // 2:
+        tries.insert(0, [f"…{core}…" for core in cores])
+    for short in tries:
+        if len(set(short)) == len(set(names)):
+            return short
+    return [f"{i}: {middle_out(name, most - 4)}" for i, name in enumerate(names, 1)]
+
+
+def _label_width(texts):
+    return min(_LABEL, max(int(_font(_TEXT).getlength(text)) + 1 for text in texts))
+
+
+@functools.cache
+def _font(size):
+    return ImageFont.load_default(size=size)
+
+
+def _zoom(images):
+    return max(1, _SIDE // max(images.shape[1:3]))
+
+
+def _enlarged(images, zoom):
+    return np.asarray(images).repeat(zoom, 1).repeat(zoom, 2)
+
+
+def _bordered(picture):
+    """A hairline around, so that white images end somewhere."""
+    return np.pad(picture, [(_PAD, _PAD), (_PAD, _PAD), (0, 0)], constant_values=_HAIR)
+
+
+def _stack(parts, gap):
+    """Sets pictures below each other, left-aligned on white."""
+    width = max(part.shape[1] for part in parts)
+    space = np.full([gap, width, 3], 255, np.uint8)
+    wide = [np.pad(part, [(0, 0), (0, width - part.shape[1]), (0, 0)], constant_values=255) for part in parts]
+    return np.concatenate([piece for part in wide for piece in (part, space)][:-1], axis=0)
+
+
+def _framed(picture):
+    """White around a sheet."""
+    return np.pad(picture, [(_GAP, _GAP), (_GAP, _GAP), (0, 0)], constant_values=255)
 
 
 def save_png(path, picture, zoom=1):
@@ -72,7 +359,7 @@ def save_png(path, picture, zoom=1):
     os.replace(staging, path)
 
 
-def _caption(text, picture, height=14):
-    band = Image.new("RGB", (picture.shape[1], height), "white")
-    ImageDraw.Draw(band).text((0, 0), text, fill="black")
+def _caption(text, picture, zoom=1):
+    band = Image.new("RGB", (picture.shape[1], 14 * zoom), "white")
+    ImageDraw.Draw(band).text((0, 0), text, "black", _font(10 * zoom))
     return np.concatenate([np.asarray(band), picture], axis=0)

@@ -1,8 +1,8 @@
-"""From a folder back to a model: `ltgans_tf.load`."""
+"""From a folder back to a model: `ltgans_tf.load`; and to the stream that it learnt."""
 
 import os
 
-from ltgans_tf import checkpoints, exported, twin_gan
+from ltgans_tf import checkpoints, exported, streams, twin_gan
 
 
 def load(path):
@@ -30,3 +30,22 @@ def load(path):
         checkpoints.restore_newest(path, model)
         return model
     return exported.load(path)
+
+
+def load_stream(workdir, data_dir=None, skip_broken_images=False):
+    """The `TaskStream` of a run, some or all of whose data may be gone.
+
+    Args:
+      workdir: folder of the run.
+      data_dir, skip_broken_images: see `TaskStream`; they are no settings of a run.
+
+    Raises:
+      ValueError: no run is there.
+    """
+    settings = checkpoints.read_config(workdir)["stream"]
+    return streams.TaskStream(
+        **settings,
+        data_dir=data_dir,
+        skip_broken_images=skip_broken_images,
+        unchecked=len(settings["specs"]),
+    )
