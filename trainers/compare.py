@@ -1,0 +1,280 @@
+"""Sets several runs of one stream side by side: mean and spread over seeds, charts, pictures.
+
+  python -m trainers.compare --workdirs=runs/a0,runs/a1,runs/b0 --out=compare.html --json=compare.json
+
+Runs that differ in nothing but the seed make one group. Like trainers.report it reads the workdirs
+only; it prints the tables too.
+"""
+
+import json
+import os
+
+from absl import flags
+
+import trainers
+from ltgans_tf import charts
+from trainers import groups, page, runs, wording
+
+_UNION = (
+    "All tasks together",
+    "Generated images against the test images of all tasks together, after the last task.",
+)
+_SCALE = "for scale"  # heads the column of floors, of the mean image and of chance
+_CHARTED = {"final_average": "final average", "forgetting": "forgetting"}
+
+
+def main(argv):
+    """Writes the comparison that the flags ask for, and prints its tables."""
+    del argv
+    given = flags.FLAGS
+    print(compare(given.workdirs, given.out, given.labels, given.json))
+
+
+def compare(workdirs, out, labels=(), json_out=None):
+    """Writes the comparison of runs to the HTML file `out`.
+
+    Args:
+      workdirs: list of folders of runs.
+      out: HTML file to write.
+      labels: list of 'workdir=label', for the group that this workdir is in.
+      json_out: file for the numbers, or None.
+
+    Returns:
+      the tables as text, and a sentence that says what was written where.
+
+    Raises:
+      ValueError: see `groups.read` and `groups.group`.
+    """
+    if os.path.isdir(out):
+        raise ValueError(f"--out={out} is a folder; give the name of an HTML file.")
+    members = groups.read(workdirs)
+    grouped, barred = groups.group(members, labels), groups.not_comparable(members)
+    summary = groups.summarise(grouped, barred)
+    title = f"{wording.count(members, 'run')} in {wording.count(grouped, 'group')}"
+    tasks = f"{wording.count(members[0].tasks, 'task')}: {', '.join(members[0].tasks)}"
+    lead = _lead(f"{title} \N{MIDDLE DOT} {tasks}", summary, barred)
+    page.write(out, page.document(f"Comparison: {title}", lead, _sections(grouped, summary, barred)))
+    wrote = out
+    if json_out is not None:
+        facts = {"tasks": members[0].tasks, "groups": summary, "not_comparable": barred}
+        page.write(json_out, json.dumps(facts, indent=1, allow_nan=False) + "\n")
+        wrote += f" and {json_out}"
+    return "\n".join([f"{title}, {tasks}", *_as_text(summary, barred), "", f"Wrote {wrote}."])
+
+
+def verdict(summary):
+    """Who leads in the Frechet distance to the union and in NLOG, and whether that may be chance: list of str."""
+    found = []
+    for name in runs.FRECHET:
+        stats = {label: each["union"].get(name, {}).get("value") for label, each in summary.items()}
+        found += _ranking(f"{wording.known(name).label} to the union", name, stats)
+    stats = {label: _stat(each, "final_average", "nlog") for label, each in summary.items()}
+    return found + _ranking("NLOG, mean over the tasks", "nlog", stats)
+
+
+def _ranking(subject, name, stats):
+    """A sentence or two on a score of which lower is better, best group first; [] where none has it."""
+    stats = {label: stat for label, stat in stats.items() if stat}
+    order = sorted(stats, key=lambda label: stats[label]["mean"])
+    told = [f"{label} {wording.score(name, stats[label]['mean'])}" for label in order]
+    found = [f"{subject}, lower is better: {', '.join(told)}."] * bool(told)
+    if len(order) > 1:
+        best, second = stats[order[0]], stats[order[1]]
+        if best["sd"] is None or second["sd"] is None:
+            found.append("One seed does not show whether the first two differ by more than chance.")
+        elif best["max"] >= second["min"]:
+            found.append("The ranges of the first two overlap, so their order may be chance.")
+    return found
+
+
+def _warnings(barred):
+    """One sentence for each reason: list of str."""
+    reasons = {}
+    for name, reason in barred.items():
+        reasons.setdefault(reason, []).append(wording.known(name).label)
+    return [f"Not comparable, since {why}: {', '.join(labels)}." for why, labels in reasons.items()]
+
+
+def _stat(group, measure, name):
+    """As `groups.spread` gives it, or None."""
+    if measure == "union":
+        return group["union"].get(name, {}).get("value")
+    return group["scores"].get(name, {}).get(measure)
+
+
+def _tables(summary):
+    """The tables as rows of cells: {measure: (title, meaning, rows)}; a cell is (text, text below it)."""
+    found = {}
+    for measure, (title, meaning) in {"union": _UNION, **wording.MEASURES}.items():
+        rows = []
+        for name in (*wording.MAIN, *wording.MIX):
+            stats = [_stat(each, measure, name) for each in summary.values()]
+            if any(stats):
+                rows.append([name, _beside(summary, measure, name), *[_cell(name, stat) for stat in stats]])
+        if rows:
+            found[measure] = (title, meaning, rows)
+    return found
+
+
+def _beside(summary, measure, name):
+    """What the numbers of a row are to be read with: the mean over all runs, in words."""
+    part = {"union": "union", "final_average": "scores"}.get(measure)
+    stats = [group[part].get(name, {}).get("beside") for group in summary.values()] if part else []
+    found = [value for stat in stats if stat for value in stat["values"] if value is not None]
+    return wording.beside(name, sum(found) / len(found)) if found else ""
+
+
+def _cell(name, stat):
+    if stat is None:
+        return wording.ABSENT, ""
+    mean = wording.score(name, stat["mean"])
+    if stat["sd"] is None:
+        return mean, "one seed"
+    low, high = wording.score(name, stat["min"]), wording.score(name, stat["max"])
+    return f"{mean} \N{PLUS-MINUS SIGN} {wording.score(name, stat['sd'])}", f"{low} to {high}"
+
+
+def _as_text(summary, barred):
+    """The tables for a terminal: list of lines."""
+    lines = []
+    for title, meaning, rows in _tables(summary).values():
+        cells = [["", *summary, _SCALE]]
+        for name, beside, *rest in rows:
+            numbers = [f"{text} ({below})" if below else text for text, below in rest]
+            cells.append([wording.heading(name), *numbers, beside])
+        widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+        lines += ["", f"{title}. {meaning}"]
+        lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+    return lines + ["", *_warnings(barred)] * bool(barred)
+
+
+def _lead(about, summary, barred):
+    return [
+        page.tag("h1", ", ".join(summary)),
+        page.tag("p", page.tag("strong", "Comparison"), f" \N{MIDDLE DOT} {about}", class_="about"),
+        page.tag("p", " ".join(verdict(summary)), class_="verdict"),
+        [page.tag("p", sentence, class_="missing") for sentence in _warnings(barred)],
+    ]
+
+
+def _sections(grouped, summary, barred):
+    found = {
+        measure: page.Section(measure, title, _table(meaning, list(summary), rows))
+        for measure, (title, meaning, rows) in _tables(summary).items()
+    }
+    first = [found.pop(key) for key in ("union", "final_average") if key in found]
+    return [
+        *first,
+        page.Section("pictures", "The same latents, one seed of each", _pictures(grouped)),
+        *found.values(),
+        page.Section("charts", "Seed by seed", _charts(summary)),
+        page.Section("runs", "The runs", _runs(grouped)),
+        page.Section("differences", "What differs", _differences(grouped)),
+        page.Section("limits", "Limits", _limits(grouped, barred)),
+    ]
+
+
+def _table(meaning, labels, rows):
+    cells, scaled = [], any(beside for _, beside, *_ in rows)
+    for name, beside, *rest in rows:
+        numbers = [page.join([text, below and page.tag("small", below)]) for text, below in rest]
+        cells.append([wording.heading(name), *numbers, *[beside] * scaled])
+    about = "Mean \N{PLUS-MINUS SIGN} sample standard deviation over the seeds; below it least to most."
+    return [page.text(meaning), page.table(["", *labels, *[_SCALE] * scaled], cells, about)]
+
+
+def _pictures(grouped):
+    """The forgetting sheets of the first run of each group, or their stream sheets where one lacks it."""
+    firsts = {label: members[0] for label, members in grouped.items()}
+    for name in ("forgetting", "stream"):
+        found = {label: run.picture(name) for label, run in firsts.items()}
+        if all(found.values()):
+            return [_picture(label, firsts[label], name, data) for label, data in found.items()]
+    lacking = [run.workdir for run in firsts.values() if run.picture("stream") is None]
+    return [page.text(f"Left out: {', '.join(lacking)} has no figures/stream.png.")]
+
+
+def _picture(label, run, name, data):
+    caption = f"{label}, seed {run.about.get('seed')}"
+    try:
+        return page.picture(data, f"{caption}: the same latents after each task", caption)
+    except ValueError as error:
+        raise ValueError(f"{run.workdir}/figures/{name}.png: {error}") from error
+
+
+def _charts(summary):
+    """Every seed as a dot, of few scores: distance and mix of all together, averages and forgetting."""
+    wanted = [("union", name, "all together") for name in (*runs.FRECHET, "mix_entropy")]
+    wanted += [(m, n, title) for m, title in _CHARTED.items() for n in ("nlog", *runs.FRECHET, "knn")]
+    drawn = []
+    for measure, name, title in wanted:
+        stats = {label: _stat(each, measure, name) for label, each in summary.items()}
+        if any(stats.values()):
+            known, title = wording.known(name), f"{wording.known(name).label}, {title}"
+            # Forgetting is signed the same way for all scores.
+            better = "lower" if measure == "forgetting" else known.better
+            values = {label: stat["values"] if stat else [] for label, stat in stats.items()}
+            pixels = charts.comparison(title, values, better, known.digits)
+            drawn.append(page.picture(pixels, f"{title}, of each seed", density=page.CHART_DENSITY))
+    return drawn
+
+
+def _runs(grouped):
+    rows = []
+    for label, members in grouped.items():
+        for run in members:
+            about = [run.about.get(key, wording.ABSENT) for key in ("seed", "commit")]
+            rows.append([label, run.workdir, run.last["step"], *about])
+    return [page.table(["", "workdir", "steps", "seed", "commit"], rows, words=True)]
+
+
+def _differences(grouped):
+    members = [run for each in grouped.values() for run in each]
+    rows = []
+    for key in groups.differing(members):
+        values = [groups.settings(each[0]).get(key) for each in grouped.values()]
+        rows.append([groups.last_name(key), *[wording.value(value) for value in values]])
+    return [page.table(["", *grouped], rows, words=True) if rows else page.text("Nothing but the seed.")]
+
+
+def _limits(grouped, barred):
+    members = [run for each in grouped.values() for run in each]
+    first = members[0]
+    found = _warnings(barred)
+    if len(first.tasks) < len(first.planned):
+        where = f"task {len(first.tasks)} of {len(first.planned)}"
+        found.append(f"Compared after {where}, the last that all runs have learnt.")
+    if len({run.about.get("commit") for run in members}) > 1:
+        found.append("The runs are of different commits of the code.")
+    if len({run.last.get("protocol") for run in members}) > 1:
+        found.append("The runs were evaluated by different protocols.")
+    for label, each in grouped.items():
+        if len(each) == 1:
+            found.append(f"{label} has one seed: its spread is not known.")
+        if len({run.about.get("seed") for run in each}) < len(each):
+            found.append(f"{label} has runs of equal seeds, which are no independent repetitions.")
+        found += [sentence for run in each for sentence in _gaps(run)]
+    return [page.bullets(found)] if found else []
+
+
+def _gaps(run):
+    """Averages that are over fewer tasks than there are, because a score is absent: list of str."""
+    found = []
+    for name in [name for name in wording.MAIN if name in run.matrices]:
+        measured = [task for task in run.tasks if run.last["scores"][task].get(name) is not None]
+        if len(measured) < len(run.tasks):
+            found.append(
+                f"{wording.known(name).label} of {run.workdir} is averaged over {len(measured)} of"
+                f" {len(run.tasks)} tasks; for the others it is absent."
+            )
+    return found
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("workdirs", None, "Two or more runs of one stream, separated by commas.", required=True)
+    flags.DEFINE_string("out", "compare.html", "HTML file to write.")
+    flags.DEFINE_string("json", None, "File to write the numbers to, as JSON.")
+    flags.DEFINE_list(
+        "labels", [], "WORKDIR=LABEL for groups that are not to be named by what tells them apart."
+    )
+    trainers.run(main)

@@ -1,0 +1,231 @@
+"""Several runs of one stream: which belong together, what may be compared, mean and spread over seeds."""
+
+import collections
+import json
+import math
+import os
+
+import numpy as np
+
+from ltgans_tf import scores
+from trainers import runs, wording
+
+_NAMED = ("method", "recipe", "preset")
+# Settings of the evaluation that shift a score, by the part that measures it, beside the data.
+_SHIFTS = {"iwae": ("iwae_k", "iwae_images"), "distances": ("samples", "test_images")}
+_WITHOUT_EXTRACTOR = ("likelihood", "iwae", "representation")
+
+
+def read(workdirs):
+    """Reads runs, all cut behind the last task that every one of them has learnt.
+
+    Args:
+      workdirs: list of folders.
+
+    Returns:
+      list of `runs.Run`.
+
+    Raises:
+      ValueError: fewer than two runs, one twice, one without rows or settings, or runs of
+        different tasks.
+    """
+    if len(workdirs) < 2:
+        raise ValueError(f"--workdirs names {wording.count(workdirs, 'run')}; give two or more, as a,b.")
+    if len({os.path.realpath(workdir) for workdir in workdirs}) < len(workdirs):
+        raise ValueError(f"--workdirs={','.join(workdirs)} names one run twice; give each run once.")
+    found = [runs.Run(workdir) for workdir in workdirs]
+    last = min(run.last["after_task"] for run in found)
+    for run in found:
+        if not run.config:
+            raise ValueError(f"{run.workdir} has no config.json, so its settings are not known; restore it.")
+        if last not in [row["after_task"] for row in run.rows]:
+            raise ValueError(f"{run.workdir} has no scores after task {last + 1}; evaluate that run again.")
+    found = [run.up_to(last) for run in found]
+    for run in found[1:]:
+        if run.tasks != found[0].tasks:
+            raise ValueError(
+                f"{run.workdir} has learnt {', '.join(run.tasks)} and {found[0].workdir}"
+                f" {', '.join(found[0].tasks)}; compare runs of the same tasks in the same order."
+            )
+    return found
+
+
+def settings(run):
+    """What a run was trained with, flat, without its seeds: {'model.recipe.ema': 0.99, ...}."""
+    named = {key: run.about[key] for key in _NAMED if key in run.about}
+    parts = {key: run.config.get(key) for key in ("model", "stream", "steps_per_task")}
+    flat = {**named, **_flat(parts)}
+    # The method stands among the names already.
+    return {key: item for key, item in flat.items() if last_name(key) != "seed" and key != "model.method"}
+
+
+def _flat(tree, before=""):
+    flat = {}
+    for key, item in tree.items():
+        flat |= _flat(item, f"{before}{key}.") if isinstance(item, dict) else {before + key: item}
+    return flat
+
+
+def last_name(key):
+    """'model.recipe.ema' -> 'ema'."""
+    return key.rpartition(".")[2]
+
+
+def differing(members):
+    """Names of the settings that are not the same in all runs, those with a name of their own first."""
+    found = [settings(run) for run in members]
+    keys = dict.fromkeys([*_NAMED, *[key for each in found for key in each]])
+    return [key for key in keys if len({json.dumps(each.get(key)) for each in found}) > 1]
+
+
+def group(members, labels=()):
+    """Sorts runs into groups of equal settings, in which only the seed differs, and names them.
+
+    Args:
+      members: list of `runs.Run`.
+      labels: list of 'workdir=label', the workdir as given or its last name, for the group that it
+        is in. The other groups are named in as few settings as tell them apart.
+
+    Returns:
+      {label: list of runs.Run, by seed}.
+
+    Raises:
+      ValueError: labels of no run, several for one group, or one for two groups.
+    """
+    found = collections.defaultdict(list)
+    for run in members:
+        found[json.dumps(settings(run), sort_keys=True)].append(run)
+    groups = [sorted(each, key=lambda run: str(run.about.get("seed")).zfill(9)) for each in found.values()]
+    names = _short_names([each[0] for each in groups])
+    for item in labels:
+        place, label = _given(groups, item)
+        names[place] = label
+    if twice := [name for name, count in collections.Counter(names).items() if count > 1]:
+        raise ValueError(f"two groups are called {twice[0]!r}; tell them apart with --labels=workdir=label.")
+    return dict(zip(names, groups))
+
+
+def _short_names(firsts):
+    """A name for each group: the method, and the settings that are needed to tell the groups apart."""
+    keys, names = [], [str(run.about.get("method", run.name)) for run in firsts]
+    for key in differing(firsts):
+        tried = [_named(run, [*keys, key]) for run in firsts]
+        if not keys or len(set(tried)) > len(set(names)):
+            keys, names = [*keys, key], tried
+    return names
+
+
+def _named(run, keys):
+    found = settings(run)
+    words = [("" if key in _NAMED else f"{last_name(key)} ") + wording.value(found.get(key)) for key in keys]
+    return ", ".join(words)
+
+
+def _given(groups, item):
+    """(index of the group, its label) of 'workdir=label'."""
+    workdir, _, label = item.partition("=")
+    found = [i for i, each in enumerate(groups) if workdir in {n for r in each for n in (r.workdir, r.name)}]
+    if len(found) != 1 or not label:
+        raise ValueError(f"--labels has {item!r}; write WORKDIR=LABEL with one of --workdirs.")
+    return found[0], label
+
+
+def not_comparable(members):
+    """Scores that were measured in different ways in these runs: {name: the reason}."""
+    barred = {}
+    for name in (*wording.MAIN, *wording.MIX):
+        having = [run for run in members if name in run.matrices or name in run.union]
+        for what, ask in _ways(name).items():
+            found = {run.workdir: ask(run) for run in having}
+            if len({item for item in found.values() if item is not None}) > 1:
+                told = [f"{str(item)[:12]} in {workdir}" for workdir, item in found.items()]
+                barred[name] = f"{what} differ ({', '.join(told)})"
+                break
+    return barred
+
+
+def _ways(name):
+    """What a score depends on apart from the model: {words: function of a run}."""
+    part, network = runs.part_of(name), "inception" if name.startswith(("fid", "kid")) else "extractor"
+    ways = {"the test images": _data}
+    if part not in _WITHOUT_EXTRACTOR:
+        ways["the extractors"] = lambda run: run.last.get(network, {}).get("sha256")
+    for key in _SHIFTS.get(part, ()):
+        ways[f"the {key}"] = lambda run, key=key: run.last.get("settings", {}).get(key)
+    return ways
+
+
+def _data(run):
+    """The hashes of the test images, or of the data, of all tasks."""
+    found = [
+        facts.get("test_sha256", facts.get("fingerprint")) for facts in run.last.get("data", {}).values()
+    ]
+    return None if None in found or not found else " ".join(str(item)[:12] for item in found)
+
+
+def summarise(groups, barred=()):
+    """Mean and spread over the seeds of each group.
+
+    Args:
+      groups: {label: list of runs.Run}.
+      barred: names of scores that must not be set beside each other.
+
+    Returns:
+      {label: {'seeds', 'workdirs', 'scores': {name: {'final_average', 'forgetting',
+      'backward_transfer', 'beside'}}, 'union': {name: {'value', 'beside'}}}}, ready for JSON. Each
+      measure is as `spread` gives it, or None where no run has it; 'beside' is what the score is to
+      be read with, in the last row.
+    """
+    return {label: _summary(members, barred) for label, members in groups.items()}
+
+
+def _summary(members, barred):
+    names = [name for name in (*wording.MAIN, *wording.MIX) if name not in barred]
+    return {
+        "seeds": [run.about.get("seed") for run in members],
+        "workdirs": [run.workdir for run in members],
+        "scores": {n: _measures(members, n) for n in names if any(n in run.matrices for run in members)},
+        "union": {n: _union(members, n) for n in names if any(n in run.union for run in members)},
+    }
+
+
+def _measures(members, name):
+    ask = {
+        "final_average": scores.Matrix.final_average,
+        "forgetting": scores.Matrix.mean_forgetting,
+        "backward_transfer": scores.Matrix.backward_transfer,
+    }
+    matrices = [run.matrices.get(name) for run in members]
+    beside = [list(run.beside(name).values()) for run in members]
+    return {
+        **{key: spread([m and measure(m) for m in matrices]) for key, measure in ask.items()},
+        "beside": spread([np.mean(values) if values else None for values in beside]),
+    }
+
+
+def _union(members, name):
+    beside = wording.known(name).beside
+    return {
+        "value": spread([run.union.get(name) for run in members]),
+        "beside": spread([run.union.get(beside) for run in members]),
+    }
+
+
+def spread(values):
+    """Mean and spread of one number for each seed; None and NaN stand for seeds without it.
+
+    Returns:
+      {'values': as given, NaN as None, 'mean', 'sd': sample standard deviation (n - 1) or None for
+      one number, 'min', 'max'}, or None where there is no number.
+    """
+    values = [None if value is None or math.isnan(value) else float(value) for value in values]
+    there = np.array([value for value in values if value is not None], np.float64)
+    if not there.size:
+        return None
+    return {
+        "values": values,
+        "mean": float(there.mean()),
+        "sd": float(there.std(ddof=1)) if there.size > 1 else None,
+        "min": float(there.min()),
+        "max": float(there.max()),
+    }

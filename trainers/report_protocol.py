@@ -1,0 +1,161 @@
+"""The parts of a report that say how it came about: settings, data, protocol, time and limits."""
+
+from ltgans_tf import scores
+from trainers import page, runs, wording
+
+
+def sections(run):
+    """What stands behind the scores of a `runs.Run`: list of page.Section."""
+    return [
+        page.Section("settings", "Settings", _settings(run)),
+        page.Section("data", "Data", _data(run)),
+        page.Section("protocol", "Protocol and extractor", _protocol(run)),
+        page.Section("time", "Time", _time(run)),
+        page.Section("environment", "Environment", _environment(run)),
+        page.Section("limits", "Limits", _limits(run)),
+        page.Section("again", "Run it again", _again(run)),
+    ]
+
+
+def _settings(run):
+    model = run.config.get("model", {})
+    plain = {key: value for key, value in model.items() if not isinstance(value, dict)}
+    groups = {"Run": {**run.about, "steps_per_task": run.config.get("steps_per_task"), **plain}}
+    groups |= {key.capitalize(): value for key, value in model.items() if isinstance(value, dict)}
+    groups["Stream"] = run.config.get("stream", {})
+    parts = [None if run.config else "config.json is not there, so the settings of the model are not known."]
+    return parts + [_pairs(settings, title) for title, settings in groups.items()]
+
+
+def _pairs(settings, title=None):
+    """Settings with their names, None left out; nothing at all where there are none."""
+    known = {key: wording.value(item) for key, item in settings.items() if item is not None}
+    return [title and page.tag("h3", title), page.pairs(known)] if known else None
+
+
+def _data(run):
+    known = run.last.get("data", {})
+    keys = list(dict.fromkeys(key for facts in known.values() for key in facts))
+    specs = dict(zip(run.tasks, run.planned))
+    head = ["", *["spec"] * bool(specs), *[_spaced(key) for key in keys]]
+    rows = []
+    for task in run.tasks:
+        facts = [wording.value(known.get(task, {}).get(key, wording.ABSENT)) for key in keys]
+        rows.append([task, *[specs.get(task, wording.ABSENT)] * bool(specs), *facts])
+    return [page.table(head, rows, words=True)] if len(head) > 1 else []
+
+
+def _protocol(run):
+    extractor, settings = run.last.get("extractor"), run.last.get("settings", {})
+    none = page.text("No extractor was used, so there are no distances and no shares.")
+    return [
+        page.text(
+            page.tag("strong", run.last.get("protocol", wording.ABSENT)), ": ", run.last.get("protocol_text")
+        ),
+        _pairs(_named(extractor), "Extractor") if extractor else none,
+        _pairs(_named(run.last.get("inception", {})), "Inception network"),
+        _pairs(_named(settings), "Evaluation"),
+    ]
+
+
+def _named(settings):
+    return {_spaced(key): item for key, item in settings.items()}
+
+
+def _spaced(key):
+    return key.replace("_", " ")
+
+
+def training_seconds(records):
+    """Seconds of training in each task, from the speeds in metrics.jsonl: {task_index: float}."""
+    spent, before = {}, 0
+    for record in records:
+        seconds = (record["step"] - before) / record["speed/steps_per_second"]
+        spent[record["task_index"]] = spent.get(record["task_index"], 0.0) + seconds
+        before = record["step"]
+    return spent
+
+
+def _time(run):
+    training = training_seconds(run.records)
+    measured = {row["after_task"]: sum(row.get("seconds", {}).values()) for row in run.rows}
+    rows = [
+        [task, wording.number(training.get(i), 0), wording.number(measured.get(i), 0)]
+        for i, task in enumerate(run.tasks)
+    ]
+    sums = [sum(part.get(i, 0.0) for i in range(len(run.tasks))) for part in (training, measured)]
+    rows.append(["sum", *[wording.number(seconds, 0) for seconds in sums]])
+    caption = "Training from the speeds in metrics.jsonl; scores from the rows."
+    steps = f"{run.last['step']} steps (generator updates) were done up to the last scores."
+    return [page.text(steps), page.table(["", "training, s", "scores, s"], rows, caption)]
+
+
+def _environment(run):
+    recorded = {key: item for key, item in run.environment.items() if key != "command"}
+    code = {key: run.last.get("about", {}).get(key) for key in ("commit", "ltgans_tf")}
+    line = run.environment.get("command")
+    return [
+        _pairs({**code, **recorded}),
+        page.command(" ".join(line)) if line else None,
+        None if run.environment else page.text("environment.json is not there."),
+    ]
+
+
+def _limits(run):
+    accuracy = run.last.get("extractor", {}).get("domain_accuracy")
+    found = [
+        "One run with one seed: how much another seed would differ is not known from it"
+        " (trainers.compare sets several beside each other).",
+        "nlog" in run.matrices
+        and "A likelihood does not see the samples: NLOG is the Student's, the pictures and distances are the"
+        " generator's.",
+        run.frechet == "fcd"
+        and "FCD is no FID: it is the same distance on the features of a small classifier, and comparable"
+        " only with numbers of the same extractor.",
+        accuracy is not None
+        and f"Shares are what the extractor sees; it tells the domains apart in {accuracy:.1%} of real images.",
+        "commit" not in run.about and "The commit of the code was not recorded.",
+        _export(run),
+    ]
+    return [page.bullets([sentence for sentence in found if sentence]), *_absent(run)]
+
+
+def _export(run):
+    if not run.exports:
+        return "No export is there (exports/latest.json)."
+    task = f"task {run.exports['task_index'] + 1} ({run.exports['task_name']})"
+    what = " and ".join(kind for kind in ("generator", "encoder") if run.exports.get(kind))
+    return f"Exports are of the state after {task}: {what}, version {run.exports['version']}."
+
+
+def _absent(run):
+    """What was not measured and why; a reason that several tasks or rows share is told once."""
+    told = {}
+    for row in run.rows:
+        for task, reasons in runs.absent(row).items():
+            for name, reason in reasons.items():
+                told.setdefault((name, reason), {}).setdefault(task, []).append(row["after_task"] + 1)
+    if not told:
+        return [page.text("No score is absent.")]
+    items = []
+    for (name, reason), places in told.items():
+        label = scores.SCORES[name].label if name in scores.SCORES else name
+        where = [f"{task} after {_tasks(after)}" for task, after in places.items()]
+        items.append([page.tag("strong", label), f" of {'; '.join(where)}: {reason}"])
+    return [page.tag("h3", "Scores that are absent"), page.bullets(items)]
+
+
+def _tasks(numbers):
+    return f"task{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+
+
+def _again(run):
+    where = run.workdir
+    if not run.flags:
+        return [page.command(f"python -m trainers.report --workdir={where}")]
+    lines = [
+        f"python -m trainers.train --flagfile={where}/flags.txt --workdir={where}-again",
+        f"python -m trainers.make_figures --workdir={where}-again",
+        f"python -m trainers.report --workdir={where}-again",
+    ]
+    return [page.command("\n".join(lines)), page.folded("flags.txt", page.command(run.flags))]

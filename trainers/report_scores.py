@@ -1,0 +1,180 @@
+"""The parts of a report that show scores: what they are now, and how they went over the stream."""
+
+import numpy as np
+
+from ltgans_tf import charts, scores
+from trainers import page, runs, wording
+
+_BESIDE = 5  # heat maps of so many tasks are legible beside each other
+
+
+def now(run):
+    """What was measured behind the last task of a `runs.Run`: list of page.Section."""
+    return [page.Section("scores", "Scores now", _final(run))]
+
+
+def over_the_stream(run):
+    """How the scores went, task after task, and all that was measured: list of page.Section."""
+    return [
+        page.Section("matrices", "Score of each task after each task", _matrices(run)),
+        page.Section("forgetting", "What was lost", _forgetting(run)),
+        page.Section("mix", "Which domains are drawn", _mix(run)),
+        page.Section("audit", "Does it copy training images?", _audit(run)),
+        page.Section("training", "Training", _training(run)),
+        page.Section("all-scores", "Every score", _every_score(run)),
+    ]
+
+
+def _final(run):
+    found = ["nlog", run.frechet, "precision", "recall", "coverage", "share", "knn"]
+    found = [name for name in found if name in run.matrices or name in run.union]
+    if not found:
+        return ["No score has a value; the reasons stand under Limits."]
+    caption = (
+        f"After task {run.last['after_task'] + 1} ({run.last['task']}). \N{DOWNWARDS ARROW} lower is better,"
+        " \N{UPWARDS ARROW} higher is better. Small, beside a distance and its like: what real images get"
+        " (floor); beside NLOG: predicting the mean image; beside an accuracy: chance."
+    )
+    if "share" in found and len(run.tasks) > 1:
+        even = 1 / len(run.tasks)
+        caption += f" An even share is {even:.2f}; a domain counts as drawn from a quarter of that on."
+    return [_table(run, found, caption), _definitions(found)]
+
+
+def _table(run, names, caption=None):
+    """Scores of the last row: a line for each task and one for all together."""
+    rows = [[task, *[_cell(run, task, name) for name in names]] for task in run.tasks]
+    if any(name in run.union for name in names):
+        rows.append([runs.TOGETHER, *[_cell(run, None, name) for name in names]])
+    return page.table(["", *[wording.heading(name) for name in names]], rows, caption)
+
+
+def _cell(run, task, name):
+    """The last value of a score of a task (None: of all), or what leads to the reason why it is absent."""
+    values = run.union if task is None else run.last["scores"][task]
+    reason = run.reason(task, name)
+    if values.get(name) is None and reason:
+        return page.tag("a", "absent", href="#limits", title=reason)
+    beside = wording.beside(name, values.get(scores.SCORES[name].beside))
+    return page.join([wording.score(name, values.get(name)), beside and page.tag("small", beside)])
+
+
+def _definitions(names):
+    known = [scores.SCORES[name] for name in names]
+    return page.folded("What they are", page.bullets([f"{score.label}: {score.about}" for score in known]))
+
+
+def _matrices(run):
+    if len(run.tasks) == 1:
+        return []
+    main = [name for name in wording.MAIN if name in run.matrices]
+    rest = [name for name in run.matrices if name not in main]
+    shown = [_chart(charts.heat_map(run.matrices[name]), f"{_label(name)} as a heat map") for name in main]
+    tables = [_matrix_table(run.matrices[name]) for name in (*main, *rest)]
+    if len(run.tasks) <= _BESIDE:
+        shown = page.gallery(shown)
+    return [shown, page.folded("As tables, of every score", tables)]
+
+
+def _matrix_table(matrix):
+    names = matrix.tasks
+    rows = [
+        [f"after {names[i]}", *[wording.score(matrix.name, value) for value in matrix.values[i, : i + 1]]]
+        for i in range(len(names))
+    ]
+    rows = [row + [""] * (len(names) + 1 - len(row)) for row in rows]
+    return [page.tag("h3", wording.heading(matrix.name)), page.table(["", *names], rows)]
+
+
+def _forgetting(run):
+    if len(run.tasks) == 1:
+        return ["One task is learnt; forgetting and backward transfer begin with the second."]
+    ranked = [name for name in run.matrices if scores.SCORES[name].better]
+    main = [name for name in wording.MAIN if name in ranked]
+    rest = [name for name in ranked if name not in main]
+    curves = [
+        _chart(
+            charts.forgetting_curves(run.matrices[name], run.beside(name) or None),
+            f"{_label(name)} of each task over the stream",
+        )
+        for name in ("nlog", run.frechet)
+        if name in main
+    ]
+    return [
+        page.bullets([f"{title}: {about}" for title, about in wording.MEASURES.values()]),
+        _lost(run, main) if main else None,
+        page.folded("The other scores", _lost(run, rest)) if rest else None,
+        curves,
+    ]
+
+
+def _lost(run, names):
+    rows = []
+    for name in names:
+        matrix = run.matrices[name]
+        values = [matrix.final_average(), matrix.mean_forgetting(), matrix.backward_transfer()]
+        cells = [wording.score(name, value) for value in values]
+        rows.append([wording.heading(name), *cells, _most(matrix)])
+    head = [title.lower() for title, _ in wording.MEASURES.values()]
+    return page.table(["", *head, "most forgotten"], rows)
+
+
+def _most(matrix):
+    lost = matrix.forgetting()
+    if np.isnan(lost).all():
+        return wording.ABSENT
+    worst = int(np.nanargmax(lost))
+    task = page.tag("small", matrix.tasks[worst], class_="name")
+    return page.join([wording.score(matrix.name, lost[worst]), task])
+
+
+def _mix(run):
+    if "share" not in run.matrices or len(run.tasks) == 1:
+        return []
+    chart = _chart(charts.domain_mix(run.rows), "shares of the domains in the images, after each task")
+    told = [
+        f"{known.label} {wording.score(name, run.union[name])}: {known.about}"
+        for name, known in wording.MIX.items()
+        if name in run.union
+    ]
+    return [chart, page.bullets(told) if told else None]
+
+
+def _audit(run):
+    found = [name for name in ("copies", "nearest_ratio") if name in run.matrices]
+    if not found:
+        reasons = {task: run.reason(task, "copies") for task in run.tasks}
+        told = [f"{task}: {reason}" for task, reason in reasons.items() if reason]
+        return [page.text("This was not measured."), page.bullets(told) if told else None]
+    return [
+        page.text(
+            "Each generated image is held against the training images of its domain, and so are held-out"
+            " images, which the model has not seen. A generator that gives training data away is nearer to it"
+            " than held-out images are: its copies are then well above 0.01, its nearest ratio well below 1."
+        ),
+        _table(run, found),
+        _definitions(found),
+    ]
+
+
+def _training(run):
+    if not run.records:
+        return ["No training curves: metrics.jsonl has no points."]
+    return [_chart(charts.training_curves(run.records), "training curves with the task boundaries")]
+
+
+def _every_score(run):
+    """All scores of the last row, one in each line; here the columns are the tasks."""
+    columns = {**{task: task for task in run.tasks}, **({runs.TOGETHER: None} if run.union else {})}
+    rows = []
+    for name in [name for name in scores.SCORES if name in run.matrices or name in run.union]:
+        rows.append([wording.heading(name), *[_cell(run, task, name) for task in columns.values()]])
+    return [page.table(["", *columns], rows)] if rows else []
+
+
+def _chart(pixels, alt):
+    return page.picture(pixels, alt, density=page.CHART_DENSITY)
+
+
+def _label(name):
+    return scores.SCORES[name].label

@@ -1,0 +1,177 @@
+"""What a run has left in its workdir: the rows of scores, its settings, its logs and its pictures.
+
+Reading needs no TensorFlow, no model and no data, and may happen at any time of the run.
+"""
+
+import functools
+import json
+import os
+
+from ltgans_tf import scores
+
+TOGETHER = "all together"  # what stands in the place of a task's name for the union of all
+FRECHET = ("fcd", "fid", "fid_keras")
+# The parts of an evaluation that a row may call absent as a whole, and their scores; all others are
+# distances.
+PARTS = {
+    "likelihood": ("nlog", "nlog_sampled", "elbo", "bits_per_dim", "sse", "kl", "mse", "active_units"),
+    "iwae": ("iwae", "iwae_bits_per_dim"),
+    "representation": ("knn", "probe", "purity", "mig"),
+    "smoothness": ("smoothness",),
+    "audit": ("copies", "nearest_ratio"),
+}
+_STALE = 60  # seconds that a picture may be older than its boundary: copying a run takes a while
+
+
+class Run:
+    """A run, at its end or in the middle.
+
+    Attributes:
+      workdir: folder of the run.
+      rows: of scores, one for each task learnt, as `scores.read_rows` gives them.
+    """
+
+    def __init__(self, workdir, rows=None):
+        """Reads the rows of `workdir`, unless they are given.
+
+        Raises:
+          ValueError: no folder, no row of scores in it, or one of another format version.
+        """
+        if not os.path.isdir(workdir):
+            raise ValueError(f"there is no folder {workdir}; give the workdir of a run.")
+        self.workdir = workdir
+        self.rows = scores.read_rows(workdir) if rows is None else rows
+
+    def up_to(self, task_index):
+        """The run as it was behind the task at `task_index`: Run."""
+        return Run(self.workdir, [row for row in self.rows if row["after_task"] <= task_index])
+
+    @property
+    def name(self):
+        """What the folder is called."""
+        return os.path.basename(os.path.abspath(self.workdir))
+
+    @property
+    def last(self):
+        """The newest row of scores."""
+        return self.rows[-1]
+
+    @property
+    def tasks(self):
+        """Names of the tasks learnt."""
+        return list(self.last["scores"])
+
+    @property
+    def planned(self):
+        """Specs of all tasks of the run, or [] where config.json is not there."""
+        return self.config.get("stream", {}).get("specs", [])
+
+    @functools.cached_property
+    def matrices(self):
+        """{name of the score: scores.Matrix}."""
+        return scores.score_matrix(self.rows)
+
+    @property
+    def union(self):
+        """The scores of all tasks together in the last row."""
+        return self.last.get("union", {})
+
+    @property
+    def frechet(self):
+        """Name of the Frechet distance that was measured, or None."""
+        return next((name for name in FRECHET if name in self.matrices or name in self.union), None)
+
+    def beside(self, name):
+        """What a score is to be read with, as far as the last row has it: {task: number}."""
+        key = scores.SCORES[name].beside
+        return {task: own[key] for task, own in self.last["scores"].items() if own.get(key) is not None}
+
+    def reason(self, task, name):
+        """Why the last row lacks a score of a task, or of all together for None: str, or None."""
+        reasons = absent(self.last).get(task or TOGETHER, {})
+        return reasons.get(name, reasons.get(part_of(name)))
+
+    @functools.cached_property
+    def config(self):
+        """Content of config.json, {} where it is not there."""
+        return self._dict("config.json")
+
+    @functools.cached_property
+    def environment(self):
+        """Content of environment.json, {} where it is not there."""
+        return self._dict("environment.json")
+
+    @functools.cached_property
+    def exports(self):
+        """Content of exports/latest.json, {} where it is not there."""
+        return self._dict("exports", "latest.json")
+
+    @property
+    def flags(self):
+        """Text of flags.txt, "" where it is not there."""
+        return _text(os.path.join(self.workdir, "flags.txt"))
+
+    @functools.cached_property
+    def records(self):
+        """The points of metrics.jsonl: list of dicts, [] where it is not there."""
+        path = os.path.join(self.workdir, "metrics.jsonl")
+        lines = _text(path).splitlines(keepends=True)
+        return [_parsed(path, line) for line in lines if line.endswith("\n")]  # the last may be half written
+
+    @property
+    def about(self):
+        """Method, preset, recipe, seed and commit, as far as they are known; the seed may be 0."""
+        model, row = self.config.get("model", {}), self.last.get("about", {})
+        known = {key: row.get(key) for key in ("method", "preset", "recipe", "seed", "commit")}
+        known |= {key: model.get(key) for key in ("method", "seed") if known[key] is None}
+        return {key: value for key, value in known.items() if value is not None}
+
+    def picture(self, name):
+        """Bytes of figures/<name>.png, or None where it is not there."""
+        path = self._picture_path(name)
+        if not os.path.isfile(path):
+            return None
+        with open(path, "rb") as f:
+            return f.read()
+
+    def is_old(self, name):
+        """Whether figures/<name>.png is older than the end of the last task that has scores."""
+        end = os.path.join(self.workdir, "boundary", f"task_{self.last['after_task']:02d}.npz")
+        if not os.path.isfile(end):
+            return False
+        return os.path.getmtime(self._picture_path(name)) < os.path.getmtime(end) - _STALE
+
+    def _picture_path(self, name):
+        return os.path.join(self.workdir, "figures", f"{name}.png")
+
+    def _dict(self, *names):
+        path = os.path.join(self.workdir, *names)
+        return _parsed(path, _text(path) or "{}")
+
+
+def absent(row):
+    """What a row of scores lacks: {task: {score or part of the evaluation: reason}}."""
+    together = row.get("union_absent")
+    return {**row.get("absent", {}), **({TOGETHER: together} if together else {})}
+
+
+def part_of(name):
+    """The part of an evaluation that measures a score."""
+    return next((part for part, names in PARTS.items() if name in names), "distances")
+
+
+def _text(path):
+    if not os.path.isfile(path):
+        return ""
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def _parsed(path, written):
+    try:
+        found = json.loads(written)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it, or train that run again.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds a {type(found).__name__} and no dict; restore it.")
+    return found
