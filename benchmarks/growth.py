@@ -63,8 +63,9 @@ def measure(model, stream, steps, workdir):
       quantity in the last task to that in the second (the first has no Teacher).
     """
     from export import push
-    from ltgans_tf import boundaries, callbacks
+    from ltgans_tf import boundaries, callbacks, evaluation
 
+    evaluator = evaluation.Evaluator(test_images=200, parts=("likelihood",))
     times, traces = _step_times(), _traces(model)
     rows = []
 
@@ -88,7 +89,7 @@ def measure(model, stream, steps, workdir):
         steps,
         workdir,
         [times, *callbacks.default_callbacks(workdir)],
-        [boundaries.BoundarySamples(), boundaries.BoundaryScores(200), push.BoundaryExport(), note],
+        [boundaries.BoundarySamples(), boundaries.BoundaryScores(evaluator), push.BoundaryExport(), note],
     )
     second, last = rows[min(1, len(rows) - 1)], rows[-1]
     return {

@@ -16,9 +16,10 @@ TensorFlow.
 
 import importlib
 
-__version__ = "0.1.0"
+from ltgans_tf.provenance import VERSION as __version__  # noqa: F401
 
 _HOMES = {
+    "Evaluator": "evaluation",
     "LifelongModel": "lifelong",
     "NonFiniteError": "lifelong",
     "Recipe": "presets",
@@ -26,6 +27,7 @@ _HOMES = {
     "TaskStream": "streams",
     "TwinGAN": "twin_gan",
     "load": "loading",
+    "score_matrix": "scores",
 }
 
 __all__ = sorted(_HOMES)

@@ -11,7 +11,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf import callbacks, checkpoints, eventlog, figures, images
+from ltgans_tf import callbacks, checkpoints, evaluation, eventlog, figures, images, scores
 
 _LARGEST = 1_000_000  # bytes of images in one boundary file
 
@@ -57,26 +57,44 @@ class BoundaryScores:
     """Writes the row of scores behind a task: eval/task_00/scores.json and TensorBoard.
 
     Args:
-      limit: at most so many test images of each task. Where a domain's data has to be gone,
-        leave this callback out.
+      evaluator: an `evaluation.Evaluator`; None for one with its defaults.
     """
 
-    def __init__(self, limit=None):
-        self.limit = limit
+    def __init__(self, evaluator=None):
+        self.evaluator = evaluator or evaluation.Evaluator()
+
+    def prepare(self, stream, workdir):
+        """Fixes the evaluator's extractor before the first task."""
+        self.evaluator.prepare(stream, workdir)
 
     def __call__(self, model, stream, task, workdir):
-        scores = model.evaluate_stream(stream, self.limit)
-        step = int(model.global_step.numpy())
-        folder = os.path.join(workdir, "eval", f"task_{task.index:02d}")
-        os.makedirs(folder, exist_ok=True)
-        row = {
-            "after_task": task.index,
-            "task": task.name,
-            "step": step,
-            "protocol": "test parts kept, posterior mean, images in [-1, 1]",
-            "scores": scores,
-        }
-        checkpoints.write_atomically(os.path.join(folder, "scores.json"), json.dumps(row, indent=1) + "\n")
-        with eventlog.once(os.path.join(workdir, "tensorboard"), f"eval_{task.index:02d}").as_default():
-            for i, (name, score) in enumerate(scores.items()):
-                tf.summary.scalar(f"eval/nlog/task_{i:02d}_{name}", score["nlog"], step)
+        keep_row(workdir, self.evaluator.evaluate(model, stream, workdir))
+
+
+def keep_row(workdir, row):
+    """Writes a row of scores to its place in the workdir and shows it in TensorBoard.
+
+    The scalars are called eval/<score>/task_00_<name> and eval/union/<score>; the custom-scalar
+    layout sets the curves of all tasks into one chart for each score, where forgetting is seen.
+    """
+    path = scores.row_path(workdir, row["after_task"])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    checkpoints.write_atomically(path, json.dumps(row, indent=1) + "\n")
+    folder, step = os.path.join(workdir, "tensorboard"), row["step"]
+    with eventlog.once(folder, f"eval_{row['after_task']:02d}").as_default():
+        for i, (name, found) in enumerate(row["scores"].items()):
+            for score in scores.SCORES.keys() & found.keys():
+                tf.summary.scalar(f"eval/{score}/task_{i:02d}_{name}", found[score], step)
+        for score, value in row["union"].items():
+            tf.summary.scalar(f"eval/union/{score}", value, step)
+        eventlog.write_charts(_charts(row))
+
+
+def _charts(row):
+    """{title: tags as a regular expression} of the charts of a row's scores."""
+    measured = set().union(*row["scores"].values())
+    return {
+        f"{score.label}, each task": rf"eval/{name}/task_\d+_.*"
+        for name, score in scores.SCORES.items()
+        if name in measured
+    }

@@ -103,7 +103,13 @@ class Workdir:
 
 
 def read_config(workdir):
-    """Returns the settings that the run of `workdir` was started with."""
+    """Returns the settings that the run of `workdir` was started with.
+
+    Raises:
+      ValueError: no run is there, or one of a later format version.
+    """
+    if not os.path.isfile(os.path.join(workdir, CONFIG)):
+        raise ValueError(f"{workdir} is no workdir of a run: it has no {CONFIG}; name one that has.")
     with open(os.path.join(workdir, CONFIG), encoding="utf-8") as f:
         config = json.load(f)
     _check_version(config.get("format_version"), workdir)

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from ltgans_tf import callbacks as callbacks_lib
-from ltgans_tf import checkpoints, images, metrics
+from ltgans_tf import checkpoints, evaluation
 
 
 class NonFiniteError(ArithmeticError):
@@ -174,7 +174,8 @@ class LifelongModel(keras.Model):
           callbacks: Keras callbacks, whose logs are tensors; None means `callbacks.default_callbacks(workdir)`.
           boundary_callbacks: called as f(model, stream, task, workdir) behind each task, in
             order. If a run dies among them they are all called again, so each must be able to
-            do its work twice.
+            do its work twice. One that has a method `prepare` gets prepare(stream, workdir)
+            before the first step of the run.
           checkpoint_every: steps between checkpoints.
           stop_after_task: index of a task behind which to stop; None for the last.
           resume: 'auto' goes on from the newest good checkpoint if there is one, 'must' refuses
@@ -208,6 +209,10 @@ class LifelongModel(keras.Model):
             run.restore(self)
             saver = callbacks_lib.SaveCheckpoints(run, checkpoint_every)
             last = len(stream.tasks) - 1 if stop_after_task is None else stop_after_task
+            if not int(self.global_step.numpy()):
+                for callback in boundary_callbacks:
+                    if hasattr(callback, "prepare"):
+                        callback.prepare(stream, workdir)
             for task in stream.tasks[: last + 1]:
                 due = task.index >= int(self.task_index.numpy())
                 if due:
@@ -267,22 +272,16 @@ class LifelongModel(keras.Model):
         for step, name in sorted((s, n) for s, n in zip(steps, self.watched) if s >= 0):
             raise NonFiniteError(f"{name} stopped being finite at global step {step + 1}")
 
-    def evaluate_stream(self, stream, limit=None, batch_size=250):
-        """The present row of scores: one dict per task learnt, for models with a Student.
+    def evaluate_stream(self, stream, evaluator=None):
+        """The present row of scores, of each task learnt so far.
 
         Args:
-          stream: a `TaskStream`; the test parts of the tasks learnt so far are read.
-          limit: at most so many test images of each task.
-          batch_size: images per forward pass.
+          stream: a `TaskStream`, whose test parts are read.
+          evaluator: an `evaluation.Evaluator`, whose `evaluate` also gives what surrounds these
+            numbers; None for the likelihood of the Student alone.
 
         Returns:
-          {task name: {'nlog', 'sse', 'kl', 'mean_image_nlog', 'images'}}; see `metrics.nlog`.
+          {task name: {score: number}}; `scores.SCORES` says what each is.
         """
-        if getattr(self, "student", None) is None:
-            return {}
-        learnt = max(int(self.task_index.numpy()), 1)
-        rows = {}
-        for task in stream.tasks[:learnt]:
-            test = images.normalize(task.test_images(limit))
-            rows[task.name] = metrics.nlog(self.student, test, batch_size)
-        return rows
+        evaluator = evaluator or evaluation.Evaluator(parts=("likelihood",))
+        return evaluator.evaluate(self, stream)["scores"]

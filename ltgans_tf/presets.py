@@ -183,7 +183,18 @@ class Preset:
     log_every: int = _setting(50, "Steps between points of metrics.jsonl and TensorBoard.")
     sample_every: int = _setting(500, "Steps between sample grids.")
     checkpoint_every: int = _setting(500, "Steps between checkpoints.")
+    protocol: str = _setting(
+        "research",
+        "What the evaluator may keep of past tasks: 'research' = test parts and an extractor of all"
+        " tasks, 'production' = moments and counts alone.",
+    )
     eval_images: int = _setting(2000, "At most so many test images per task in a boundary's row.")
+    eval_samples: int = _setting(5000, "Generated images for the distances in a boundary's row.")
+    eval_iwae_images: int = _setting(50, "Test images per task for the IWAE bound there; 0 = none.")
+    extractor_images: int = _setting(12_000, "At most so many training images per task for the extractor.")
+    max_eval_seconds: int = _setting(
+        0, "Time for a boundary's row; what does not fit is absent. 0 = no limit."
+    )
 
     def __post_init__(self):
         for name in (
@@ -193,15 +204,33 @@ class Preset:
             "sample_every",
             "checkpoint_every",
             "eval_images",
+            "eval_samples",
+            "extractor_images",
         ):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("eval_iwae_images", "max_eval_seconds"):
+            _check(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        _check(
+            self.protocol in ("research", "production"),
+            "protocol",
+            self.protocol,
+            "'research' or 'production'",
+        )
         _check(self.channels in (1, 3), "channels", self.channels, "1 or 3")
         _check(self.fit in ("crop", "pad", "stretch"), "fit", self.fit, "crop, pad or stretch")
 
 
 PRESETS = {
     "smoke": Preset(
-        steps_per_task=40, batch_size=16, log_every=10, sample_every=20, checkpoint_every=20, eval_images=200
+        steps_per_task=40,
+        batch_size=16,
+        log_every=10,
+        sample_every=20,
+        checkpoint_every=20,
+        eval_images=700,
+        eval_samples=1000,
+        eval_iwae_images=0,
+        extractor_images=1000,
     ),
     "demo": Preset(sample_every=400),
     "table1_msfo": Preset(
@@ -212,6 +241,7 @@ PRESETS = {
         sample_every=1000,
         checkpoint_every=1000,
         eval_images=30_000,
+        eval_iwae_images=500,
     ),
 }
 

@@ -4,15 +4,21 @@ import collections
 import glob
 import json
 import os
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 from tensorboard.compat.proto import event_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
 
-from ltgans_tf import architectures, boundaries, figures, images, streams, twin_gan
+from ltgans_tf import architectures, boundaries, evaluation, figures, images, streams, twin_gan
 from tests.conftest import TINY
+
+
+def _evaluator():
+    return evaluation.Evaluator(test_images=10, samples=30, parts=("likelihood", "distances"))
 
 
 @pytest.fixture(name="run", scope="module")
@@ -33,8 +39,10 @@ def _run(tmp_path_factory):
     first_row = []
     boundary = [
         boundaries.BoundarySamples(),
-        boundaries.BoundaryScores(limit=10),
-        lambda model, stream, *_: first_row.append((model.sample(256, 0), model.evaluate_stream(stream, 10))),
+        boundaries.BoundaryScores(_evaluator()),
+        lambda model, stream, *_: first_row.append(
+            (model.sample(256, 0), model.evaluate_stream(stream, _evaluator()))
+        ),
     ]
     model.fit_stream(stream, 3, workdir, [], boundary)
     return model, stream, workdir, first_row
@@ -103,25 +111,72 @@ def test_the_row_of_scores_is_that_of_the_model_behind_its_task(run):
         ) as f:
             row = json.load(f)
         assert (row["after_task"], row["task"], row["step"]) == (task.index, task.name, 3 * (task.index + 1))
-        assert "[-1, 1]" in row["protocol"]
+        assert row["protocol"] == "research"
         assert list(row["scores"]) == [t.name for t in stream.tasks[: task.index + 1]]
         for name, score in row["scores"].items():
             assert score == pytest.approx(scores[name], rel=1e-5)
-            assert set(score) == {"nlog", "sse", "kl", "mean_image_nlog", "images"} and score["images"] == 10
+            assert {"nlog", "mean_image_nlog", "share"} <= set(score) and score["images"] == 10
+            assert "640 are needed" in row["absent"][name]["fcd"]
 
 
-EXPECTED = {
-    ("boundary/task_00", 3): 1,
-    ("boundary/task_01", 6): 1,
-    ("eval/nlog/task_00_set0.npz", 3): 1,
-    ("eval/nlog/task_00_set0.npz", 6): 1,
-    ("eval/nlog/task_01_set1.npz", 6): 1,
-}
+def test_the_extractor_is_made_before_the_first_task(tmp_path, tiny_model, tiny_stream):
+    stream, model, seen = tiny_stream(tasks=2), tiny_model(), []
+
+    class Scores(boundaries.BoundaryScores):
+        def prepare(self, stream, workdir):
+            super().prepare(stream, workdir)
+            seen.append(int(model.global_step.numpy()))
+
+    workdir = str(tmp_path / "run")
+    model.fit_stream(stream, 2, workdir, [], [Scores(_evaluator())], stop_after_task=0)
+    model.fit_stream(stream, 2, workdir, [], [Scores(_evaluator())])  # resumes: the extractor is there
+    assert seen == [0] and os.path.isfile(os.path.join(workdir, "eval", "extractor.npz"))
+    shas = set()
+    for index in range(2):
+        with open(os.path.join(workdir, "eval", f"task_{index:02d}", "scores.json"), encoding="utf-8") as f:
+            shas.add(json.load(f)["extractor"]["sha256"])
+    assert len(shas) == 1
+
+
+LIKELIHOOD = ("nlog", "nlog_sampled", "elbo", "bits_per_dim", "sse", "kl", "mse", "active_units")
+DRAWN = ("share", "kcd", "precision", "recall", "density", "coverage")
+
+
+def _expected(workdir):
+    """What TensorBoard must have, from the rows: each (tag, step) once."""
+    expected = {("boundary/task_00", 3): 1, ("boundary/task_01", 6): 1, ("custom_scalars__config__", 0): 2}
+    for index, step in enumerate((3, 6)):
+        with open(os.path.join(workdir, "eval", f"task_{index:02d}", "scores.json"), encoding="utf-8") as f:
+            row = json.load(f)
+        for place, (name, found) in enumerate(row["scores"].items()):
+            for score in {*LIKELIHOOD, *DRAWN} & set(found):
+                expected[f"eval/{score}/task_{place:02d}_{name}", step] = 1
+        expected |= {(f"eval/union/{score}", step): 1 for score in row["union"]}
+    return expected
 
 
 def test_tensorboard_has_tags_of_their_own_for_boundaries(run):
     _, _, workdir, _ = run
-    assert _events(workdir) == EXPECTED
+    expected = _expected(workdir)
+    assert ("eval/nlog/task_00_set0.npz", 6) in expected and ("eval/union/mix_gap", 3) in expected
+    assert _events(workdir) == expected
+
+
+def test_one_chart_of_each_score_holds_the_curves_of_all_tasks(run):
+    """The custom-scalar layout, as TensorBoard's plugin reads it."""
+    _, _, workdir, _ = run
+    layouts = [
+        layout_pb2.Layout.FromString(value.tensor.string_val[0])
+        for file in sorted(glob.glob(os.path.join(workdir, "tensorboard", "*eval_01")))
+        for event in map(event_pb2.Event.FromString, tf.data.TFRecordDataset(file).as_numpy_iterator())
+        for value in event.summary.value
+        if value.tag == "custom_scalars__config__"
+    ]
+    charts = {chart.title: list(chart.multiline.tag) for chart in layouts[-1].category[0].chart}
+    assert charts["NLOG, each task"] == [r"eval/nlog/task_\d+_.*"]
+    tags = [tag for tag, _ in _events(workdir) if re.fullmatch(charts["NLOG, each task"][0], tag)]
+    assert sorted(set(tags)) == ["eval/nlog/task_00_set0.npz", "eval/nlog/task_01_set1.npz"]
+    assert "FCD, each task" not in charts  # none was measured on 10 test images
 
 
 def test_a_boundary_kept_twice_is_kept_once(run):
@@ -135,17 +190,27 @@ def test_a_boundary_kept_twice_is_kept_once(run):
             ("eval", "task_01", "scores.json"),
         )
     ]
-    before = [open(path, "rb").read() for path in paths[1:]]
-    for boundary in (boundaries.BoundarySamples(), boundaries.BoundaryScores(limit=10)):
+    before, row = [open(path, "rb").read() for path in paths[1:-1]], _row(paths[-1])
+    for boundary in (boundaries.BoundarySamples(), boundaries.BoundaryScores(_evaluator())):
         boundary(model, stream, stream.tasks[1], workdir)
-    assert _events(workdir) == EXPECTED
-    assert [open(path, "rb").read() for path in paths[1:]] == before
+    assert _events(workdir) == _expected(workdir)
+    assert [open(path, "rb").read() for path in paths[1:-1]] == before
+    again = _row(paths[-1])
+    assert again.pop("seconds").keys() == row.pop("seconds").keys() and again == row
     with np.load(paths[0]) as stored:
         np.testing.assert_array_equal(stored["images"], images.to_uint8(model.sample(256, 0)))
 
 
-def test_scores_without_a_student_are_an_empty_row(tmp_path, tiny_model, tiny_stream):
+def _row(path):
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)
+
+
+def test_likelihoods_without_a_student_are_absent(tmp_path, tiny_model, tiny_stream):
     stream, model = tiny_stream(tasks=1), tiny_model(student=False)
-    boundaries.BoundaryScores()(model, stream, stream.tasks[0], str(tmp_path))
-    row = json.loads((tmp_path / "eval" / "task_00" / "scores.json").read_text())
-    assert row["scores"] == {} and _events(str(tmp_path)) == {}
+    evaluator = evaluation.Evaluator(parts=("likelihood",))
+    boundaries.BoundaryScores(evaluator)(model, stream, stream.tasks[0], str(tmp_path))
+    row = _row(tmp_path / "eval" / "task_00" / "scores.json")
+    assert row["scores"] == {"set0.npz": {}}
+    assert row["absent"] == {"set0.npz": {"likelihood": "The model has no Student."}}
+    assert [tag for tag, _ in _events(str(tmp_path))] == ["custom_scalars__config__"]

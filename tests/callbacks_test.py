@@ -17,7 +17,17 @@ from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from ltgans_tf import boundaries, callbacks, checkpoints, figures, images, lifelong, streams, twin_gan
+from ltgans_tf import (
+    boundaries,
+    callbacks,
+    checkpoints,
+    evaluation,
+    figures,
+    images,
+    lifelong,
+    streams,
+    twin_gan,
+)
 from tests.conftest import TINY
 
 
@@ -271,12 +281,13 @@ def _run(tmp_path_factory):
     stream, workdir = streams.TaskStream(specs, (8, 8, 3), 8), str(folder / "run")
     model = twin_gan.TwinGAN.from_architecture(TINY)
     model.compile(run_eagerly=True)
+    evaluator = evaluation.Evaluator(parts=("likelihood",))
     model.fit_stream(
         stream,
         2,
         workdir,
         callbacks.default_callbacks(workdir, 2, 2),
-        [boundaries.BoundarySamples(), boundaries.BoundaryScores()],
+        [boundaries.BoundarySamples(), boundaries.BoundaryScores(evaluator)],
     )
     return model, stream, workdir
 

@@ -17,10 +17,16 @@ LIBRARY = {
     "figures": "",
     "images": "",
     "lakd": "",
+    "likelihood": "",
     "losses": "",
+    "memorisation": "",
     "metrics": "",
-    "features": "images",
+    "provenance": "",
+    "scores": "",
     "specs": "",
+    "walks": "",
+    "features": "images",
+    "inception": "images",
     "presets": "architectures specs",
     "networks": "architectures",
     "builtin": "specs",
@@ -31,10 +37,18 @@ LIBRARY = {
     "sampling": "",
     "exported": "sampling",
     "eventlog": "",
+    "canvas": "figures",
+    "charts": "canvas scores",
+    "gallery": "charts eventlog figures images scores walks",
+    "representations": "walks",
+    "references": "metrics",
+    "distances": "metrics",
+    "comparison": "distances images memorisation metrics references",
+    "evaluation": "comparison distances features images likelihood provenance references representations scores",
     "callbacks": "checkpoints eventlog figures images metrics",
-    "boundaries": "callbacks checkpoints eventlog figures images metrics",
-    "loading": "checkpoints exported twin_gan",
-    "lifelong": "boundaries callbacks checkpoints images metrics presets streams",
+    "boundaries": "callbacks checkpoints evaluation eventlog figures images scores",
+    "loading": "checkpoints exported streams twin_gan",
+    "lifelong": "boundaries callbacks checkpoints evaluation images presets streams",
     "student": "images losses networks",
     "twin_gan": "architectures images lakd lifelong losses networks presets sampling student",
 }
@@ -48,7 +62,18 @@ FOLDERS = {
     "tests": "benchmarks export ltgans_tf trainers",
 }
 
-WITHOUT_TENSORFLOW = ("architectures", "lakd", "presets", "specs")
+WITHOUT_TENSORFLOW = (
+    "architectures",
+    "charts",
+    "lakd",
+    "memorisation",
+    "metrics",
+    "presets",
+    "provenance",
+    "references",
+    "scores",
+    "specs",
+)
 SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 SOURCES = source_imports.source_files()

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import ltgans_tf as lt
-from ltgans_tf import callbacks, checkpoints, exported, lifelong, metrics
+from ltgans_tf import callbacks, checkpoints, evaluation, exported, lifelong, likelihood
 
 
 class Diary(lifelong.LifelongModel):
@@ -189,10 +189,29 @@ def test_a_row_of_scores_has_the_learnt_tasks_alone(tiny_model, tiny_stream):
     assert list(rows) == ["set0.npz", "set1.npz"]
     for task in stream.tasks[:2]:
         test = np.float32(task.test_images()) / 127.5 - 1
-        assert rows[task.name] == pytest.approx(metrics.nlog(model.student, test), rel=1e-5)
+        assert rows[task.name] == pytest.approx(likelihood.nlog(model.student, test), rel=1e-5)
         assert rows[task.name]["images"] == 12
-    assert {row["images"] for row in model.evaluate_stream(stream, limit=5).values()} == {5}
-    assert tiny_model(student=False).evaluate_stream(stream) == {}
+    few = evaluation.Evaluator(parts=("likelihood",), test_images=5)
+    assert {row["images"] for row in model.evaluate_stream(stream, few).values()} == {5}
+    assert tiny_model(student=False).evaluate_stream(stream) == {"set0.npz": {}}
+
+
+def test_boundary_callbacks_are_prepared_once_before_the_first_step(tiny_model, tiny_stream, tmp_path):
+    calls, workdir = [], str(tmp_path / "run")
+
+    class Prepared:
+        def prepare(self, stream, workdir):
+            calls.append(("prepare", len(stream.tasks), workdir))
+
+        def __call__(self, model, stream, task, workdir):
+            calls.append(task.index)
+
+    stream = tiny_stream(tasks=2)
+    for last in (0, 1):
+        model = tiny_model()
+        model.compile(run_eagerly=True)
+        model.fit_stream(stream, 1, workdir, [], [Prepared()], stop_after_task=last)
+    assert calls == [("prepare", 2, workdir), 0, 1]
 
 
 def test_scores_read_no_data_of_later_tasks(tiny_model, tiny_stream, tmp_path):

@@ -84,6 +84,8 @@ def test_a_run_leaves_what_the_readme_promises(finished):
         "samples/task_00/step_000002.png",
         "samples/task_01/boundary.png",
         "eval/task_01/scores.json",
+        "eval/extractor.npz",
+        "eval/references/task_01.npz",
         "boundary/task_00.npz",
         "exports/latest.json",
     ):
@@ -99,13 +101,24 @@ def test_the_next_commands_that_are_printed_work(finished, tmp_path):
     workdir, done, _ = finished
     commands = [line.split() for line in done.stdout.splitlines() if line.startswith("  python -m ")]
     modules = [command[2] for command in commands]
-    assert modules == ["trainers.sample", "trainers.encode", "tensorboard.main"]
-    sample = _run(*commands[0][3:-2], "--count=3", f"--out={tmp_path}/s.npz", module=modules[0])
+    assert modules == [
+        "trainers.evaluate",
+        "trainers.make_figures",
+        "trainers.report",
+        "trainers.sample",
+        "trainers.encode",
+        "tensorboard.main",
+    ]
+    for command in commands[:3]:
+        done = _run(*command[3:], module=command[2])
+        assert done.returncode == 0, done.stderr
+    assert (workdir / "figures/fig2_domains.png").exists() and (workdir / "report.html").exists()
+    sample = _run(*commands[3][3:-2], "--count=3", f"--out={tmp_path}/s.npz", module=modules[3])
     assert sample.returncode == 0, sample.stderr
     assert np.load(tmp_path / "s.npz")["images"].shape == (3, 32, 32, 3)
     Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(tmp_path / "one.png")
     encode = _run(
-        f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=modules[1]
+        f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=modules[4]
     )
     assert encode.returncode == 0, encode.stderr
     assert np.load(tmp_path / "c.npz")["mean"].shape == (1, 64)

@@ -8,6 +8,7 @@ line in its order, flagfiles expanded in place. The same command on the same wor
 """
 
 import dataclasses
+import glob
 import json
 import os
 import platform
@@ -19,8 +20,8 @@ import time
 
 from absl import flags
 
-from ltgans_tf import architectures, presets, specs
-from trainers import import_tensorflow, run
+from ltgans_tf import architectures, presets, scores, specs
+from trainers import flagfile, import_tensorflow, run
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_string("workdir", None, "Folder of the run; made if it does not exist.", required=True)
@@ -29,6 +30,8 @@ flags.DEFINE_integer("stop_after_task", None, "Stop behind the task of this inde
 flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train nothing.")
 flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
+flags.DEFINE_string("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
+flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
 flags.DEFINE_bool("deterministic", True, "Make every operation give the same bits again.")
 
 
@@ -48,16 +51,22 @@ def _define_settings():
 
 _define_settings()
 FLAGS = flags.FLAGS
+_KERNEL_SUBSETS = 20  # at a boundary; trainers.evaluate takes more
 
 
 def main(_):
     preset, recipe = resolve()
-    for spec in preset.tasks:
+    for spec in preset.tasks[_tasks_behind() :]:
         specs.check(spec, FLAGS.data_dir)
     if FLAGS.dry_run:
         print(plan(preset, recipe))
         return 0
     return _train(preset, recipe)
+
+
+def _tasks_behind():
+    """How many tasks are learnt with all that belongs to it: their data may be gone by now."""
+    return len(glob.glob(os.path.join(glob.escape(FLAGS.workdir), "boundary", "task_*.done")))
 
 
 def resolve():
@@ -135,7 +144,7 @@ def _train(preset, recipe):
     import keras
 
     from export import push
-    from ltgans_tf import boundaries, callbacks, streams, twin_gan
+    from ltgans_tf import boundaries, callbacks, evaluation, features, inception, streams, twin_gan
 
     say(_devices(tf))
     keras.utils.set_random_seed(preset.seed)
@@ -150,6 +159,7 @@ def _train(preset, recipe):
         preset.fit,
         FLAGS.data_dir,
         FLAGS.skip_broken_images,
+        min(_tasks_behind(), len(preset.tasks)),
     )
     model = twin_gan.TwinGAN.from_architecture(
         preset.architecture, preset.channels, preset.student, recipe, preset.seed
@@ -160,6 +170,21 @@ def _train(preset, recipe):
             "note: one critic head is Eq. 1 as written; the twins then share out the modes of the"
             " first task, and what the Teacher lacks does not come back (see the README)."
         )
+    inception_path = FLAGS.inception_path
+    evaluator = evaluation.Evaluator(
+        preset.protocol,
+        samples=preset.eval_samples,
+        test_images=preset.eval_images,
+        iwae_images=preset.eval_iwae_images,
+        kernel_subsets=_KERNEL_SUBSETS,
+        max_seconds=preset.max_eval_seconds or None,
+        inception=inception.Inception(inception_path, FLAGS.inception_sha256) if inception_path else None,
+        extractor_images=preset.extractor_images,
+        seed=preset.seed,
+        cache=features.cache_folder(),
+        about={"preset": FLAGS.preset, "recipe": preset.recipe},
+        progress=say.progress,
+    )
     stopped = []
 
     def stop(number, _):
@@ -191,7 +216,7 @@ def _train(preset, recipe):
         watchers,
         [
             boundaries.BoundarySamples(),
-            boundaries.BoundaryScores(preset.eval_images),
+            boundaries.BoundaryScores(evaluator),
             push.BoundaryExport(),
             lambda model, stream, task, workdir: say(_boundary(task, workdir)),
         ],
@@ -275,10 +300,10 @@ def _write_environment(preset, recipe, keras, tf):
         "deterministic": FLAGS.deterministic,
         "skip_broken_images": FLAGS.skip_broken_images,
     }
-    if FLAGS.data_dir is not None:
-        settings["data_dir"] = FLAGS.data_dir
-    with open(os.path.join(FLAGS.workdir, "flags.txt"), "w", encoding="utf-8") as f:
-        f.writelines(f"--{name}={value}\n" for name, value in settings.items())
+    for name in ("data_dir", "inception_path", "inception_sha256"):
+        if FLAGS[name].value is not None:
+            settings[name] = FLAGS[name].value
+    flagfile.write(FLAGS.workdir, settings)
     environment = {
         "command": [sys.executable, *sys.argv],
         "python": platform.python_version(),
@@ -292,12 +317,26 @@ def _write_environment(preset, recipe, keras, tf):
 
 
 def _boundary(task, workdir):
-    path = os.path.join(workdir, "eval", f"task_{task.index:02d}", "scores.json")
-    with open(path, encoding="utf-8") as f:
-        scores = json.load(f)["scores"]
-    row = ", ".join(f"{name} {score['nlog']:.1f}" for name, score in scores.items())
+    row = scores.read_rows(workdir)[task.index]
+    parts = [
+        f"{scores.SCORES[name].label} "
+        + ", ".join(
+            f"{of} {found[name]:.{scores.SCORES[name].digits}f}"
+            for of, found in row["scores"].items()
+            if name in found
+        )
+        for name in ("nlog", "fcd")
+        if any(name in found for found in row["scores"].values())
+    ]
+    if "fcd" in row["union"]:
+        parts.append(f"FCD of all {row['union']['fcd']:.2f} (real images {row['union']['fcd_floor']:.2f})")
     left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
-    return f"after task {task.index + 1} ({task.name}): " + (f"NLOG {row}" if row else "exported") + left_out
+    seconds = sum(row["seconds"].values())
+    return (
+        f"after task {task.index + 1} ({task.name}), measured in {seconds:.0f} s: "
+        + "; ".join(parts)
+        + left_out
+    )
 
 
 def _times(spans, say):
@@ -326,6 +365,9 @@ pictures:   {workdir}/figures/stream.png (after each task, the same latents)
             {workdir}/samples/ (grids of each task)
 models:     {workdir}/exports/generator/{encoder} (SavedModels)
 next:
+  python -m trainers.evaluate --workdir={workdir}
+  python -m trainers.make_figures --workdir={workdir}
+  python -m trainers.report --workdir={workdir}
   python -m trainers.sample --workdir={workdir} --count=1000 --out={workdir}/samples.npz{encode * student}
   python -m tensorboard.main --logdir={workdir}/tensorboard --samples_per_plugin=images=200"""
 

@@ -1,0 +1,382 @@
+"""The evaluator: one row of scores behind a task, by one of two protocols.
+
+The learner never sees old data; whether the evaluator may is the protocol. Each score is measured
+or is absent with its reason; no score of an earlier row is needed for a later one.
+"""
+
+import hashlib
+import os
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf import (
+    comparison,
+    distances,
+    features,
+    images,
+    likelihood,
+    provenance,
+    references,
+    representations,
+    scores,
+)
+
+PROTOCOLS = {
+    "research": "The evaluator kept the test parts of all tasks, and one extractor that was trained on the"
+    " real training parts before task 1; the learner saw neither.",
+    "production": "Of past tasks the evaluator kept a mean and a covariance of features, counts and the NLOG"
+    " when they were new, and no image; the extractor was frozen before task 1.",
+}
+PARTS = ("likelihood", "distances", "representation", "smoothness", "iwae", "audit")
+_ON_FEATURES = frozenset({"distances", "smoothness", "audit"})
+_PAIRS = 32  # of codes, whose interpolations are looked at
+
+
+class Evaluator:
+    """Measures what a model has kept.
+
+    ```python
+    evaluator = Evaluator(samples=2000)
+    row = evaluator.evaluate(model, stream)
+    row["scores"]["digits"]["nlog"], row["union"]["fcd"]
+    ```
+
+    Args:
+      protocol: 'research' or 'production', see PROTOCOLS.
+      samples: generated images for the distances.
+      test_images: at most so many test images of each task.
+      iwae_k: importance samples of the IWAE bound.
+      iwae_images: test images of each task for it; 0 leaves it out.
+      kernel_subsets: subsets of the kernel distance.
+      max_seconds: no part is begun once an evaluation has taken so long; what is left is absent
+        with this reason. None for no limit.
+      extractor: a `features.Extractor` that was given, or None for one that is trained: on all
+        tasks for 'research', on the first for 'production'.
+      inception: an `inception.Inception` for FID and KID beside the others, or None.
+      extractor_images: training images of each task that an extractor is trained on, at most.
+      parts: which of PARTS to measure.
+      seed: of the generated images, of the extractor and of all draws.
+      cache: folder of trained extractors, see `features.train`; None for none.
+      about: dict that a row carries: preset, recipe.
+      progress: called with a line of text before each part, or None.
+    """
+
+    def __init__(
+        self,
+        protocol="research",
+        samples=5000,
+        test_images=2000,
+        iwae_k=64,
+        iwae_images=500,
+        kernel_subsets=100,
+        max_seconds=None,
+        extractor=None,
+        inception=None,
+        extractor_images=features.MOST_IMAGES,
+        parts=PARTS,
+        seed=0,
+        cache=None,
+        about=None,
+        progress=None,
+    ):
+        _check_choice("protocol", [protocol], PROTOCOLS)
+        _check_choice("parts", parts, PARTS)
+        self.protocol, self.parts, self.seed = protocol, tuple(parts), seed
+        self.settings = {
+            "samples": samples,
+            "test_images": test_images,
+            "iwae_k": iwae_k,
+            "iwae_images": iwae_images,
+            "kernel_subsets": kernel_subsets,
+            "extractor_images": extractor_images,
+            "max_seconds": max_seconds,
+            "seed": seed,
+        }
+        for name, least in zip(self.settings, (1, 1, 1, 0, 1, 1)):
+            if self.settings[name] < least:
+                raise ValueError(f"{name} is {self.settings[name]}; it must be at least {least}.")
+        self.about, self.cache = dict(about or {}), cache
+        self.progress = progress or (lambda text: None)
+        self.inception = inception
+        self._given, self._prepared = extractor, None
+
+    def prepare(self, stream, workdir=None):
+        """Fixes the extractor before the first task is learnt; later calls find it fixed.
+
+        With a `workdir` it is kept in eval/extractor.npz, and one that is there is taken.
+
+        Returns:
+          a `features.Extractor`; None where no part needs one.
+
+        Raises:
+          ValueError: training images that cannot be read, or a damaged eval/extractor.npz.
+        """
+        if _ON_FEATURES.isdisjoint(self.parts):
+            return None
+        path = None if workdir is None else os.path.join(workdir, "eval", "extractor.npz")
+        if path is not None and os.path.isfile(path):
+            return features.load(path)
+        if self._prepared is None:
+            self._prepared = self._given or self._train_extractor(stream)
+        if path is not None:
+            self._prepared.save(path)
+        return self._prepared
+
+    def _train_extractor(self, stream):
+        begin = time.monotonic()
+        tasks = stream.tasks if self.protocol == "research" else stream.tasks[:1]
+        most = self.settings["extractor_images"]
+        domains = [features.Domain(t.name, t.train_images(most), t.train_labels(most)) for t in tasks]
+        self.progress(
+            f"training the extractor of the distances on {sum(len(d.images) for d in domains)} images"
+        )
+        extractor = features.train(domains, self.seed, cache=self.cache)
+        most = self.settings["test_images"]
+        checked = extractor.check(
+            [features.Domain(t.name, t.test_images(most), t.test_labels(most)) for t in tasks]
+        )
+        for task in stream.tasks:
+            task.release()
+        told = ", ".join(
+            f"{name.replace('_', ' ')} {value:.3f}" for name, value in checked.items() if value is not None
+        )
+        self.progress(f"extractor: {told} on test images, {time.monotonic() - begin:.0f} s")
+        return extractor
+
+    def evaluate(self, model, stream, workdir=None):
+        """Measures the model as it is: the row behind the task that it learnt last.
+
+        Args:
+          model: a `LifelongModel`.
+          stream: its `TaskStream`.
+          workdir: folder of the run, where the extractor and the references of past tasks are and
+            the reference of the last task is kept; None for a model without.
+
+        Returns:
+          the row, a JSON-ready dict: 'after_task', 'task', 'step', 'protocol', 'about',
+          'extractor', 'settings', 'data', 'scores' ({task: {score: number}}), 'absent' ({task:
+          {score or part: reason}}), 'union' ({score: number}), 'seconds' ({part: seconds}).
+          `scores.SCORES` says what each number is.
+
+        Raises:
+          ValueError: see `prepare`.
+        """
+        extractor = self.prepare(stream, workdir)
+        learnt = max(int(model.task_index.numpy()), 1)
+        holdings = [
+            Holding(task, self, workdir, is_last=task.index == learnt - 1) for task in stream.tasks[:learnt]
+        ]
+        row = Row([holding.name for holding in holdings], self.settings["max_seconds"], self.progress)
+        extractors = [extractor, *([self.inception] if self.inception else [])]
+        compared = comparison.Comparison(model, holdings, extractors, self.settings)
+        measures = {
+            "likelihood": self._likelihood,
+            "representation": self._representation,
+            "smoothness": lambda student, holding: self._smoothness(student, holding, extractor),
+            "iwae": self._iwae,
+        }
+        student = getattr(model, "student", None)
+        for part in self.parts:
+            if part == "distances":
+                compared.measure(row)
+                continue
+            for place, holding in enumerate(holdings):
+                if part == "audit":
+                    row.measure(part, holding.name, lambda: compared.audit(place))
+                else:
+                    row.measure(part, holding.name, lambda: measures[part](student, holding))
+        if workdir is not None and extractor is not None:
+            last = holdings[-1]
+            self._keep_reference(workdir, last, compared.moments(len(holdings) - 1), row.scores[last.name])
+        return {
+            "format_version": scores.FORMAT_VERSION,
+            "after_task": learnt - 1,
+            "task": holdings[-1].name,
+            "step": int(model.global_step.numpy()),
+            "protocol": self.protocol,
+            "protocol_text": PROTOCOLS[self.protocol],
+            "about": {
+                **self.about,
+                "method": model.get_settings().get("method"),
+                "seed": model.seed,
+                "commit": provenance.commit(),
+                "ltgans_tf": provenance.VERSION,
+            },
+            "extractor": {**extractor.about, **compared.accuracy} if extractor else None,
+            **({"inception": self.inception.about} if self.inception else {}),
+            "settings": {**self.settings, "parts": list(self.parts)},
+            "data": {holding.name: holding.about() for holding in holdings},
+            "scores": row.scores,
+            "absent": row.absent,
+            "union": row.union,
+            "union_absent": row.union_absent,
+            "seconds": {part: round(seconds, 2) for part, seconds in row.seconds.items()},
+        }
+
+    def _likelihood(self, student, holding):
+        return likelihood.nlog(_checked(student), images.normalize(holding.test()), seed=self.seed)
+
+    def _representation(self, student, holding):
+        codes = likelihood.codes(_checked(student), images.normalize(holding.test()))
+        found = {}
+        if factors := holding.test_factors():
+            found["mig"] = representations.mutual_information_gap(codes, factors)["mig"]
+        labels = holding.test_labels()
+        if labels is None and not found:
+            raise distances.Absent("Its images have neither labels nor known factors.")
+        if labels is not None:
+            try:
+                found |= representations.scores(codes, labels, self.seed)
+            except ValueError as error:  # a task of one class, say
+                raise distances.Absent(str(error)) from error
+        return found
+
+    def _smoothness(self, student, holding, extractor):
+        codes = likelihood.codes(_checked(student), images.normalize(holding.test(2 * _PAIRS)))
+        half = len(codes) // 2
+        if not half:
+            raise distances.Absent("There is one test image; an interpolation needs two.")
+        decode = tf.function(lambda rows: student.decode(tf.cast(rows, tf.float32)), reduce_retracing=True)
+        rough = representations.interpolation_smoothness(
+            decode, extractor.features, codes[:half], codes[half : 2 * half]
+        )
+        return {"smoothness": rough}
+
+    def _iwae(self, student, holding):
+        if not self.settings["iwae_images"]:
+            raise distances.Absent("It was not asked for: iwae_images is 0.")
+        test = images.normalize(holding.test(self.settings["iwae_images"]))
+        return likelihood.iwae(_checked(student), test, self.settings["iwae_k"], seed=self.seed)
+
+    def _keep_reference(self, workdir, holding, moments, found):
+        numbers = {name: found[name] for name in ("nlog", "mean_image_nlog") if name in found}
+        reference = references.Reference(holding.name, moments, {**numbers, **holding.about()})
+        references.save(workdir, holding.task.index, reference)
+
+
+def _checked(student):
+    if student is None:
+        raise distances.Absent("The model has no Student.")
+    return student
+
+
+def _check_choice(name, values, choices):
+    for value in values:
+        if value not in choices:
+            raise ValueError(f"{name} is {value!r}; choose of {', '.join(choices)}.")
+
+
+class Holding:
+    """What the protocol lets the evaluator hold of one task; raises Absent for anything else."""
+
+    def __init__(self, task, evaluator, workdir, is_last):
+        self.task, self.name = task, task.name
+        self._closed = evaluator.protocol == "production" and not is_last
+        self._most = evaluator.settings["test_images"]
+        kept = None if is_last or workdir is None else references.load(workdir, task.index)
+        self.reference = kept
+        self._test = None
+
+    def test(self, limit=None):
+        """uint8 [N, H, W, C], at most `limit` test images, or the evaluator's number of them."""
+        if limit is not None and limit < self._most:
+            return self._read(self.task.test_images, limit)
+        if self._test is None:
+            self._test = self._read(self.task.test_images, self._most)
+        return self._test
+
+    def test_labels(self):
+        """Ints [N], the labels of `test()`, or None."""
+        return self._read(self.task.test_labels, self._most)
+
+    def test_factors(self):
+        """{name: [N]}, the known factors of `test()`."""
+        return self._read(self.task.test_factors, self._most)
+
+    def train(self, limit):
+        """uint8 [N, H, W, C], at most `limit` training images."""
+        return self._read(self.task.train_images, limit)
+
+    def about(self):
+        """Counts and hashes of the data, JSON-ready."""
+        try:
+            test = self.test()
+            digest = hashlib.sha256(np.ascontiguousarray(test)).hexdigest()
+            return {
+                "fingerprint": self.task.fingerprint,
+                "train_images": self.task.num_train,
+                "test_images": len(test),
+                "test_sha256": digest,
+            }
+        except (distances.Absent, ValueError):  # its data is gone
+            names = ("fingerprint", "train_images", "test_images", "test_sha256")
+            kept = {} if self.reference is None else self.reference.numbers
+            return {name: kept[name] for name in names if name in kept}
+
+    def _read(self, read, limit):
+        if self._closed:
+            told = ""
+            if self.reference is not None and "nlog" in self.reference.numbers:
+                told = f"; its NLOG was {self.reference.numbers['nlog']:.1f} when it was new"
+            raise distances.Absent(f"A production run keeps no image of a past task{told}.")
+        try:
+            return read(limit)
+        except ValueError as error:
+            raise distances.Absent(str(error)) from error
+
+
+class Row:
+    """Scores and reasons as they come in, and the time that is left.
+
+    Args:
+      names: of the tasks.
+      max_seconds: time for the whole row, or None.
+      progress: called with a line of text.
+
+    Attributes:
+      scores: {task: {score: number}}.
+      absent: {task: {score or part: reason}}.
+      union, union_absent: the same of all tasks together.
+      seconds: {part: seconds}.
+    """
+
+    def __init__(self, names, max_seconds, progress):
+        self.scores = {name: {} for name in names}
+        self.absent = {}
+        self.union, self.union_absent = {}, {}
+        self.seconds = {}
+        self._names, self._limit, self._progress = names, max_seconds, progress
+        self._begin = time.monotonic()
+
+    def measure(self, part, name, function, keys=None):
+        """Adds the scores that `function` returns to those of task `name`, or the reason why not.
+
+        Args:
+          part: what the time is booked on.
+          name: of the task, or None for all tasks together.
+          function: without arguments, returns {score: number} or raises `distances.Absent`.
+          keys: scores that are absent where it raises; None for the part as a whole.
+
+        Returns:
+          whether there are scores.
+        """
+        begin = time.monotonic()
+        found, reason = None, None
+        if self._limit is not None and begin - self._begin > self._limit:
+            reason = f"The time for the evaluation, {self._limit:g} s, was over."
+        else:
+            place = f" {name} ({self._names.index(name) + 1}/{len(self._names)})" if name else ""
+            self._progress(f"evaluating{place}: {', '.join(keys or [part])}")
+            try:
+                found = function()
+            except distances.Absent as absent:
+                reason = str(absent)
+            self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - begin
+        if found is None:
+            reasons = self.union_absent if name is None else self.absent.setdefault(name, {})
+            reasons.update(dict.fromkeys(keys or [part], reason))
+            return False
+        (self.union if name is None else self.scores[name]).update(found)
+        return True
