@@ -57,7 +57,7 @@ class Evaluator:
       inception: an `inception.Inception` for FID and KID beside the others, or None.
       extractor_images: training images of each task that an extractor is trained on, at most.
       parts: which of PARTS to measure.
-      seed: of the generated images, of the extractor and of all draws.
+      seed: of the generated images and of all draws; the extractor's is always 0.
       cache: folder of trained extractors, see `features.train`; None for none.
       about: dict that a row carries: preset, recipe.
       progress: called with a line of text before each part, or None.
@@ -132,7 +132,8 @@ class Evaluator:
         self.progress(
             f"training the extractor of the distances on {sum(len(d.images) for d in domains)} images"
         )
-        extractor = features.train(domains, self.seed, cache=self.cache)
+        # Its seed is not the run's: runs of several seeds are compared under one extractor.
+        extractor = features.train(domains, cache=self.cache)
         most = self.settings["test_images"]
         checked = extractor.check(
             [features.Domain(t.name, t.test_images(most), t.test_labels(most)) for t in tasks]
@@ -238,9 +239,11 @@ class Evaluator:
         half = len(codes) // 2
         if not half:
             raise distances.Absent("There is one test image; an interpolation needs two.")
-        decode = tf.function(lambda rows: student.decode(tf.cast(rows, tf.float32)), reduce_retracing=True)
         rough = representations.interpolation_smoothness(
-            decode, extractor.features, codes[:half], codes[half : 2 * half]
+            lambda rows: student.decode(tf.convert_to_tensor(rows, tf.float32)),
+            extractor.features,
+            codes[:half],
+            codes[half : 2 * half],
         )
         return {"smoothness": rough}
 

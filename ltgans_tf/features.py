@@ -75,7 +75,10 @@ class Extractor:
             "features": FEATURES,
             "sha256": _weights_hash(network),
         }
-        self._apply = tf.function(lambda images: network(images, training=False), reduce_retracing=True)
+        spec = tf.TensorSpec([None, *network.input_shape[1:]], tf.float32)
+        # Concrete, because TensorFlow takes the graphs of several extractors for a mistake and warns of it.
+        apply = tf.function(lambda images: network(images, training=False), input_signature=[spec])
+        self._apply = apply.get_concrete_function()
 
     @property
     def sha256(self):
@@ -84,11 +87,11 @@ class Extractor:
 
     def features(self, images):
         """Penultimate layer, behind its ReLU: float [B, H, W, C] in [-1, 1] -> float32 [B, 64]."""
-        return self._apply(images)[0]
+        return self._outputs(images)[0]
 
     def classify(self, images):
         """Class probabilities: float [B, H, W, C] in [-1, 1] -> float32 [B, classes]."""
-        return tf.nn.softmax(self._apply(images)[1])
+        return tf.nn.softmax(self._outputs(images)[1])
 
     def classes(self, images, batch_size=250):
         """The likeliest class of each image: float [N, H, W, C] in [-1, 1] -> int64 [N]."""
@@ -156,6 +159,9 @@ class Extractor:
         with open(staging, "wb") as f:
             np.savez(f, description=json.dumps(description), **weights)
         os.replace(staging, path)
+
+    def _outputs(self, images):
+        return self._apply(tf.convert_to_tensor(images, tf.float32))
 
     def _rows_of(self, domain, labels):
         """Places in `class_table` of a domain's labels; -1 for labels that it was not trained on."""

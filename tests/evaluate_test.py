@@ -167,18 +167,21 @@ def test_bad_input_ends_in_one_sentence(workdir, tmp_path):
     config = json.loads((newer / "config.json").read_text())
     (newer / "config.json").write_text(json.dumps({**config, "format_version": 99}))
     wrong = "0" * 64
-    for given, message in {
-        (f"--workdir={tmp_path}/nowhere",): "there is no folder",
-        (f"--workdir={tmp_path}/empty",): "it has no config.json",
-        (f"--workdir={untrained}",): "has no checkpoint; train there first",
-        (f"--workdir={older}",): "has format version 1, this ltgans_tf reads 2",
-        (f"--workdir={newer}",): "has format version 99",
+    for given, message in (
+        ({"workdir": tmp_path / "nowhere"}, "there is no folder"),
+        ({"workdir": untrained}, "has no checkpoint; train there first"),
+        ({"workdir": newer}, "has format version 99"),
         (
-            f"--workdir={workdir}",
-            f"--inception_path={tmp_path}/inception.pb",
-            f"--inception_sha256={wrong}",
-        ): f"not {wrong}; get the right file",
-        (f"--workdir={workdir}", "--parts=likelihoood"): "parts is 'likelihoood'; choose of likelihood,",
+            {"inception_path": str(tmp_path / "inception.pb"), "inception_sha256": wrong},
+            f"not {wrong}; get the right file",
+        ),
+        ({"parts": ["likelihoood"]}, "parts is 'likelihoood'; choose of likelihood,"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate.evaluate(**{"workdir": workdir, **given})
+    for given, message in {
+        (f"--workdir={tmp_path}/empty",): "it has no config.json",
+        (f"--workdir={older}",): "has format version 1, this ltgans_tf reads 2",
     }.items():
         status, _, err = _run(*given)
         assert status == 2 and message in err and len(err.strip().splitlines()) == 1, (given, err)

@@ -187,6 +187,14 @@ def test_the_extractor_is_fixed_by_data_and_seed_before_the_first_task(model, st
     }
 
 
+def test_runs_of_several_seeds_have_one_extractor(stream, tmp_path):
+    """Else no distance could be compared over seeds; the cache makes it the same to the bit."""
+    first, second = (
+        _evaluator(seed=seed, extractor_images=50, cache=str(tmp_path)).prepare(stream) for seed in (1, 2)
+    )
+    assert first.sha256 == second.sha256 and first is not second
+
+
 def test_the_likelihood_alone_needs_no_extractor(model, stream, monkeypatch):
     monkeypatch.setattr(features, "train", None)
     row = evaluation.Evaluator(parts=("likelihood",), test_images=5).evaluate(model, stream)

@@ -21,6 +21,8 @@ SMALL = [
     "--log_every=2",
     "--sample_every=2",
     "--eval_images=8",
+    "--eval_samples=20",
+    "--extractor_images=8",
 ]
 
 
