@@ -126,20 +126,24 @@ class Extractor:
         """Measures on unseen images how well domains and classes are told apart, and notes it.
 
         Args:
-          tests: a `Domain` of test images for each domain that it was trained on, in order.
+          tests: for each domain that it was trained on, in order, a `Domain` of test images, or
+            None where there are none.
 
         Returns:
           {'domain_accuracy', 'class_accuracy'}: means over domains in [0, 1], so that a large
-          test part does not hide a small one; the latter is None without labels.
+          test part does not hide a small one; None without test images, the latter also without
+          labels.
         """
         of_domains, of_classes = [], []
         for place, test in enumerate(tests):
+            if test is None:
+                continue
             batch = images_lib.normalize(test.images)
             of_domains.append(np.mean(self.domains(batch) == place))
             if test.labels is not None and (place, None) not in self.class_table:
                 of_classes.append(self.accuracy(batch, self._rows_of(place, test.labels)))
         noted = {
-            "domain_accuracy": float(np.mean(of_domains)),
+            "domain_accuracy": float(np.mean(of_domains)) if of_domains else None,
             "class_accuracy": float(np.mean(of_classes)) if of_classes else None,
         }
         self.about |= noted

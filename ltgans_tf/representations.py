@@ -276,8 +276,8 @@ def _repeated(labels):
     classes = int((counts >= _FOLDS).sum())
     if classes < 2:
         raise ValueError(
-            f"of the {len(counts)} classes of the {len(labels)} images, {classes} have two images or more; "
-            "at least 2 must."
+            f"labels of {len(labels)} images have {classes} classes with two images or more; at least 2 such"
+            " classes are needed."
         )
     return counts[inverse] >= _FOLDS
 

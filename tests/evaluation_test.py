@@ -330,6 +330,58 @@ def test_inception_is_measured_beside_the_classifier(extractor, model, stream):
     assert row["inception"] == {"name": "FID"}
 
 
+def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
+    extractor, model, specs, tmp_path
+):
+    with np.load(specs[0].removeprefix("npz:")) as file:
+        arrays = dict(file)
+    for name in ("test_side", "train_side"):
+        del arrays[name]
+    np.savez(tmp_path / "one.npz", **{**arrays, "test_labels": np.zeros(COUNT, int)})
+    np.savez(tmp_path / "none.npz", **{n: a for n, a in arrays.items() if not n.endswith("labels")})
+    np.savez(
+        tmp_path / "still.npz",
+        **{n: a for n, a in arrays.items() if not n.endswith("labels")},
+        test_view=np.zeros(COUNT),
+    )
+    model.task_index.assign(1)
+    for name, reason in {
+        "one": "have 1 classes with two images or more",
+        "none": "Its images have neither labels nor known factors.",
+        "still": "factor",
+    }.items():
+        stream = streams.TaskStream([f"npz:{tmp_path}/{name}.npz"], (SIDE, SIDE, 3), 8)
+        row = _evaluator(extractor, parts=("representation",)).evaluate(model, stream)
+        assert reason in row["absent"][f"{name}.npz"]["representation"], name
+        assert row["scores"][f"{name}.npz"] == {}
+
+
+def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
+    """A folder of few images: the extractor is not checked, and what needs test images is absent."""
+    from PIL import Image
+
+    (tmp_path / "few" / "train").mkdir(parents=True)
+    (tmp_path / "few" / "test").mkdir()
+    for i in range(12):
+        pixels = np.random.default_rng(i).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "few" / "train" / f"{i}.png")
+    lines = []
+    stream = streams.TaskStream([f"folder:{tmp_path}/few"], (SIDE, SIDE, 3), 8)
+    model.task_index.assign(1)
+    row = _evaluator(progress=lines.append, parts=("likelihood", "distances")).evaluate(model, stream)
+    assert any("not checked, for want of test images" in line for line in lines)
+    assert "has no image in its test split" in row["absent"]["few"]["likelihood"]
+    assert "has no image in its test split" in row["union_absent"]["fcd"]
+    assert row["scores"]["few"]["share"] == 1.0
+
+
+def test_an_extractor_that_confuses_the_domains_is_told(specs):
+    lines = []
+    twice = streams.TaskStream([specs[0], specs[0]], (SIDE, SIDE, 3), 8)
+    _evaluator(progress=lines.append, extractor_images=200).prepare(twice)
+    assert "domain accuracy 0.5" in lines[-1] and "single domains are unsure" in lines[-1]
+
+
 @pytest.mark.parametrize(
     "settings, message",
     [

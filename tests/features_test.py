@@ -52,6 +52,8 @@ def test_a_small_test_part_counts_as_much_as_a_large_one(extractor):
     """All 300 of the first are right, none of the 3 that pass for the second."""
     large, small = _patterns(300, 1), _patterns(3, 2, "negatives")
     assert extractor.check([large, small])["domain_accuracy"] == pytest.approx(0.5, abs=0.01)
+    assert extractor.check([large, None])["domain_accuracy"] == pytest.approx(1.0, abs=0.01)
+    assert extractor.check([None, None]) == {"domain_accuracy": None, "class_accuracy": None}
 
 
 def test_the_domain_of_an_image_is_the_likeliest_over_the_sum_of_its_classes(extractor):

@@ -270,8 +270,8 @@ def test_smoothness_is_the_mean_over_pairs_that_move():
 @pytest.mark.parametrize(
     "codes, labels, words",
     [
-        (np.zeros((4, 2)), np.zeros(4, int), "1 classes of the 4 images, 1 have"),
-        (np.zeros((4, 2)), np.array([0, 0, 0, 1]), "2 classes of the 4 images, 1 have"),
+        (np.zeros((4, 2)), np.zeros(4, int), "of 4 images have 1 classes"),
+        (np.zeros((4, 2)), np.array([0, 0, 0, 1]), "of 4 images have 1 classes"),
         (np.zeros((4, 2)), np.array([0, 1, 0]), "4 codes and 3 labels"),
         (np.zeros((4, 2)), np.array([0.5, 1, 0, 1]), "labels are float64"),
         (np.zeros((4, 2)), None, "labels are object"),
@@ -288,7 +288,7 @@ def test_wrong_codes_and_labels_are_refused(accuracy, codes, labels, words):
 
 
 def test_chance_needs_two_classes():
-    with pytest.raises(ValueError, match="2 classes of the 3 images, 1 have"):
+    with pytest.raises(ValueError, match="of 3 images have 1 classes"):
         representations.chance([1, 1, 2])
 
 

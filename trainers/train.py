@@ -30,6 +30,7 @@ flags.DEFINE_integer("stop_after_task", None, "Stop behind the task of this inde
 flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train nothing.")
 flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
+flags.DEFINE_string("extractor_path", None, "File with an extractor, as eval/extractor.npz of another run.")
 flags.DEFINE_string("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
 flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
 flags.DEFINE_bool("deterministic", True, "Make every operation give the same bits again.")
@@ -178,12 +179,13 @@ def _train(preset, recipe):
         iwae_images=preset.eval_iwae_images,
         kernel_subsets=_KERNEL_SUBSETS,
         max_seconds=preset.max_eval_seconds or None,
+        extractor=features.load(FLAGS.extractor_path) if FLAGS.extractor_path else None,
         inception=inception.Inception(inception_path, FLAGS.inception_sha256) if inception_path else None,
         extractor_images=preset.extractor_images,
         seed=preset.seed,
         cache=features.cache_folder(),
         about={"preset": FLAGS.preset, "recipe": preset.recipe},
-        progress=say.progress,
+        progress=say.passing,
     )
     stopped = []
 
@@ -253,10 +255,15 @@ class Lines:
         self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     def progress(self, text):
-        now = time.monotonic()
+        """A line of training, which is over with the next one."""
         if self.first_step is None:
-            self.first_step = now
-            self(f"first step {now - self.begin:.1f} s after the start")
+            self.first_step = time.monotonic()
+            self(f"first step {self.first_step - self.begin:.1f} s after the start")
+        self.passing(text)
+
+    def passing(self, text):
+        """A line that is over with the next one; off a terminal, and in the log, one in 30 s."""
+        now = time.monotonic()
         due = self._last_progress is None or now - self._last_progress >= 30
         if sys.stdout.isatty():
             print(f"\r{text:<100}", end="", flush=True)
@@ -300,7 +307,7 @@ def _write_environment(preset, recipe, keras, tf):
         "deterministic": FLAGS.deterministic,
         "skip_broken_images": FLAGS.skip_broken_images,
     }
-    for name in ("data_dir", "inception_path", "inception_sha256"):
+    for name in ("data_dir", "extractor_path", "inception_path", "inception_sha256"):
         if FLAGS[name].value is not None:
             settings[name] = FLAGS[name].value
     flagfile.write(FLAGS.workdir, settings)
