@@ -21,7 +21,7 @@ class Comparison:
 
     Args:
       model: a `LifelongModel`.
-      holdings: what may be read of each task learnt, list of `evaluation.Holding`.
+      holdings: what may be read of each task learnt, list of `holdings.Holding`.
       extractors: the `features.Extractor` for all distances, and an `inception.Inception` for the
         Frechet and the kernel distance alone, if one was given.
       settings: of the `Evaluator`.

@@ -5,17 +5,16 @@ or is absent with its reason; no score of an earlier row is needed for a later o
 """
 
 import contextlib
-import hashlib
 import os
 import time
 
-import numpy as np
 import tensorflow as tf
 
 from ltgans_tf import (
     comparison,
     distances,
     features,
+    holdings,
     images,
     likelihood,
     provenance,
@@ -170,12 +169,10 @@ class Evaluator:
         """
         extractor = self.prepare(stream, workdir)
         learnt = max(int(model.task_index.numpy()), 1)
-        holdings = [
-            Holding(task, self, workdir, is_last=task.index == learnt - 1) for task in stream.tasks[:learnt]
-        ]
-        row = Row([holding.name for holding in holdings], self.settings["max_seconds"], self.progress)
+        held = [self._hold(task, workdir, task.index == learnt - 1) for task in stream.tasks[:learnt]]
+        row = Row([holding.name for holding in held], self.settings["max_seconds"], self.progress)
         extractors = [extractor, *([self.inception] if self.inception else [])]
-        compared = comparison.Comparison(model, holdings, extractors, self.settings)
+        compared = comparison.Comparison(model, held, extractors, self.settings)
         measures = {
             "likelihood": self._likelihood,
             "representation": self._representation,
@@ -187,18 +184,18 @@ class Evaluator:
             if part == "distances":
                 compared.measure(row)
                 continue
-            for place, holding in enumerate(holdings):
+            for place, holding in enumerate(held):
                 if part == "audit":
                     row.measure(part, holding.name, lambda: compared.audit(place))
                 else:
                     row.measure(part, holding.name, lambda: measures[part](student, holding))
         if workdir is not None and extractor is not None:
-            last = holdings[-1]
-            self._keep_reference(workdir, last, compared.moments(len(holdings) - 1), row.scores[last.name])
+            last = held[-1]
+            self._keep_reference(workdir, last, compared.moments(len(held) - 1), row.scores[last.name])
         return {
             "format_version": scores.FORMAT_VERSION,
             "after_task": learnt - 1,
-            "task": holdings[-1].name,
+            "task": held[-1].name,
             "step": int(model.global_step.numpy()),
             "protocol": self.protocol,
             "protocol_text": PROTOCOLS[self.protocol],
@@ -212,13 +209,18 @@ class Evaluator:
             "extractor": {**extractor.about, **compared.accuracy} if extractor else None,
             **({"inception": self.inception.about} if self.inception else {}),
             "settings": {**self.settings, "parts": list(self.parts)},
-            "data": {holding.name: holding.about() for holding in holdings},
+            "data": {holding.name: holding.about() for holding in held},
             "scores": row.scores,
             "absent": row.absent,
             "union": row.union,
             "union_absent": row.union_absent,
             "seconds": {part: round(seconds, 2) for part, seconds in row.seconds.items()},
         }
+
+    def _hold(self, task, workdir, is_last):
+        may_read = is_last or self.protocol == "research"
+        kept = None if workdir is None else references.load(workdir, task.index)
+        return holdings.Holding(task, self.settings["test_images"], may_read, kept)
 
     def _likelihood(self, student, holding):
         return likelihood.nlog(_checked(student), images.normalize(holding.test()), seed=self.seed)
@@ -256,6 +258,8 @@ class Evaluator:
         return likelihood.iwae(_checked(student), test, self.settings["iwae_k"], seed=self.seed)
 
     def _keep_reference(self, workdir, holding, moments, found):
+        if not holding.can_read():
+            return  # what was kept when it could be read is all that is left
         numbers = {name: found[name] for name in ("nlog", "mean_image_nlog") if name in found}
         reference = references.Reference(holding.name, moments, {**numbers, **holding.about()})
         references.save(workdir, holding.task.index, reference)
@@ -288,65 +292,6 @@ def _check_choice(name, values, choices):
     for value in values:
         if value not in choices:
             raise ValueError(f"{name} is {value!r}; choose of {', '.join(choices)}.")
-
-
-class Holding:
-    """What the protocol lets the evaluator hold of one task; raises Absent for anything else."""
-
-    def __init__(self, task, evaluator, workdir, is_last):
-        self.task, self.name = task, task.name
-        self._closed = evaluator.protocol == "production" and not is_last
-        self._most = evaluator.settings["test_images"]
-        kept = None if is_last or workdir is None else references.load(workdir, task.index)
-        self.reference = kept
-        self._test = None
-
-    def test(self, limit=None):
-        """uint8 [N, H, W, C], at most `limit` test images, or the evaluator's number of them."""
-        if limit is not None and limit < self._most:
-            return self._read(self.task.test_images, limit)
-        if self._test is None:
-            self._test = self._read(self.task.test_images, self._most)
-        return self._test
-
-    def test_labels(self):
-        """Ints [N], the labels of `test()`, or None."""
-        return self._read(self.task.test_labels, self._most)
-
-    def test_factors(self):
-        """{name: [N]}, the known factors of `test()`."""
-        return self._read(self.task.test_factors, self._most)
-
-    def train(self, limit):
-        """uint8 [N, H, W, C], at most `limit` training images."""
-        return self._read(self.task.train_images, limit)
-
-    def about(self):
-        """Counts and hashes of the data, JSON-ready."""
-        try:
-            test = self.test()
-            digest = hashlib.sha256(np.ascontiguousarray(test)).hexdigest()
-            return {
-                "fingerprint": self.task.fingerprint,
-                "train_images": self.task.num_train,
-                "test_images": len(test),
-                "test_sha256": digest,
-            }
-        except (distances.Absent, ValueError):  # its data is gone
-            names = ("fingerprint", "train_images", "test_images", "test_sha256")
-            kept = {} if self.reference is None else self.reference.numbers
-            return {name: kept[name] for name in names if name in kept}
-
-    def _read(self, read, limit):
-        if self._closed:
-            told = ""
-            if self.reference is not None and "nlog" in self.reference.numbers:
-                told = f"; its NLOG was {self.reference.numbers['nlog']:.1f} when it was new"
-            raise distances.Absent(f"A production run keeps no image of a past task{told}.")
-        try:
-            return read(limit)
-        except ValueError as error:
-            raise distances.Absent(str(error)) from error
 
 
 class Row:

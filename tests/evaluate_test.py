@@ -18,6 +18,7 @@ from trainers import evaluate, flagfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FEW = {"samples": 700, "iwae_k": 2, "iwae_images": 3}
+FLOORS = {"fcd_floor", "fcd_floor_images"}
 PARTS = ("likelihood", "distances", "iwae")
 
 
@@ -154,6 +155,27 @@ def test_a_production_run_stays_one(workdir):
     assert row["protocol"] == "production"
     assert row["absent"]["dark.npz"]["likelihood"].startswith("A production run keeps no image")
     assert evaluate.evaluate(workdir, protocol="research", parts=("likelihood",), **FEW)["absent"] == {}
+
+
+def test_scores_that_cannot_be_measured_again_are_kept(workdir, trained):
+    """Behind its run the data goes; measured again, the row loses nothing, and says what is older."""
+    before = evaluate.evaluate(workdir, parts=PARTS, **FEW)
+    config = os.path.join(workdir, "config.json")
+    with open(config, encoding="utf-8") as f:
+        text = f.read()
+    with open(config, "w", encoding="utf-8") as f:
+        f.write(text.replace(str(trained), str(trained) + "_gone"))
+    row = evaluate.evaluate(workdir, parts=("likelihood", "distances"), **{**FEW, "samples": 800})
+    for task, found in before["scores"].items():
+        assert {name: row["scores"][task][name] for name in ("nlog", "iwae")} == {
+            name: found[name] for name in ("nlog", "iwae")
+        }
+        assert row["kept"]["scores"][task] == sorted(set(found) - {"share", "fcd", "fcd_images"} - FLOORS)
+    assert row["kept"]["settings"]["samples"] == 700 and row["settings"]["samples"] == 800
+    assert row["union"]["fcd_images"] == 800 and "kcd" in row["kept"]["scores"][""]
+    assert row["data"] == before["data"]
+    again = evaluate.evaluate(workdir, parts=("likelihood", "distances"), **FEW)
+    assert again["union"]["fcd"] == pytest.approx(before["union"]["fcd"], rel=1e-6)  # to the references
 
 
 def test_bad_input_ends_in_one_sentence(workdir, tmp_path):

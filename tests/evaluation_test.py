@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from ltgans_tf import (
-    distances,
     evaluation,
     features,
     images,
@@ -401,7 +400,3 @@ def test_training_images_that_are_gone_stop_a_research_run_before_it_begins(spec
     with pytest.raises(ValueError, match="b.npz is not there any more"):
         evaluation.Evaluator().prepare(gone)
     evaluation.Evaluator("production", extractor_images=50).prepare(gone)
-
-
-def test_a_reason_is_no_error():
-    assert not issubclass(distances.Absent, ValueError)

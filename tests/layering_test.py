@@ -43,8 +43,10 @@ LIBRARY = {
     "representations": "walks",
     "references": "metrics",
     "distances": "metrics",
+    "holdings": "distances",
     "comparison": "distances images memorisation metrics references",
-    "evaluation": "comparison distances features images likelihood provenance references representations scores",
+    "evaluation": "comparison distances features holdings images likelihood provenance references"
+    " representations scores",
     "callbacks": "checkpoints eventlog figures images metrics",
     "boundaries": "callbacks checkpoints evaluation eventlog figures images scores",
     "loading": "checkpoints exported streams twin_gan",

@@ -95,9 +95,31 @@ def evaluate(
         seed=model.seed if seed is None else seed,
         **settings,
     )
-    row = evaluator.evaluate(model, stream, workdir)
+    row = _with_kept(evaluator.evaluate(model, stream, workdir), before)
     boundaries.keep_row(workdir, row)
     return row
+
+
+def _with_kept(row, before):
+    """Adds what an earlier row of the same state has and this one lacks: its data may be gone by now.
+
+    Returns:
+      the row, with 'kept': the settings of the earlier row and {task, or '' for all: names of the
+      scores that are from it}.
+    """
+    if before.get("step") != row["step"]:
+        return row
+    names = {}
+    groups = [(task, row["scores"][task], before["scores"].get(task, {})) for task in row["scores"]]
+    for task, new, old in [*groups, ("", row["union"], before["union"])]:
+        missing = {name: value for name, value in old.items() if name not in new}
+        new.update(missing)
+        if missing:
+            names[task] = sorted(missing)
+    for task, reasons in [*row["absent"].items(), ("", row["union_absent"])]:
+        for name in names.get(task, ()):
+            reasons.pop(name, None)
+    return {**row, "kept": {"settings": before["settings"], "scores": names}} if names else row
 
 
 def _check_between_tasks(workdir, model):
