@@ -168,12 +168,16 @@ def _cell(name, found):
 
 
 def _reasons(row):
-    """What is absent, each reason once: list of lines."""
+    """What is of an earlier row, and what is absent, each reason once: list of lines."""
     together = {}
     for task, reasons in [*row["absent"].items(), ("all together", row["union_absent"])]:
         for name, reason in reasons.items():
             together.setdefault(reason, {}).setdefault(task, []).append(name)
-    return [
+    kept = [
+        f"kept from before: {', '.join(names)} of {task or 'all together'}"
+        for task, names in row.get("kept", {}).get("scores", {}).items()
+    ]
+    return kept + [
         "absent: "
         + "; ".join(f"{', '.join(names)} of {task}" for task, names in tasks.items())
         + f": {reason}"
