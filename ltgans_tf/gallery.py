@@ -26,6 +26,9 @@ NAMES = (
     *(f"{chart}_{score}" for chart in ("matrix", "curves") for score in scores.SCORES),
 )
 
+# Scores with a chart of their own unless others are asked for; every score can be.
+_MATRICES = ("nlog", "iwae", "fcd", "fid", "fid_keras", "kcd", "precision", "recall", "share", "knn", "mig")
+_CURVES = ("nlog", "fcd", "fid", "fid_keras", "knn")
 _COLUMNS = 12  # images in a line of fig2_domains
 _STEPS = 10  # codes on a path of fig2_interpolation
 _VALUES = np.linspace(-3.0, 3.0, 13)  # of a latent variable in fig3_traversal
@@ -289,7 +292,7 @@ def _records(workdir):
 
 
 def _chart_makers(workdir, only):
-    """{name: maker} of the charts of scores that some row has; of those in `only` in any case."""
+    """{name: maker} of the charts of main scores that some row has; of those in `only` in any case."""
     asked = [name for name in only or () if name.startswith(("matrix_", "curves_"))]
     try:
         rows = scores.read_rows(workdir)
@@ -298,9 +301,9 @@ def _chart_makers(workdir, only):
         reason = error
         names = ("domain_mix", "score matrices", "forgetting curves", *asked)
         return {name: lambda: _refuse(reason) for name in names}
-    names = [f"matrix_{score}" for score in matrices]
+    names = [f"matrix_{score}" for score in _MATRICES if score in matrices]
     if len(rows[-1]["scores"]) > 1:  # of one task each curve would be a point
-        names += [f"curves_{score}" for score in matrices]
+        names += [f"curves_{score}" for score in _CURVES if score in matrices]
     makers = {"domain_mix": lambda: charts.domain_mix(rows)}
     for name in dict.fromkeys([*names, *asked]):
         makers[name] = functools.partial(_chart, *name.split("_", 1), rows, matrices)

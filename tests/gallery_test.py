@@ -135,7 +135,6 @@ def test_all_that_a_run_offers_is_drawn(workdir, tasks):
         "matrix_nlog",
         "matrix_share",
         "curves_nlog",
-        "curves_share",
     ]
     assert left_out == {} and set(pictures) <= set(gallery.NAMES)
     assert all(p.dtype == np.uint8 and p.ndim == 3 and p.shape[2] == 3 for p in pictures.values())

@@ -131,7 +131,9 @@ if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "The run.", required=True)
     flags.DEFINE_string("out", None, "Folder to write to, in place of the run's figures/ and TensorBoard.")
     flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
-    flags.DEFINE_list("only", None, "Figures to make, such as fig3_traversal,matrix_nlog; all if left out.")
+    flags.DEFINE_list(
+        "only", None, "Figures to make, such as fig3_traversal or matrix_elbo; the main ones if left out."
+    )
     flags.DEFINE_integer("seed", 0, "Chooses the images that are shown.")
     flags.DEFINE_list("codes", None, "Latent variables of fig3_traversal; by default those with the most KL.")
     trainers.run(main)
