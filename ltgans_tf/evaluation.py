@@ -31,7 +31,6 @@ PROTOCOLS = {
 }
 PARTS = ("likelihood", "distances", "representation", "smoothness", "iwae", "audit")
 _ON_FEATURES = frozenset({"distances", "smoothness", "audit"})
-_SURE = 0.9  # domain accuracy of an extractor
 _PAIRS = 32  # of codes, whose interpolations are looked at
 
 
@@ -141,8 +140,6 @@ class Evaluator:
         told = [
             f"{name.replace('_', ' ')} {value:.3f}" for name, value in checked.items() if value is not None
         ]
-        if (checked["domain_accuracy"] or 1.0) < _SURE:
-            told.append("scores of single domains are unsure where these are not told apart")
         seconds = time.monotonic() - begin
         self.progress(
             f"extractor, {seconds:.0f} s: {', '.join(told) or 'not checked, for want of test images'}"

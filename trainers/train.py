@@ -52,6 +52,7 @@ def _define_settings():
 
 _define_settings()
 FLAGS = flags.FLAGS
+_SURE = 0.9  # domain accuracy of an extractor
 _KERNEL_SUBSETS = 20  # at a boundary; trainers.evaluate takes more
 
 
@@ -337,6 +338,8 @@ def _boundary(task, workdir):
     ]
     if "fcd" in row["union"]:
         parts.append(f"FCD of all {row['union']['fcd']:.2f} (real images {row['union']['fcd_floor']:.2f})")
+    if task.index == 0:
+        parts += _extractor(row["extractor"])
     left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
     seconds = sum(row["seconds"].values())
     return (
@@ -344,6 +347,15 @@ def _boundary(task, workdir):
         + "; ".join(parts)
         + left_out
     )
+
+
+def _extractor(about):
+    """How far the features of the distances can be trusted: list of at most one str."""
+    accuracy = about.get("domain_accuracy")
+    if accuracy is None:
+        return []
+    unsure = " (scores of single domains are unsure)" if accuracy < _SURE else ""
+    return [f"the extractor tells {accuracy:.1%} of the test images' domains{unsure}"]
 
 
 def _times(spans, say):
