@@ -53,7 +53,7 @@ def _define_settings():
 _define_settings()
 FLAGS = flags.FLAGS
 _SURE = 0.9  # domain accuracy of an extractor
-_KERNEL_SUBSETS = 20  # at a boundary; trainers.evaluate takes more
+_KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
 
 
 def main(_):
