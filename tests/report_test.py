@@ -276,3 +276,18 @@ def test_what_cannot_be_read_is_refused(tmp_path, spoil, message):
     spoil(folder)
     with pytest.raises(ValueError, match=message):
         report.report(str(folder))
+
+
+def test_rows_that_were_not_measured_alike_are_told(tmp_path):
+    workdir = make_run(tmp_path / "run")
+    report.report(workdir)
+    assert "not all measured alike" not in Page(tmp_path / "run/report.html").texts["limits"]
+    path = tmp_path / "run/eval/task_02/scores.json"
+    row = json.loads(path.read_text())
+    row["settings"]["iwae_k"] = 128
+    row |= {"extractor": None, "kept": {"settings": {}, "scores": {"digits": ["iwae"]}}}
+    path.write_text(json.dumps(row))
+    report.report(workdir)
+    limits = Page(tmp_path / "run/report.html").texts["limits"]
+    assert "not all measured alike (iwae k 64 or 128)" in limits
+    assert "Some scores of the last task are from an earlier measurement" in limits

@@ -149,7 +149,7 @@ def _ways(name):
     part, network = runs.part_of(name), "inception" if name.startswith(("fid", "kid")) else "extractor"
     ways = {"the test images": _data}
     if part not in _WITHOUT_EXTRACTOR:
-        ways["the extractors"] = lambda run: run.last.get(network, {}).get("sha256")
+        ways["the extractors"] = lambda run: (run.last.get(network) or {}).get("sha256")
     for key in _SHIFTS.get(part, ()):
         ways[f"the {key}"] = lambda run, key=key: run.last.get("settings", {}).get(key)
     return ways

@@ -102,7 +102,7 @@ def _environment(run):
 
 
 def _limits(run):
-    accuracy = run.last.get("extractor", {}).get("domain_accuracy")
+    accuracy = (run.last.get("extractor") or {}).get("domain_accuracy")
     found = [
         "One run with one seed: how much another seed would differ is not known from it"
         " (trainers.compare sets several beside each other).",
@@ -115,9 +115,26 @@ def _limits(run):
         accuracy is not None
         and f"Shares are what the extractor sees; it tells the domains apart in {accuracy:.1%} of real images.",
         "commit" not in run.about and "The commit of the code was not recorded.",
+        _unlike(run),
+        "kept" in run.last
+        and "Some scores of the last task are from an earlier measurement of the same state, since they could not be"
+        " measured again.",
         _export(run),
     ]
     return [page.bullets([sentence for sentence in found if sentence]), *_absent(run)]
+
+
+def _unlike(run):
+    """A sentence on settings of the evaluation in which the rows differ, or None."""
+    each = [row.get("settings", {}) for row in run.rows]
+    keys = [key for key in each[-1] if any(one.get(key) != each[-1][key] for one in each)]
+    if not keys:
+        return None
+    told = ", ".join(
+        f"{_spaced(key)} {' or '.join(dict.fromkeys(wording.value(one.get(key)) for one in each))}"
+        for key in keys
+    )
+    return f"The rows behind the tasks were not all measured alike ({told}), which shifts what was lost a little."
 
 
 def _export(run):
