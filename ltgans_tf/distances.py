@@ -156,9 +156,7 @@ def mix(assigned, learnt):
 
 def _features(real):
     if real.test is None:
-        raise Absent(
-            "It needs the features of test images, and of past tasks moments alone are kept or can be reached."
-        )
+        raise Absent("It needs test images of every task compared; of a past one moments alone are left.")
     return real.test
 
 

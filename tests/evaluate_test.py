@@ -143,6 +143,8 @@ def test_a_task_whose_data_is_gone_is_absent_and_the_rest_is_computed(workdir, t
     row = evaluate.evaluate(workdir, parts=PARTS, **FEW)
     assert "gone.npz is not there any more" in row["absent"]["gone.npz"]["likelihood"]
     assert "nlog" in row["scores"]["bright.npz"]
+    nlog = row["scores"]["bright.npz"]["nlog"]
+    assert f"NLOG: final average {nlog:.1f} (1 of 2 tasks)" in evaluate.forgotten(workdir)
 
 
 def test_a_production_run_stays_one(workdir):

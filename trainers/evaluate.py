@@ -41,7 +41,7 @@ def main(argv):
         max_seconds=given.max_eval_seconds or None,
         **({"parts": given.parts} if given.parts else {}),
     )
-    print("\n".join([*_table(row), *_reasons(row), *_summary(given.workdir)]))
+    print("\n".join([*_table(row), *_reasons(row), *forgotten(given.workdir)]))
     print(f"measured in {time.monotonic() - begin:.0f} s by the {row['protocol']} protocol")
     print(_ending(given.workdir, row))
 
@@ -185,7 +185,7 @@ def _reasons(row):
     ]
 
 
-def _summary(workdir):
+def forgotten(workdir):
     """What was forgotten since each task was new, from the rows of all boundaries: list of lines."""
     lines = []
     matrices = scores.score_matrix(workdir)
@@ -197,6 +197,9 @@ def _summary(workdir):
             "backward transfer": matrix.backward_transfer(),
         }
         told = [f"{what} {value:.{score.digits}f}" for what, value in found.items() if math.isfinite(value)]
+        there = sum(math.isfinite(value) for value in matrix.final)
+        if told and there < len(matrix.tasks):
+            told[0] += f" ({there} of {len(matrix.tasks)} tasks)"
         lines.append(f"{score.label}: {', '.join(told)}")
     return lines
 
