@@ -34,6 +34,7 @@ def main(argv):
         given.inception_path,
         given.inception_sha256,
         given.seed,
+        deterministic=True,
         samples=given.samples,
         test_images=given.test_images,
         iwae_k=given.iwae_k,
@@ -53,6 +54,7 @@ def evaluate(
     inception_path=None,
     inception_sha256=None,
     seed=None,
+    deterministic=False,
     **settings,
 ):
     """Measures the newest state of a run and keeps the row in eval/ and TensorBoard.
@@ -63,6 +65,8 @@ def evaluate(
       protocol: 'research' or 'production'; None for that of the run.
       inception_path, inception_sha256: see `inception.Inception`; None for none.
       seed: int, of all draws; None for that of the run.
+      deterministic: whether all operations of this process shall give the same bits again, so
+        that an extractor that is trained here equals one that `trainers.train` trained.
       settings: further arguments of `evaluation.Evaluator`.
 
     Returns:
@@ -73,7 +77,10 @@ def evaluate(
     """
     if not os.path.isdir(workdir):
         raise ValueError(f"there is no folder {workdir}; --workdir names a run.")
-    trainers.import_tensorflow()
+    tf = trainers.import_tensorflow()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+        tf.random.set_seed(0)
     from ltgans_tf import boundaries, checkpoints, evaluation, features, inception, loading
 
     checkpoints.read_config(workdir)
