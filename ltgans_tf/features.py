@@ -22,7 +22,7 @@ from ltgans_tf import images as images_lib
 FEATURES = 64
 EPOCHS = 4
 MOST_IMAGES = 12_000  # of each domain, for training
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 1  # of the file and of the network and its training: another for a change of any
 _CHANNELS = (32, 64, 128)  # of the 3x3 stride-2 convolutions
 _BATCH = 64
 _LEARNING_RATE = 3e-3
