@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf import boundaries, evaluation, presets, scores, streams, twin_gan
+from ltgans_tf import boundaries, evaluation, presets, references, scores, streams, twin_gan
 from tests.conftest import TINY
 from trainers import evaluate, flagfile
 
@@ -176,6 +176,8 @@ def test_scores_that_cannot_be_measured_again_are_kept(workdir, trained):
     assert row["kept"]["settings"]["samples"] == 700 and row["settings"]["samples"] == 800
     assert row["union"]["fcd_images"] == 800 and "kcd" in row["kept"]["scores"][""]
     assert row["data"] == before["data"]
+    kept = references.load(workdir, 1)
+    assert kept.numbers["nlog"] == before["scores"]["bright.npz"]["nlog"]
     again = evaluate.evaluate(workdir, parts=("likelihood", "distances"), **FEW)
     assert again["union"]["fcd"] == pytest.approx(before["union"]["fcd"], rel=1e-6)  # to the references
 
