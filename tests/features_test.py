@@ -112,6 +112,9 @@ def test_without_labels_features_still_tell_what_is_in_an_image():
     """The four quarters have no labels; features behind which they are rebuilt have to tell them."""
     extractor = features.train([_patterns(600, 0, labels=False)], epochs=6)
     assert extractor.about["kind"] == "autoencoder" and extractor.class_table == ((0, None),)
+    # One class alone moves no weight: what moved them are the images that were rebuilt.
+    start, _ = features._network((16, 16, 1), 1, 0, False)
+    assert np.abs(extractor.network.get_weights()[0] - start.get_weights()[0]).max() > 0.01
     train, test = _patterns(300, 1), _patterns(300, 2)
     distances = np.square(
         _features(extractor, test.images)[:, None] - _features(extractor, train.images)[None]
