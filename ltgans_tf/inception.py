@@ -83,8 +83,6 @@ def _graph_of_2015(path):
             f"{path} has no node {missing[0]}; it is not the Inception graph of 2015"
             " (classify_image_graph_def.pb)."
         )
-    for node in graph.node:
-        node.attr.pop("_output_shapes", None)  # they are those of a single image
 
     def features(images):
         pixels = tf.cast(images_lib.to_uint8(images), tf.float32)
