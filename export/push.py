@@ -18,7 +18,6 @@ from absl import flags
 
 import ltgans_tf
 from export import program, versions
-from ltgans_tf import lakd
 
 FORMAT_VERSION = 1
 
@@ -49,13 +48,13 @@ class BoundaryExport:
 
 
 def push(model, task, base, info):
-    """Pushes the latest teacher and, where there is one, the Student under one new version.
+    """Pushes the generator and, where there is one, the Student under one new version.
 
     The same task of the same run is pushed once: a second call returns the version of the first,
     and completes a pair that a crash left by half.
 
     Args:
-      model: a `TwinGAN` that has learnt `task` to its end.
+      model: a `LifelongModel` that has learnt `task` to its end.
       task: has the `index` and `name` of the task learnt last.
       base: folder that holds `generator/` and `encoder/`; made if it does not exist.
       info: dict with 'run_id', 'image_shape' and 'fit'; all of it goes into export_info.json.
@@ -174,9 +173,9 @@ def _describe(model, task, info):
         "task_index": task.index,
         "task_name": task.name,
         "step": int(model.global_step.numpy()),
-        "identity": lakd.latest_teacher(int(model.task_index.numpy())),
+        "identity": model.latest_identity,
         "latent_dim": model.latent_dim,
-        "latent_law": model.recipe.latent_law,
+        "latent_law": model.latent_law,
         "code_dim": None if model.student is None else model.student.code_dim,
         "settings": model.get_settings(),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

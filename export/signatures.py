@@ -6,24 +6,23 @@ outputs, and hold only the variables that their signatures read.
 
 import tensorflow as tf
 
-from ltgans_tf import images, lakd
+from ltgans_tf import images
 
 
 def save_generator(model, path):
-    """Saves what the latest teacher of `model` draws, in inference mode.
+    """Saves what `model.generate` draws.
 
-    Signature `serving_default`: latents float32 [B, latent_dim] of the recipe's law -> images
+    Signature `serving_default`: latents float32 [B, latent_dim] of the model's law -> images
     float32 [B, H, W, C] in [-1, 1].
 
     Args:
-      model: a `TwinGAN`.
+      model: a `LifelongModel`.
       path: folder to write; made if it does not exist.
     """
-    roles = teacher_roles(model)
 
     @tf.function(input_signature=[tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")])
     def sample(latents):
-        return {"images": tf.cast(model.teacher_images(latents, roles), tf.float32)}
+        return {"images": tf.cast(model.generate(latents), tf.float32)}
 
     _save(path, {"serving_default": sample})
 
@@ -67,18 +66,15 @@ def save_encoder(model, image_shape, fit, path):
     _save(path, {"serving_default": encode_bytes, "encode": encode, "decode": decode})
 
 
-def teacher_roles(model):
-    """The roles whose teachers an export speaks for: those of the next task."""
-    return lakd.roles_for_task(max(int(model.task_index.numpy()), 1))
-
-
 def _save(path, functions):
     signatures = {name: function.get_concrete_function() for name, function in functions.items()}
     module = tf.Module()
-    # What the graphs read and nothing else: no optimizer slots, no critic, no other twin.
-    module.weights = list(
-        {
-            id(variable): variable for signature in signatures.values() for variable in signature.variables
-        }.values()
-    )
+    # What the graphs read and nothing else: no optimizer slots, no critic, no other generator.
+    module.weights = list({id(v): v for s in signatures.values() for v in _captured(s)}.values())
     tf.saved_model.save(module, path, signatures=signatures)
+
+
+def _captured(signature):
+    """The variables that a graph reads; `variables` has those too that were read while it was made."""
+    handles = {id(tensor) for tensor in signature.captured_inputs}
+    return [variable for variable in signature.variables if id(variable.handle) in handles]

@@ -15,7 +15,7 @@ _KINDS = ("generator", "encoder")
 
 
 class ExportedModel:
-    """An export of a `TwinGAN`: draws images, encodes and decodes them.
+    """An export of a `LifelongModel`: draws images, encodes and decodes them.
 
     ```python
     model = exported.load("runs/demo/exports")
@@ -54,27 +54,20 @@ class ExportedModel:
         Returns:
           float32 [count, H, W, C] in [-1, 1].
         """
-        return self.sample_from(self.latest_teacher, self.latents(count, seed), batch_size)
+        return sampling.in_batches(self.generate, self.latents(count, seed), batch_size)
 
     def latents(self, count, seed=0):
-        """Latents as `TwinGAN.latents` draws them, float32 [count, latent_dim]."""
+        """Latents as the model itself draws them, float32 [count, latent_dim]."""
         return sampling.draw_latents(count, self.latent_dim, self.info["latent_law"], seed)
 
-    @property
-    def latest_teacher(self):
-        """The exported generator, a function of latents [N, latent_dim]."""
+    def generate(self, latents):
+        """Images of the exported generator: latents [N, latent_dim] -> [N, H, W, C] in [-1, 1]."""
         if self._generator is None:
             raise ValueError(
                 f"{self.paths['encoder']} is an encoder, which draws no images; load the"
                 " generator of the same version, or the folder that holds both."
             )
-        return lambda latents, training=False: self._generator.signatures["serving_default"](
-            latents=tf.cast(latents, tf.float32)
-        )["images"]
-
-    def sample_from(self, generator, latents, batch_size=250):
-        """Images of `generator` for latents [N, latent_dim], batch by batch."""
-        return sampling.in_batches(generator, latents, batch_size)
+        return self._generator.signatures["serving_default"](latents=tf.cast(latents, tf.float32))["images"]
 
     @property
     def student(self):

@@ -39,11 +39,12 @@ def roles_for_task(task_index):
     return Roles(teachers=(1 - assistant,), learners=(assistant,))
 
 
-def latest_teacher(finished_tasks):
+def latest_teacher(finished_tasks, roles=roles_for_task):
     """Returns the identity of the most knowledgeable generator after `finished_tasks` tasks.
 
     That is the generator trained last, which is the Teacher of the next task; after the first
     task, in which both were trained, it is the paper's Teacher, generator 0. Before the first
-    task is finished there is no better choice than generator 0 either.
+    task is finished there is no better choice than generator 0 either. `roles` is who teaches
+    and who learns, as a function of the task's index.
     """
-    return roles_for_task(max(finished_tasks, 1)).teachers[0]
+    return roles(max(finished_tasks - 1, 0)).learners[0]

@@ -1,6 +1,6 @@
 """LifelongModel: what every method that learns a stream of tasks shares.
 
-A method subclasses it and writes `train_step` (one step of the present task), `sample` and,
+A method subclasses it and writes `train_step` (one step of the present task), `generate` and,
 where it has one, `student`. Counters, noise, the loop over tasks, checkpoints and resume,
 evaluation and the switch of compiled functions at a task boundary come from here.
 """
@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from ltgans_tf import callbacks as callbacks_lib
-from ltgans_tf import checkpoints, evaluation
+from ltgans_tf import checkpoints, evaluation, sampling
 
 
 class NonFiniteError(ArithmeticError):
@@ -38,8 +38,14 @@ class LifelongModel(keras.Model):
         present step, with the state saved.
     """
 
+    # The method's name in `baselines.METHODS`.
+    method = None
     # What is watched for NaN and Inf on every step, without a host round trip.
     watched = ()
+    # Law of the latents, see `sampling.draw_latents`.
+    latent_law = "normal"
+    # Which of its generators `generate` draws with, where a method has several.
+    latest_identity = None
 
     def __init__(self, seed=0, name=None):
         super().__init__(name=name)
@@ -80,9 +86,47 @@ class LifelongModel(keras.Model):
         """How many batches of new images one step takes."""
         return 1
 
+    def batches(self, stream, task, start_step):
+        """The images that the steps of `task` take, without end, from its step `start_step` on.
+
+        Only a method that is an upper bound may read other tasks of `stream` than the present one.
+
+        Returns:
+          a tf.data.Dataset of uint8 [batch_size, new_batches_per_step, H, W, C].
+        """
+        return task.batches(start_step, self.new_batches_per_step)
+
+    def generate(self, latents):
+        """Images by the most knowledgeable generator, in inference mode; also inside a graph.
+
+        Args:
+          latents: float [B, latent_dim], as from `latents`.
+
+        Returns:
+          float [B, H, W, C] in [-1, 1].
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define generate().")
+
     def get_settings(self):
         """All that is needed to build this model again, as JSON-ready dict."""
         raise NotImplementedError(f"{type(self).__name__} must define get_settings().")
+
+    def sample(self, count, seed=0, batch_size=250):
+        """Images of `generate`.
+
+        Args:
+          count: how many.
+          seed: int; the same seed gives the same images, whatever the batch.
+          batch_size: images per forward pass.
+
+        Returns:
+          float32 [count, H, W, C] in [-1, 1].
+        """
+        return sampling.in_batches(self.generate, self.latents(count, seed), batch_size)
+
+    def latents(self, count, seed=0):
+        """Latents of the law `latent_law`, [count, latent_dim]; row i depends on (seed, i) alone."""
+        return sampling.draw_latents(count, self.latent_dim, self.latent_law, seed)
 
     # Inside a step.
 
@@ -167,7 +211,7 @@ class LifelongModel(keras.Model):
         """Learns the tasks of `stream` one after another; with a `workdir` it resumes by itself.
 
         Args:
-          stream: a `TaskStream`; only the training part of the present task is read.
+          stream: a `TaskStream`; of it `batches` reads the training part of the present task.
           steps_per_task: steps in each task.
           workdir: folder for checkpoints, metrics.jsonl, TensorBoard and samples, or None to
             keep nothing.
@@ -218,7 +262,7 @@ class LifelongModel(keras.Model):
                 if due:
                     run.clear_boundary(task)  # of a state that was lost since
                     try:
-                        finished = self._learn(task, steps_per_task, [*callbacks, saver])
+                        finished = self._learn(stream, task, steps_per_task, [*callbacks, saver])
                     except NonFiniteError as error:
                         raise NonFiniteError(f"{error}; {run.last_checkpoint()}.") from error
                     run.save(self)
@@ -237,14 +281,14 @@ class LifelongModel(keras.Model):
                     return False
         return True
 
-    def _learn(self, task, steps, callbacks):
+    def _learn(self, stream, task, steps, callbacks):
         """Learns the rest of one task; returns False where a stop was requested before its end."""
         self.task = task
         done = int(self.task_step.numpy())
         if done == 0:
             self.begin_task()
         if done < steps:
-            batches = task.batches(done, self.new_batches_per_step).take(steps - done)
+            batches = self.batches(stream, task, done).take(steps - done)
             try:
                 self.fit(
                     batches,

@@ -2,7 +2,7 @@
 
 import os
 
-from ltgans_tf import checkpoints, exported, streams, twin_gan
+from ltgans_tf import baselines, checkpoints, exported, streams
 
 
 def load(path):
@@ -21,12 +21,12 @@ def load(path):
     """
     if os.path.isfile(os.path.join(path, checkpoints.CONFIG)):
         settings = checkpoints.read_config(path)["model"]
-        if settings["method"] != "ltgan":
+        if settings["method"] not in baselines.METHODS:
             raise ValueError(
                 f"{path} is a run of the method {settings['method']!r}, which cannot be rebuilt from its"
                 " settings here; build that model yourself and call its fit_stream on this workdir."
             )
-        model = twin_gan.TwinGAN.from_settings(settings)
+        model = baselines.method_class(settings["method"]).from_settings(settings)
         checkpoints.restore_newest(path, model)
         return model
     return exported.load(path)

@@ -23,7 +23,7 @@ def draw_latents(count, width, law, seed=0):
     return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
 
 
-def in_batches(generator, latents, batch_size=250):
-    """Images of one generator in inference mode for `latents` [N, Z], batch by batch."""
+def in_batches(draw, latents, batch_size=250):
+    """Images that the function `draw` makes of `latents` [N, Z], batch by batch."""
     batches = range(0, len(latents), batch_size)
-    return tf.concat([generator(latents[i : i + batch_size], training=False) for i in batches], axis=0)
+    return tf.concat([draw(latents[i : i + batch_size]) for i in batches], axis=0)

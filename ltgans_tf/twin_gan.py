@@ -38,6 +38,11 @@ class TwinGAN(LifelongModel):
       seed: int, seed of the noise.
     """
 
+    method = "ltgan"
+    # How many generators there are; a method that replays nothing has one.
+    generator_count = 2
+    # Fields of the recipe that belong to the method, whatever the recipe given says.
+    fixed = {}
     watched = (
         "critic loss",
         "critic gradient",
@@ -85,6 +90,7 @@ class TwinGAN(LifelongModel):
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
             recipe = presets.recipe(recipe, arch.name)
+        recipe = dataclasses.replace(recipe, **cls.fixed)
         vae = None
         if student:
             vae = Student(
@@ -92,13 +98,16 @@ class TwinGAN(LifelongModel):
                 networks.decoder(arch, channels, 10 * seed + 4),
             )
         return cls(
-            [networks.generator(arch, channels, 10 * seed + i, f"generator_{i}") for i in (0, 1)],
+            [
+                networks.generator(arch, channels, 10 * seed + i, f"generator_{i}")
+                for i in range(cls.generator_count)
+            ],
             networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2),
             vae,
             recipe,
             seed,
             settings={
-                "method": "ltgan",
+                "method": cls.method,
                 "architecture": dataclasses.asdict(arch),
                 "channels": channels,
                 "student": student,
@@ -109,8 +118,8 @@ class TwinGAN(LifelongModel):
     def get_settings(self):
         if self._settings is None:
             raise ValueError(
-                "this TwinGAN was made from networks of your own, which a workdir cannot"
-                " rebuild; make it with TwinGAN.from_architecture, or train without"
+                f"this {type(self).__name__} was made from networks of your own, which a workdir cannot"
+                f" rebuild; make it with {type(self).__name__}.from_architecture, or train without"
                 " workdir."
             )
         return {**self._settings, "recipe": dataclasses.asdict(self.recipe)}
@@ -165,21 +174,35 @@ class TwinGAN(LifelongModel):
 
     # Roles.
 
-    def trace_key(self, task_index):
+    def roles(self, task_index):
+        """Who teaches and who learns in the task at `task_index`: a `lakd.Roles`."""
         return lakd.roles_for_task(task_index)
+
+    def trace_key(self, task_index):
+        return self.roles(task_index)
 
     @property
     def new_batches_per_step(self):
         return self.recipe.n_critic
 
     @property
+    def latent_law(self):
+        return self.recipe.latent_law
+
+    @property
+    def latest_identity(self):
+        """Identity of the most knowledgeable generator: the one trained last in a finished task."""
+        with tf.init_scope():  # a graph is made for the role of the moment
+            return lakd.latest_teacher(int(self.task_index.numpy()), self.roles)
+
+    @property
     def latest_teacher(self):
-        """The most knowledgeable generator: the one trained last in a finished task."""
-        return self.generators[lakd.latest_teacher(int(self.task_index.numpy()))]
+        """The most knowledgeable generator itself."""
+        return self.generators[self.latest_identity]
 
     def begin_task(self):
         """Resets the optimizers, and prepares the learners as the recipe says."""
-        roles = lakd.roles_for_task(int(self.task_index.numpy()))
+        roles = self.roles(int(self.task_index.numpy()))
         for optimizer in self.optimizers:
             for variable in optimizer.variables:
                 if variable is not optimizer._learning_rate:
@@ -194,34 +217,24 @@ class TwinGAN(LifelongModel):
     def finish_task(self):
         """Where the recipe has a moving average, it becomes the generator that was trained."""
         if self.averages:
-            for i in lakd.roles_for_task(int(self.task_index.numpy())).learners:
+            for i in self.roles(int(self.task_index.numpy())).learners:
                 self.generators[i].set_weights(self.averages[i].get_weights())
 
     def teacher_images(self, latents, roles):
-        """The frozen Teacher's images for `latents` [B, Z]: replay and export both come from here."""
+        """The Teacher's images for `latents` [B, Z]: what critic and Student get as replay."""
         return tf.stop_gradient(self.generators[roles.teachers[0]](latents, training=False))
 
-    def sample(self, count, seed=0, batch_size=250):
-        """Images of the latest teacher.
-
-        Args:
-          count: how many.
-          seed: int; the same seed gives the same images, whatever the batch.
-          batch_size: images per forward pass.
-
-        Returns:
-          float32 [count, H, W, C] in [-1, 1].
-        """
-        return self.sample_from(self.latest_teacher, self.latents(count, seed), batch_size)
-
-    def latents(self, count, seed=0):
-        """Latents of the recipe's law, [count, latent_dim]; row i depends on (seed, i) alone."""
-        return sampling.draw_latents(count, self.latent_dim, self.recipe.latent_law, seed)
+    def generate(self, latents):
+        """Images of the latest teacher for `latents` [B, Z], in inference mode."""
+        return self.latest_teacher(latents, training=False)
 
     def progress_samples(self, latents):
-        """What the Teacher (generator 0 in the first task) and the Assistant make of `latents`."""
-        roles = lakd.roles_for_task(int(self.task_index.numpy()))
-        twins = [(roles.teachers or roles.learners)[0], roles.learners[-1]]
+        """What the Teacher (generator 0 in the first task) and the Assistant make of `latents`.
+
+        One batch where both are the same generator.
+        """
+        roles = self.roles(int(self.task_index.numpy()))
+        twins = dict.fromkeys([(roles.teachers or roles.learners)[0], roles.learners[-1]])
         return [
             self.sample_from(
                 self.averages[i] if self.averages and i in roles.learners else self.generators[i], latents
@@ -231,7 +244,7 @@ class TwinGAN(LifelongModel):
 
     def sample_from(self, generator, latents, batch_size=250):
         """Images of one generator in inference mode for `latents` [N, Z], batch by batch."""
-        return sampling.in_batches(generator, latents, batch_size)
+        return sampling.in_batches(lambda z: generator(z, training=False), latents, batch_size)
 
     # One step.
 
@@ -244,7 +257,7 @@ class TwinGAN(LifelongModel):
         Returns:
           dict of scalars over all replicas.
         """
-        roles = lakd.roles_for_task(self.traced_task)
+        roles = self.roles(self.traced_task)
         rows, n_critic = data.shape[:2]
         self.global_rows = rows * self.distribute_strategy.num_replicas_in_sync
         new_images = tf.unstack(images.normalize(data), axis=1)

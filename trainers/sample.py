@@ -70,9 +70,7 @@ def _batches(model, count, seed):
 
     latents = model.latents(count, seed)
     for start in range(0, count, _BATCH):
-        yield images.to_uint8(
-            model.sample_from(model.latest_teacher, latents[start : start + _BATCH])
-        ).numpy()
+        yield images.to_uint8(model.generate(latents[start : start + _BATCH])).numpy()
 
 
 def _write_folder(out, batches):

@@ -1,7 +1,8 @@
-"""Trains Lifelong Twin GANs on a stream of image sets, one after another.
+"""Trains Lifelong Twin GANs, or a method they are compared with, on image sets one after another.
 
   python -m trainers.train --preset=demo --workdir=runs/demo
   python -m trainers.train --preset=demo --tasks=folder:cats,folder:dogs --workdir=runs/pets
+  python -m trainers.train --preset=demo --method=replay --workdir=runs/demo_replay
 
 Settings come from --preset (the experiment) and --recipe (the method), then from the command
 line in its order, flagfiles expanded in place. The same command on the same workdir resumes.
@@ -20,10 +21,11 @@ import time
 
 from absl import flags
 
-from ltgans_tf import architectures, presets, scores, specs
+from ltgans_tf import architectures, baselines, presets, scores, specs
 from trainers import flagfile, import_tensorflow, run
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
+flags.DEFINE_enum("method", "ltgan", list(baselines.METHODS), "What is trained.")
 flags.DEFINE_string("workdir", None, "Folder of the run; made if it does not exist.", required=True)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Whether to go on with a run.")
 flags.DEFINE_integer("stop_after_task", None, "Stop behind the task of this index.", lower_bound=0)
@@ -96,7 +98,8 @@ def split_tasks(text):
 
 def plan(preset, recipe):
     """What a run would do, as text: settings, tasks, an estimate of the time."""
-    settings = {**dataclasses.asdict(preset), **dataclasses.asdict(recipe), "workdir": FLAGS.workdir}
+    settings = {"method": FLAGS.method, **dataclasses.asdict(preset), **dataclasses.asdict(recipe)}
+    settings["workdir"] = FLAGS.workdir
     lines = [f"  {name}: {value}" for name, value in settings.items() if name != "tasks"]
     tasks = [f"  task {i + 1}: {spec}" for i, spec in enumerate(preset.tasks)]
     return "\n".join(["settings", *lines, "tasks", *tasks, _estimate(preset, recipe)])
@@ -146,7 +149,7 @@ def _train(preset, recipe):
     import keras
 
     from export import push
-    from ltgans_tf import boundaries, callbacks, evaluation, features, inception, streams, twin_gan
+    from ltgans_tf import boundaries, callbacks, evaluation, features, inception, streams
 
     say(_devices(tf))
     keras.utils.set_random_seed(preset.seed)
@@ -163,11 +166,14 @@ def _train(preset, recipe):
         FLAGS.skip_broken_images,
         min(_tasks_behind(), len(preset.tasks)),
     )
-    model = twin_gan.TwinGAN.from_architecture(
+    model = baselines.method_class(FLAGS.method).from_architecture(
         preset.architecture, preset.channels, preset.student, recipe, preset.seed
     )
     model.compile()
-    if recipe.critic_heads == 1:
+    recipe = presets.Recipe(**model.get_settings()["recipe"])
+    if overruled := _overruled(recipe):
+        say(f"note: {FLAGS.method} has its own {overruled}, whatever the flags say.")
+    if FLAGS.method == "ltgan" and recipe.critic_heads == 1:
         say(
             "note: one critic head is Eq. 1 as written; the twins then share out the modes of the"
             " first task, and what the Teacher lacks does not come back (see the README)."
@@ -228,8 +234,15 @@ def _train(preset, recipe):
         FLAGS.resume,
     )
     say(_times(spans, say))
-    say(_ending(finished, preset.student))
+    say(_ending(finished, model.student is not None))
     return 0 if finished else 128 + stopped[-1]
+
+
+def _overruled(recipe):
+    """Flags of the recipe that were given and do not hold, because the method fixes them; as text."""
+    held = dataclasses.asdict(recipe)
+    given = _given(presets.Recipe).items()
+    return ", ".join(f"{name} ({held[name]})" for name, value in given if value != held[name])
 
 
 class Lines:
@@ -301,6 +314,7 @@ def _write_environment(preset, recipe, keras, tf):
     """flags.txt, which runs this again, and environment.json, what it ran on."""
     settings = {
         "preset": FLAGS.preset,
+        "method": FLAGS.method,
         **dataclasses.asdict(preset),
         **dataclasses.asdict(recipe),
         "tasks": ",".join(preset.tasks),
