@@ -35,6 +35,20 @@ def replay_fraction(share, task_index):
     return number
 
 
+def replayed_rows(update, batch_size, numerator, denominator):
+    """How many rows of the batch at `update` come from the Teacher: floor((t+1) s B) - floor(t s B).
+
+    So the share s = numerator / denominator is exact over the updates. Ints or integer tensors.
+    """
+    total = batch_size * numerator
+    return (update + 1) * total // denominator - update * total // denominator
+
+
+def is_replayed(row, count, batch_size):
+    """Whether `row` of the global batch is one of its `count` replayed rows, which are spread evenly."""
+    return (row + 1) * count // batch_size > row * count // batch_size
+
+
 def parse_optimizer(text, name="optimizer"):
     """'adam(0.001, 0, 0.9)' -> ('adam', (0.001, 0.0, 0.9)); adam or rmsprop, 1 to 3 numbers.
 
