@@ -49,10 +49,17 @@ LIBRARY = {
     " representations scores",
     "callbacks": "checkpoints eventlog figures images metrics",
     "boundaries": "callbacks checkpoints evaluation eventlog figures images scores",
-    "loading": "checkpoints exported streams twin_gan",
-    "lifelong": "boundaries callbacks checkpoints evaluation images presets streams",
+    "lifelong": "boundaries callbacks checkpoints evaluation images presets sampling streams",
     "student": "images losses networks",
     "twin_gan": "architectures images lakd lifelong losses networks presets sampling student",
+    "baselines": "baselines.curl baselines.joint baselines.joint_twins baselines.lgm baselines.replay twin_gan",
+    "baselines.curl": "architectures baselines.curl_mixture images lifelong losses networks presets sampling",
+    "baselines.curl_mixture": "losses networks",
+    "baselines.joint": "baselines.replay",
+    "baselines.joint_twins": "lakd twin_gan",
+    "baselines.lgm": "architectures images lifelong losses networks presets",
+    "baselines.replay": "lakd twin_gan",
+    "loading": "baselines checkpoints exported streams",
 }
 
 # Each folder and the folders that it may import, itself aside.
@@ -66,6 +73,7 @@ FOLDERS = {
 
 WITHOUT_TENSORFLOW = (
     "architectures",
+    "baselines",
     "charts",
     "lakd",
     "memorisation",
