@@ -431,6 +431,7 @@ def test_the_score_of_an_image_does_not_depend_on_its_batch():
             np.testing.assert_allclose(alone[0], together[i], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_run_and_its_memory_does_not_grow(tiny_stream):
     made = [_model(threshold_deviations=-2.0) for _ in range(2)]
     size = lambda model: sorted((w.path, tuple(w.shape)) for w in model.weights)
@@ -444,6 +445,7 @@ def test_one_seed_gives_one_run_and_its_memory_does_not_grow(tiny_stream):
     assert np.abs(_model().sample(3) - _model(seed=1).sample(3)).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one_through_expansion_and_replay(tiny_stream):
     one = _model(threshold_deviations=0.0, expansion_wait=1, optimizer=keras.optimizers.SGD(1e-4))
     with MIRRORED.scope():
@@ -466,6 +468,7 @@ class _StopAt(callbacks.StepCallback):
         self.model.stop_requested = step == self.step
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_same_buffer_and_threshold(tiny_stream, tmp_path):
     straight, stopped = (_model(threshold_deviations=-2.0, buffer_size=30) for _ in range(2))
     straight.fit_stream(tiny_stream(tasks=2), 6)
@@ -528,6 +531,7 @@ def test_settings_that_mean_nothing_are_refused(wrong):
         curl.Settings(**wrong)
 
 
+@pytest.mark.slow
 def test_a_short_training_explains_far_more_than_the_mean_image():
     draw = np.random.default_rng(0)
     level = draw.uniform(0, 255, (400, 1, 1, 1, 1))

@@ -358,6 +358,7 @@ def test_memory_does_not_grow_with_the_tasks(tiny_stream):
     assert len(model._train_functions) == 2 and int(model.task_index.numpy()) == 5
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one_over_two_boundaries(tiny_stream):
     models = []
     for strategy in (tf.distribute.get_strategy(), MIRRORED):
@@ -381,6 +382,7 @@ def _gradients_stream(tmp_path):
     return streams.TaskStream(specs, image_shape=(8, 8, 3), batch_size=16)
 
 
+@pytest.mark.slow
 def test_a_short_training_learns_both_tasks(tmp_path):
     model, stream = _tiny(anneal_steps=200, categories=4), _gradients_stream(tmp_path)
     model.fit_stream(stream, 300)
