@@ -133,8 +133,9 @@ class LifelongModel(keras.Model):
     def noise(self, tag, rows, width, draws=1, law="normal"):
         """Noise of this step: a pure function of (seed, global step, tag), the same on any layout.
 
-        It is drawn for the global batch and each replica takes its own rows, with Philox, whose
-        numbers are the same with and without XLA and on every device.
+        It is drawn for the global batch and each replica takes its own rows, with Philox. A step that
+        XLA compiles draws other numbers than one that it does not: TensorFlow 2.21 scrambles a seed
+        that is no constant in another way there.
 
         Args:
           tag: int in [0, 1000), one for each use within a step.
