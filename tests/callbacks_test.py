@@ -186,8 +186,9 @@ def test_a_diverging_gan_is_stopped_within_an_interval(tiny_model, tiny_stream, 
 def test_checkpoints_come_at_multiples_of_the_global_step(tiny_stream):
     saved, model = [], Ramp()
     run = types.SimpleNamespace(save=lambda model: saved.append(int(model.global_step.numpy())))
-    for task in tiny_stream(tasks=2).tasks:
-        model._learn(task, 5, [callbacks.SaveCheckpoints(run, 3)])
+    stream = tiny_stream(tasks=2)
+    for task in stream.tasks:
+        model._learn(stream, task, 5, [callbacks.SaveCheckpoints(run, 3)])
     assert saved == [3, 6, 9]
 
 
