@@ -62,7 +62,8 @@ def references():
     except (ImportError, RuntimeError) as error:  # the latter by a torchvision that does not fit torch
         raise ValueError(
             f"torch-fidelity and prdc, which the distances are compared with, cannot be imported ({error});"
-            f" {INSTALL} in a scratch environment."
+            f" {INSTALL} in a scratch environment, with a torchvision that was built for this torch (see"
+            " docs/evaluation.md)."
         ) from error
 
 

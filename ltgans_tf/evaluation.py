@@ -24,10 +24,10 @@ from ltgans_tf import (
 )
 
 PROTOCOLS = {
-    "research": "The evaluator kept the test parts of all tasks, and one extractor that was trained on the"
-    " real training parts before task 1; the learner saw neither.",
+    "research": "The evaluator kept the test parts of all tasks, and one extractor that was made of real"
+    " training images alone; the learner saw neither.",
     "production": "Of past tasks the evaluator kept a mean and a covariance of features, counts and the NLOG"
-    " when they were new, and no image; the extractor was frozen before task 1.",
+    " when they were new, and no image; the extractor was given or made of the first task alone.",
 }
 PARTS = ("likelihood", "distances", "representation", "smoothness", "iwae", "audit")
 _ON_FEATURES = frozenset({"distances", "smoothness", "audit"})
@@ -51,7 +51,7 @@ class Evaluator:
       iwae_images: test images of each task for it; 0 leaves it out.
       kernel_subsets: subsets of the kernel distance.
       max_seconds: no part is begun once an evaluation has taken so long; what is left is absent
-        with this reason. None for no limit.
+        with this reason. None for no limit. The extractor is not counted: see `prepare`.
       extractor: a `features.Extractor` that was given, or None for one that is trained: on all
         tasks for 'research', on the first for 'production'.
       inception: an `inception.Inception` for FID and KID beside the others, or None.

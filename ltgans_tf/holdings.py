@@ -6,7 +6,6 @@ import numpy as np
 
 from ltgans_tf import distances
 
-
 _ABOUT = ("test_images", "test_sha256", "train_images", "fingerprint")
 
 

@@ -74,6 +74,13 @@ class LifelongModel(keras.Model):
     def begin_task(self):
         """Called once before the first step of a task; must do nothing that a repeat would change."""
 
+    def reset_optimizers(self):
+        """Sets all slots and step counts to 0, for the beginning of a task; learning rates stay."""
+        for optimizer in self.optimizers:
+            for variable in optimizer.variables:
+                if variable is not optimizer._learning_rate:
+                    variable.assign(tf.zeros_like(variable.value))
+
     def finish_task(self):
         """Called once behind the last step of a task, before its boundary callbacks."""
 

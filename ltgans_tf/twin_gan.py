@@ -203,10 +203,7 @@ class TwinGAN(LifelongModel):
     def begin_task(self):
         """Resets the optimizers, and prepares the learners as the recipe says."""
         roles = self.roles(int(self.task_index.numpy()))
-        for optimizer in self.optimizers:
-            for variable in optimizer.variables:
-                if variable is not optimizer._learning_rate:
-                    variable.assign(tf.zeros_like(variable.value))
+        self.reset_optimizers()
         if self.recipe.warm_start and roles.teachers:
             teacher = self.generators[roles.teachers[0]]
             for i in roles.learners:
@@ -296,14 +293,12 @@ class TwinGAN(LifelongModel):
         Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t come from
         the Teacher, spread evenly over the rows.
         """
-        numerator, denominator = self._share()
         update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
-        total = self.global_rows * numerator
-        count = (update + 1) * total // denominator - update * total // denominator
+        count = presets.replayed_rows(update, self.global_rows, *self._share())
         rows = new_images.shape[0]
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         row = tf.range(rows, dtype=tf.int64) + rows * tf.cast(replica, tf.int64)
-        replayed = (row + 1) * count // self.global_rows > row * count // self.global_rows
+        replayed = presets.is_replayed(row, count, self.global_rows)
         return tf.where(replayed[:, None, None, None], replay_images, new_images)
 
     def _fakes(self, i, rows, roles):

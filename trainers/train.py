@@ -22,7 +22,7 @@ import time
 from absl import flags
 
 from ltgans_tf import architectures, baselines, presets, scores, specs
-from trainers import flagfile, import_tensorflow, run
+from trainers import flagfile, import_tensorflow, log, run
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_enum("method", "ltgan", list(baselines.METHODS), "What is trained.")
@@ -144,7 +144,7 @@ def _minutes(seconds):
 
 def _train(preset, recipe):
     """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
-    say = Lines(FLAGS.workdir)
+    say = log.Lines(FLAGS.workdir)
     tf = import_tensorflow()
     import keras
 
@@ -243,57 +243,6 @@ def _overruled(recipe):
     held = dataclasses.asdict(recipe)
     given = _given(presets.Recipe).items()
     return ", ".join(f"{name} ({held[name]})" for name, value in given if value != held[name])
-
-
-class Lines:
-    """Writes lines to the terminal and to log.txt; progress stays on one line of a terminal."""
-
-    def __init__(self, workdir):
-        self._path = os.path.join(workdir, "log.txt")
-        self.begin = time.monotonic()
-        self.first_step = None
-        self._waiting = []  # until the workdir is ours
-        self._kept = False
-        self._open_line = False
-        self._last_progress = None
-
-    def keep(self):
-        """From now on lines go to log.txt too, those so far first."""
-        self._kept, waiting, self._waiting = True, self._waiting, []
-        for line in waiting:
-            self._log(line)
-
-    def __call__(self, text):
-        print(("\n" if self._open_line else "") + text, flush=True)
-        self._open_line = False
-        self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-
-    def progress(self, text):
-        """A line of training, which is over with the next one."""
-        if self.first_step is None:
-            self.first_step = time.monotonic()
-            self(f"first step {self.first_step - self.begin:.1f} s after the start")
-        self.passing(text)
-
-    def passing(self, text):
-        """A line that is over with the next one; off a terminal, and in the log, one in 30 s."""
-        now = time.monotonic()
-        due = self._last_progress is None or now - self._last_progress >= 30
-        if sys.stdout.isatty():
-            print(f"\r{text:<100}", end="", flush=True)
-            self._open_line = True
-        elif due:
-            print(text, flush=True)
-        if due:
-            self._last_progress = now
-            self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-
-    def _log(self, line):
-        if not self._kept:
-            self._waiting.append(line)
-            return
-        with open(self._path, "a", encoding="utf-8") as f:
-            f.write(line)
 
 
 def _devices(tf):

@@ -212,9 +212,7 @@ class CURL(LifelongModel):
 
     def begin_task(self):
         """Resets the optimizer, and takes the snapshot that the task's replay is drawn from."""
-        for variable in self.student_optimizer.variables:
-            if variable is not self.student_optimizer._learning_rate:
-                variable.assign(tf.zeros_like(variable.value))
+        self.reset_optimizers()
         if int(self.task_index.numpy()):
             self.teacher_decoder.set_weights(self.student.decoder.get_weights())
             self.teacher_mean.assign(self.student.prior_mean)

@@ -315,9 +315,7 @@ class LGM(LifelongModel):
 
     def begin_task(self):
         """The snapshot: the teacher becomes a copy of the student; the optimizer starts anew."""
-        for variable in self.student_optimizer.variables:
-            if variable is not self.student_optimizer._learning_rate:
-                variable.assign(tf.zeros_like(variable.value))
+        self.reset_optimizers()
         self.teacher.set_weights(self.student.get_weights())
         self._count_categories()
 

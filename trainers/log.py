@@ -1,0 +1,56 @@
+"""What a training program says: lines on the terminal and in log.txt of the workdir."""
+
+import os
+import sys
+import time
+
+
+class Lines:
+    """Writes lines to the terminal and to log.txt; progress stays on one line of a terminal."""
+
+    def __init__(self, workdir):
+        self._path = os.path.join(workdir, "log.txt")
+        self.begin = time.monotonic()
+        self.first_step = None
+        self._waiting = []  # until the workdir is ours
+        self._kept = False
+        self._open_line = False
+        self._last_progress = None
+
+    def keep(self):
+        """From now on lines go to log.txt too, those so far first."""
+        self._kept, waiting, self._waiting = True, self._waiting, []
+        for line in waiting:
+            self._log(line)
+
+    def __call__(self, text):
+        print(("\n" if self._open_line else "") + text, flush=True)
+        self._open_line = False
+        self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def progress(self, text):
+        """A line of training, which is over with the next one."""
+        if self.first_step is None:
+            self.first_step = time.monotonic()
+            self(f"first step {self.first_step - self.begin:.1f} s after the start")
+        self.passing(text)
+
+    def passing(self, text):
+        """A line that is over with the next one; off a terminal, and in the log, one in 30 s."""
+        now = time.monotonic()
+        due = self._last_progress is None or now - self._last_progress >= 30
+        if sys.stdout.isatty():
+            print(f"\r{text:<100}", end="", flush=True)
+            self._open_line = True
+        elif due:
+            print(text, flush=True)
+        if due:
+            self._last_progress = now
+            self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def _log(self, line):
+        if not self._kept:
+            self._waiting.append(line)
+            return
+        with open(self._path, "a", encoding="utf-8") as f:
+            f.write(line)
