@@ -32,53 +32,66 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         new_images = tf.unstack(images.normalize(data), axis=1)
         report = {}
         for i in range(n_critic):
-            real = new_images[i]
-            if roles.teachers:
-                latents = self._teacher_latents(i, rows, n_critic, twin_gan._TEACHER_LATENTS)
-                real = self._mix(real, self.teacher_images(latents, roles), i)
-            report |= self._plain_critic(i, real, roles)
+            replay = self._plain_replay(i, rows, n_critic, roles, twin_gan._TEACHER_LATENTS)
+            report |= self._plain_critic(i, self._mix(new_images[i], replay), roles, replay)
         report |= self._plain_learners(rows, n_critic, roles)
         if self.student is not None:
             report |= self._plain_student(new_images[0], n_critic, roles)
         self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
         return report
 
+    def _plain_replay(self, i, rows, n_critic, roles, tag):
+        if not roles.teachers:
+            return None
+        latents = self._teacher_latents(i, rows, n_critic, tag)
+        return twin_gan._Replay(latents, self.teacher_images(latents, roles), self._chosen(i, rows))
+
     def _teacher_latents(self, i, rows, n_critic, tag):
         latents = self.noise(tag, rows * n_critic, self.latent_dim, n_critic, self.recipe.latent_law)
         return tf.split(latents, n_critic)[i]
 
-    def _plain_critic(self, i, real, roles):
+    def _learner_latents(self, tag, rows, replay):
+        if replay is not None and self.recipe.distillation:
+            return self._squeezed(replay)
+        return self.noise(tag, rows, self.latent_dim, law=self.recipe.latent_law)
+
+    def _plain_critic(self, i, real, roles, replay):
         rows = real.shape[0]
         total = 0.0
+        all_heads = tf.split(self._heads(rows, roles, replay), len(roles.learners))
         with tf.GradientTape() as tape:
             real_values = self.critic(real, training=True)
-            for learner in roles.learners:
-                latents = self.noise(
-                    twin_gan._LATENTS + 2 * i + learner, rows, self.latent_dim, law=self.recipe.latent_law
-                )
+            for learner, heads in zip(roles.learners, all_heads):
+                latents = self._learner_latents(twin_gan._LATENTS + 2 * i + learner, rows, replay)
                 fake = tf.stop_gradient(self.generators[learner](latents, training=True))
                 epsilon = self.noise(twin_gan._EPSILON + 2 * i + learner, rows, 1, law="unit")
                 points = losses.interpolate(real, fake, epsilon[:, :, None, None])
-                head = self._head(learner)
-                penalty = losses.gradient_penalty(
-                    lambda u, head=head: self.critic(u, training=True)[:, head], points
-                )
-                distance = losses.critic_loss(real_values[:, head], self.critic(fake, training=True)[:, head])
+                value = lambda u, heads=heads: self._head_values(self.critic(u, training=True), heads)
+                penalty = losses.gradient_penalty(value, points)
+                distance = losses.critic_loss(self._head_values(real_values, heads), value(fake))
                 total += tf.reduce_sum(distance + self.recipe.penalty_weight * penalty) / rows
         gradients = tape.gradient(total, self.critic.trainable_variables)
         self.critic_optimizer.apply(gradients, self.critic.trainable_variables)
         return {"critic/loss": total, "critic/gradient": twin_gan._norm(gradients)}
 
     def _plain_learners(self, rows, n_critic, roles):
-        total, norms = 0.0, []
-        for learner in roles.learners:
-            tag = twin_gan._LATENTS + 2 * (n_critic - 1) if self.shares_draws else _OWN_LATENTS
-            latents = self.noise(tag + learner, rows, self.latent_dim, law=self.recipe.latent_law)
+        total, norms, last = 0.0, [], n_critic - 1
+        tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_TEACHER_LATENTS
+        replay = None
+        if self.recipe.distillation:
+            replay = self._plain_replay(last, rows, n_critic, roles, tag)
+        all_heads = tf.split(self._heads(rows, roles, replay), len(roles.learners))
+        for learner, heads in zip(roles.learners, all_heads):
+            tag = twin_gan._LATENTS + 2 * last if self.shares_draws else _OWN_LATENTS
+            latents = self._learner_latents(tag + learner, rows, replay)
             variables = self.generators[learner].trainable_variables
             with tf.GradientTape() as tape:
                 fake = self.generators[learner](latents, training=True)
-                values = self.critic(fake, training=True)[:, self._head(learner)]
+                values = self._head_values(self.critic(fake, training=True), heads)
                 loss = tf.reduce_sum(losses.generator_loss(values)) / rows
+                if replay is not None:
+                    apart = losses.sum_squared_error(replay.images, fake)[replay.chosen]
+                    loss += self.recipe.distillation * tf.reduce_sum(apart) / rows
             gradients = tape.gradient(loss, variables)
             self.generator_optimizers[learner].apply(gradients, variables)
             if self.averages:

@@ -149,7 +149,7 @@ class LifelongModel(keras.Model):
           rows: rows of this replica (static int), `draws` * the rows of its batch.
           width: numbers per row.
           draws: batches drawn at once; a replica takes its rows of each of them.
-          law: 'normal', 'uniform' in [-1, 1] or 'unit' for uniform in [0, 1).
+          law: a law of `sampling.draw_latents`, or 'unit' for uniform in [0, 1).
 
         Returns:
           float32 [rows, width], batch after batch.
@@ -159,13 +159,14 @@ class LifelongModel(keras.Model):
             [tf.constant(self.seed * 1000 + tag, tf.int64), tf.cast(self.global_step.value, tf.int64)]
         )
         shape = [draws, replicas, rows // draws, width]
-        if law == "normal":
+        if law in ("normal", "circle"):
             values = tf.random.stateless_normal(shape, seed, alg="philox")
         else:
             low = -1.0 if law == "uniform" else 0.0
             values = tf.random.stateless_uniform(shape, seed, low, 1.0, alg="philox")
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return tf.reshape(values[:, replica], [rows, width])
+        values = tf.reshape(values[:, replica], [rows, width])
+        return sampling.on_circle(values) if law == "circle" else values
 
     def end_step(self, watched):
         """Notes the first step at which each of `watched` was not finite, and counts the step.

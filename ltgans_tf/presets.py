@@ -99,8 +99,9 @@ class Recipe:
     penalty_weight: float = _setting(10.0, "Weight lambda of the gradient penalty.")
     replay_share: str = _setting(
         "balanced",
-        "Teacher's share of the images that the critic takes for real from task 2 on:"
-        " 'paper' = 1/2, 'balanced' = (k-1)/k in task k, or a number in [0, 1].",
+        "Share of the past in what is learnt from task 2 on: 'paper' = 1/2, 'balanced' = (k-1)/k in"
+        " task k, or a number in [0, 1]. So many of the images that the critic takes for real are the"
+        " Teacher's; with distillation half of them are, and the share is the sector of the past.",
     )
     student_replay: str = _setting(
         "paper",
@@ -111,10 +112,16 @@ class Recipe:
     latent_law: str = _setting(
         "normal",
         "Law of a generator's latents: 'normal' = N(0, I) as in the paper, 'uniform' ="
-        " uniform in [-1, 1] as in the authors' later code.",
+        " uniform in [-1, 1] as in the authors' later code, 'circle' = N(0, I) but for the first two"
+        " numbers, which lie on a circle whose sectors belong to the tasks (with distillation).",
     )
     critic_heads: int = _setting(
         2, "Outputs of the critic: 1 = Eq. 1 as written, 2 = one head per twin on one trunk."
+    )
+    distillation: float = _setting(
+        0.0,
+        "Weight of the squared error between the Assistant's and the Teacher's images of the same"
+        " latents, for which the past gets a sector of them; 0 = the critic alone passes knowledge on.",
     )
     ema: float = _setting(
         0.0,
@@ -145,9 +152,18 @@ class Recipe:
         )
         _check(self.beta >= 0, "beta", self.beta, "at least 0")
         _check(
-            self.latent_law in ("normal", "uniform"), "latent_law", self.latent_law, "'normal' or 'uniform'"
+            self.latent_law in ("normal", "uniform", "circle"),
+            "latent_law",
+            self.latent_law,
+            "'normal', 'uniform' or 'circle'",
         )
         _check(self.critic_heads in (1, 2), "critic_heads", self.critic_heads, "1 or 2")
+        _check(0 <= self.distillation < float("inf"), "distillation", self.distillation, "at least 0")
+        if self.distillation and (self.latent_law, self.critic_heads) != ("circle", 2):
+            raise ValueError(
+                f"distillation is {self.distillation} with latent_law {self.latent_law!r} and critic_heads"
+                f" {self.critic_heads}; it needs latent_law 'circle' and critic_heads 2, or must be 0."
+            )
         _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
         replay_fraction(self.replay_share, 1)
         for name in ("critic_optimizer", "generator_optimizer", "student_optimizer"):
@@ -155,7 +171,7 @@ class Recipe:
 
 
 # Found on small nets in minutes of two CPU cores; see docs/benchmarks.md.
-_SMALL = Recipe(ema=0.99)
+_SMALL = Recipe(ema=0.99, latent_law="circle", distillation=0.05, warm_start=True)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(
     replay_share="paper",

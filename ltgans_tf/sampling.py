@@ -2,6 +2,10 @@
 
 import tensorflow as tf
 
+# Of the circle of the law 'circle': farther from the centre than N(0, I) would be (1.25 on average),
+# so that a network can tell its sectors (see sectors.py) apart with few images between two of them.
+RADIUS = 2.0
+
 
 def draw_latents(count, width, law, seed=0):
     """Latents of one law; row i depends on (seed, i) alone, so not on how many are drawn.
@@ -9,7 +13,8 @@ def draw_latents(count, width, law, seed=0):
     Args:
       count: rows, at least 1.
       width: numbers per row.
-      law: 'normal' for N(0, I) or 'uniform' in [-1, 1].
+      law: 'normal' for N(0, I), 'circle' for N(0, I) but for the first two numbers (`on_circle`), or
+        'uniform' in [-1, 1].
       seed: int.
 
     Returns:
@@ -18,9 +23,16 @@ def draw_latents(count, width, law, seed=0):
     if count < 1:
         raise ValueError(f"count is {count}; at least one sample must be asked for.")
     shape, seed = [count, width], [seed, 0]
-    if law == "normal":
-        return tf.random.stateless_normal(shape, seed, alg="philox")
-    return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
+    if law == "uniform":
+        return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
+    latents = tf.random.stateless_normal(shape, seed, alg="philox")
+    return on_circle(latents) if law == "circle" else latents
+
+
+def on_circle(latents):
+    """Moves the first two numbers of latents [N, Z] of N(0, I) along their direction to RADIUS."""
+    pair, rest = latents[:, :2], latents[:, 2:]
+    return tf.concat([pair * (RADIUS / tf.norm(pair, axis=1, keepdims=True)), rest], axis=1)
 
 
 def in_batches(draw, latents, batch_size=250):

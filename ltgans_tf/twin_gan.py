@@ -7,16 +7,26 @@ Student, and the fakes of the last critic update are those that the generators l
 
 import contextlib
 import dataclasses
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from ltgans_tf import architectures, images, lakd, losses, networks, presets, sampling
+from ltgans_tf import architectures, images, lakd, losses, networks, presets, sampling, sectors
 from ltgans_tf.lifelong import LifelongModel
 from ltgans_tf.student import Student
 
 # One tag for each use of noise within a step.
 _TEACHER_LATENTS, _STUDENT_NOISE, _LATENTS, _EPSILON = 0, 1, 100, 500
+
+
+class _Replay(NamedTuple):
+    """What the Teacher supplies to a critic update: latents [B, Z], its images, and a bool [B] that
+    says which rows of the mixture are its own."""
+
+    latents: tf.Tensor
+    images: tf.Tensor
+    chosen: tf.Tensor
 
 
 class TwinGAN(LifelongModel):
@@ -255,29 +265,32 @@ class TwinGAN(LifelongModel):
           dict of scalars over all replicas.
         """
         roles = self.roles(self.traced_task)
-        rows, n_critic = data.shape[:2]
+        rows, n_critic = data.shape[0], self.recipe.n_critic
         self.global_rows = rows * self.distribute_strategy.num_replicas_in_sync
         new_images = tf.unstack(images.normalize(data), axis=1)
-        replay_images = self._replay(rows, n_critic, roles)
+        replay = self._replay(rows, n_critic, roles)
         report = {}
         for i in range(n_critic):
-            fakes, tapes = self._fakes(i, rows, roles)
-            real = self._mix(new_images[i], replay_images[i], i) if roles.teachers else new_images[i]
-            report |= self._update_critic(i, real, fakes, roles)
-        report |= self._update_learners(fakes, tapes, roles)
+            heads = self._heads(rows, roles, replay[i])
+            fakes, tapes = self._fakes(i, rows, roles, replay[i])
+            report |= self._update_critic(i, self._mix(new_images[i], replay[i]), fakes, roles, heads)
+        report |= self._update_learners(fakes, tapes, roles, heads, replay[-1])
         if self.student is not None:
-            report |= self._update_student(new_images[0], replay_images[0])
+            report |= self._update_student(*self.student_images(new_images, replay))
         report = self.over_replicas(report)
         self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
         return report
 
     def _replay(self, rows, n_critic, roles):
+        """What the Teacher supplies to each critic update: list of `_Replay`, of None in the first task."""
         if not roles.teachers:
             return [None] * n_critic
         latents = self.noise(
             _TEACHER_LATENTS, rows * n_critic, self.latent_dim, n_critic, self.recipe.latent_law
         )
-        return tf.split(self.teacher_images(latents, roles), n_critic)
+        taught = self.teacher_images(latents, roles)
+        chosen = [self._chosen(i, rows) for i in range(n_critic)]
+        return [_Replay(*parts) for parts in zip(tf.split(latents, n_critic), tf.split(taught, n_critic), chosen)]
 
     def _share(self):
         """Replay share of the present task as (numerator, denominator), int64 in the graph."""
@@ -287,48 +300,72 @@ class TwinGAN(LifelongModel):
         share = presets.replay_fraction(self.recipe.replay_share, 1)
         return tf.constant(share.numerator, tf.int64), tf.constant(share.denominator, tf.int64)
 
-    def _mix(self, new_images, replay_images, i):
-        """Eq. 2's real images: so many rows of the replay that the share is exact over the steps.
+    def _chosen(self, i, rows):
+        """Which rows of the mixture come from the Teacher: so many that the share is exact over the steps.
 
-        Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t come from
-        the Teacher, spread evenly over the rows.
+        Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t, spread evenly.
         """
         update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
-        count = presets.replayed_rows(update, self.global_rows, *self._share())
-        rows = new_images.shape[0]
+        # Where past and new task have a head each, both have half of the rows.
+        share = (1, 2) if self.recipe.distillation else self._share()
+        count = presets.replayed_rows(update, self.global_rows, *share)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         row = tf.range(rows, dtype=tf.int64) + rows * tf.cast(replica, tf.int64)
-        replayed = presets.is_replayed(row, count, self.global_rows)
-        return tf.where(replayed[:, None, None, None], replay_images, new_images)
+        return presets.is_replayed(row, count, self.global_rows)
 
-    def _fakes(self, i, rows, roles):
+    def _mix(self, new_images, replay):
+        """Eq. 2's real images: new ones, and the Teacher's in the rows that were chosen for it."""
+        if replay is None:
+            return new_images
+        taught = replay.images
+        if self.recipe.distillation:
+            # The fake of a row is to be the Teacher's image of that row; were both ends of a row's
+            # line alike, the penalty would see none but points close to the data.
+            rows = taught.shape[0]
+            taught = tf.gather(taught, [min(i ^ 1, rows - 1) for i in range(rows)])
+        return tf.where(replay.chosen[:, None, None, None], taught, new_images)
+
+    def _fakes(self, i, rows, roles, replay):
         """Images of each learner, with the tape of the pass for the last critic update."""
         fakes, tapes = [], []
         for learner in roles.learners:
-            latents = self.noise(
-                _LATENTS + 2 * i + learner, rows, self.latent_dim, law=self.recipe.latent_law
-            )
+            if replay is not None and self.recipe.distillation:
+                latents = self._squeezed(replay)
+            else:
+                latents = self.noise(
+                    _LATENTS + 2 * i + learner, rows, self.latent_dim, law=self.recipe.latent_law
+                )
             last = i == self.recipe.n_critic - 1
             with tf.GradientTape() if last else contextlib.nullcontext() as tape:
                 fakes.append(self.generators[learner](latents, training=True))
             tapes.append(tape)
         return fakes, tapes
 
-    def _head_values(self, values, roles):
-        """Each learner's block of rows at its own head: [L * B, heads] -> [L * B].
+    def _squeezed(self, replay):
+        """The latents of the replay, moved to the sectors of past and new task in the learnt mixture."""
+        numerator, denominator = self._share()
+        share = tf.cast(numerator / denominator, tf.float32)
+        return sectors.squeeze(replay.latents, replay.chosen, share)
 
-        With two heads a twin keeps its head for life. Eq. 1 as written has one head, which sees
-        only the sum over both twins, so that they share out the modes of the first task.
+    def _heads(self, rows, roles, replay):
+        """Which output of the critic judges each row of each learner's block: int32 [L * B].
+
+        With two heads a twin keeps its head for life, but where the past has a sector of the
+        latents: there head 1 judges the past and head 0 the new task. Eq. 1 as written has one head,
+        which sees only the sum over both twins, so that they share out the modes of the first task.
         """
-        blocks = tf.split(values, len(roles.learners))
-        return tf.concat(
-            [block[:, self._head(learner)] for block, learner in zip(blocks, roles.learners)], axis=0
-        )
+        if replay is not None and self.recipe.distillation:
+            return tf.cast(replay.chosen, tf.int32)
+        return tf.repeat([self._head(learner) for learner in roles.learners], rows)
 
     def _head(self, learner):
         return learner if self.recipe.critic_heads == 2 else 0
 
-    def _update_critic(self, i, real, fakes, roles):
+    def _head_values(self, values, heads):
+        """The value of each row at its head: [N, heads] -> [N]."""
+        return tf.reduce_sum(values * tf.one_hot(heads, self.recipe.critic_heads), axis=1)
+
+    def _update_critic(self, i, real, fakes, roles, heads):
         """Eqs. 1 and 2: one critic update on real images and the fakes of each learner."""
         rows, learners = real.shape[0], len(roles.learners)
         fake = tf.concat(fakes, axis=0)
@@ -339,10 +376,10 @@ class TwinGAN(LifelongModel):
         points = losses.interpolate(tf.tile(real, [learners, 1, 1, 1]), fake, epsilon[:, :, None, None])
         with tf.GradientTape() as tape:
             values = self.critic(tf.concat([real, fake], axis=0), training=True)
-            real_values = self._head_values(tf.tile(values[:rows], [learners, 1]), roles)
-            fake_values = self._head_values(values[rows:], roles)
+            real_values = self._head_values(tf.tile(values[:rows], [learners, 1]), heads)
+            fake_values = self._head_values(values[rows:], heads)
             penalty = losses.gradient_penalty(
-                lambda u: self._head_values(self.critic(u, training=True), roles), points
+                lambda u: self._head_values(self.critic(u, training=True), heads), points
             )
             loss = losses.critic_loss(real_values, fake_values)
             loss = tf.reduce_sum(loss + self.recipe.penalty_weight * penalty) / self.global_rows
@@ -356,8 +393,11 @@ class TwinGAN(LifelongModel):
             "critic/gradient": _norm(gradients),
         }
 
-    def _update_learners(self, fakes, tapes, roles):
+    def _update_learners(self, fakes, tapes, roles, heads, replay):
         """Each learner descends -D(G(z)) through the critic just updated (Eqs. 1 and 2).
+
+        With distillation the Assistant also descends the squared error to the Teacher's images of
+        the latents that its own were made of.
 
         The chain rule in two parts, critic and then generator, so that the forward pass that made
         the fakes for the critic is not made again and no gradient of the critic's weights is.
@@ -365,8 +405,13 @@ class TwinGAN(LifelongModel):
         fake = tf.concat(fakes, axis=0)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fake)
-            values = self._head_values(self.critic(fake, training=True), roles)
+            values = self._head_values(self.critic(fake, training=True), heads)
             loss = tf.reduce_sum(losses.generator_loss(values)) / self.global_rows
+            apart = 0.0
+            if replay is not None and self.recipe.distillation:
+                apart = losses.sum_squared_error(replay.images, fake)
+                apart = tf.reduce_sum(tf.where(replay.chosen, apart, 0.0)) / self.global_rows
+                loss += self.recipe.distillation * apart
         upstream = tf.split(tape.gradient(loss, fake), len(roles.learners))
         norms = []
         for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
@@ -376,12 +421,17 @@ class TwinGAN(LifelongModel):
             norms.append(_norm(gradients))
             if self.averages:
                 self._average(learner)
-        return {"generator/loss": loss, "generator/gradient": tf.add_n(norms)}
+        report = {"generator/loss": loss, "generator/gradient": tf.add_n(norms)}
+        return report | ({"generator/distillation": apart} if self.recipe.distillation else {})
 
     def _average(self, learner):
         decay = self.recipe.ema
         for average, weight in zip(self.averages[learner].weights, self.generators[learner].weights):
             average.assign(decay * average.value + (1.0 - decay) * weight.value)
+
+    def student_images(self, new_images, replay):
+        """The two batches of Eq. 5's brackets; the second is None where there is none."""
+        return new_images[0], None if replay[0] is None else replay[0].images
 
     def _update_student(self, new_images, replay_images):
         """Eq. 5: one pass over new images and replay, each bracket with its weight."""

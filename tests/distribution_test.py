@@ -22,7 +22,12 @@ def _trained(stream, replicas, steps=5, tasks=2, **recipe):
 
 # Of 3 replayed rows in 8 the two halves have other rows, so each replica must know which are its own.
 @pytest.mark.parametrize(
-    "recipe", [{}, {"n_critic": 2, "ema": 0.9, "student_replay": "share", "replay_share": "0.375"}]
+    "recipe",
+    [
+        {},
+        {"n_critic": 2, "ema": 0.9, "student_replay": "share", "replay_share": "0.375"},
+        {"distillation": 0.3, "latent_law": "circle"},
+    ],
 )
 def test_two_replicas_equal_one_over_two_tasks_and_a_role_swap(tiny_stream, recipe):
     one, two = (_trained(tiny_stream(tasks=2), replicas, **recipe) for replicas in (1, 2))

@@ -28,7 +28,8 @@ def _spied_step(model, monkeypatch, n_critic=1):
     """Takes a step; returns the critic's real batches and the Student's batch and weights."""
     reals, student = [], {}
     critic, update = model._update_critic, model.student.update
-    data = np.random.default_rng(0).integers(0, 256, (8, n_critic, 8, 8, 3), dtype=np.uint8)
+    shape = (8, max(n_critic, model.new_batches_per_step), 8, 8, 3)
+    data = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     with monkeypatch.context() as patch:
         patch.setattr(model, "_update_critic", lambda i, real, *a: reals.append(real) or critic(i, real, *a))
         patch.setattr(
@@ -91,9 +92,12 @@ def test_one_generator_learns_every_task_and_draws(method, finished):
 def test_without_replay_critic_and_student_see_the_batch_alone(monkeypatch, method, task_index):
     model = _at(_model(method, replay_share="balanced"), task_index)
     monkeypatch.setattr(model, "teacher_images", lambda *_: pytest.fail("a teacher was asked"))
-    new, (real,), seen, _ = _spied_step(model, monkeypatch)
+    new, (real,), seen, weights = _spied_step(model, monkeypatch)
     np.testing.assert_allclose(real, new[0], atol=1e-6)
-    np.testing.assert_allclose(seen, new[0], atol=1e-6)
+    # As many images for the Student as where a Teacher's stand beside the new ones.
+    twice = method is joint.Joint and task_index > 0
+    np.testing.assert_allclose(seen, np.concatenate(new[: 1 + twice]), atol=1e-6)
+    assert (weights == 1).all() and len(weights) == len(seen)
     recipe = model.get_settings()["recipe"]
     assert recipe["replay_share"] == "0" and recipe["critic_heads"] == 1
 
@@ -166,5 +170,5 @@ def test_a_joint_run_is_fed_by_all_tasks_so_far_and_resumes_among_them(numbered)
     assert not model.fit_stream(numbered, 2)
     model.stop_requested = False
     assert model.fit_stream(numbered, 2)
-    expected = [_values(numbered, count, 0, 2, 1)[:, 0] for count in (1, 2, 3)]
+    expected = [_values(numbered, count, 0, 2)[:, 0] for count in (1, 2, 3)]
     np.testing.assert_array_equal(fed, np.concatenate(expected))

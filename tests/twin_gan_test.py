@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf import lakd, losses, presets, twin_gan
+from ltgans_tf import lakd, losses, presets, sampling, sectors, twin_gan
 from tests.conftest import TINY
 
 
@@ -59,8 +59,8 @@ def test_the_first_task_has_the_critic_loss_of_equation_1(tiny_model, monkeypatc
 def _spy_fakes(model, monkeypatch):
     made, real = {}, model._fakes
 
-    def record(i, rows, roles):
-        fakes, tapes = real(i, rows, roles)
+    def record(i, rows, roles, replay):
+        fakes, tapes = real(i, rows, roles, replay)
         made.update(zip(roles.learners, fakes))
         return fakes, tapes
 
@@ -118,13 +118,65 @@ def test_the_frozen_generator_keeps_every_bit_and_the_learners_move(tiny_model, 
 def test_the_accumulated_replay_share_is_exact(tiny_model, share, task_index):
     model = _at(tiny_model(replay_share=share, n_critic=2), task_index)
     model.global_rows = 8
-    new, replay = tf.zeros([8, 1, 1, 1]), tf.ones([8, 1, 1, 1])
+    new, taught = tf.zeros([8, 1, 1, 1]), tf.ones([8, 1, 1, 1])
     fraction = presets.replay_fraction(share, task_index)
     replayed = 0
     for update in range(40):
         model.task_step.assign(update // 2)
-        replayed += int(tf.reduce_sum(model._mix(new, replay, update % 2)))
+        chosen = model._chosen(update % 2, 8)
+        replayed += int(tf.reduce_sum(model._mix(new, twin_gan._Replay(None, taught, chosen))))
         assert replayed == (update + 1) * 8 * fraction.numerator // fraction.denominator
+
+
+DISTILLED = {"distillation": 0.3, "latent_law": "circle"}
+
+
+def test_with_distillation_the_critic_has_a_head_for_the_past_and_one_for_the_new(tiny_model, monkeypatch):
+    """Eq. 2 for each of the two: replayed rows at head 1, new rows at head 0, no row against its own pair."""
+    model = _at(tiny_model(student=False, **DISTILLED), 2)
+    penalties, made = _spy(monkeypatch, "gradient_penalty"), _spy_fakes(model, monkeypatch)
+    weights = [w.numpy() for w in model.critic.weights]
+    latents = model.noise(0, 8, 4, law="circle")
+    taught = model.teacher_images(latents, lakd.roles_for_task(2)).numpy()
+    past = np.arange(8) % 2 == 1
+    # Two of three parts of the circle are the past's after two tasks; odd rows were chosen for it.
+    squeezed = sectors.squeeze(latents, past, 2 / 3)
+    expected_fakes = model.generators[0](squeezed, training=True)
+    report = model.train_step(_data())
+    model.critic.set_weights(weights)
+    np.testing.assert_allclose(made[0], expected_fakes, atol=1e-5)
+    real = np.where(past[:, None, None, None], taught[np.arange(8) ^ 1], _data()[:, 0] / np.float32(127.5) - 1)
+    values = lambda images: model.critic(images).numpy().astype(np.float64)[np.arange(8), past.astype(int)]
+    expected = (values(made[0]) - values(real)).mean() + 10 * np.float64(penalties[0][1]).mean()
+    np.testing.assert_allclose(report["critic/loss"], expected, rtol=1e-4)
+
+
+def test_the_assistant_descends_the_distance_to_the_teacher_where_it_knows(tiny_model, monkeypatch):
+    model, seen = _at(tiny_model(student=False, **DISTILLED), 1), {}
+    monkeypatch.setattr(
+        model.generator_optimizers[1], "apply", lambda g, v: seen.update(gradients=[x.numpy() for x in g])
+    )
+    latents, past = model.noise(0, 8, 4, law="circle"), np.arange(8) % 2 == 1
+    taught = model.teacher_images(latents, lakd.roles_for_task(1))
+    report = model.train_step(_data())
+    with tf.GradientTape() as tape:
+        fake = model.generators[1](sectors.squeeze(latents, past, 0.5), training=True)
+        apart = tf.reduce_sum((fake - taught) ** 2, axis=[1, 2, 3])[past]
+        value = tf.gather(model.critic(fake), past.astype(int), axis=1, batch_dims=1)
+        loss = tf.reduce_mean(-value) + 0.3 * tf.reduce_sum(apart) / 8
+    expected = tape.gradient(loss, model.generators[1].trainable_variables)
+    for ours, theirs in zip(seen["gradients"], expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(report["generator/distillation"], tf.reduce_sum(apart) / 8, rtol=1e-4)
+
+
+def test_distillation_changes_nothing_in_the_first_task(tiny_model):
+    one, two = (
+        _at(tiny_model(student=False, latent_law="circle", distillation=weight), 0) for weight in (0.0, 0.3)
+    )
+    one.train_step(_data()), two.train_step(_data())
+    for a, b in zip(one.weights, two.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_teacher_and_assistant_get_independent_latents(tiny_model):
@@ -221,6 +273,11 @@ def test_the_same_seed_samples_the_same_images_whatever_the_batch(tiny_model):
 
 def test_latents_follow_the_law_of_the_recipe(tiny_model):
     uniform = tiny_model(latent_law="uniform").latents(4000).numpy()
+    model = tiny_model(latent_law="circle")
+    circle, within = model.latents(4000).numpy(), model.noise(3, 4000, 4, law="circle").numpy()
+    for drawn in (circle, within):
+        np.testing.assert_allclose(np.hypot(drawn[:, 0], drawn[:, 1]), sampling.RADIUS, rtol=1e-5)
+        assert np.abs(drawn[:, :2].mean(axis=0)).max() < 0.1 and abs(drawn[:, 2:].std() - 1) < 0.02
     normal = tiny_model().latents(4000).numpy()
     assert np.abs(uniform).max() <= 1 and abs(uniform.std() - 3**-0.5) < 0.02
     assert np.abs(normal).max() > 2.5 and abs(normal.std() - 1) < 0.02
@@ -246,7 +303,7 @@ def test_every_op_of_the_train_graph_has_a_gpu_kernel_for_its_type(tiny_model):
     if not any(k.device_type == "GPU" for k in kernels.get_registered_kernels_for_op("MatMul").kernel):
         pytest.skip("this TensorFlow was built without GPU kernels, so there is nothing to read")
     for task_index in (0, 1):
-        model = _at(tiny_model(n_critic=2, ema=0.9, student_replay="share"), task_index)
+        model = _at(tiny_model(n_critic=2, ema=0.9, student_replay="share", **DISTILLED), task_index)
         graph = (
             tf.function(model.train_step)
             .get_concrete_function(tf.TensorSpec([8, 2, 8, 8, 3], tf.uint8))
