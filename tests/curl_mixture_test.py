@@ -7,11 +7,12 @@ import tensorflow as tf
 
 from ltgans_tf import likelihood
 from ltgans_tf.baselines import curl, curl_mixture
+from ltgans_tf.baselines.settings import CURLSettings
 from tests.conftest import TINY
 
 
 def _model(jit_compile=False):
-    model = curl.CURL.from_architecture(TINY, curl=curl.Settings(components=4))
+    model = curl.CURL.from_architecture(TINY, settings=CURLSettings(components=4))
     model.compile(jit_compile=jit_compile)
     return model
 
