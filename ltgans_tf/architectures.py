@@ -78,6 +78,18 @@ def architecture(given):
     )
 
 
+# (learners, teachers) of the methods that train generators with a critic, in the first task and later.
+_ROLES = {
+    "ltgan": ((2, 0), (1, 1)),
+    "joint_twins": ((2, 0), (2, 1)),
+    "replay": ((1, 0), (1, 1)),
+    "finetune": ((1, 0), (1, 0)),
+    "joint": ((1, 0), (1, 0)),
+}
+# The methods that `step_flops` can count.
+COUNTED = (*_ROLES, "lgm", "curl")
+
+
 def forward_flops(arch, channels=3, heads=1):
     """Floating point operations of one forward pass of one image, by network.
 
@@ -88,45 +100,102 @@ def forward_flops(arch, channels=3, heads=1):
     Returns:
       dict with 'generator', 'critic', 'encoder' and 'decoder', operations per image.
     """
-
-    def transposed(inputs):
-        size, width = arch.base
-        macs = inputs * size * size * width
-        for out, stride in arch.stages:
-            macs += 9 * width * out * size * size  # each input pixel is spread over a 3x3 patch
-            size, width = size * stride, out
-        return macs + 9 * width * channels * size * size
-
-    def strided(outputs):
-        size, width, macs = arch.image_size, channels, 0
-        for out in arch.critic_channels:
-            size = -(-size // 2)
-            macs += 9 * width * out * size * size
-            width = out
-        features = size * size * width
-        if arch.critic_units:
-            macs, features = macs + features * arch.critic_units, arch.critic_units
-        return macs + features * outputs
-
     return {
-        "generator": 2 * transposed(arch.latent_dim),
-        "critic": 2 * strided(heads),
-        "encoder": 2 * strided(2 * arch.code_dim),
-        "decoder": 2 * transposed(arch.code_dim),
+        "generator": _upward(arch, channels, arch.latent_dim),
+        "critic": _downward(arch, channels, heads),
+        "encoder": _downward(arch, channels, 2 * arch.code_dim),
+        "decoder": _upward(arch, channels, arch.code_dim),
     }
 
 
-def step_flops(arch, channels, batch_size, n_critic=1, first_task=False, student=True):
-    """Floating point operations of one train step of `TwinGAN`, counted as by `forward_flops`.
+def _upward(arch, channels, inputs):
+    """Operations from `inputs` latents or codes to an image."""
+    size, width = arch.base
+    macs = inputs * size * size * width
+    for out, stride in arch.stages:
+        macs += 9 * width * out * size * size  # each input pixel is spread over a 3x3 patch
+        size, width = size * stride, out
+    return 2 * (macs + 9 * width * channels * size * size)
+
+
+def _downward(arch, channels, outputs):
+    """Operations from an image to `outputs` numbers of a last dense layer."""
+    size, width, macs = arch.image_size, channels, 0
+    for out in arch.critic_channels:
+        size = -(-size // 2)
+        macs += 9 * width * out * size * size
+        width = out
+    features = size * size * width
+    if arch.critic_units:
+        macs, features = macs + features * arch.critic_units, arch.critic_units
+    return 2 * (macs + features * outputs)
+
+
+def step_flops(
+    arch,
+    channels,
+    batch_size,
+    n_critic=1,
+    first_task=False,
+    student=True,
+    method="ltgan",
+    heads=1,
+    parts=1,
+):
+    """Floating point operations of one train step of a method, counted as by `forward_flops`.
+
+    Args:
+      arch: an `Architecture`.
+      channels, batch_size, n_critic: as in the settings of a run; LGM and CURL have no critic.
+      first_task: whether it is a step of the first task, which has no teacher.
+      student: whether a Student is trained; LGM and CURL have nothing else.
+      method: one of COUNTED.
+      heads: outputs of the critic, where there are two twins; it has one elsewhere.
+      parts: categories of LGM, or components that CURL has in use; CURL's expansions, of which
+        there are at most a few in a run, are not counted.
+
+    Raises:
+      ValueError: the method is not in COUNTED.
+    """
+    if method not in COUNTED:
+        raise ValueError(f"the operations of {method!r} are not counted; there are {', '.join(COUNTED)}.")
+    if method == "lgm":
+        image = _lgm_flops(arch, channels, parts, first_task)
+    elif method == "curl":
+        image = _curl_flops(arch, channels, parts, first_task)
+    else:
+        first, later = _ROLES[method]
+        heads = heads if first[0] == 2 else 1
+        roles = first if first_task else later
+        image = _adversarial_flops(arch, channels, n_critic, *roles, student, heads)
+    return batch_size * image
+
+
+def _adversarial_flops(arch, channels, n_critic, learners, teachers, student, heads):
+    """Per image of a batch: critic updates, one update of each learner, one of the Student.
 
     The critic's penalty costs four passes an image: forward, input gradient, and the gradient
     of that with respect to weights and to what came in from above (the second derivative of
-    leaky ReLU is zero).
+    leaky ReLU is zero). Not counted are the zeros that TensorFlow nevertheless sends back through
+    the forward pass, at the price of two passes more.
     """
-    one = forward_flops(arch, channels)
-    learners = 2 if first_task else 1
-    teacher = 0 if first_task else n_critic * one["generator"]
+    one = forward_flops(arch, channels, heads)
+    replay = teachers * n_critic * one["generator"]
     critic = n_critic * one["critic"] * (3 * (1 + learners) + 4 * learners)
     generators = learners * ((n_critic + 2) * one["generator"] + 2 * one["critic"])
-    vae = 3 * (1 if first_task else 2) * (one["encoder"] + one["decoder"]) if student else 0
-    return batch_size * (teacher + critic + generators + vae)
+    vae = 3 * (1 + teachers) * (one["encoder"] + one["decoder"]) if student else 0
+    return replay + critic + generators + vae
+
+
+def _lgm_flops(arch, channels, categories, first_task):
+    """The student, forward and backward; the teacher's samples, and its categories of all images."""
+    decoder = _upward(arch, channels, arch.code_dim + categories)
+    vae = 3 * (_downward(arch, channels, 2 * arch.code_dim + categories) + decoder)
+    return vae if first_task else vae + decoder + _downward(arch, channels, categories)
+
+
+def _curl_flops(arch, channels, components, first_task):
+    """A head, a logit and a decoder pass for each component; replay is drawn in every later step."""
+    encoder = _downward(arch, channels, components * (2 * arch.code_dim + 1))
+    decoder = _upward(arch, channels, arch.code_dim)
+    return 3 * (encoder + components * decoder) + (0 if first_task else decoder)

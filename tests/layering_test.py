@@ -53,12 +53,14 @@ LIBRARY = {
     "student": "images losses networks",
     "twin_gan": "architectures images lakd lifelong losses networks presets sampling student",
     "baselines": "baselines.curl baselines.joint baselines.joint_twins baselines.lgm baselines.replay twin_gan",
-    "baselines.curl": "architectures baselines.curl_mixture images lifelong losses networks presets sampling",
+    "baselines.curl": "architectures baselines.curl_mixture baselines.settings images lifelong losses networks"
+    " presets sampling",
     "baselines.curl_mixture": "losses networks",
     "baselines.joint": "baselines.replay",
     "baselines.joint_twins": "lakd twin_gan",
-    "baselines.lgm": "architectures images lifelong losses networks presets",
+    "baselines.lgm": "architectures baselines.settings images lifelong losses networks presets",
     "baselines.replay": "lakd twin_gan",
+    "baselines.settings": "",
     "loading": "baselines checkpoints exported streams",
 }
 
@@ -74,6 +76,7 @@ FOLDERS = {
 WITHOUT_TENSORFLOW = (
     "architectures",
     "baselines",
+    "baselines.settings",
     "charts",
     "lakd",
     "memorisation",

@@ -5,7 +5,8 @@
   python -m trainers.train --preset=demo --method=replay --workdir=runs/demo_replay
 
 Settings come from --preset (the experiment) and --recipe (the method), then from the command
-line in its order, flagfiles expanded in place. The same command on the same workdir resumes.
+line in its order, flagfiles expanded in place. What one method alone has stands behind its name:
+--lgm_categories, --curl_components. The same command on the same workdir resumes.
 """
 
 import dataclasses
@@ -22,7 +23,8 @@ import time
 from absl import flags
 
 from ltgans_tf import architectures, baselines, presets, scores, specs
-from trainers import flagfile, import_tensorflow, log, run
+from ltgans_tf.baselines.settings import SETTINGS
+from trainers import estimate, flagfile, import_tensorflow, log, run
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_enum("method", "ltgan", list(baselines.METHODS), "What is trained.")
@@ -38,8 +40,16 @@ flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must
 flags.DEFINE_bool("deterministic", True, "Make every operation give the same bits again.")
 
 
+# The classes whose fields are flags, by what stands before the field's name.
+_FLAGGED = (
+    ("", presets.Preset),
+    ("", presets.Recipe),
+    *((f"{method}_", cls) for method, cls in SETTINGS.items()),
+)
+
+
 def _define_settings():
-    for field in (*dataclasses.fields(presets.Preset), *dataclasses.fields(presets.Recipe)):
+    for prefix, field in ((prefix, field) for prefix, cls in _FLAGGED for field in dataclasses.fields(cls)):
         if field.name == "tasks":
             define = flags.DEFINE_string
         else:
@@ -49,7 +59,7 @@ def _define_settings():
                 float: flags.DEFINE_float,
                 str: flags.DEFINE_string,
             }[type(field.default)]
-        define(field.name, None, field.metadata["help"])
+        define(prefix + field.name, None, field.metadata["help"])
 
 
 _define_settings()
@@ -59,13 +69,13 @@ _KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
 
 
 def main(_):
-    preset, recipe = resolve()
+    preset, recipe, settings = resolve()
     for spec in preset.tasks[_tasks_behind() :]:
         specs.check(spec, FLAGS.data_dir)
     if FLAGS.dry_run:
-        print(plan(preset, recipe))
+        print(plan(preset, recipe, settings))
         return 0
-    return _train(preset, recipe)
+    return _train(preset, recipe, settings)
 
 
 def _tasks_behind():
@@ -74,7 +84,11 @@ def _tasks_behind():
 
 
 def resolve():
-    """Preset and recipe, then what the command line says: (Preset, Recipe)."""
+    """Preset, recipe and the method's own settings, then what the command line says.
+
+    Returns:
+      (Preset, Recipe, an instance of a class of SETTINGS or None).
+    """
     preset = presets.preset(FLAGS.preset)
     changes = _given(presets.Preset)
     if "tasks" in changes:
@@ -82,12 +96,35 @@ def resolve():
     preset = dataclasses.replace(preset, **changes)
     architectures.architecture(preset.architecture)
     recipe = presets.recipe(preset.recipe, preset.architecture)
-    return preset, dataclasses.replace(recipe, **_given(presets.Recipe))
+    return preset, dataclasses.replace(recipe, **_given(presets.Recipe)), _own_settings()
 
 
-def _given(cls):
+def _own_settings():
+    """What the chosen method has beyond a recipe, or None; ValueError for a flag of another method."""
+    for method, cls in SETTINGS.items():
+        if method != FLAGS.method and (given := _given(cls, f"{method}_")):
+            raise ValueError(
+                f"--{method}_{next(iter(given))} is a setting of {method} and --method is {FLAGS.method};"
+                f" leave it out or choose --method={method}."
+            )
+    if FLAGS.method not in SETTINGS:
+        return None
+    prefix = f"{FLAGS.method}_"
+    try:
+        return SETTINGS[FLAGS.method](**_given(SETTINGS[FLAGS.method], prefix))
+    except ValueError as error:  # which names the field; its flag has the method before that
+        raise ValueError(f"--{prefix}{error}") from error
+
+
+def _flat(settings):
+    """The method's own settings by the names of their flags: dict, {} for None."""
+    own = dataclasses.asdict(settings) if settings else {}
+    return {f"{FLAGS.method}_{name}": value for name, value in own.items()}
+
+
+def _given(cls, prefix=""):
     names = [field.name for field in dataclasses.fields(cls)]
-    return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
+    return {name: FLAGS[prefix + name].value for name in names if FLAGS[prefix + name].value is not None}
 
 
 def split_tasks(text):
@@ -96,53 +133,22 @@ def split_tasks(text):
     return tuple(spec.strip() for spec in re.split(rf",(?!{inside})", text))
 
 
-def plan(preset, recipe):
+def plan(preset, recipe, settings):
     """What a run would do, as text: settings, tasks, an estimate of the time."""
-    settings = {"method": FLAGS.method, **dataclasses.asdict(preset), **dataclasses.asdict(recipe)}
-    settings["workdir"] = FLAGS.workdir
-    lines = [f"  {name}: {value}" for name, value in settings.items() if name != "tasks"]
+    values = {
+        "method": FLAGS.method,
+        **dataclasses.asdict(preset),
+        **dataclasses.asdict(recipe),
+        **_flat(settings),
+        "workdir": FLAGS.workdir,
+    }
+    lines = [f"  {name}: {value}" for name, value in values.items() if name != "tasks"]
     tasks = [f"  task {i + 1}: {spec}" for i, spec in enumerate(preset.tasks)]
-    return "\n".join(["settings", *lines, "tasks", *tasks, _estimate(preset, recipe)])
+    duration = estimate.duration(FLAGS.workdir, FLAGS.method, preset, recipe, settings)
+    return "\n".join(["settings", *lines, "tasks", *tasks, duration])
 
 
-def _estimate(preset, recipe):
-    """The time from this workdir's own speed so far, else from operations and a GEMM's speed."""
-    steps = preset.steps_per_task * len(preset.tasks)
-    path = os.path.join(FLAGS.workdir, "metrics.jsonl")
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as f:
-            speeds = sorted(json.loads(line)["speed/steps_per_second"] for line in f)
-        if speeds:
-            speed = speeds[len(speeds) // 2]
-            return f"estimate: {steps} steps at the {speed:.1f} steps/s seen here: {_minutes(steps / speed)}"
-    import numpy as np
-
-    arch = architectures.architecture(preset.architecture)
-    flops = [
-        architectures.step_flops(
-            arch, preset.channels, preset.batch_size, recipe.n_critic, first, preset.student
-        )
-        for first in (True, False)
-    ]
-    total = preset.steps_per_task * (flops[0] + (len(preset.tasks) - 1) * flops[1])
-    matrix = np.ones([1024, 1024], np.float32)
-    matrix @ matrix
-    begin = time.perf_counter()
-    for _ in range(5):
-        matrix @ matrix
-    peak = 5 * 2 * 1024**3 / (time.perf_counter() - begin)
-    return (
-        f"estimate: {total:.2e} operations in {steps} steps: between {_minutes(total / peak / 0.6)}"
-        f" and {_minutes(total / peak / 0.15)} at 60 to 15 % of this CPU's matrix product"
-        f" ({peak / 1e9:.0f} GFLOP/s now)"
-    )
-
-
-def _minutes(seconds):
-    return f"{seconds / 60:.1f} min"
-
-
-def _train(preset, recipe):
+def _train(preset, recipe, settings):
     """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
     say = log.Lines(FLAGS.workdir)
     tf = import_tensorflow()
@@ -167,7 +173,12 @@ def _train(preset, recipe):
         min(_tasks_behind(), len(preset.tasks)),
     )
     model = baselines.method_class(FLAGS.method).from_architecture(
-        preset.architecture, preset.channels, preset.student, recipe, preset.seed
+        preset.architecture,
+        preset.channels,
+        preset.student,
+        recipe,
+        preset.seed,
+        **({"settings": settings} if settings else {}),
     )
     model.compile()
     recipe = presets.Recipe(**model.get_settings()["recipe"])
@@ -206,7 +217,7 @@ def _train(preset, recipe):
     spans = []  # begin and end of the training in each task
 
     def begin(_):  # the workdir is ours from here on
-        _write_environment(preset, recipe, keras, tf)
+        _write_environment(preset, recipe, settings, keras, tf)
         say.keep()
         spans.append([time.monotonic()] * 2)
 
@@ -259,13 +270,14 @@ def _devices(tf):
     return text
 
 
-def _write_environment(preset, recipe, keras, tf):
+def _write_environment(preset, recipe, settings, keras, tf):
     """flags.txt, which runs this again, and environment.json, what it ran on."""
-    settings = {
+    values = {
         "preset": FLAGS.preset,
         "method": FLAGS.method,
         **dataclasses.asdict(preset),
         **dataclasses.asdict(recipe),
+        **_flat(settings),
         "tasks": ",".join(preset.tasks),
         "workdir": FLAGS.workdir,
         "deterministic": FLAGS.deterministic,
@@ -273,8 +285,8 @@ def _write_environment(preset, recipe, keras, tf):
     }
     for name in ("data_dir", "extractor_path", "inception_path", "inception_sha256"):
         if FLAGS[name].value is not None:
-            settings[name] = FLAGS[name].value
-    flagfile.write(FLAGS.workdir, settings)
+            values[name] = FLAGS[name].value
+    flagfile.write(FLAGS.workdir, values)
     environment = {
         "command": [sys.executable, *sys.argv],
         "python": platform.python_version(),

@@ -29,48 +29,11 @@ import tensorflow as tf
 
 from ltgans_tf import architectures, images, losses, networks, presets, sampling
 from ltgans_tf.baselines import curl_mixture
+from ltgans_tf.baselines.settings import CURLSettings
 from ltgans_tf.lifelong import LifelongModel
 
 # One tag for each use of noise within a step.
 _CODES, _REPLAY, _GROWTH = 0, 1, 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What CURL has of its own; optimizer and beta are the recipe's.
-
-    Attributes:
-      components: the most components, at least 1.
-      first_components: components in use from the start.
-      buffer_size: poorly explained images that make an expansion.
-      expansion_wait: steps from an expansion or the start of the run to the next image collected.
-      expansion_passes: gradient steps on the whole buffer in an expansion.
-      threshold_deviations: standard deviations above the mean NLOG from which an image is collected.
-      threshold_decay: decay of the moving averages of the NLOG per real step. At 0.98 the 50 real
-        steps of a wait leave 36 % of what was known before.
-    """
-
-    components: int = 10
-    first_components: int = 1
-    buffer_size: int = 100
-    expansion_wait: int = 100
-    expansion_passes: int = 10
-    threshold_deviations: float = 3.0
-    threshold_decay: float = 0.98
-
-    def __post_init__(self):
-        if not 1 <= self.first_components <= self.components:
-            raise ValueError(
-                f"first_components is {self.first_components} and components {self.components}; it must be"
-                " at least 1 and at most components."
-            )
-        if self.buffer_size < 1 or min(self.expansion_wait, self.expansion_passes) < 0:
-            raise ValueError(
-                f"buffer_size is {self.buffer_size}, expansion_wait {self.expansion_wait} and"
-                f" expansion_passes {self.expansion_passes}; they must be at least 1, 0 and 0."
-            )
-        if not 0 <= self.threshold_decay < 1:
-            raise ValueError(f"threshold_decay is {self.threshold_decay}; it must be in [0, 1).")
 
 
 class CURL(LifelongModel):
@@ -80,8 +43,9 @@ class CURL(LifelongModel):
       student: a `curl_mixture.MixtureStudent`, which is the generator too.
       image_shape: (height, width, channels).
       recipe: a `presets.Recipe`, of which `beta` and `student_optimizer` are used.
-      curl: a `Settings`.
+      settings: a `CURLSettings`.
       seed: int, seed of the noise.
+      architecture: what `from_architecture` adds for `get_settings`, or None.
 
     Attributes:
       latent_dim: code_dim + 1, one more for y.
@@ -101,9 +65,9 @@ class CURL(LifelongModel):
         student,
         image_shape,
         recipe=presets.Recipe(),
-        curl=Settings(),
+        settings=CURLSettings(),
         seed=0,
-        settings=None,
+        architecture=None,
         name="curl",
     ):
         super().__init__(seed=seed, name=name)
@@ -111,17 +75,17 @@ class CURL(LifelongModel):
         self.image_shape = tuple(image_shape)
         self.latent_dim = student.code_dim + 1
         self.recipe = recipe
-        self.curl = curl
+        self.settings = settings
         self.counts = self._state("counts", [student.components])
         self.moments = self._state("moments", [3])
-        self.buffer = self._state("buffer", [curl.buffer_size, *self.image_shape])
+        self.buffer = self._state("buffer", [settings.buffer_size, *self.image_shape])
         self.held = self._counter("held")
         self.expanded_at = self._counter("expanded_at")
         self.teacher_decoder = keras.models.clone_model(student.decoder)
         self.teacher_mean = self._state("teacher_mean", student.prior_mean.shape)
         self.teacher_raw = self._state("teacher_raw", student.prior_raw.shape)
         self.teacher_shares = self._state("teacher_shares", [student.components])
-        self._settings = settings
+        self._architecture = architecture
         self.built = True
 
     def _state(self, name, shape):
@@ -136,7 +100,7 @@ class CURL(LifelongModel):
 
     @classmethod
     def from_architecture(
-        cls, architecture, channels=3, student=True, recipe="recommended", seed=0, curl=Settings()
+        cls, architecture, channels=3, student=True, recipe="recommended", seed=0, settings=CURLSettings()
     ):
         """Builds the VAE with the trunk and the decoder of an architecture's Student.
 
@@ -146,7 +110,7 @@ class CURL(LifelongModel):
           student: of no effect: the VAE is all there is.
           recipe: a name of `presets.RECIPES` or a `presets.Recipe`.
           seed: seed of weights and noise.
-          curl: a `Settings`.
+          settings: a `CURLSettings`.
         """
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
@@ -155,30 +119,26 @@ class CURL(LifelongModel):
         vae = curl_mixture.MixtureStudent(
             keras.Model(encoder.input, encoder.get_layer("mean").input, name="trunk"),
             networks.decoder(arch, channels, 10 * seed + 4),
-            curl.components,
-            curl.first_components,
+            settings.components,
+            settings.first_components,
             10 * seed + 5,
         )
-        settings = {
-            "method": cls.method,
-            "architecture": dataclasses.asdict(arch),
-            "channels": channels,
-            "student": student,
-            "seed": seed,
-        }
+        described = {"architecture": dataclasses.asdict(arch), "channels": channels, "student": student}
         shape = (arch.image_size, arch.image_size, channels)
-        return cls(vae, shape, recipe, curl, seed, settings)
+        return cls(vae, shape, recipe, settings, seed, described)
 
     def get_settings(self):
-        if self._settings is None:
+        if self._architecture is None:
             raise ValueError(
                 "this CURL was made from networks of your own, which a workdir cannot rebuild; make it"
                 " with CURL.from_architecture, or train without workdir."
             )
         return {
-            **self._settings,
+            "method": self.method,
+            **self._architecture,
+            "seed": self.seed,
             "recipe": dataclasses.asdict(self.recipe),
-            "curl": dataclasses.asdict(self.curl),
+            "curl": dataclasses.asdict(self.settings),
         }
 
     @classmethod
@@ -190,7 +150,7 @@ class CURL(LifelongModel):
             settings["student"],
             presets.Recipe(**settings["recipe"]),
             settings["seed"],
-            Settings(**settings["curl"]),
+            CURLSettings(**settings["curl"]),
         )
         model.compile()
         return model
@@ -314,7 +274,7 @@ class CURL(LifelongModel):
         """On a real step: counts, threshold, buffer and, once that is full, one component more."""
         batch, nlog, q = (tf.stop_gradient(self._of_all_replicas(value)) for value in (batch, nlog, q))
         real = tf.logical_not(replaying)
-        waited = self.global_step.value - self.expanded_at.value >= self.curl.expansion_wait
+        waited = self.global_step.value - self.expanded_at.value >= self.settings.expansion_wait
         collecting = real & waited & (self.student.active.value < self.student.components)
         poor = collecting & (nlog > self.threshold())
         self.counts.assign_add(tf.reduce_sum(q, axis=0) * tf.cast(real, tf.float32))
@@ -330,7 +290,7 @@ class CURL(LifelongModel):
     def threshold(self):
         """The NLOG above which an image is poorly explained; infinite before the first real step."""
         weight, mean, variance = tf.unstack(tf.convert_to_tensor(self.moments))
-        limit = mean + self.curl.threshold_deviations * tf.sqrt(variance)
+        limit = mean + self.settings.threshold_deviations * tf.sqrt(variance)
         return tf.where(weight > 0, limit, float("inf"))
 
     def _calibrate(self, nlog, accepted, real):
@@ -340,7 +300,7 @@ class CURL(LifelongModel):
         count = tf.reduce_sum(accepted)
         new_mean = tf.math.divide_no_nan(tf.reduce_sum(accepted * nlog), count)
         new_variance = tf.math.divide_no_nan(tf.reduce_sum(accepted * tf.square(nlog - new_mean)), count)
-        total = self.curl.threshold_decay * weight + count
+        total = self.settings.threshold_decay * weight + count
         part = tf.math.divide_no_nan(count, total)
         shift = new_mean - mean
         merged = (1.0 - part) * (variance + part * tf.square(shift)) + part * new_variance
@@ -352,13 +312,13 @@ class CURL(LifelongModel):
         """Buffer and number held, with the images of `poor` behind those there; what is over is dropped."""
         held = tf.convert_to_tensor(self.held)
         place = tf.cast(held, tf.float32) + tf.cumsum(tf.cast(poor, tf.float32)) - 1.0
-        slots = tf.range(self.curl.buffer_size, dtype=tf.float32)
+        slots = tf.range(self.settings.buffer_size, dtype=tf.float32)
         lands = poor & (place == slots[:, None])  # [slots, rows]
         taken = tf.reduce_any(lands, axis=1)[:, None, None, None]
         incoming = tf.gather(batch, tf.argmax(tf.cast(lands, tf.float32), axis=1))
         buffer = tf.where(taken, incoming, tf.convert_to_tensor(self.buffer))
         count = held + tf.reduce_sum(tf.cast(poor, tf.int64))
-        return buffer, tf.minimum(count, self.curl.buffer_size)
+        return buffer, tf.minimum(count, self.settings.buffer_size)
 
     def _expand(self, buffer, held):
         """Where the buffer is full: one component more, and the buffer empty.
@@ -366,7 +326,7 @@ class CURL(LifelongModel):
         The branch is pure, tensors in and tensors out, and nothing is computed where it is not
         taken. All assignments are outside, as tf.distribute wants them.
         """
-        full = held == self.curl.buffer_size
+        full = held == self.settings.buffer_size
         mixture = self.student.mixture()
         self.student.set_mixture(tf.cond(full, lambda: self._grown(mixture, buffer), lambda: mixture))
         self.student.active.assign_add(tf.cast(full, tf.int64))
@@ -376,7 +336,7 @@ class CURL(LifelongModel):
 
     def _grown(self, mixture, buffer):
         """The mixture with one component more, as `curl_mixture.grown` trains it on the buffer."""
-        shape = [self.curl.expansion_passes, self.curl.buffer_size, self.student.code_dim]
+        shape = [self.settings.expansion_passes, self.settings.buffer_size, self.student.code_dim]
         seed = [tf.constant(self.seed * 1000 + _GROWTH, tf.int64), tf.cast(self.global_step.value, tf.int64)]
         noise = tf.random.stateless_normal(shape, tf.stack(seed), alg="philox")
         rate = tf.convert_to_tensor(self.student_optimizer.learning_rate)

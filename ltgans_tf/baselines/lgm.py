@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ltgans_tf import architectures, images, losses, networks, presets
+from ltgans_tf.baselines.settings import LGMSettings
 from ltgans_tf.lifelong import LifelongModel
 
 tfd = tfp.distributions
@@ -26,28 +27,6 @@ _TEACHER_LATENTS, _CODE_NOISE = 0, 1
 # Added to probabilities before their logarithm, as in the authors' code: a category that the teacher
 # does not have then costs 14 nats, not infinitely many.
 _FLOOR = 1e-6
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What LGM has beyond a `presets.Recipe`; the defaults are those of its paper and code.
-
-    Attributes:
-      categories: K, the most that z_d ever has; memory does not depend on what is in use.
-      grow: whether task k uses min(k, K) of them, as the authors' code adds one a task, or all.
-      consistency: gamma, the weight of KL(q_student(z_d|x) || q_teacher(z_d|x)) on the teacher's samples.
-      anneal_steps: steps, over all tasks, in which the temperature of z_d falls from 1 to 0.5.
-    """
-
-    categories: int = 10
-    grow: bool = False
-    consistency: float = 1.0
-    anneal_steps: int = 1000
-
-    def __post_init__(self):
-        for name, least in (("categories", 1), ("consistency", 0), ("anneal_steps", 1)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be at least {least}.")
 
 
 def temperature(step, anneal_steps):
@@ -208,7 +187,7 @@ class LGM(LifelongModel):
     """A student and a teacher, two equal VAEs; the student is the generator and the Student in one.
 
     ```python
-    model = LGM.from_architecture("small32", settings=Settings(categories=20))
+    model = LGM.from_architecture("small32", settings=LGMSettings(categories=20))
     model.compile()
     model.fit_stream(stream, steps_per_task=2000, workdir="runs/lgm")
     ```
@@ -224,7 +203,7 @@ class LGM(LifelongModel):
     Args:
       student, teacher: two equal `MixedVAE`.
       recipe: a `presets.Recipe`, of which `beta` and `student_optimizer` are used.
-      settings, seed: `Settings`, and the seed of the noise.
+      settings, seed: `LGMSettings`, and the seed of the noise.
       architecture: what `from_architecture` adds for `get_settings`, or None.
     """
 
@@ -234,7 +213,7 @@ class LGM(LifelongModel):
     watched = ("student loss", "student gradient")
 
     def __init__(
-        self, student, teacher, recipe=presets.Recipe(), settings=Settings(), seed=0, architecture=None
+        self, student, teacher, recipe=presets.Recipe(), settings=LGMSettings(), seed=0, architecture=None
     ):
         super().__init__(seed=seed, name="lgm")
         self.student, self.teacher = student, teacher
@@ -247,7 +226,7 @@ class LGM(LifelongModel):
 
     @classmethod
     def from_architecture(
-        cls, architecture, channels=3, student=True, recipe="recommended", seed=0, settings=Settings()
+        cls, architecture, channels=3, student=True, recipe="recommended", seed=0, settings=LGMSettings()
     ):
         """Builds both VAEs of a named architecture, of the sizes of its encoder and its decoder.
 
@@ -256,7 +235,7 @@ class LGM(LifelongModel):
         Args:
           architecture, channels, recipe, seed: as in `TwinGAN.from_architecture`.
           student: must be True: without it nothing would be left.
-          settings: `Settings`.
+          settings: `LGMSettings`.
         """
         if not student:
             raise ValueError("student is False; LGM has no other generator than its student, so leave it on.")
@@ -299,7 +278,7 @@ class LGM(LifelongModel):
             settings["student"],
             presets.Recipe(**settings["recipe"]),
             settings["seed"],
-            Settings(**settings["lgm"]),
+            LGMSettings(**settings["lgm"]),
         )
         model.compile()
         return model
