@@ -39,7 +39,7 @@ flags.DEFINE_bool("deterministic", True, "Make every operation give the same bit
 
 
 def _define_settings():
-    for field in (*dataclasses.fields(presets.Preset), *dataclasses.fields(presets.Recipe)):
+    for field in (*presets.flag_fields(presets.Preset), *presets.flag_fields(presets.Recipe)):
         if field.name == "tasks":
             define = flags.DEFINE_string
         else:
@@ -74,19 +74,22 @@ def _tasks_behind():
 
 
 def resolve():
-    """Preset and recipe, then what the command line says: (Preset, Recipe)."""
+    """Preset and recipe, then what the command line says: (Preset, Recipe).
+
+    With --data_dir and without --tasks the tasks are the preset's for a data folder.
+    """
     preset = presets.preset(FLAGS.preset)
     changes = _given(presets.Preset)
     if "tasks" in changes:
         changes["tasks"] = split_tasks(changes["tasks"])
-    preset = dataclasses.replace(preset, **changes)
+    preset = dataclasses.replace(preset, **{"tasks": preset.tasks_with(FLAGS.data_dir), **changes})
     architectures.architecture(preset.architecture)
     recipe = presets.recipe(preset.recipe, preset.architecture)
     return preset, dataclasses.replace(recipe, **_given(presets.Recipe))
 
 
 def _given(cls):
-    names = [field.name for field in dataclasses.fields(cls)]
+    names = [field.name for field in presets.flag_fields(cls)]
     return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
 
 
@@ -98,7 +101,11 @@ def split_tasks(text):
 
 def plan(preset, recipe):
     """What a run would do, as text: settings, tasks, an estimate of the time."""
-    settings = {"method": FLAGS.method, **dataclasses.asdict(preset), **dataclasses.asdict(recipe)}
+    settings = {
+        "method": FLAGS.method,
+        **presets.flag_settings(preset),
+        **presets.flag_settings(recipe),
+    }
     settings["workdir"] = FLAGS.workdir
     lines = [f"  {name}: {value}" for name, value in settings.items() if name != "tasks"]
     tasks = [f"  task {i + 1}: {spec}" for i, spec in enumerate(preset.tasks)]
@@ -264,8 +271,8 @@ def _write_environment(preset, recipe, keras, tf):
     settings = {
         "preset": FLAGS.preset,
         "method": FLAGS.method,
-        **dataclasses.asdict(preset),
-        **dataclasses.asdict(recipe),
+        **presets.flag_settings(preset),
+        **presets.flag_settings(recipe),
         "tasks": ",".join(preset.tasks),
         "workdir": FLAGS.workdir,
         "deterministic": FLAGS.deterministic,
