@@ -53,6 +53,7 @@ class Experiment:
       views: of `View`, the main one first.
       departures: in what it is not the paper's, in a sentence or two.
       task_labels: what the tables call the tasks, or () for their names.
+      data_dir_labels: the same for runs that read a data folder, whose sets may be others.
       pictures: whether the paper shows pictures, which `trainers.make_figures` draws of each run.
     """
 
@@ -62,12 +63,21 @@ class Experiment:
     views: tuple[View, ...]
     departures: str
     task_labels: tuple[str, ...] = ()
+    data_dir_labels: tuple[str, ...] = ()
     pictures: bool = False
 
     @property
     def small(self):
         """Whether it is of the small size."""
         return self.preset.endswith("_cpu")
+
+    def title_with(self, data_dir):
+        """The title of runs that have this `--data_dir`, or None: str."""
+        return f"{self.title} (sets of a data folder in their place)" if data_dir else self.title
+
+    def labels_with(self, data_dir):
+        """What the tables of runs with this `--data_dir` call the tasks, or () for their names."""
+        return self.data_dir_labels if data_dir and self.data_dir_labels else self.task_labels
 
 
 def experiment(name):
@@ -134,13 +144,23 @@ _SUBSETS = "The paper does not define Sub1 and Sub2; they are disjoint sets of c
 _NO_PICTURES = "The paper shows pictures and no numbers; the numbers are this project's addition."
 
 
-def _both(title, preset, runs, views, departures, small_runs=None, small="", **more):
-    """The experiment in the paper's size and in the small one."""
-    sized = f"{departures} {_SIZES}".strip()
+def _both(
+    title, preset, runs, views, departures, small_runs=None, small="", task_labels=(), small_labels=(), **more
+):
+    """The experiment in the paper's size and in the small one, with what differs in the latter."""
     for_cpu = " ".join(text for text in (departures, small, _SMALL) if text)
     return (
-        Experiment(title, preset, runs, views, sized, **more),
-        Experiment(f"{title}, small", f"{preset}_cpu", small_runs or runs, views, for_cpu, **more),
+        Experiment(title, preset, runs, views, f"{departures} {_SIZES}", task_labels, **more),
+        Experiment(
+            f"{title}, small",
+            f"{preset}_cpu",
+            small_runs or runs,
+            views,
+            for_cpu,
+            task_labels,
+            small_labels,
+            **more,
+        ),
     )
 
 
@@ -181,6 +201,7 @@ _LISTED = (
         " 556.13, should read 572.54 by its rows.",
         _runs(*_COMPARED),
         task_labels=("MNIST-c", "SVHN-c", "Fashion-c"),
+        small_labels=("mnist-c", "mnist_m-c", "fashion_mnist-c"),
     ),
     *_both(
         "Fig. 2 A: CelebA, CACD",
