@@ -7,8 +7,9 @@ import sys
 from fractions import Fraction
 
 import pytest
+from PIL import Image
 
-from ltgans_tf import architectures, presets, specs, twin_gan
+from ltgans_tf import architectures, datasets, presets, specs, streams, twin_gan
 from tests import source_imports
 from tests.conftest import TINY
 
@@ -82,6 +83,28 @@ def test_the_sets_in_place_of_the_papers_are_there(name):
         pytest.skip("LTGANS_DATA_DIR names no folder with data sets")
     for task in presets.preset(name).tasks_with(folder):
         specs.check(task, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in presets.PRESETS if name.startswith(("table", "fig"))])
+def test_a_preset_of_the_paper_builds_and_takes_a_step_of_each_task(name, tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    for folder in BY_HAND:
+        (tmp_path / folder).mkdir()
+        for i in range(30):
+            Image.new("RGB", (40, 50), (i, 0, 0)).save(tmp_path / folder / f"{i}.png")
+    preset = presets.preset(name)
+    arch = architectures.architecture(preset.architecture)
+    shape = (arch.image_size, arch.image_size, preset.channels)
+    monkeypatch.setattr(datasets, "_can_look_up", lambda host: True)
+    with tfds.testing.mock_data(num_examples=120):
+        stream = streams.TaskStream(preset.tasks, shape, batch_size=2, fit=preset.fit, data_dir=str(tmp_path))
+        recipe = presets.recipe(preset.recipe, preset.architecture)
+        model = twin_gan.TwinGAN.from_architecture(preset.architecture, preset.channels, True, recipe)
+        model.compile()
+        assert model.fit_stream(stream, steps_per_task=1)
+    assert int(model.global_step.numpy()) == len(preset.tasks)
 
 
 def test_tasks_for_a_data_folder_take_the_place_of_the_others_only_with_one():
