@@ -5,6 +5,7 @@ tf.data. Small sets lie in memory, already fitted to the wanted shape (ArraySour
 stay on disk and are decoded as they are asked for (FileSource, RecordSource).
 """
 
+import dataclasses
 import functools
 import lzma
 import os
@@ -34,7 +35,8 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
         split: 'train' or 'test'.
         image_shape: (height, width, channels) of the images that are wanted.
         fit: 'crop', 'pad' or 'stretch'; see images.fit_image.
-        data_dir: a folder whose `<name>.npz` stands for a named set that is not built in, or None.
+        data_dir: a folder whose `<name>.npz` stands for a named set that is not built in, and whose folder
+            `<name>` for one that is got by hand; or None.
         skip_broken_images: leave broken image files of a folder out, and count them, instead of raising.
 
     Returns:
@@ -58,6 +60,12 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
         npz = specs.npz_for_name(part.path_or_name, data_dir)
         if not npz and part.path_or_name not in specs.DATASETS:
             specs.check(str(part), data_dir)
+        if not npz and specs.DATASETS[part.path_or_name].kind == "manual":
+            folder = specs.folder_for_name(part.path_or_name, data_dir)
+            if not folder:
+                specs.check(str(part), data_dir)
+            part = dataclasses.replace(part, source="folder", path_or_name=folder)
+            return _load_folder(part, split, shape, fit, skip_broken_images)
     if npz:
         raw, labels, factors = _read_npz(os.path.expanduser(npz), split, _stamp(npz))
         return _array_source(part, raw, labels, shape, fit, factors)
@@ -79,9 +87,13 @@ def missing(part, data_dir=None):
         return path
     if part.source == "folder" and not any(files for _, _, files in os.walk(path, followlinks=True)):
         return f"{path}{os.sep}*" if os.path.isdir(path) else path
-    known = part.source != "name" or part.path_or_name in specs.DATASETS
-    if not known and not specs.npz_for_name(part.path_or_name, data_dir):
+    if part.source != "name" or specs.npz_for_name(part.path_or_name, data_dir):
+        return None
+    if part.path_or_name not in specs.DATASETS:
         return f"{part.path_or_name}.npz (data_dir is {data_dir})"
+    by_hand = specs.DATASETS[part.path_or_name].kind == "manual"
+    if by_hand and not specs.folder_for_name(part.path_or_name, data_dir):
+        return f"{part.path_or_name} (data_dir is {data_dir})"
     return None
 
 

@@ -1,7 +1,8 @@
 """Settings as data: RECIPES hold the method's settings, PRESETS the experiments.
 
 Both are frozen dataclasses whose fields become flags of `trainers.train` with the help text
-given here. Nothing in this file needs TensorFlow, but `make_optimizer` when it is called.
+given here; the presets are listed in preset_table.py. Nothing in this file needs TensorFlow, but
+`make_optimizer` when it is called.
 """
 
 import dataclasses
@@ -9,9 +10,21 @@ import difflib
 import fractions
 import re
 
+from ltgans_tf import preset_table
 
-def _setting(default, text):
-    return dataclasses.field(default=default, metadata={"help": text})
+
+def _setting(default, text, flag=True):
+    return dataclasses.field(default=default, metadata={"help": text, "flag": flag})
+
+
+def flag_fields(cls):
+    """The fields of a class of settings that are flags of `trainers.train`."""
+    return [field for field in dataclasses.fields(cls) if field.metadata.get("flag", True)]
+
+
+def flag_settings(settings):
+    """{name: value} of the fields of a preset or a recipe that are flags."""
+    return {field.name: getattr(settings, field.name) for field in flag_fields(type(settings))}
 
 
 def replay_fraction(share, task_index):
@@ -202,6 +215,9 @@ class Preset:
     tasks: tuple[str, ...] = _setting(
         ("digits", "glyphs", "textures"), "Task specs in order, separated by commas."
     )
+    data_dir_tasks: tuple[str, ...] = _setting(
+        (), "Task specs in place of `tasks` where a data folder is given; empty = the same.", flag=False
+    )
     architecture: str = _setting("small32", "Networks, a name of ARCHITECTURES.")
     channels: int = _setting(3, "Channels of the images, 1 or 3.")
     recipe: str = _setting("recommended", "The method's settings, 'paper' or 'recommended'.")
@@ -249,31 +265,12 @@ class Preset:
         _check(self.channels in (1, 3), "channels", self.channels, "1 or 3")
         _check(self.fit in ("crop", "pad", "stretch"), "fit", self.fit, "crop, pad or stretch")
 
+    def tasks_with(self, data_dir):
+        """The task specs of a run that has this `--data_dir`, or None: tuple of str."""
+        return self.data_dir_tasks if data_dir and self.data_dir_tasks else self.tasks
 
-PRESETS = {
-    "smoke": Preset(
-        steps_per_task=40,
-        batch_size=16,
-        log_every=10,
-        sample_every=20,
-        checkpoint_every=20,
-        eval_images=700,
-        eval_samples=1000,
-        eval_iwae_images=0,
-        extractor_images=1000,
-    ),
-    "demo": Preset(sample_every=400),
-    "table1_msfo": Preset(
-        tasks=("mnist", "svhn_cropped", "fashion_mnist", "omniglot"),
-        architecture="paper32",
-        batch_size=64,
-        steps_per_task=20_000,
-        sample_every=1000,
-        checkpoint_every=1000,
-        eval_images=30_000,
-        eval_iwae_images=500,
-    ),
-}
+
+PRESETS = {name: Preset(**settings) for name, settings in preset_table.TABLE.items()}
 
 
 def recipe(name, architecture):

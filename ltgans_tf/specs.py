@@ -32,7 +32,8 @@ class Dataset:
 
     Attributes:
         name: the name that task specs use.
-        kind: 'builtin' (made from installed packages) or 'tfds' (TensorFlow Datasets).
+        kind: 'builtin' (made from installed packages), 'tfds' (TensorFlow Datasets) or 'manual' (got by
+            hand: the name stands for what lies in the data folder).
         tfds_name: the name in TensorFlow Datasets, or None.
         splits: the names of the train and of the test split there.
         image_shape: height, width and channels as stored; None where they vary.
@@ -69,6 +70,13 @@ def _imagenet(name, side, note=""):
         note,
         ("train", "validation"),
         f"imagenet_resized/{side}x{side}",
+    )
+
+
+def _manual(name, shape, images, note):
+    # A tenth of a folder is its test split.
+    return Dataset(
+        name, "manual", None, SPLITS, shape, None, images - images // 10, images // 10, "research only", note
     )
 
 
@@ -129,6 +137,12 @@ DATASETS = {
         _imagenet("imagenet_resized/32x32", 32),
         _imagenet("imagenet_resized/64x64", 64),
         _tfds("celeb_a", (218, 178, 3), None, 162_770, 19_962, "non-commercial research"),
+        _manual(
+            "cacd", (250, 250, 3), 163_446, "the Cross-Age Celebrity Dataset, CACD2000.tar.gz of its authors"
+        ),
+        _manual(
+            "rendered_chairs", (600, 600, 3), 86_366, "the 3D-Chairs, rendered_chairs.tar of its authors"
+        ),
     )
 }
 
@@ -330,12 +344,23 @@ def npz_for_name(name, data_dir):
     return path if os.path.isfile(path) else None
 
 
+def folder_for_name(name, data_dir):
+    """Returns the folder `<data_dir>/<name>` where it stands for the manual data set `name`, else None."""
+    if data_dir is None or name not in DATASETS or DATASETS[name].kind != "manual":
+        return None
+    path = os.path.join(os.path.expanduser(data_dir), name)
+    return path if os.path.isdir(path) else None
+
+
 def _check_name(part, data_dir):
     name = part.path_or_name
     if npz_for_name(name, data_dir):
         return
     if name not in DATASETS:
         raise ValueError(_unknown_name(name, data_dir))
+    if DATASETS[name].kind == "manual":
+        _check_manual(name, data_dir)
+        return
     count = DATASETS[name].num_classes
     if part.classes and count is None:
         raise ValueError(
@@ -345,6 +370,17 @@ def _check_name(part, data_dir):
         raise ValueError(
             f"{name} has the classes 0 to {count - 1}, got class {part.classes[-1]} in {str(part)!r}."
         )
+
+
+def _check_manual(name, data_dir):
+    if folder := folder_for_name(name, data_dir):
+        _check_folder(folder)
+        return
+    raise ValueError(
+        f"{name} ({DATASETS[name].note}) cannot be downloaded by itself: put it as the folder {name} or as"
+        f" {name}.npz into the folder that --data_dir names (it is {data_dir}), or give --tasks with"
+        f" folder:PATH in its place."
+    )
 
 
 def _unknown_name(name, data_dir):

@@ -290,7 +290,9 @@ class TwinGAN(LifelongModel):
         )
         taught = self.teacher_images(latents, roles)
         chosen = [self._chosen(i, rows) for i in range(n_critic)]
-        return [_Replay(*parts) for parts in zip(tf.split(latents, n_critic), tf.split(taught, n_critic), chosen)]
+        return [
+            _Replay(*parts) for parts in zip(tf.split(latents, n_critic), tf.split(taught, n_critic), chosen)
+        ]
 
     def _share(self):
         """Replay share of the present task as (numerator, denominator), int64 in the graph."""

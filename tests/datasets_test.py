@@ -253,6 +253,23 @@ def test_missing_names_what_is_not_there(tmp_path, folder):
     assert missing("y@0") == f"y.npz (data_dir is {tmp_path})"
 
 
+def test_set_got_by_hand_is_read_from_its_folder_or_its_npz(tmp_path):
+    with pytest.raises(ValueError, match="rendered_chairs .* cannot be downloaded by itself"):
+        datasets.load("rendered_chairs", "train", SHAPE, data_dir=str(tmp_path))
+    part = specs.parse("rendered_chairs").parts[0]
+    assert datasets.missing(part, str(tmp_path)) == f"rendered_chairs (data_dir is {tmp_path})"
+    for split in specs.SPLITS:
+        for chair in "ab":
+            _save(tmp_path / "rendered_chairs" / split / chair / "1.png", 7)
+    assert datasets.missing(part, str(tmp_path)) is None
+    alone = specs.parse("rendered_chairs?train").parts[0]
+    assert len(datasets.load(alone, "train", SHAPE, data_dir=str(tmp_path))) == 2
+    source = datasets.load("rendered_chairs@1", "test", SHAPE, data_dir=str(tmp_path))
+    assert len(source) == 1 and (_gather(source, [0]) == 7).all()
+    np.savez(tmp_path / "rendered_chairs.npz", train_images=np.full((5, 8, 8), 9, np.uint8))
+    assert len(datasets.load("rendered_chairs", "train", SHAPE, data_dir=str(tmp_path))) == 5
+
+
 # TensorFlow Datasets.
 
 

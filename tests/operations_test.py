@@ -153,7 +153,9 @@ def test_a_run_has_the_steps_of_all_tasks_and_a_range_where_parts_may_be_added()
 
 
 def test_a_run_that_has_begun_is_judged_by_its_own_speed(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text("".join(f'{{"speed/steps_per_second": {s}}}\n' for s in (1, 2, 9)))
+    (tmp_path / "metrics.jsonl").write_text(
+        "".join(f'{{"speed/steps_per_second": {s}}}\n' for s in (1, 2, 9))
+    )
     preset = presets.Preset(steps_per_task=40)
     line = estimate.duration(str(tmp_path), "mine", preset, presets.Recipe(), None)
     assert line == "estimate: 120 steps at the 2.0 steps/s seen here: 1.0 min"

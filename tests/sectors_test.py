@@ -12,7 +12,9 @@ def _latents(count=20_000, law="circle"):
 
 def test_angle_is_the_place_on_the_circle():
     latents = np.float32([[1, 0, 9], [0, 2, 9], [-3, 0, 9], [0, -1, 9], [1, -1e-3, 9]])
-    np.testing.assert_allclose(sectors.angle(latents), [0, 0.25, 0.5, 0.75, 1 - 1e-3 / (2 * np.pi)], atol=1e-6)
+    np.testing.assert_allclose(
+        sectors.angle(latents), [0, 0.25, 0.5, 0.75, 1 - 1e-3 / (2 * np.pi)], atol=1e-6
+    )
     places = np.sort(sectors.angle(_latents()).numpy())
     assert np.abs(places - np.linspace(0, 1, len(places))).max() < 0.02
 

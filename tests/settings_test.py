@@ -93,10 +93,16 @@ def test_a_plan_shows_the_settings_of_the_chosen_method_alone():
     "flags, expected",
     [
         (["--lgm_grow"], "--lgm_grow is a setting of lgm and --method is ltgan; leave it out or choose"),
-        (["--method=lgm", "--curl_components=3"], "--curl_components is a setting of curl and --method is lgm"),
+        (
+            ["--method=lgm", "--curl_components=3"],
+            "--curl_components is a setting of curl and --method is lgm",
+        ),
         (["--method=curl", "--nolgm_grow"], "--lgm_grow is a setting of lgm and --method is curl"),
         (["--method=lgm", "--lgm_categories=0"], "--lgm_categories is 0; it must be a whole number of at"),
-        (["--method=curl", "--curl_first_components=11"], "--curl_first_components is 11; it must be at most"),
+        (
+            ["--method=curl", "--curl_first_components=11"],
+            "--curl_first_components is 11; it must be at most",
+        ),
         (["--method=curl", "--curl_threshold_decay=nan"], "--curl_threshold_decay is nan; it must be"),
     ],
 )

@@ -88,6 +88,22 @@ def test_data_dir_gives_names_but_never_replaces_builtin_sets(tmp_path):
         specs.check("chairs64")
 
 
+def test_set_got_by_hand_is_asked_for_with_where_to_put_it(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"^cacd .*as the folder cacd or as cacd\.npz .*--data_dir .*None"
+    ) as no:
+        specs.check("cacd")
+    assert "\n" not in str(no.value) and "folder:PATH" in str(no.value)
+    (tmp_path / "cacd").mkdir()
+    with pytest.raises(ValueError, match="holds no images"):
+        specs.check("cacd", tmp_path)
+    (tmp_path / "cacd" / "1.jpg").write_bytes(b"")
+    specs.check("cacd@3", tmp_path)
+    assert specs.folder_for_name("cacd", tmp_path) == str(tmp_path / "cacd")
+    (tmp_path / "mnist").mkdir()
+    assert specs.folder_for_name("mnist", tmp_path) is None
+
+
 def test_paper_exchange_moves_one_class_and_leaves_the_tests():
     assert specs.fuzzy_exchange("mnist", "fashion_mnist") == (
         "mnist@0-8?train+fashion_mnist@9?train+mnist?test",

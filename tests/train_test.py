@@ -181,6 +181,17 @@ def test_a_dry_run_shows_settings_and_plan_and_trains_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tmp_path):
+    for name in ("mnist", "mnist_m", "fashion_mnist", "omniglot"):
+        np.savez(tmp_path / f"{name}.npz", train_images=np.zeros((1, 8, 8), np.uint8))
+    flags = ["--preset=table1_msfo_cpu", f"--workdir={tmp_path}/run", "--dry_run"]
+    with_folder = _run(*flags, f"--data_dir={tmp_path}").stdout
+    assert "task 2: mnist_m" in with_folder and "data_dir_tasks" not in with_folder
+    assert "task 2: svhn_cropped" in _run(*flags).stdout
+    assert "task 1: mnist\nest" in _run(*flags, f"--data_dir={tmp_path}", "--tasks=mnist").stdout
+    assert "unknown flag --data_dir_tasks" in _refused(*flags, "--data_dir_tasks=mnist")
+
+
 def test_help_names_presets_and_settings():
     done = _run("--help")
     assert done.returncode == 0

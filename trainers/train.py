@@ -49,7 +49,7 @@ _FLAGGED = (
 
 
 def _define_settings():
-    for prefix, field in ((prefix, field) for prefix, cls in _FLAGGED for field in dataclasses.fields(cls)):
+    for prefix, field in ((prefix, field) for prefix, cls in _FLAGGED for field in presets.flag_fields(cls)):
         if field.name == "tasks":
             define = flags.DEFINE_string
         else:
@@ -86,6 +86,8 @@ def _tasks_behind():
 def resolve():
     """Preset, recipe and the method's own settings, then what the command line says.
 
+    With --data_dir and without --tasks the tasks are the preset's for a data folder.
+
     Returns:
       (Preset, Recipe, an instance of a class of SETTINGS or None).
     """
@@ -93,7 +95,7 @@ def resolve():
     changes = _given(presets.Preset)
     if "tasks" in changes:
         changes["tasks"] = split_tasks(changes["tasks"])
-    preset = dataclasses.replace(preset, **changes)
+    preset = dataclasses.replace(preset, **{"tasks": preset.tasks_with(FLAGS.data_dir), **changes})
     architectures.architecture(preset.architecture)
     recipe = presets.recipe(preset.recipe, preset.architecture)
     return preset, dataclasses.replace(recipe, **_given(presets.Recipe)), _own_settings()
@@ -123,7 +125,7 @@ def _flat(settings):
 
 
 def _given(cls, prefix=""):
-    names = [field.name for field in dataclasses.fields(cls)]
+    names = [field.name for field in presets.flag_fields(cls)]
     return {name: FLAGS[prefix + name].value for name in names if FLAGS[prefix + name].value is not None}
 
 
@@ -137,8 +139,8 @@ def plan(preset, recipe, settings):
     """What a run would do, as text: settings, tasks, an estimate of the time."""
     values = {
         "method": FLAGS.method,
-        **dataclasses.asdict(preset),
-        **dataclasses.asdict(recipe),
+        **presets.flag_settings(preset),
+        **presets.flag_settings(recipe),
         **_flat(settings),
         "workdir": FLAGS.workdir,
     }
@@ -275,8 +277,8 @@ def _write_environment(preset, recipe, settings, keras, tf):
     values = {
         "preset": FLAGS.preset,
         "method": FLAGS.method,
-        **dataclasses.asdict(preset),
-        **dataclasses.asdict(recipe),
+        **presets.flag_settings(preset),
+        **presets.flag_settings(recipe),
         **_flat(settings),
         "tasks": ",".join(preset.tasks),
         "workdir": FLAGS.workdir,

@@ -21,7 +21,7 @@ class Replay(twin_gan.TwinGAN):
     """
 
     method = "replay"
-    fixed = {"critic_heads": 1, "warm_start": False, "distillation": 0.0}
+    fixed = {"critic_heads": 1, "warm_start": False, "distillation": 0.0, "latent_law": "normal"}
 
     def roles(self, task_index):
         """The copy teaches from the second task on, generator 0 always learns."""
@@ -41,7 +41,13 @@ class Finetune(twin_gan.TwinGAN):
 
     method = "finetune"
     generator_count = 1
-    fixed = {"critic_heads": 1, "warm_start": False, "distillation": 0.0, "replay_share": "0"}
+    fixed = {
+        "critic_heads": 1,
+        "warm_start": False,
+        "distillation": 0.0,
+        "latent_law": "normal",
+        "replay_share": "0",
+    }
 
     def roles(self, task_index):
         """Nobody teaches; the same in every task."""

@@ -1,0 +1,169 @@
+"""Trains all that one table or figure of the paper needs, and sets it up as a table and a chart.
+
+  python -m trainers.reproduce --experiment=table1_msfo_cpu --seeds=3 --data_dir=DATA
+
+Each run is a `trainers.train` of its own in OUT/EXPERIMENT/LABEL/seed_N. The same command goes on after
+a crash, and with more seeds it adds to those that are there. Seed 0 of all methods comes first.
+"""
+
+import os
+import shlex
+import sys
+
+from absl import flags
+
+import trainers
+from ltgans_tf import experiments, presets, specs
+from trainers import jobs, results, wording
+
+
+def main(argv):
+    """Does what the flags ask for; returns the exit status."""
+    del argv
+    given = flags.FLAGS
+    return reproduce(
+        given.experiment,
+        given.out,
+        given.seeds,
+        given.data_dir,
+        given.methods,
+        given.steps_per_task,
+        given.jobs,
+        given.dry_run,
+    )
+
+
+def reproduce(
+    name,
+    out,
+    seeds=1,
+    data_dir=None,
+    methods=None,
+    steps_per_task=None,
+    side_by_side=1,
+    dry_run=False,
+):
+    """Trains what is not trained yet of an experiment and writes its results; prints what happens.
+
+    Args:
+      name: key in `experiments.EXPERIMENTS`.
+      out: folder of all experiments.
+      seeds, data_dir, methods, steps_per_task: see `plan`.
+      side_by_side: runs at a time.
+      dry_run: whether only to print what would be run.
+
+    Returns:
+      the exit status: 0, 1 where a run failed, or 128 and the number of the signal that ended it.
+
+    Raises:
+      ValueError: an unknown name, data that cannot be had, more runs at a time than cores.
+    """
+    experiment = experiments.experiment(name)
+    folder = os.path.join(out, experiment.preset)
+    planned = plan(experiment, folder, seeds, data_dir, methods, steps_per_task)
+    todo = [job for job in planned if not job.is_finished()]
+    if todo:
+        check_data(experiment, data_dir)
+    jobs.share_cores(os.sched_getaffinity(0), side_by_side)
+    print(_opening(experiment, folder, planned, todo), flush=True)
+    if dry_run:
+        print("\n".join(f"  {job.name}: {_state(job)}" for job in planned))
+        return 0
+    failed, number = jobs.run(planned, side_by_side, lambda line: print(line, flush=True))
+    if number is not None:
+        print(f"stopped, states saved; to go on:\n  {_command()}")
+        return 128 + number
+    finished = [job for job in planned if job.is_finished()]
+    if finished:
+        print(results.write(experiment, folder, finished, data_dir, _command()))
+    for job, why in failed.items():
+        print(f"failed: {job.name} ({why}); see {job.log}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def plan(experiment, folder, seeds, data_dir=None, methods=None, steps_per_task=None):
+    """The runs of an experiment, seed 0 of all first: list of `jobs.Job`.
+
+    Args:
+      experiment: an `experiments.Experiment`.
+      folder: where they are to lie.
+      seeds: how many, from 0 on.
+      data_dir: folder whose <name>.npz files stand for data sets, or None.
+      methods: labels or methods of the runs that are wanted; None for all.
+      steps_per_task: in place of the preset's, or None.
+
+    Raises:
+      ValueError: a label that the experiment does not have.
+    """
+    common = [f"--preset={experiment.preset}"]
+    common += [f"--data_dir={data_dir}"] * bool(data_dir)
+    common += [f"--steps_per_task={steps_per_task}"] * bool(steps_per_task)
+    tasks = len(presets.preset(experiment.preset).tasks_with(data_dir))
+    return [
+        jobs.Job(
+            run.label,
+            seed,
+            os.path.join(folder, run.label, f"seed_{seed}"),
+            (
+                *common,
+                f"--method={run.method}",
+                *(f"--{name}={value}" for name, value in run.flags),
+                f"--seed={seed}",
+            ),
+            tasks,
+        )
+        for seed in range(seeds)
+        for run in _chosen(experiment.runs, methods)
+    ]
+
+
+def _chosen(runs, methods):
+    if methods is None:
+        return runs
+    there = {name for run in runs for name in (run.label, run.method)}
+    if unknown := [name for name in methods if name not in there]:
+        labels = ", ".join(run.label for run in runs)
+        raise ValueError(f"--methods has {unknown[0]!r}; this experiment has {labels}.")
+    return [run for run in runs if run.label in methods or run.method in methods]
+
+
+def check_data(experiment, data_dir):
+    """Looks by name and path whether the data can be had; ValueError with what to do otherwise."""
+    if data_dir and not os.path.isdir(os.path.expanduser(data_dir)):
+        raise ValueError(f"there is no folder {data_dir}; --data_dir names one with <name>.npz files.")
+    for spec in presets.preset(experiment.preset).tasks_with(data_dir):
+        specs.check(spec, data_dir)
+
+
+def _opening(experiment, folder, planned, todo):
+    done = len(planned) - len(todo)
+    return (
+        f"{experiment.title}: {wording.count(planned, 'run')}, {done} finished before; what each says is in"
+        f" {os.path.join(folder, 'LABEL', 'seed_N.log')}"
+    )
+
+
+def _state(job):
+    if job.is_finished():
+        return f"finished in {jobs.duration(job.seconds)}"
+    begun = f"begun ({jobs.duration(job.seconds)} so far): " if job.seconds else ""
+    return begun + shlex.join(["python", *job.command[1:]])
+
+
+def _command():
+    """This program's command line as a person would write it."""
+    return shlex.join(["python", "-m", "trainers.reproduce", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string(
+        "experiment", None, f"What to reproduce: {', '.join(experiments.EXPERIMENTS)}.", required=True
+    )
+    flags.DEFINE_integer("seeds", 3, "How many seeds, from 0 on.", 1)
+    flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
+    flags.DEFINE_string("out", "runs/reproduce", "Folder of all experiments.")
+    flags.DEFINE_list("methods", None, "Only these of the experiment's runs, by label or method.")
+    flags.DEFINE_integer("jobs", 1, "Runs side by side; they share this process's cores.", 1)
+    flags.DEFINE_bool("dry_run", False, "Print the runs and their commands; train nothing.")
+    flags.DEFINE_integer("steps_per_task", None, "In place of the preset's, for a trial.", 1)
+    trainers.run(main)

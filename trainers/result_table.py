@@ -1,0 +1,156 @@
+"""The numbers of an experiment over its seeds: mean, spread, ratios; pure functions of the rows of scores."""
+
+import math
+
+import numpy as np
+
+from ltgans_tf import experiments, scores
+from trainers import groups, runs, wording
+
+_LIKE = "nlog"  # what bars this score bars those that `groups.not_comparable` does not ask for
+
+
+def table(view, members, labels=()):
+    """One table of an experiment.
+
+    Args:
+      view: one of the experiment's views.
+      members: {label: {seed: runs.Run}} of the finished runs.
+      labels: what to call the tasks; () for their names.
+
+    Returns:
+      {'score', 'of', 'columns': names, 'rows': {label: {'cells': one for each column, 'ratios':
+      {name: spread}, 'paper_ratio'}}, 'beside': cells of what the numbers are to be read with,
+      'curves': {label: one spread for each task}}. A cell is as `groups.spread` gives it or None.
+      With runs that were measured in different ways: {'score', 'of', 'not_comparable': the reason}.
+    """
+    every = [run for each in members.values() for run in each.values()]
+    barred = groups.not_comparable(every)
+    asked = view.score if view.score in (*wording.MAIN, *wording.MIX) else _LIKE
+    about = {"score": view.score, "of": view.of}
+    if asked in barred:
+        return {**about, "not_comparable": barred[asked]}
+    rows = {
+        label: {
+            "cells": _spreads([_numbers(run, view) for run in each.values()]),
+            "ratios": ratios(view, members, label),
+            "paper_ratio": paper_ratio(view, label),
+        }
+        for label, each in members.items()
+    }
+    return {
+        **about,
+        "columns": _columns(view, labels or every[0].tasks),
+        "rows": rows,
+        "beside": _spreads([_beside(run, view) for run in every]),
+        "curves": {
+            label: _spreads([_curve(run, view) for run in each.values()]) for label, each in members.items()
+        },
+    }
+
+
+def _columns(view, tasks):
+    return [*tasks, "average"] if view.of == "tasks" else [f"after {task}" for task in tasks]
+
+
+def _spreads(rows):
+    return [groups.spread(values) for values in zip(*rows)]
+
+
+def _numbers(run, view):
+    """One number for each column, None where it is absent."""
+    if view.of == "union":
+        return [row.get("union", {}).get(view.score) for row in run.rows]
+    if view.score not in run.matrices:
+        return [None] * (len(run.tasks) + 1)
+    matrix = run.matrices[view.score]
+    return [*matrix.final, matrix.final_average()]
+
+
+def _beside(run, view):
+    """What stands beside each number: of the mean image, or of real images in place of generated ones."""
+    key = scores.SCORES[view.score].beside
+    if view.of == "union":
+        return [row.get("union", {}).get(key) for row in run.rows]
+    found = run.beside(view.score) if key else {}
+    values = [found.get(task) for task in run.tasks]
+    there = [value for value in values if value is not None]
+    return [*values, float(np.mean(there)) if there else None]
+
+
+def _curve(run, view):
+    """After each task: the mean over the tasks learnt so far, or the number of all together."""
+    if view.of == "union":
+        return _numbers(run, view)
+    if view.score not in run.matrices:
+        return [None] * len(run.tasks)
+    values = run.matrices[view.score].values
+    return [float(np.nanmean(row)) if np.isfinite(row).any() else None for row in values]
+
+
+def ratios(view, members, label):
+    """Ratios of one row to others, seed by seed, of the last column: {name: spread}, those that are there.
+
+    'bound' is method / joint, 'peers' is method / (the better of CURL and LGM), and 'excess' is
+    (method - joint) / (the better of CURL and LGM - joint): how much of what these lose to joint
+    training the method loses, 0 where it equals joint training and 1 where it equals them. No ratio
+    where a score is not better low, or its denominator is not positive.
+    """
+    if scores.SCORES[view.score].better != "lower":
+        return {}
+    found = {"bound": [], "peers": [], "excess": []}
+    for seed, run in members[label].items():
+        own = _numbers(run, view)[-1]
+        bound = _of_seed(view, members, experiments.BOUND, seed)
+        peers = [_of_seed(view, members, peer, seed) for peer in experiments.PEERS]
+        peer = min(peers) if all(value is not None for value in peers) else None
+        found["bound"].append(_ratio(own, bound))
+        found["peers"].append(_ratio(own, peer))
+        both = own is not None and bound is not None and peer is not None
+        found["excess"].append(_ratio(own - bound, peer - bound) if both else None)
+    spreads = {name: groups.spread(values) for name, values in found.items()}
+    return {name: spread for name, spread in spreads.items() if spread}
+
+
+def _of_seed(view, members, label, seed):
+    run = members.get(label, {}).get(seed)
+    value = _numbers(run, view)[-1] if run else None
+    return None if value is None or math.isnan(value) else value
+
+
+def _ratio(above, below):
+    return None if above is None or below is None or below <= 0 else above / below
+
+
+def paper_ratio(view, label):
+    """A row of the paper over the better of CURL and LGM there, of the last column; None without one."""
+    peers = [headline(view, peer) for peer in experiments.PEERS if peer in view.paper]
+    own = headline(view, label)
+    return own / min(peers) if peers and own is not None else None
+
+
+def headline(view, label):
+    """The paper's number that belongs to the last column: its average, or that after the last task."""
+    numbers = view.paper.get(label)
+    if not numbers:
+        return None
+    return sum(numbers) / len(numbers) if view.of == "tasks" else numbers[-1]
+
+
+def shares(members):
+    """The domains' shares of the generated images after the last task: {label: {task: spread or None}}."""
+    return {
+        label: {
+            task: groups.spread([run.last["scores"][task].get("share") for run in each.values()])
+            for task in next(iter(each.values())).tasks
+        }
+        for label, each in members.items()
+    }
+
+
+def read(finished):
+    """Reads the finished jobs: {label: {seed: runs.Run}}, in their order."""
+    found = {}
+    for job in finished:
+        found.setdefault(job.label, {})[job.seed] = runs.Run(job.workdir)
+    return found

@@ -1,0 +1,221 @@
+"""Writes what an experiment has found: results.json, results.md and a chart of each table."""
+
+import hashlib
+import json
+import os
+
+from ltgans_tf import experiments, figures, method_curves, presets, provenance, scores, specs
+from trainers import groups, jobs, page, result_table, wording
+
+_RATIOS = {
+    "bound": f"over {experiments.BOUND}",
+    "peers": "over the better of CURL and LGM",
+    "excess": "excess over joint, of theirs",
+}
+
+
+def write(experiment, folder, finished, data_dir=None, command=""):
+    """Writes the results of the finished runs into the folder of their experiment.
+
+    Args:
+      experiment: an `experiments.Experiment`.
+      folder: where results.json, results.md and <score>_<of>.png go.
+      finished: list of `jobs.Job`, one or more.
+      data_dir: folder whose files stood for data sets, or None.
+      command: that made this.
+
+    Returns:
+      the tables as text, what was written where, and the commands that come next.
+    """
+    members = result_table.read(finished)
+    every = [run for each in members.values() for run in each.values()]
+    labels = experiment.labels_with(data_dir)
+    tables = [result_table.table(view, members, labels) for view in experiment.views]
+    facts = {
+        "experiment": experiment.preset,
+        "title": experiment.title_with(data_dir),
+        "command": command,
+        "commit": provenance.commit(),
+        "run_commits": sorted({str(run.about.get("commit")) for run in every}),
+        "seeds": {label: list(each) for label, each in members.items()},
+        "departures": experiment.departures,
+        "data": data(experiment, every[0], data_dir),
+        "steps_per_task": every[0].config.get("steps_per_task"),
+        "tasks": list(labels or every[0].tasks),
+        "tables": tables,
+        "shares": result_table.shares(members),
+        "seconds": {
+            label: groups.spread([job.seconds for job in finished if job.label == label]) for label in members
+        },
+    }
+    pictures = _charts(facts, folder)
+    page.write(os.path.join(folder, "results.json"), json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    real = not experiment.small and not data_dir
+    page.write(os.path.join(folder, "results.md"), _markdown(experiment, facts, pictures, real))
+    return "\n".join([*_text(experiment, facts, real), "", *_ending(experiment, folder, finished, pictures)])
+
+
+def data(experiment, run, data_dir):
+    """What each task of a run was read from: {spec: {'files': {name: sha256}, 'fingerprint'}}."""
+    known = run.last.get("data", {})
+    found = {}
+    for spec, task in zip(presets.preset(experiment.preset).tasks_with(data_dir), run.tasks):
+        names = {part.path_or_name for part in specs.parse(spec).parts if part.source == "name"}
+        files = [path for name in sorted(names) if (path := specs.npz_for_name(name, data_dir))]
+        found[spec] = {
+            "files": {os.path.basename(path): _sha256(path) for path in files},
+            "fingerprint": known.get(task, {}).get("fingerprint"),
+        }
+    return found
+
+
+def _sha256(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _charts(facts, folder):
+    """Draws each table that has numbers: list of file names."""
+    drawn = []
+    for table in facts["tables"]:
+        if not any(cell for curve in table.get("curves", {}).values() for cell in curve):
+            continue
+        score = scores.SCORES[table["score"]]
+        what = "all tasks so far together" if table["of"] == "union" else "mean over the tasks so far"
+        better = f", {score.better} is better" if score.better else ""
+        pixels = method_curves.method_curves(
+            f"{facts['title']}: {score.label}{better}",
+            f"{what}; lines: mean over seeds, bands: least to most",
+            facts["tasks"],
+            {label: [c["values"] if c else [] for c in curve] for label, curve in table["curves"].items()},
+            score.digits,
+        )
+        name = f"{table['score']}_{table['of']}.png"
+        figures.save_png(os.path.join(folder, name), pixels)
+        drawn.append(name)
+    return drawn
+
+
+def cells(table, view, absolute=False):
+    """A table as rows of texts, its head first: list of lists of str.
+
+    Args:
+      table: as `result_table.table` gives it.
+      view: the view that it is of.
+      absolute: whether the paper's own numbers may stand in it.
+    """
+    name, rows = table["score"], table["rows"]
+    shown = [key for key in _RATIOS if any(key in row["ratios"] for row in rows.values())]
+    paper = any(row["paper_ratio"] for row in rows.values())
+    head = [scores.SCORES[name].label, *table["columns"], *(_RATIOS[key] for key in shown)]
+    lines = [head + ["the paper's, over the better of CURL and LGM"] * paper]
+    for label, row in rows.items():
+        texts = [label, *(_cell(cell, scores.SCORES[name].digits) for cell in row["cells"])]
+        texts += [_cell(row["ratios"].get(key), 3) for key in shown]
+        lines.append(texts + [wording.number(row["paper_ratio"], 3)] * paper)
+    width = len(lines[0])
+    if any(table["beside"]):
+        what = "mean image" if scores.SCORES[name].beside == "mean_image_nlog" else "real images"
+        digits = scores.SCORES[name].digits
+        beside = [wording.number(cell and cell["mean"], digits) for cell in table["beside"]]
+        lines.append(_padded([what, *beside], width))
+    for label, numbers in view.paper.items() if absolute else ():
+        numbers = [*numbers, result_table.headline(view, label)] if view.of == "tasks" else numbers
+        lines.append(_padded([f"the paper's {label}", *(wording.number(n, 2) for n in numbers)], width))
+    return lines
+
+
+def _padded(texts, width):
+    return texts + [""] * (width - len(texts))
+
+
+def _cell(stat, digits):
+    """'12.0 ± 1.0 (11.0 to 13.0)', without spread for one seed, a dash for none."""
+    if stat is None:
+        return wording.ABSENT
+    mean = wording.number(stat["mean"], digits)
+    if stat["sd"] is None:
+        return mean
+    low, high = (wording.number(stat[key], digits) for key in ("min", "max"))
+    return f"{mean} \N{PLUS-MINUS SIGN} {wording.number(stat['sd'], digits)} ({low} to {high})"
+
+
+def _tables(experiment, facts, real):
+    """(title, rows of texts, note) of each table; rows is [] where nothing may be set side by side."""
+    seconds = facts["seconds"].items()
+    tasks = list(next(iter(facts["shares"].values())))
+    found = []
+    for view, table in zip(experiment.views, facts["tables"]):
+        label, together = scores.SCORES[view.score].label, view.of == "union"
+        title = f"{label} of all tasks so far together" if together else f"{label} after the last task"
+        if "not_comparable" in table:
+            found.append((title, [], f"Not comparable, since {table['not_comparable']}."))
+        else:
+            # The paper's distance is another one, and its images are none but the paper's.
+            absolute = real and view.score == "nlog"
+            found.append((title, cells(table, view, absolute), scores.SCORES[view.score].about))
+    mix = [
+        ["", *facts["tasks"]],
+        *([m, *(_cell(each[t], 3) for t in tasks)] for m, each in facts["shares"].items()),
+    ]
+    if any(stat for each in facts["shares"].values() for stat in each.values()):
+        found.append(("Domains of the generated images", mix, f"Equal shares are {1 / len(tasks):.3f} each."))
+    times = [["", "seconds"], *([label, _cell(stat, 0)] for label, stat in seconds)]
+    return [*found, ("Wall time of a run", times, "From start to end, evaluation and restarts included.")]
+
+
+def _text(experiment, facts, real):
+    """The tables for a terminal: list of lines."""
+    lines = []
+    for title, rows, note in _tables(experiment, facts, real):
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+        lines += ["", f"{title}. {note}"]
+        lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return lines
+
+
+def _markdown(experiment, facts, pictures, real):
+    """results.md: the tables, and all that is needed to make them again."""
+    about = [
+        f"- command: `{facts['command']}`",
+        f"- commit: {facts['commit']}; of the runs: {', '.join(facts['run_commits'])}",
+        *(f"- seeds of {label}: {wording.value(seeds)}" for label, seeds in facts["seeds"].items()),
+        f"- steps per task: {facts['steps_per_task']}",
+        *(f"- data: {_data_line(spec, about)}" for spec, about in facts["data"].items()),
+    ]
+    how = (
+        "Mean \N{PLUS-MINUS SIGN} sample standard deviation over the seeds (least to most). Ratios are of the"
+        " last column, taken seed by seed; excess is (method - joint) / (the better of CURL and LGM - joint)."
+    )
+    lines = [f"# {facts['title']}", "", experiment.departures, "", how]
+    for title, rows, note in _tables(experiment, facts, real):
+        lines += ["", f"## {title}", "", note, "", *_markdown_table(rows)]
+    lines += ["", *(f"![{name}]({name})" for name in pictures), "", "## How this was made", "", *about]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(rows):
+    if not rows:
+        return []
+    lines = [f"| {' | '.join(text.replace('|', '/') for text in row)} |" for row in rows]
+    return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
+
+
+def _data_line(spec, about):
+    files = [f"{name} sha256 {digest}" for name, digest in about["files"].items()]
+    return f"`{spec}`: {'; '.join(files) or 'fingerprint ' + str(about['fingerprint'])}"
+
+
+def _ending(experiment, folder, finished, pictures):
+    """What was written, and the commands that come next: list of lines."""
+    names = ", ".join(["results.json", "results.md", *pictures])
+    lines = [f"wrote {names} in {folder}", "next:"]
+    if len(finished) > 1:
+        workdirs = ",".join(job.workdir for job in finished)
+        lines.append(
+            f"  python -m trainers.compare --workdirs={workdirs} --out={os.path.join(folder, 'compare.html')}"
+        )
+    pictured = (
+        [job for job in finished if job.seed == finished[0].seed] if experiment.pictures else finished[:1]
+    )
+    return lines + [f"  python -m trainers.make_figures --workdir={job.workdir}" for job in pictured]
