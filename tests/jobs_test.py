@@ -124,7 +124,10 @@ print(jobs.run(planned, 1, print)[1], flush=True)
 def _started(folder):
     """A process that runs two long jobs, once the first is under way."""
     process = subprocess.Popen(
-        [sys.executable, "-c", STARTER, str(folder)], cwd=source_imports.ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", STARTER, str(folder)],
+        cwd=source_imports.ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while not (folder / "a0.log").exists() or "cores" not in (folder / "a0.log").read_text():
