@@ -137,12 +137,8 @@ DATASETS = {
         _imagenet("imagenet_resized/32x32", 32),
         _imagenet("imagenet_resized/64x64", 64),
         _tfds("celeb_a", (218, 178, 3), None, 162_770, 19_962, "non-commercial research"),
-        _manual(
-            "cacd", (250, 250, 3), 163_446, "the Cross-Age Celebrity Dataset, CACD2000.tar.gz of its authors"
-        ),
-        _manual(
-            "rendered_chairs", (600, 600, 3), 86_366, "the 3D-Chairs, rendered_chairs.tar of its authors"
-        ),
+        _manual("cacd", (250, 250, 3), 163_446, "Cross-Age Celebrities, its authors' CACD2000.tar.gz"),
+        _manual("rendered_chairs", (600, 600, 3), 86_366, "3D-Chairs, its authors' rendered_chairs.tar"),
     )
 }
 

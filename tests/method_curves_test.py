@@ -23,9 +23,8 @@ def test_each_method_has_its_colour_and_a_missing_number_no_point():
 
 def test_the_spread_of_several_seeds_is_seen():
     one = method_curves.method_curves("a", "", TASKS, {"ltgan": [[1.0], [2.0]], "b": [[0.0], [4.0]]})
-    wide = method_curves.method_curves(
-        "a", "", TASKS, {"ltgan": [[0.5, 1.5], [1.5, 2.5]], "b": [[0.0], [4.0]]}
-    )
+    seeds = {"ltgan": [[0.5, 1.5], [1.5, 2.5]], "b": [[0.0], [4.0]]}
+    wide = method_curves.method_curves("a", "", TASKS, seeds)
     tinted = [((np.int64(p) - 255 != 0).any(-1)).sum() for p in (one, wide)]
     assert tinted[1] > 1.2 * tinted[0]
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def test_runs_are_chosen_by_label_or_method():
         (["--experiment=builtin_cpu", "--steps_per_task=0"], "--steps_per_task"),
         (["--experiment=builtin_cpu", "--data_dir=nowhere"], "there is no folder nowhere"),
         (["--experiment=table1_msfo_cpu", "--data_dir=tests"], "Unknown data set 'mnist_m'"),
-        (["--experiment=fig2_chairs"], "rendered_chairs (the 3D-Chairs"),
+        (["--experiment=fig2_chairs"], "rendered_chairs (3D-Chairs"),
         ([], "--experiment is missing"),
     ],
 )
@@ -77,10 +78,8 @@ def test_a_dry_run_shows_the_commands_and_starts_none(tmp_path):
     done = _run("--experiment=builtin_cpu", "--seeds=2", "--dry_run", f"--out={tmp_path}/out")
     assert time.monotonic() - begin < 5
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 1 + 12
-    assert (
-        f"joint, seed 1: python -m trainers.train --preset=builtin_cpu --method=joint --seed=1 --workdir={tmp_path}"
-        in (done.stdout)
-    )
+    command = "python -m trainers.train --preset=builtin_cpu --method=joint --seed=1"
+    assert f"joint, seed 1: {command} --workdir={tmp_path}" in done.stdout
     assert not (tmp_path / "out").exists()
 
 
@@ -91,14 +90,11 @@ def _finish(monkeypatch, failing=()):
         del side_by_side, say
         for job in planned:
             if job.label not in failing:
-                import pathlib
-
-                tasks = ("digits", "glyphs", "textures")
-                fake_runs.make_run(pathlib.Path(job.workdir), tasks, seed=job.seed, method=job.label)
+                workdir, tasks = pathlib.Path(job.workdir), ("digits", "glyphs", "textures")
+                fake_runs.make_run(workdir, tasks, seed=job.seed, method=job.label)
+                (workdir / "boundary").mkdir(exist_ok=True)
                 for k in range(3):
-                    marker = pathlib.Path(job.workdir) / f"boundary/task_{k:02d}.done"
-                    marker.parent.mkdir(exist_ok=True)
-                    marker.touch()
+                    (workdir / f"boundary/task_{k:02d}.done").touch()
                 job.keep(60, True)
         return {job: "exit status 2: error: no." for job in planned if job.label in failing}, None
 
@@ -110,9 +106,7 @@ def test_results_are_written_and_the_status_tells_of_a_failure(tmp_path, monkeyp
     assert reproduce.reproduce("builtin_cpu", str(tmp_path), seeds=2) == 1
     said = capsys.readouterr()
     assert said.err.startswith("failed: curl, seed 0 (exit status 2: error: no.); see ")
-    assert (
-        "NLOG after the last task" in said.out and "curl" not in said.out.split("next:")[0].split("\n", 3)[3]
-    )
+    assert "NLOG after the last task" in said.out and "\ncurl " not in said.out
     folder = tmp_path / "builtin_cpu"
     assert json.loads((folder / "results.json").read_text())["seeds"]["lgm"] == [0, 1]
     _finish(monkeypatch)

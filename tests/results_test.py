@@ -33,9 +33,8 @@ def _written(tmp_path):
 
     def write(name, numbers, data_dir=None, tasks=TASKS):
         experiment = experiments.experiment(name)
-        said = results.write(
-            experiment, str(tmp_path), _jobs(tmp_path, numbers, tasks), data_dir, "the command"
-        )
+        finished = _jobs(tmp_path, numbers, tasks)
+        said = results.write(experiment, str(tmp_path), finished, data_dir, "the command")
         facts = json.loads((tmp_path / "results.json").read_text())
         return said, (tmp_path / "results.md").read_text(), facts
 

@@ -154,10 +154,8 @@ def _tables(experiment, facts, real):
             # The paper's distance is another one, and its images are none but the paper's.
             absolute = real and view.score == "nlog"
             found.append((title, cells(table, view, absolute), scores.SCORES[view.score].about))
-    mix = [
-        ["", *facts["tasks"]],
-        *([m, *(_cell(each[t], 3) for t in tasks)] for m, each in facts["shares"].items()),
-    ]
+    mix = [["", *facts["tasks"]]]
+    mix += [[label, *(_cell(each[task], 3) for task in tasks)] for label, each in facts["shares"].items()]
     if any(stat for each in facts["shares"].values() for stat in each.values()):
         found.append(("Domains of the generated images", mix, f"Equal shares are {1 / len(tasks):.3f} each."))
     times = [["", "seconds"], *([label, _cell(stat, 0)] for label, stat in seconds)]
@@ -215,7 +213,7 @@ def _ending(experiment, folder, finished, pictures):
         lines.append(
             f"  python -m trainers.compare --workdirs={workdirs} --out={os.path.join(folder, 'compare.html')}"
         )
-    pictured = (
-        [job for job in finished if job.seed == finished[0].seed] if experiment.pictures else finished[:1]
-    )
+    pictured = finished[:1]
+    if experiment.pictures:
+        pictured = [job for job in finished if job.seed == finished[0].seed]
     return lines + [f"  python -m trainers.make_figures --workdir={job.workdir}" for job in pictured]
