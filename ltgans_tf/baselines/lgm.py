@@ -209,7 +209,7 @@ class LGM(LifelongModel):
 
     method = "lgm"
     # Fields of the recipe that belong to the method, whatever the recipe given says.
-    fixed = {"latent_law": "normal", "replay_share": "balanced"}
+    fixed = {"latent_law": "normal", "replay_share": "balanced", "distillation": 0.0}
     watched = ("student loss", "student gradient")
 
     def __init__(
