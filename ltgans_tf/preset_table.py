@@ -102,7 +102,13 @@ TABLE = {
     "fig3_disentangle": {**_PAPER64, "tasks": _FACES_AND_CHAIRS},
     "fig3_disentangle_cpu": {**_CPU64, "tasks": _FACES_AND_CHAIRS, "data_dir_tasks": _CHAIRS_AT_HAND},
     "fig4a_ten_tasks": {**_PAPER32, "tasks": _CLASSES, "steps_per_task": 8000},
-    "fig4a_ten_tasks_cpu": {**_CPU, "tasks": _CLASSES, "steps_per_task": 160},
+    "fig4a_ten_tasks_cpu": {
+        **_CPU,
+        "tasks": _CLASSES,
+        "steps_per_task": 160,
+        "sample_every": 80,
+        "checkpoint_every": 80,
+    },
     "fig4b_ablation": {**_PAPER32, "tasks": _MSF},
     "fig4b_ablation_cpu": {**_CPU, "tasks": _MSF, "data_dir_tasks": _MSF_AT_HAND},
 }

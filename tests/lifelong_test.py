@@ -221,7 +221,14 @@ def test_scores_read_no_data_of_later_tasks(tiny_model, tiny_stream, tmp_path):
     assert len(model.evaluate_stream(stream)) == 2
 
 
-@pytest.mark.parametrize("recipe", [{}, {"critic_heads": 1, "ema": 0.5, "latent_law": "uniform"}])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {},
+        {"critic_heads": 1, "ema": 0.5, "latent_law": "uniform"},
+        {"distillation": 0.1, "latent_law": "circle", "warm_start": True},
+    ],
+)
 def test_a_loaded_model_makes_the_images_of_the_trained_one(tiny_model, tiny_stream, tmp_path, recipe):
     workdir, model = str(tmp_path / "run"), tiny_model(seed=3, **recipe)
     model.compile(run_eagerly=True)

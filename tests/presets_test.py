@@ -153,7 +153,17 @@ def test_the_recommended_recipe_fits_the_size_of_the_nets():
         and small.replay_share == large.replay_share == "balanced"
     )
     assert (small.n_critic, large.n_critic) == (1, 5)
+    assert small.latent_law == "circle" and small.distillation > 0 and small.warm_start
     assert presets.parse_optimizer(large.critic_optimizer) == ("adam", (1e-4, 0.0, 0.9))
+
+
+@pytest.mark.parametrize("other", [{"latent_law": "normal"}, {"critic_heads": 1}])
+def test_distillation_needs_sectors_and_a_head_for_each_side(other):
+    with pytest.raises(
+        ValueError, match="distillation is 0.1 .* it needs latent_law 'circle' and critic_heads 2"
+    ):
+        presets.Recipe(**{"distillation": 0.1, "latent_law": "circle", **other})
+    assert presets.Recipe(**other).distillation == 0
 
 
 @pytest.mark.parametrize(
@@ -233,6 +243,7 @@ def test_each_optimizer_made_is_a_new_one():
         ("replay_share", "most"),
         ("student_replay", "none"),
         ("beta", -0.5),
+        ("distillation", -0.1),
         ("latent_law", "cauchy"),
         ("critic_heads", 3),
         ("ema", 1.0),
