@@ -40,15 +40,15 @@ _PAPER32 = {
 _PAPER64 = {**_PAPER32, "architecture": "paper64"}
 _CPU = {
     "architecture": "small32",
-    "batch_size": 32,
-    "steps_per_task": 500,
+    "batch_size": 16,
+    "steps_per_task": 800,
     "sample_every": 200,
     "checkpoint_every": 200,
-    "eval_images": 2000,
+    "eval_images": 1000,
     "eval_samples": 2000,
     "eval_iwae_images": 0,
 }
-_CPU64 = {**_CPU, "architecture": "small64", "steps_per_task": 300}
+_CPU64 = {**_CPU, "architecture": "small64", "steps_per_task": 400}
 
 TABLE = {
     "smoke": {
@@ -69,7 +69,7 @@ TABLE = {
         **_CPU,
         "tasks": (*_MSF, "omniglot"),
         "data_dir_tasks": (*_MSF_AT_HAND, "omniglot"),
-        "steps_per_task": 400,
+        "steps_per_task": 600,
     },
     "table2_cifar_imagenet": {**_PAPER32, "tasks": ("cifar10", *_SUBSETS)},
     "table2_cifar_imagenet_cpu": {
@@ -83,7 +83,7 @@ TABLE = {
         "tasks": ("cifar10", "cifar100", *_SUBSETS),
         # No CIFAR100 is at hand: letters, so that the second set is none of the two subsets' classes.
         "data_dir_tasks": ("cifar10", "emnist_letters", *_SUBSETS_AT_HAND),
-        "steps_per_task": 400,
+        "steps_per_task": 600,
     },
     "table3_fuzzy": {**_PAPER32, "tasks": _fuzzy(*_MSF, "cifar10")},
     "table3_fuzzy_cpu": {
