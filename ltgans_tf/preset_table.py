@@ -105,7 +105,7 @@ TABLE = {
     "fig4a_ten_tasks_cpu": {
         **_CPU,
         "tasks": _CLASSES,
-        "steps_per_task": 160,
+        "steps_per_task": 240,
         "sample_every": 80,
         "checkpoint_every": 80,
     },
