@@ -50,6 +50,13 @@ _CPU = {
 }
 _CPU64 = {**_CPU, "architecture": "small64", "steps_per_task": 400}
 
+_MSFO_CPU = {
+    **_CPU,
+    "tasks": (*_MSF, "omniglot"),
+    "data_dir_tasks": (*_MSF_AT_HAND, "omniglot"),
+    "steps_per_task": 600,
+}
+
 TABLE = {
     "smoke": {
         "steps_per_task": 40,
@@ -65,12 +72,8 @@ TABLE = {
     "demo": {"sample_every": 400},
     "builtin_cpu": _CPU,
     "table1_msfo": {**_PAPER32, "tasks": (*_MSF, "omniglot")},
-    "table1_msfo_cpu": {
-        **_CPU,
-        "tasks": (*_MSF, "omniglot"),
-        "data_dir_tasks": (*_MSF_AT_HAND, "omniglot"),
-        "steps_per_task": 600,
-    },
+    "table1_msfo_cpu": _MSFO_CPU,
+    "twins_cpu": _MSFO_CPU,
     "table2_cifar_imagenet": {**_PAPER32, "tasks": ("cifar10", *_SUBSETS)},
     "table2_cifar_imagenet_cpu": {
         **_CPU,

@@ -23,7 +23,7 @@ def test_an_experiment_names_things_that_there_are(name):
         changes = {k: v for k, v in run.flags if hasattr(recipe, k)}
         dataclasses.replace(recipe, **changes)  # refuses a wrong value
     for view in found.views:
-        assert view.score in scores.SCORES and view.of in ("tasks", "union")
+        assert view.score in scores.SCORES and view.of in ("tasks", "union", "rise")
         assert set(view.paper) <= {*labels}
         assert all(len(numbers) == len(preset.tasks) for numbers in view.paper.values())
     for named in (found.task_labels, found.data_dir_labels):
@@ -32,7 +32,7 @@ def test_an_experiment_names_things_that_there_are(name):
 
 def test_every_experiment_of_the_paper_has_both_sizes():
     large = {name for name in NAMES if not name.endswith("_cpu")}
-    assert {f"{name}_cpu" for name in large} | {"builtin_cpu"} == set(NAMES) - large
+    assert {f"{name}_cpu" for name in large} | {"builtin_cpu", "twins_cpu"} == set(NAMES) - large
     assert all(experiments.experiment(name).small == (name not in large) for name in NAMES)
 
 

@@ -65,6 +65,21 @@ def test_there_is_no_excess_over_peers_that_lose_nothing_to_joint(members):
     assert result_table.ratios(NLOG, swapped, "ltgan").keys() == {"bound", "peers"}
 
 
+def test_a_ratio_to_plain_replay_stands_where_replay_was_run(members):
+    found = result_table.ratios(NLOG, {**members, "replay": members["joint"]}, "ltgan")
+    assert found["replay"]["values"] == [20 / 10, 30 / 15]
+    assert "replay" not in result_table.ratios(NLOG, members, "ltgan")
+
+
+def test_a_rise_is_from_when_a_task_was_new_to_the_end_in_percent(members):
+    view = experiments.View("nlog", "rise")
+    table = result_table.table(view, members)
+    assert table["columns"] == ["digits", "average"] and table["beside"] == [None, None]
+    # New at 10 / 2 and 20 / 2, in the end 10 and 20: each has doubled.
+    assert [cell["values"] for cell in table["rows"]["ltgan"]["cells"]] == [[100.0, 100.0]] * 2
+    assert table["rows"]["ltgan"]["ratios"] == {}
+
+
 def test_union_has_one_column_after_each_task(members):
     table = result_table.table(UNION, members)
     assert table["columns"] == ["after digits", "after glyphs"]

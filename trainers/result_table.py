@@ -50,7 +50,9 @@ def table(view, members, labels=()):
 
 
 def _columns(view, tasks):
-    return [*tasks, "average"] if view.of == "tasks" else [f"after {task}" for task in tasks]
+    if view.of == "union":
+        return [f"after {task}" for task in tasks]
+    return [*(tasks[:-1] if view.of == "rise" else tasks), "average"]
 
 
 def _spreads(rows):
@@ -62,8 +64,12 @@ def _numbers(run, view):
     if view.of == "union":
         return [row.get("union", {}).get(view.score) for row in run.rows]
     if view.score not in run.matrices:
-        return [None] * (len(run.tasks) + 1)
+        return [None] * len(_columns(view, run.tasks))
     matrix = run.matrices[view.score]
+    if view.of == "rise":
+        new = np.diag(matrix.values)[:-1]
+        rises = 100.0 * (matrix.final[:-1] - new) / new
+        return [*rises, float(np.mean(rises))]
     return [*matrix.final, matrix.final_average()]
 
 
@@ -72,6 +78,8 @@ def _beside(run, view):
     key = scores.SCORES[view.score].beside
     if view.of == "union":
         return [row.get("union", {}).get(key) for row in run.rows]
+    if view.of == "rise":
+        return [None] * len(_columns(view, run.tasks))
     found = run.beside(view.score) if key else {}
     values = [found.get(task) for task in run.tasks]
     there = [value for value in values if value is not None]
@@ -82,7 +90,7 @@ def _curve(run, view):
     """After each task: the mean over the tasks learnt so far, or the number of all together."""
     if view.of == "union":
         return _numbers(run, view)
-    if view.score not in run.matrices:
+    if view.of == "rise" or view.score not in run.matrices:
         return [None] * len(run.tasks)
     values = run.matrices[view.score].values
     return [float(np.nanmean(row)) if np.isfinite(row).any() else None for row in values]
@@ -91,20 +99,21 @@ def _curve(run, view):
 def ratios(view, members, label):
     """Ratios of one row to others, seed by seed, of the last column: {name: spread}, those that are there.
 
-    'bound' is method / joint, 'peers' is method / (the better of CURL and LGM), and 'excess' is
+    'bound' is method / joint, 'replay' is method / replay, 'peers' is method / (the better of CURL and LGM), and 'excess' is
     (method - joint) / (the better of CURL and LGM - joint): how much of what these lose to joint
     training the method loses, 0 where it equals joint training and 1 where it equals them. No ratio
     where a score is not better low, or its denominator is not positive.
     """
-    if scores.SCORES[view.score].better != "lower":
+    if scores.SCORES[view.score].better != "lower" or view.of == "rise":
         return {}
-    found = {"bound": [], "peers": [], "excess": []}
+    found = {"bound": [], "replay": [], "peers": [], "excess": []}
     for seed, run in members[label].items():
         own = _numbers(run, view)[-1]
         bound = _of_seed(view, members, experiments.BOUND, seed)
         peers = [_of_seed(view, members, peer, seed) for peer in experiments.PEERS]
         peer = min(peers) if all(value is not None for value in peers) else None
         found["bound"].append(_ratio(own, bound))
+        found["replay"].append(_ratio(own, _of_seed(view, members, experiments.PLAIN, seed)))
         found["peers"].append(_ratio(own, peer))
         both = own is not None and bound is not None and peer is not None
         found["excess"].append(_ratio(own - bound, peer - bound) if both else None)

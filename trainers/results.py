@@ -9,8 +9,15 @@ from trainers import groups, jobs, page, result_table, wording
 
 _RATIOS = {
     "bound": f"over {experiments.BOUND}",
+    "replay": f"over {experiments.PLAIN}",
     "peers": "over the better of CURL and LGM",
     "excess": "excess over joint, of theirs",
+}
+
+_TITLES = {
+    "tasks": "{} after the last task",
+    "union": "{} of all tasks so far together",
+    "rise": "Rise of {} from when a task was new to the end, in percent",
 }
 
 
@@ -146,8 +153,7 @@ def _tables(experiment, facts, real):
     tasks = list(next(iter(facts["shares"].values())))
     found = []
     for view, table in zip(experiment.views, facts["tables"]):
-        label, together = scores.SCORES[view.score].label, view.of == "union"
-        title = f"{label} of all tasks so far together" if together else f"{label} after the last task"
+        title = _TITLES[view.of].format(scores.SCORES[view.score].label)
         if "not_comparable" in table:
             found.append((title, [], f"Not comparable, since {table['not_comparable']}."))
         else:
