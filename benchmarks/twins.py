@@ -1,4 +1,4 @@
-"""Measures what each twin alone has learnt in task 1, with one critic head and with two.
+"""Measures what each twin alone has learnt in task 1, with one critic head, with two, and without a twin.
 
   python -m benchmarks.twins --steps=1200 --seeds=3 --tasks=digits --out=twins.json
 
@@ -22,6 +22,8 @@ from trainers import import_tensorflow, run
 _EPOCHS = 8  # of the classifier
 _MISSING = 0.02  # share of samples
 _SOURCES = ("twin 0", "twin 1", "mixture")
+# What is trained, by the critic's heads; with none there is one generator, as in `replay`.
+_ARMS = {0: "one generator", 1: "1 head", 2: "2 heads"}
 
 
 def main(_):
@@ -48,7 +50,7 @@ def main(_):
     )
     rows = []
     for seed in range(given.seeds):
-        for heads in (1, 2):
+        for heads in _ARMS:
             rows.append(measure(arch, heads, seed, given.steps, stream, judge))
             print(line(rows[-1]), flush=True)
     results = {
@@ -121,13 +123,19 @@ class Judge:
 
 
 def measure(arch, heads, seed, steps, stream, judge):
-    """Trains task 1 and scores each twin and their mixture: JSON-ready dict."""
+    """Trains task 1 and scores each twin and their mixture, or the one generator: JSON-ready dict.
+
+    `heads` is a key of _ARMS.
+    """
     import tensorflow as tf
 
-    from ltgans_tf import twin_gan
+    from ltgans_tf import baselines
 
-    recipe = dataclasses.replace(presets.recipe("recommended", arch.name), critic_heads=heads)
-    model = twin_gan.TwinGAN.from_architecture(arch, stream.image_shape[-1], False, recipe, seed)
+    # Distillation, which needs two heads, does nothing in task 1.
+    recipe = presets.recipe("recommended", arch.name)
+    recipe = dataclasses.replace(recipe, distillation=0.0, critic_heads=heads or 1)
+    method = baselines.method_class("ltgan" if heads else "finetune")
+    model = method.from_architecture(arch, stream.image_shape[-1], False, recipe, seed)
     model.compile()
     begin = time.monotonic()
     model.fit_stream(stream, steps, stop_after_task=0)
@@ -135,7 +143,8 @@ def measure(arch, heads, seed, steps, stream, judge):
     latents = model.latents(judge.count, seed=1)
     twins = [model.sample_from(generator, latents) for generator in model.generators]
     half = judge.count // 2
-    sets = dict(zip(_SOURCES, [*twins, tf.concat([twins[0][:half], twins[1][half:]], 0)]))
+    mixture = [tf.concat([twins[0][:half], twins[1][half:]], 0)] if heads else []
+    sets = dict(zip(_SOURCES, [*twins, *mixture]))
     row = {"heads": heads, "seed": seed, "seconds": seconds}
     for name, samples in sets.items():
         shares = judge.shares(samples)
@@ -150,23 +159,25 @@ def measure(arch, heads, seed, steps, stream, judge):
 def line(row):
     """One run's scores in a line."""
     scores = "; ".join(
-        f"{name} FCD {row[name]['fcd']:.1f}, missing {row[name]['missing'] or 'none'}" for name in _SOURCES
+        f"{name} FCD {row[name]['fcd']:.1f}, missing {row[name]['missing'] or 'none'}"
+        for name in _SOURCES
+        if name in row
     )
-    return f"heads {row['heads']}, seed {row['seed']} ({row['seconds']:.0f} s): {scores}"
+    return f"{_ARMS[row['heads']]}, seed {row['seed']} ({row['seconds']:.0f} s): {scores}"
 
 
 def report(results):
     """Mean over seeds and the spread, by heads: text."""
     rows = []
-    for heads in (1, 2):
+    for heads, arm in _ARMS.items():
         runs = [row for row in results["rows"] if row["heads"] == heads]
-        for name in _SOURCES:
+        for name in [name for name in _SOURCES if all(name in row for row in runs)]:
             fcd = [row[name]["fcd"] for row in runs]
             missing = [len(row[name]["missing"]) for row in runs]
             smallest = [min(row[name]["shares"]) for row in runs]
             rows.append(
                 [
-                    f"{heads} {'head' if heads == 1 else 'heads'}, {name}",
+                    f"{arm}, {name}" if heads else arm,
                     f"{statistics.mean(fcd):.1f}",
                     f"{min(fcd):.1f} to {max(fcd):.1f}",
                     f"{statistics.mean(missing):.1f}",

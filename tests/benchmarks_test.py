@@ -133,8 +133,12 @@ def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
     row = twins.measure(TINY, 1, 0, 2, stream, judge)
     assert row["mixture"]["fcd"] > 0 and len(row["twin 1"]["shares"]) == 3
     assert row["twin 0"]["missing"] == [i for i, share in enumerate(row["twin 0"]["shares"]) if share < 0.02]
-    text = twins.report({"rows": [row, {**row, "heads": 2}], "floor": judge.floor})
+    alone = twins.measure(TINY, 0, 0, 2, stream, judge)
+    assert "twin 1" not in alone and "mixture" not in alone and alone["twin 0"]["fcd"] > 0
+    text = twins.report({"rows": [alone, row, {**row, "heads": 2}], "floor": judge.floor})
     assert "1 head, twin 0" in text and "2 heads, mixture" in text
+    assert "one generator  " in text and "one generator," not in text
+    assert "one generator, seed 0" in twins.line(alone)
 
 
 def test_results_are_written_with_their_conditions(tmp_path):
