@@ -12,6 +12,8 @@ from ltgans_tf.specs import check, parse
 
 # Which test images a limit keeps; a constant, so that all runs are scored on the same ones.
 _SUBSET_SEED = 0
+# Batches that are made ready while a step is taken.
+PREFETCH = 4
 
 
 class TaskStream:
@@ -143,11 +145,13 @@ class Task:
 
         dataset = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
         in_memory = isinstance(source, sources.ArraySource)
-        dataset = dataset.map(batch, num_parallel_calls=None if in_memory else tf.data.AUTOTUNE)
+        dataset = dataset.map(batch, num_parallel_calls=None if in_memory else os.cpu_count())
         options = tf.data.Options()
         options.deterministic = True
+        # Its thread holds up the end of a `fit` for up to half a minute.
+        options.autotune.enabled = False
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-        return dataset.with_options(options).prefetch(4 if in_memory else tf.data.AUTOTUNE)
+        return dataset.with_options(options).prefetch(PREFETCH)
 
     def train_images(self, limit=None):
         """uint8 [n, h, w, c]: all training images, or the same `limit` of them each time."""
@@ -214,7 +218,7 @@ class Task:
         chosen = _subset(len(source), limit)
         if isinstance(source, sources.ArraySource):
             return source.array[chosen]
-        chunks = tf.data.Dataset.from_tensor_slices(chosen).batch(64).map(source.gather, tf.data.AUTOTUNE)
+        chunks = tf.data.Dataset.from_tensor_slices(chosen).batch(64).map(source.gather, os.cpu_count())
         return np.concatenate(list(chunks.as_numpy_iterator()))
 
     def _labels(self, split, limit):

@@ -59,6 +59,13 @@ def test_the_vaes_of_paper_size_have_the_optimizer_of_their_own_papers(name):
         assert dict(run.flags).get("student_optimizer") == ("adam(0.001)" if own else None)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_vaes_see_as_many_images_in_an_update_as_the_student(name):
+    for run in experiments.experiment(name).runs:
+        twice = 2 * presets.preset(name).batch_size
+        assert dict(run.flags).get("batch_size") == (twice if run.method in experiments.PEERS else None)
+
+
 def test_averages_of_the_papers_tables_are_those_that_it_prints():
     def averages(name):
         paper = experiments.experiment(name).views[0].paper

@@ -60,7 +60,7 @@ LIBRARY = {
     "baselines.curl": "architectures baselines.curl_mixture baselines.settings images lifelong losses networks"
     " presets sampling",
     "baselines.curl_mixture": "losses networks",
-    "baselines.joint": "baselines.replay",
+    "baselines.joint": "baselines.replay streams",
     "baselines.joint_twins": "lakd twin_gan",
     "baselines.lgm": "architectures baselines.settings images lifelong losses networks presets",
     "baselines.replay": "lakd twin_gan",

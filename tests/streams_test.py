@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from ltgans_tf import streams
+from ltgans_tf.baselines import joint
 
 
 @pytest.fixture(name="data_dir")
@@ -264,3 +265,10 @@ def test_wrong_count_of_unchecked_tasks_is_refused(unchecked, word, data_dir):
 def test_unchecked_spec_is_parsed(data_dir):
     with pytest.raises(ValueError, match="'a'"):
         _stream(["lost@a"], data_dir, unchecked=1)
+
+
+def test_no_autotuning_thread_holds_up_the_end_of_a_task(data_dir):
+    """With it the last line of `fit` waited up to half a minute on a busy core."""
+    tasks = _stream(["ten", "ten"], data_dir).tasks
+    for batches in (tasks[0].batches(), joint.shared_batches(tasks, 0, 4, 1)):
+        assert batches.options().autotune.enabled is False

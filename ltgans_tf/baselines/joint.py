@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ltgans_tf import streams
 from ltgans_tf.baselines import replay
 
 # Positions of a task's endless order are so many steps apart in two tasks of the stream.
@@ -66,4 +67,4 @@ def shared_batches(tasks, start_step, batch_size, updates):
         steps = tf.reshape(tf.stack(in_order, axis=1), [count, updates, batch_size, *image_shape])
         return tf.transpose(steps, [0, 2, 1, 3, 4, 5])
 
-    return sources.map(deal).unbatch().skip(within).prefetch(tf.data.AUTOTUNE)
+    return sources.map(deal).unbatch().skip(within).prefetch(streams.PREFETCH)
