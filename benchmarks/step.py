@@ -179,26 +179,27 @@ def _stages(model, batch):
     model.global_rows = rows
     roles = lakd.roles_for_task(int(model.task_index.numpy()))
     real = images.normalize(batch[:, 0])
-    replay = tf.concat([real] * n_critic, 0) if roles.teachers else None
+    replay = model._replay(rows, n_critic, roles)
     fakes = [model.generators[learner](model.latents(rows), training=False) for learner in roles.learners]
 
     def critic():
         for i in range(n_critic):
-            mixed = model._mix(real, replay[:rows], i) if roles.teachers else real
-            report = model._update_critic(i, mixed, fakes, roles)
+            heads = model._heads(rows, roles, replay[i])
+            report = model._update_critic(i, model._mix(real, replay[i]), fakes, roles, heads)
         return report["critic/loss"]
 
     def learners():
-        made, tapes = model._fakes(n_critic - 1, rows, roles)
-        return model._update_learners(made, tapes, roles)["generator/loss"]
+        made, tapes = model._fakes(n_critic - 1, rows, roles, replay[-1])
+        heads = model._heads(rows, roles, replay[-1])
+        return model._update_learners(made, tapes, roles, heads, replay[-1])["generator/loss"]
 
     stages = {"critic": critic, "fakes and learners": learners}
     if roles.teachers:
-        stages["Teacher"] = lambda: tf.reduce_sum(tf.concat(model._replay(rows, n_critic, roles), 0))
+        taught = lambda: [part.images for part in model._replay(rows, n_critic, roles)]
+        stages["Teacher"] = lambda: tf.reduce_sum(tf.concat(taught(), 0))
     if model.student is not None:
-        stages["Student"] = lambda: model._update_student(real, None if replay is None else replay[:rows])[
-            "student/loss"
-        ]
+        pair = model.student_images([real], replay)
+        stages["Student"] = lambda: model._update_student(*pair)["student/loss"]
     return {name: tf.function(stage) for name, stage in stages.items()}
 
 
