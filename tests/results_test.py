@@ -58,6 +58,7 @@ def test_rows_have_mean_spread_and_ratios(written):
     assert row[7].startswith("0.633 ±") and row[8].startswith("0.464 ±") and row[9] == "0.797"
     assert _row(text, "mean image")[1] == "695.1"
     assert _row(text, "real images")[1] == "2.10"
+    assert _row(text, "chance")[1] == "0.100" and text.count("| real images |") == 1
     assert _row(text, "ltgan", 4)[1] == "0.250 ± 0.000 (0.250 to 0.250)"  # domains
     assert facts["seconds"]["joint"]["values"] == [60, 61] and "25.0 ± 7.1 (20.0 to 30.0)" in said
     assert facts["tables"][0]["rows"]["ltgan"]["ratios"]["excess"]["values"] == [10 / 20, 15 / 35]

@@ -14,6 +14,8 @@ _RATIOS = {
     "excess": "excess over joint, of theirs",
 }
 
+# What a number is to be read with; of distances it is the real images in place of the generated ones.
+_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance"}
 _TITLES = {
     "tasks": "{} after the last task",
     "union": "{} of all tasks so far together",
@@ -122,7 +124,7 @@ def cells(table, view, absolute=False):
         lines.append(texts + [wording.number(row["paper_ratio"], 3)] * paper)
     width = len(lines[0])
     if any(table["beside"]):
-        what = "mean image" if scores.SCORES[name].beside == "mean_image_nlog" else "real images"
+        what = _BESIDE.get(scores.SCORES[name].beside, "real images")
         digits = scores.SCORES[name].digits
         beside = [wording.number(cell and cell["mean"], digits) for cell in table["beside"]]
         lines.append(_padded([what, *beside], width))
