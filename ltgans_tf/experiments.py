@@ -75,7 +75,7 @@ class Experiment:
 
     def title_with(self, data_dir):
         """The title of runs that have this `--data_dir`, or None: str."""
-        return f"{self.title} (sets of a data folder in their place)" if data_dir else self.title
+        return f"{self.title} (stand-in sets)" if data_dir else self.title
 
     def labels_with(self, data_dir):
         """What the tables of runs with this `--data_dir` call the tasks, or () for their names."""

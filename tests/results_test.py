@@ -77,7 +77,7 @@ def test_the_papers_numbers_stand_beside_its_own_images_alone(written, tmp_path)
     _, text, _ = written("table1_msfo_cpu", NUMBERS)
     assert "878.92" not in text and "0.797" in text
     _, text, _ = written("table1_msfo", NUMBERS, str(tmp_path))
-    assert "878.92" not in text and "0.797" in text and "sets of a data folder" in text.splitlines()[0]
+    assert "878.92" not in text and "0.797" in text and "stand-in sets" in text.splitlines()[0]
 
 
 def test_the_papers_fid_never_stands_beside_fcd(written):

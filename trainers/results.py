@@ -90,11 +90,11 @@ def _charts(facts, folder):
         if not any(cell for curve in table.get("curves", {}).values() for cell in curve):
             continue
         score = scores.SCORES[table["score"]]
-        what = "all tasks so far together" if table["of"] == "union" else "mean over the tasks so far"
+        what = " of all tasks so far together" if table["of"] == "union" else ", mean over the tasks so far"
         better = f", {score.better} is better" if score.better else ""
         pixels = method_curves.method_curves(
-            f"{facts['title']}: {score.label}{better}",
-            f"{what}; lines: mean over seeds, bands: least to most",
+            f"{score.label}{what}{better}",
+            f"{facts['title']}; mean over seeds, bands from least to most",
             facts["tasks"],
             {label: [c["values"] if c else [] for c in curve] for label, curve in table["curves"].items()},
             score.digits,
