@@ -27,7 +27,8 @@ def test_seed_0_of_all_runs_comes_first():
     assert [job.name for job in planned] == [f"{label}, seed {seed}" for seed in (0, 1) for label in LABELS]
     assert planned[10].workdir == os.path.join("out", "curl", "seed_1") and planned[0].tasks == 4
     assert planned[10].flags == (
-        *("--preset=table1_msfo", "--method=curl", "--student_optimizer=adam(0.001)", "--seed=1"),
+        *("--preset=table1_msfo", "--method=curl"),
+        *("--batch_size=128", "--student_optimizer=adam(0.001)", "--seed=1"),
     )
 
 
