@@ -184,7 +184,7 @@ class Recipe:
 
 
 # Found on small nets in minutes of two CPU cores; see docs/benchmarks.md.
-_SMALL = Recipe(ema=0.99, latent_law="circle", distillation=0.05, warm_start=True)
+_SMALL = Recipe(ema=0.99, latent_law="circle", distillation=0.02, warm_start=True)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(
     replay_share="paper",
