@@ -183,7 +183,7 @@ class Recipe:
             parse_optimizer(getattr(self, name), name)
 
 
-# Found on small nets in minutes of two CPU cores; see docs/benchmarks.md.
+# Found on small nets in minutes of two CPU cores; see docs/results.md.
 _SMALL = Recipe(ema=0.99, latent_law="circle", distillation=0.02, warm_start=True)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(

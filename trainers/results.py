@@ -5,7 +5,7 @@ import json
 import os
 
 from ltgans_tf import experiments, figures, method_curves, presets, provenance, scores, specs
-from trainers import groups, jobs, page, result_table, wording
+from trainers import groups, page, result_table, wording
 
 _RATIOS = {
     "bound": f"over {experiments.BOUND}",
