@@ -25,9 +25,9 @@ class PlainTwinGAN(twin_gan.TwinGAN):
     shares_draws = False
 
     def train_step(self, data):
-        """As `TwinGAN.train_step`: uint8 [B, n_critic, H, W, C] -> dict of scalars."""
+        """As `TwinGAN.train_step`: uint8 [B, n, H, W, C] -> dict of scalars."""
         roles = lakd.roles_for_task(self.traced_task)
-        rows, n_critic = data.shape[:2]
+        rows, n_critic = data.shape[0], self.recipe.n_critic
         self.global_rows = rows
         new_images = tf.unstack(images.normalize(data), axis=1)
         report = {}
@@ -36,7 +36,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
             report |= self._plain_critic(i, self._mix(new_images[i], replay), roles, replay)
         report |= self._plain_learners(rows, n_critic, roles)
         if self.student is not None:
-            report |= self._plain_student(new_images[0], n_critic, roles)
+            report |= self._plain_student(new_images, n_critic, roles)
         self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
         return report
 
@@ -101,11 +101,11 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         return {"generator/loss": total, "generator/gradient": tf.add_n(norms)}
 
     def _plain_student(self, new_images, n_critic, roles):
-        rows, brackets = new_images.shape[0], [(1.0, new_images)]
+        rows, brackets = new_images[0].shape[0], [(1.0, new_images[0]), (1.0, new_images[-1])]
         if roles.teachers:
             tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_TEACHER_LATENTS
             latents = self._teacher_latents(0, rows, n_critic if self.shares_draws else 1, tag)
-            brackets.append((1.0, self.teacher_images(latents, roles)))
+            brackets[1] = (1.0, self.teacher_images(latents, roles))
             if self.recipe.student_replay == "share":
                 numerator, denominator = self._share()
                 share = tf.cast(numerator / denominator, tf.float32)

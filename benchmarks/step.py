@@ -32,7 +32,7 @@ def main(_):
     results = measure(
         arch,
         recipe,
-        _digits(arch, given.channels, given.batch_size, given.n_critic),
+        _digits(arch, given.channels, given.batch_size, given.n_critic + 1),
         given.student,
         given.repeats,
         given.seconds,
@@ -47,7 +47,8 @@ def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up
     Args:
       arch: an `architectures.Architecture`.
       recipe: a `presets.Recipe`.
-      batches: uint8 [N, B, n_critic, H, W, C], N batches to take in turn.
+      batches: uint8 [N, B, n_critic + 1, H, W, C], N batches to take in turn; the Student takes the last in the
+        first task.
       student: whether the Student is trained in step.
       repeats: how often each candidate has its turn.
       seconds: how long a turn takes, about.
@@ -125,14 +126,14 @@ def _shown(value, form):
     return "" if value is None else format(value, form)
 
 
-def _digits(arch, channels, batch_size, n_critic):
+def _digits(arch, channels, batch_size, count):
     import numpy as np
 
     from ltgans_tf import streams
 
     shape = (arch.image_size, arch.image_size, channels)
     (task,) = streams.TaskStream(["digits"], shape, batch_size).tasks
-    return np.stack([*task.batches(0, n_critic).take(_BATCHES).as_numpy_iterator()])
+    return np.stack([*task.batches(0, count).take(_BATCHES).as_numpy_iterator()])
 
 
 def _candidates(arch, recipe, batches, student, task):
@@ -175,7 +176,7 @@ def _stages(model, batch):
 
     from ltgans_tf import images, lakd
 
-    rows, n_critic = batch.shape[:2]
+    rows, n_critic = batch.shape[0], model.recipe.n_critic
     model.global_rows = rows
     roles = lakd.roles_for_task(int(model.task_index.numpy()))
     real = images.normalize(batch[:, 0])
@@ -198,8 +199,7 @@ def _stages(model, batch):
         taught = lambda: [part.images for part in model._replay(rows, n_critic, roles)]
         stages["Teacher"] = lambda: tf.reduce_sum(tf.concat(taught(), 0))
     if model.student is not None:
-        pair = model.student_images([real], replay)
-        stages["Student"] = lambda: model._update_student(*pair)["student/loss"]
+        stages["Student"] = lambda: model._update_student([real, images.normalize(batch[:, -1])], replay[0])["student/loss"]
     return {name: tf.function(stage) for name, stage in stages.items()}
 
 

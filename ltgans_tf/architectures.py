@@ -167,14 +167,12 @@ def step_flops(
         first, later = _ROLES[method]
         heads = heads if first[0] == 2 else 1
         roles = first if first_task else later
-        # The Student sees new images and replay, or with joint training two batches of images.
-        batches = 2 if not first_task and (roles[1] or method == "joint") else 1
-        image = _adversarial_flops(arch, channels, n_critic, *roles, batches if student else 0, heads)
+        image = _adversarial_flops(arch, channels, n_critic, *roles, student, heads)
     return batch_size * image
 
 
-def _adversarial_flops(arch, channels, n_critic, learners, teachers, batches, heads):
-    """Per image of a batch: critic updates, one update of each learner, one of the Student on `batches`.
+def _adversarial_flops(arch, channels, n_critic, learners, teachers, student, heads):
+    """Per image of a batch: critic updates, one update of each learner, one of the Student on two batches.
 
     The critic's penalty costs four passes an image: forward, input gradient, and the gradient
     of that with respect to weights and to what came in from above (the second derivative of
@@ -185,7 +183,7 @@ def _adversarial_flops(arch, channels, n_critic, learners, teachers, batches, he
     replay = teachers * n_critic * one["generator"]
     critic = n_critic * one["critic"] * (3 * (1 + learners) + 4 * learners)
     generators = learners * ((n_critic + 2) * one["generator"] + 2 * one["critic"])
-    vae = 3 * batches * (one["encoder"] + one["decoder"])
+    vae = student * 3 * 2 * (one["encoder"] + one["decoder"])
     return replay + critic + generators + vae
 
 

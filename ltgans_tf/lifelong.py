@@ -88,9 +88,9 @@ class LifelongModel(keras.Model):
         """A hashable value: tasks with equal values share one compiled train function."""
         return min(task_index, 1)
 
-    @property
-    def new_batches_per_step(self):
-        """How many batches of new images one step takes."""
+    def new_batches(self, task_index):
+        """How many batches of new images one step of the task at `task_index` takes."""
+        del task_index
         return 1
 
     def batches(self, stream, task, start_step):
@@ -99,9 +99,9 @@ class LifelongModel(keras.Model):
         Only a method that is an upper bound may read other tasks of `stream` than the present one.
 
         Returns:
-          a tf.data.Dataset of uint8 [batch_size, new_batches_per_step, H, W, C].
+          a tf.data.Dataset of uint8 [batch_size, new_batches(task.index), H, W, C].
         """
-        return task.batches(start_step, self.new_batches_per_step)
+        return task.batches(start_step, self.new_batches(task.index))
 
     def generate(self, latents):
         """Images by the most knowledgeable generator, in inference mode; also inside a graph.

@@ -191,9 +191,14 @@ class TwinGAN(LifelongModel):
     def trace_key(self, task_index):
         return self.roles(task_index)
 
-    @property
-    def new_batches_per_step(self):
-        return self.recipe.n_critic
+    def new_batches(self, task_index):
+        """One for each critic update, and one for the Student where it has no replay.
+
+        So the Student sees two batches in each step of every task, where the paper's sees one in the
+        first: methods are compared at as many images in an update of the decoder.
+        """
+        own = self.student is not None and not self.roles(task_index).teachers
+        return self.recipe.n_critic + own
 
     @property
     def latent_law(self):
@@ -259,7 +264,7 @@ class TwinGAN(LifelongModel):
         """One step: n_critic critic updates, one update of each learner, one of the Student.
 
         Args:
-          data: uint8 [B, n_critic, H, W, C], new images of this replica.
+          data: uint8 [B, n, H, W, C], new images of this replica, n by `new_batches`.
 
         Returns:
           dict of scalars over all replicas.
@@ -276,7 +281,7 @@ class TwinGAN(LifelongModel):
             report |= self._update_critic(i, self._mix(new_images[i], replay[i]), fakes, roles, heads)
         report |= self._update_learners(fakes, tapes, roles, heads, replay[-1])
         if self.student is not None:
-            report |= self._update_student(*self.student_images(new_images, replay))
+            report |= self._update_student(new_images, replay[0])
         report = self.over_replicas(report)
         self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
         return report
@@ -431,29 +436,24 @@ class TwinGAN(LifelongModel):
         for average, weight in zip(self.averages[learner].weights, self.generators[learner].weights):
             average.assign(decay * average.value + (1.0 - decay) * weight.value)
 
-    def student_images(self, new_images, replay):
-        """The two batches of Eq. 5's brackets; the second is None where there is none."""
-        return new_images[0], None if replay[0] is None else replay[0].images
+    def _update_student(self, new_images, replay):
+        """Eq. 5: one pass over new images and replay, each bracket with its weight.
 
-    def _update_student(self, new_images, replay_images):
-        """Eq. 5: one pass over new images and replay, each bracket with its weight."""
-        rows = new_images.shape[0]
-        weights = tf.ones([rows])
-        batch = new_images
-        if replay_images is not None:
-            new_weight = replay_weight = 1.0
-            if self.recipe.student_replay == "share":
-                numerator, denominator = self._share()
-                replay_weight = 2.0 * tf.cast(numerator / denominator, tf.float32)
-                new_weight = 2.0 - replay_weight
-            batch = tf.concat([new_images, replay_images], axis=0)
-            weights = tf.concat([weights * new_weight, weights * replay_weight], axis=0)
-        draws = batch.shape[0] // rows
-        noise = self.noise(_STUDENT_NOISE, batch.shape[0], self.student.code_dim, draws)
+        Without replay the second half of the batch is new as well.
+        """
+        rows = new_images[0].shape[0]
+        first = second = 1.0
+        if replay is not None and self.recipe.student_replay == "share":
+            numerator, denominator = self._share()
+            second = 2.0 * tf.cast(numerator / denominator, tf.float32)
+            first = 2.0 - second
+        batch = tf.concat([new_images[0], new_images[-1] if replay is None else replay.images], axis=0)
+        weights = tf.concat([tf.fill([rows], first), tf.fill([rows], second)], axis=0)
+        noise = self.noise(_STUDENT_NOISE, 2 * rows, self.student.code_dim, 2)
         sse, kl, gradients = self.student.update(
             self.student_optimizer, batch, weights, noise, self.recipe.beta, self.global_rows
         )
-        images_seen = draws * self.global_rows
+        images_seen = 2 * self.global_rows
         return {
             "student/loss": tf.reduce_sum(sse + self.recipe.beta * kl) / images_seen,
             "student/sse": tf.reduce_sum(sse) / images_seen,

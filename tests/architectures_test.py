@@ -76,12 +76,12 @@ def test_step_flops_of_a_toy_done_by_hand(n_critic):
     # pass at twice the price; the critic, forward and input gradient.
     later = n_critic * (generator + critic * 10) + generator * (n_critic + 2) + 2 * critic
     assert step(student=False) == 10 * later
-    # New images and replay through encoder and decoder, forward and backward.
+    # Two batches through encoder and decoder, forward and backward.
     assert step() == 10 * (later + 2 * 3 * (encoder + decoder))
     # Two learners share the real images, there is no Teacher and no replay.
     first = n_critic * critic * 17 + 2 * (generator * (n_critic + 2) + 2 * critic)
     assert step(first_task=True, student=False) == 10 * first
-    assert step(first_task=True) == 10 * (first + 3 * (encoder + decoder))
+    assert step(first_task=True) == 10 * (first + 2 * 3 * (encoder + decoder))
 
 
 def test_an_architecture_is_found_by_name_by_itself_and_by_its_fields():

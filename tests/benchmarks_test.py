@@ -18,8 +18,8 @@ from tests.conftest import TINY
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def _data(n_critic, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (8, n_critic, 8, 8, 3), dtype=np.uint8)
+def _data(batches, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (8, batches, 8, 8, 3), dtype=np.uint8)
 
 
 def _after_a_step(method, task, recipe, shares_draws=True):
@@ -30,7 +30,7 @@ def _after_a_step(method, task, recipe, shares_draws=True):
     model.shares_draws = shares_draws
     model.task_index.assign(task)
     model.make_train_function()
-    report = model.train_step(tf.constant(_data(model.recipe.n_critic)))
+    report = model.train_step(tf.constant(_data(model.new_batches(task))))
     networks = {
         "critic": model.critic,
         "student": model.student,

@@ -214,14 +214,23 @@ def test_the_student_sees_new_images_and_replay_with_the_weights_asked_for(tiny_
         assert np.abs(seen["batch"][8:] - new).max() > 0.01
 
 
-def test_the_students_loss_has_no_replay_in_the_first_task(tiny_model, monkeypatch):
-    model, seen = _at(tiny_model(), 0), {}
+@pytest.mark.parametrize("kind", ["paper", "share"])
+def test_the_student_sees_as_many_images_in_the_first_task_all_new(tiny_model, monkeypatch, kind):
+    model, seen = _at(tiny_model(n_critic=2, student_replay=kind), 0), {}
+    assert [model.new_batches(task_index) for task_index in range(3)] == [3, 2, 2]
+    assert tiny_model(n_critic=2, student=False).new_batches(0) == 2
     real = model.student.update
-    monkeypatch.setattr(
-        model.student, "update", lambda o, batch, *args: seen.update(n=len(batch)) or real(o, batch, *args)
-    )
-    model.train_step(_data())
-    assert seen["n"] == 8
+
+    def update(optimizer, batch, weights, *args):
+        seen.update(batch=batch.numpy(), weights=weights.numpy())
+        return real(optimizer, batch, weights, *args)
+
+    monkeypatch.setattr(model.student, "update", update)
+    data = _data(3)
+    model.train_step(data)
+    new = np.concatenate([data[:, 0], data[:, 2]]) / np.float32(127.5) - 1
+    np.testing.assert_allclose(seen["batch"], new, atol=1e-6)
+    assert (seen["weights"] == 1).all() and len(seen["weights"]) == 16
 
 
 def test_a_stream_of_any_length_needs_three_traces(tiny_model, tiny_stream):

@@ -13,27 +13,15 @@ class Joint(replay.Finetune):
     """Real images of tasks 1..k at every task k, uniform over the tasks; breaks the rules on purpose.
 
     Weights and number of updates are those of `Finetune`; only the data differ, so that the distance
-    to it is what remembering is worth. From task 2 on the Student sees two batches a step, as many
-    images as with `TwinGAN`, where one of the two is replay. All data of the stream must stay readable.
+    to it is what remembering is worth. All data of the stream must stay readable.
     """
 
     method = "joint"
-    fixed = {**replay.Finetune.fixed, "student_replay": "paper"}
-
-    @property
-    def new_batches_per_step(self):
-        return self.recipe.n_critic + 1
-
-    def trace_key(self, task_index):
-        return self.roles(task_index), task_index > 0
-
-    def student_images(self, new_images, replay):
-        return new_images[0], new_images[-1] if self.traced_task else None
 
     def batches(self, stream, task, start_step):
         """Batches that every task up to `task` has an equal share of: see `shared_batches`."""
         seen = stream.tasks[: task.index + 1]
-        return shared_batches(seen, start_step, stream.batch_size, self.new_batches_per_step)
+        return shared_batches(seen, start_step, stream.batch_size, self.new_batches(task.index))
 
 
 def shared_batches(tasks, start_step, batch_size, updates):
