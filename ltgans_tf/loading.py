@@ -21,12 +21,11 @@ def load(path):
     """
     if os.path.isfile(os.path.join(path, checkpoints.CONFIG)):
         settings = checkpoints.read_config(path)["model"]
-        if settings["method"] not in baselines.METHODS:
-            raise ValueError(
-                f"{path} is a run of the method {settings['method']!r}, which cannot be rebuilt from its"
-                " settings here; build that model yourself and call its fit_stream on this workdir."
-            )
-        model = baselines.method_class(settings["method"]).from_settings(settings)
+        try:
+            its_class = baselines.method_class(settings["method"])
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be rebuilt from its settings: {error}") from error
+        model = its_class.from_settings(settings)
         checkpoints.restore_newest(path, model)
         return model
     return exported.load(path)

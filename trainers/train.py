@@ -27,7 +27,11 @@ from ltgans_tf.baselines.settings import SETTINGS
 from trainers import estimate, flagfile, import_tensorflow, log, run
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
-flags.DEFINE_enum("method", "ltgan", list(baselines.METHODS), "What is trained.")
+flags.DEFINE_string(
+    "method",
+    "ltgan",
+    f"What is trained: {', '.join(baselines.METHODS)}, or MODULE:CLASS for a LifelongModel of your own.",
+)
 flags.DEFINE_string("workdir", None, "Folder of the run; made if it does not exist.", required=True)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Whether to go on with a run.")
 flags.DEFINE_integer("stop_after_task", None, "Stop behind the task of this index.", lower_bound=0)
@@ -91,6 +95,7 @@ def resolve():
     Returns:
       (Preset, Recipe, an instance of a class of SETTINGS or None).
     """
+    baselines.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
     changes = _given(presets.Preset)
     if "tasks" in changes:

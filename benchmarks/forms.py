@@ -1,0 +1,112 @@
+"""Forms of the twins that did not win, each as one would try an idea of one's own.
+
+    python -m trainers.train --method=benchmarks.forms:Filtered --preset=twins_cpu --workdir=runs/filtered
+
+docs/results.md says what each gave beside the recommended recipe.
+"""
+
+import tensorflow as tf
+
+from ltgans_tf import lakd, sectors, twin_gan
+
+
+class Filtered(twin_gan.TwinGAN):
+    """The critic chooses the replay: of twice as many of the Teacher's images the half that it values most.
+
+    Equal memory, one more pass of generator and critic over a batch in each step.
+    """
+
+    def _replay(self, rows, n_critic, roles):
+        if not roles.teachers:
+            return super()._replay(rows, n_critic, roles)
+        return [
+            self._best(i, part, rows) for i, part in enumerate(super()._replay(2 * rows, n_critic, roles))
+        ]
+
+    def _best(self, i, replay, rows):
+        # With two heads the last one judges the past (see TwinGAN._heads).
+        values = self.critic(replay.images, training=False)[:, -1]
+        best = tf.sort(tf.math.top_k(values, rows).indices)
+        return replay._replace(
+            latents=tf.gather(replay.latents, best),
+            images=tf.gather(replay.images, best),
+            chosen=self._chosen(i, rows),
+        )
+
+
+class Averaged(twin_gan.TwinGAN):
+    """The Assistant starts from both: from the mean of its own weights and the Teacher's."""
+
+    def begin_task(self):
+        pairs = list(zip(*(generator.get_weights() for generator in self.generators)))
+        super().begin_task()
+        roles = self.roles(int(self.task_index.numpy()))
+        if roles.teachers:
+            (assistant,) = roles.learners
+            for network in [self.generators[assistant], *self.averages[assistant : assistant + 1]]:
+                network.set_weights([(one + other) / 2 for one, other in pairs])
+
+
+class MixedTeacher(twin_gan.TwinGAN):
+    """Both twins teach the second task, the only one before which both know the same.
+
+    Every second image of the replay is that of a frozen copy of the Assistant, which is a third
+    generator in memory. Not for distillation, which needs one image for one latent.
+    """
+
+    generator_count = 3
+    fixed = {"distillation": 0.0, "latent_law": "normal"}
+
+    def trace_key(self, task_index):
+        return self.roles(task_index), task_index == 1
+
+    def begin_task(self):
+        self.generators[2].set_weights(self.generators[1].get_weights())
+        super().begin_task()
+
+    def teacher_images(self, latents, roles):
+        taught = super().teacher_images(latents, roles)
+        if self.traced_task != 1:
+            return taught
+        other = tf.stop_gradient(self.generators[2](latents, training=False))
+        every_second = tf.range(latents.shape[0]) % 2 == 1
+        return tf.where(every_second[:, None, None, None], other, taught)
+
+
+class Experts(twin_gan.TwinGAN):
+    """Both twins are kept: they take turns, and each remembers its own tasks alone.
+
+    The twin whose turn it is replays from a frozen copy of itself, a third generator in memory, so
+    that it has half as many tasks to hold. A latent's place on the circle says which of the two
+    draws it. No Student, whose replay would have to come from both.
+    """
+
+    generator_count = 3
+    fixed = {"distillation": 0.0, "latent_law": "circle", "warm_start": False}
+
+    def roles(self, task_index):
+        return lakd.Roles(teachers=(2,) if task_index > 1 else (), learners=(task_index % 2,))
+
+    def begin_task(self):
+        self.generators[2].set_weights(self.generators[int(self.task_index.numpy()) % 2].get_weights())
+        super().begin_task()
+
+    def _share(self):
+        own = tf.cast(self.task_index.value, tf.int64) // 2  # the tasks that this twin holds
+        return own, own + 1
+
+    def generate(self, latents):
+        with tf.init_scope():
+            tasks = int(self.task_index.numpy())
+        if tasks < 2:
+            return self.generators[0](latents, training=False)
+        share = (tasks + 1) // 2 / tasks
+        # squeeze, the other way round: either arc of the circle is spread over all of it.
+        everywhere = tf.ones([tf.shape(latents)[0]], tf.bool)
+        first = sectors.squeeze(latents, everywhere, 1 / share)
+        second = sectors.squeeze(latents, ~everywhere, -share / (1 - share))
+        return tf.where(
+            (sectors.angle(latents) < share)[:, None, None, None],
+            self.generators[0](first, training=False),
+            self.generators[1](second, training=False),
+        )
