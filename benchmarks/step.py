@@ -199,7 +199,9 @@ def _stages(model, batch):
         taught = lambda: [part.images for part in model._replay(rows, n_critic, roles)]
         stages["Teacher"] = lambda: tf.reduce_sum(tf.concat(taught(), 0))
     if model.student is not None:
-        stages["Student"] = lambda: model._update_student([real, images.normalize(batch[:, -1])], replay[0])["student/loss"]
+        stages["Student"] = lambda: model._update_student([real, images.normalize(batch[:, -1])], replay[0])[
+            "student/loss"
+        ]
     return {name: tf.function(stage) for name, stage in stages.items()}
 
 

@@ -1,7 +1,8 @@
 """Pushes generator and encoder to where TensorFlow Serving looks for new versions.
 
-Each half is staged beside its place and renamed in one move, encoder first, then generator, then
-latest.json: a server never sees a part of a model, and who reads latest.json never half a pair.
+A version is staged beside its place, tried in a process of its own, judged by its scores, and
+renamed: encoder, generator, then latest.json and models.config. A server never sees a part of a
+model, who reads latest.json never half a pair, and nobody a model that has forgotten.
 
   python -m export.push --workdir=runs/demo --base=models
 
@@ -9,45 +10,47 @@ pushes the state that a run ended with; `trainers.train` pushes at each boundary
 """
 
 import collections
-import datetime
+import json
 import os
 import shutil
 import uuid
 
-from absl import flags
+from absl import flags, logging
 
-import ltgans_tf
-from export import program, versions
-
-FORMAT_VERSION = 1
+from export import continuation, program, release, staging, validation, versions
+from export.terms import Terms, define_flags, from_flags
 
 Task = collections.namedtuple("Task", ["index", "name"])
 
 
 class BoundaryExport:
-    """Boundary callback that pushes what was learnt so far.
+    """Boundary callback that pushes what was learnt so far, or says why it does not.
 
     Args:
       base: folder to push to; None for `exports` in the workdir.
+      terms: `Terms`.
+      say: called with a sentence where a version is refused; None for a warning in the log.
     """
 
-    def __init__(self, base=None):
+    def __init__(self, base=None, terms=Terms(), say=None):
         self.base = base
+        self.terms = terms
+        self.say = say or logging.warning
 
     def __call__(self, model, stream, task, workdir):
         if workdir is None:
             raise ValueError(
                 "exports belong to a run; give fit_stream a workdir, or leave BoundaryExport out."
             )
-        push(
-            model,
-            task,
-            self.base or os.path.join(workdir, "exports"),
-            {"run_id": run_id(workdir), "image_shape": list(stream.image_shape), "fit": stream.fit},
-        )
+        about = {"run_id": run_id(workdir), "image_shape": list(stream.image_shape), "fit": stream.fit}
+        base = self.base or os.path.join(workdir, "exports")
+        try:
+            push(model, task, base, about, self.terms, row(workdir, task.index), workdir)
+        except validation.NotBlessed as error:
+            self.say(f"not pushed: {error}")
 
 
-def push(model, task, base, info):
+def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
     """Pushes the generator and, where there is one, the Student under one new version.
 
     The same task of the same run is pushed once: a second call returns the version of the first,
@@ -58,12 +61,17 @@ def push(model, task, base, info):
       task: has the `index` and `name` of the task learnt last.
       base: folder that holds `generator/` and `encoder/`; made if it does not exist.
       info: dict with 'run_id', 'image_shape' and 'fit'; all of it goes into export_info.json.
+      terms: `Terms`.
+      row: the row of scores behind `task`, or None where nothing was measured.
+      workdir: folder of the run, for the bundle to go on from (`continuation`); None for none.
 
     Returns:
       the version, an int: seconds since 1970, or one more than the last.
 
     Raises:
-      OSError: it could not be written; what was there before is as it was.
+      validation.NotBlessed: it was refused; the reason is also in `refused/` of `base`.
+      ValueError: what is served there has other halves.
+      OSError: it could not be written. In both cases what was there before is as it was.
     """
     kinds = [kind for kind in versions.KINDS if kind == "generator" or model.student is not None]
     with versions.lock(base):
@@ -71,28 +79,60 @@ def push(model, task, base, info):
         # Drawn before remains are removed: a server may have loaded a half, whose number is spent.
         version = versions.pushed_version(base, info["run_id"], task.index) or versions.new_version(base)
         versions.remove_remains(base, keep=version)
-        missing = [kind for kind in kinds if not os.path.exists(versions.place(base, kind, version))]
-        if missing:
-            about = {
-                **_describe(model, task, info),
-                "version": version,
-                "pair": kinds,
-                "parent_version": _parent(latest, info),
-            }
-            for kind in missing:
-                _push_half(model, kind, base, {"kind": kind, **about})
-        if version > latest.get("version", 0):
-            versions.write_latest(
-                base,
-                {
-                    "version": version,
-                    "run_id": info["run_id"],
-                    "task_index": task.index,
-                    "task_name": task.name,
-                    **{kind: f"{kind}/{version}" for kind in kinds},
-                },
+        if any(pair["version"] == version for pair in latest.get("pairs", [])):
+            return version
+        if "version" in latest and (served := [kind for kind in versions.KINDS if kind in latest]) != kinds:
+            raise ValueError(
+                f"{base} serves {' and '.join(served)} and this model has {' and '.join(kinds)}, which is not"
+                " the same; push it to a folder of its own."
             )
+        missing = [kind for kind in kinds if not os.path.exists(versions.place(base, kind, version))]
+        about = {
+            **staging.describe(model, task, info, row),
+            "version": version,
+            "pair": kinds,
+            "parent_version": _parent(latest, info),
+        }
+        staged = {kind: os.path.join(base, kind, f".tmp-{version}-{os.getpid()}") for kind in missing}
+        try:
+            staging.stage(model, base, about, staged, terms, _served(base, latest, terms))
+            for kind, folder in staged.items():
+                staging.written(
+                    kind, base, lambda f=folder, k=kind: versions.put_in_place(f, base, k, version)
+                )
+        except validation.NotBlessed as error:
+            _refuse(base, about, error)
+            raise
+        finally:
+            for folder in staged.values():
+                shutil.rmtree(folder, ignore_errors=True)
+        pair = {
+            "version": version,
+            "run_id": info["run_id"],
+            "task_index": task.index,
+            "task_name": task.name,
+            **{kind: f"{kind}/{version}" for kind in kinds},
+        }
+        if workdir is not None:
+            pair[continuation.FOLDER] = staging.written(
+                continuation.FOLDER,
+                base,
+                lambda: continuation.write(workdir, base, version, task.index + 1),
+            )
+        release.add(base, pair, stable=terms.policy != "manual")
+        release.prune(base, terms.keep)
     return version
+
+
+def row(workdir, task_index):
+    """The row of scores that a run has behind a task, or None."""
+    from ltgans_tf import scores
+
+    path = scores.row_path(workdir, task_index)
+    if not os.path.isfile(path):
+        return None
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)
 
 
 def run_id(workdir):
@@ -105,14 +145,16 @@ def run_id(workdir):
         return f.read().strip().strip('"')
 
 
-def push_workdir(workdir, base=None):
+def push_workdir(workdir, base=None, terms=Terms()):
     """Pushes the state that a run ended with; see `push`.
 
     Args:
       workdir: folder of a run that is not in the middle of a task.
       base: folder to push to; None for `exports` in the workdir.
+      terms: `Terms`.
 
     Raises:
+      validation.NotBlessed: see `push`.
       ValueError: nothing to export is there, or the run is in the middle of a task.
     """
     if not os.path.isfile(os.path.join(workdir, "config.json")):
@@ -136,56 +178,32 @@ def push_workdir(workdir, base=None):
         Task(learnt - 1, stream["specs"][learnt - 1]),
         base or os.path.join(workdir, "exports"),
         {"run_id": run_id(workdir), "image_shape": stream["image_shape"], "fit": stream["fit"]},
+        terms,
+        row(workdir, learnt - 1),
+        workdir,
     )
 
 
-def _push_half(model, kind, base, about):
-    import tensorflow as tf
-
-    from export import signatures
-
-    staging = os.path.join(base, kind, f".tmp-{about['version']}-{os.getpid()}")
-    try:
-        os.makedirs(os.path.dirname(os.path.join(staging, versions.INFO)))
-        versions.write_json(os.path.join(staging, versions.INFO), about)
-        if kind == "generator":
-            signatures.save_generator(model, staging)
-        else:
-            signatures.save_encoder(model, about["image_shape"], about["fit"], staging)
-        versions.put_in_place(staging, base, kind, about["version"])
-    except (OSError, tf.errors.OpError) as error:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise OSError(
-            f"could not push the {kind} to {base}: {str(error).splitlines()[0]}; see to the"
-            " disk there and run the same command again."
-        ) from error
+def _refuse(base, about, error):
+    """Leaves a note of a version that was refused; of the same task of the same run there is one."""
+    os.makedirs(os.path.join(base, "refused"), exist_ok=True)
+    name = f"{about['run_id']}_task_{about['task_index']:02d}.json"
+    kept = ("run_id", "task_index", "task_name", "step", "created", "scores", "parent_version")
+    note = {"reason": str(error), **{key: about[key] for key in kept}}
+    versions.write_json(os.path.join(base, "refused", name), note)
 
 
-def _describe(model, task, info):
-    """What both halves say about themselves."""
-    import keras
-    import tensorflow as tf
-    import tensorflow_probability as tfp
-
-    return {
-        **info,
-        "format_version": FORMAT_VERSION,
-        "task_index": task.index,
-        "task_name": task.name,
-        "step": int(model.global_step.numpy()),
-        "identity": model.latest_identity,
-        "latent_dim": model.latent_dim,
-        "latent_law": model.latent_law,
-        "code_dim": None if model.student is None else model.student.code_dim,
-        "settings": model.get_settings(),
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "packages": {
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "tensorflow_probability": tfp.__version__,
-            "ltgans_tf": ltgans_tf.__version__,
-        },
-    }
+def _served(base, latest, terms):
+    """The scores of the served version, or None."""
+    if "version" not in latest:
+        return None
+    info = versions.read_info(base, "generator", latest["version"])
+    if not info and terms.policy != "always":
+        raise ValueError(
+            f"{base} serves version {latest['version']}, which is not there, so nothing can be compared with"
+            " it; restore it, or name another one: python -m export.release --base=... --stable=VERSION."
+        )
+    return info.get("scores")
 
 
 def _parent(latest, info):
@@ -193,15 +211,23 @@ def _parent(latest, info):
     return latest.get("version") if latest.get("run_id") == info["run_id"] else None
 
 
-def main(argv):
-    """Pushes what the flags name and says where it went."""
-    del argv
-    base = flags.FLAGS.base or os.path.join(flags.FLAGS.workdir, "exports")
-    version = push_workdir(flags.FLAGS.workdir, base)
+def main(_):
+    """Pushes what the flags name and says where it went; exit status 3 where it is refused."""
+    given = flags.FLAGS
+    base = given.base or os.path.join(given.workdir, "exports")
+    try:
+        version = push_workdir(given.workdir, base, from_flags())
+    except validation.NotBlessed as error:
+        print(f"not pushed: {error}")
+        return 3
+    waits = given.policy == "manual"
     print(
-        f"Pushed version {version} to {base}. Look at it with: python -m trainers.sample"
-        f" --workdir={base} --count=64 --out=samples.png"
+        f"Pushed version {version} to {base}"
+        + (f"; to serve it: python -m export.release --base={base} --stable={version}" if waits else "")
+        + f"\nnext:\n  python -m trainers.sample --workdir={base} --count=64 --out=samples.png"
+        f"\n  python -m export.kit --base={base}"
     )
+    return 0
 
 
 if __name__ == "__main__":
@@ -210,4 +236,5 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "base", None, "Folder that holds generator/ and encoder/; by default `exports` in the workdir."
     )
+    define_flags()
     program.run(main)

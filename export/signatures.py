@@ -1,40 +1,67 @@
 """The two SavedModels of an export and their signatures.
 
 Both run without this package and without Keras, take a batch of any size, name their inputs and
-outputs, and hold only the variables that their signatures read.
+outputs, and hold only the variables that their signatures read. Every input is required and has one
+entry a row, so that servers can join requests into batches. Images leave as numbers in [-1, 1] or,
+in outputs whose name ends in `_bytes`, as PNG files. Numbers that are not finite, weights outside
+[0, 1] and files that are no image end in INVALID_ARGUMENT with a sentence.
 """
 
 import tensorflow as tf
 
-from ltgans_tf import images
+from ltgans_tf import images, sampling
 
 
 def save_generator(model, path):
     """Saves what `model.generate` draws.
 
-    Signature `serving_default`: latents float32 [B, latent_dim] of the model's law -> images
-    float32 [B, H, W, C] in [-1, 1].
+    Signatures:
+      `serving_default`: latents float32 [B, latent_dim] of the model's law -> images float32
+        [B, H, W, C].
+      `generate_png`: latents -> images_bytes string [B].
+      `sample_png`: seed int64 [B], truncation float32 [B] in [0, 1] -> images_bytes string [B] and
+        the latents that they were drawn with. A row depends on its own seed and truncation alone.
 
     Args:
       model: a `LifelongModel`.
       path: folder to write; made if it does not exist.
     """
+    latents_spec = tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")
+    row = tf.TensorSpec([None], tf.int64, "seed"), tf.TensorSpec([None], tf.float32, "truncation")
 
-    @tf.function(input_signature=[tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")])
-    def sample(latents):
-        return {"images": tf.cast(model.generate(latents), tf.float32)}
+    def draw(latents):
+        return tf.cast(model.generate(_finite(latents, "latents")), tf.float32)
 
-    _save(path, {"serving_default": sample})
+    @tf.function(input_signature=[latents_spec])
+    def generate(latents):
+        return {"images": draw(latents)}
+
+    @tf.function(input_signature=[latents_spec])
+    def generate_png(latents):
+        return {"images_bytes": _png(draw(latents))}
+
+    @tf.function(input_signature=row)
+    def sample_png(seed, truncation):
+        latents = sampling.seeded_latents(
+            seed, _share(truncation, "truncation"), model.latent_dim, model.latent_law
+        )
+        return {"images_bytes": _png(draw(latents)), "latents": latents}
+
+    _save(path, {"serving_default": generate, "generate_png": generate_png, "sample_png": sample_png})
 
 
 def save_encoder(model, image_shape, fit, path):
     """Saves the Student of `model`, together with the preprocessing that it was trained behind.
 
-    Signatures, all float32 but for the bytes:
-      `serving_default`: image_bytes string [B], each a PNG, JPEG, GIF, WebP or BMP file of any
-        size -> mean and stddev [B, code_dim] of q(z|x).
-      `encode`: images [B, H, W, C] in [-1, 1] -> mean and stddev [B, code_dim].
-      `decode`: codes [B, code_dim] -> images [B, H, W, C] in [-1, 1].
+    Signatures; image_bytes are string [B], each a PNG, JPEG, GIF, WebP or BMP file of any size:
+      `serving_default`: image_bytes -> mean and stddev float32 [B, code_dim] of q(z|x).
+      `encode`: images float32 [B, H, W, C] in [-1, 1] -> mean and stddev.
+      `decode`: codes float32 [B, code_dim] -> images float32 [B, H, W, C].
+      `reconstruct`: image_bytes -> images_bytes, decoded from the posterior mean.
+      `interpolate`: image_a_bytes, image_b_bytes, weight float32 [B] in [0, 1] -> images_bytes at the
+        code (1 - weight) mean(a) + weight mean(b).
+      `score`: image_bytes -> sse, kl and nlog = sse + kl float32 [B], as `likelihood.nlog` has them:
+        what the Student cannot explain has a high one.
 
     Args:
       model: a model with a `student`.
@@ -44,26 +71,80 @@ def save_encoder(model, image_shape, fit, path):
     """
     student, image_shape = model.student, tuple(image_shape)
 
+    def read(image_bytes):
+        return tf.map_fn(
+            lambda data: images.preprocess(images.decode(data, 3), image_shape, fit),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
+        )
+
+    def code(image_bytes):
+        return student.encode(read(image_bytes)).mean()
+
+    def posterior(pictures):
+        found = student.encode(pictures)
+        return {"mean": found.mean(), "stddev": found.stddev()}
+
     @tf.function(input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, "images")])
     def encode(images):
-        posterior = student.encode(images)
-        return {"mean": posterior.mean(), "stddev": posterior.stddev()}
+        return posterior(_finite(images, "images"))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    @tf.function(input_signature=[_files("image_bytes")])
     def encode_bytes(image_bytes):
-        return encode(
-            tf.map_fn(
-                lambda data: images.preprocess(images.decode(data, 3), image_shape, fit),
-                image_bytes,
-                fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
-            )
-        )
+        return posterior(read(image_bytes))
 
     @tf.function(input_signature=[tf.TensorSpec([None, student.code_dim], tf.float32, "codes")])
     def decode(codes):
-        return {"images": student.decode(codes)}
+        return {"images": student.decode(_finite(codes, "codes"))}
 
-    _save(path, {"serving_default": encode_bytes, "encode": encode, "decode": decode})
+    @tf.function(input_signature=[_files("image_bytes")])
+    def reconstruct(image_bytes):
+        return {"images_bytes": _png(student.decode(code(image_bytes)))}
+
+    weights = tf.TensorSpec([None], tf.float32, "weight")
+
+    @tf.function(input_signature=[_files("image_a_bytes"), _files("image_b_bytes"), weights])
+    def interpolate(image_a_bytes, image_b_bytes, weight):
+        weight = _share(weight, "weight")[:, None]
+        codes = (1.0 - weight) * code(image_a_bytes) + weight * code(image_b_bytes)
+        return {"images_bytes": _png(student.decode(codes))}
+
+    @tf.function(input_signature=[_files("image_bytes")])
+    def score(image_bytes):
+        sse, kl = student.elbo_terms(read(image_bytes))
+        return {"sse": sse, "kl": kl, "nlog": sse + kl}
+
+    _save(
+        path,
+        {
+            "serving_default": encode_bytes,
+            "encode": encode,
+            "decode": decode,
+            "reconstruct": reconstruct,
+            "interpolate": interpolate,
+            "score": score,
+        },
+    )
+
+
+def _files(name):
+    return tf.TensorSpec([None], tf.string, name)
+
+
+def _finite(values, name):
+    return tf.debugging.check_numerics(values, f"{name} must be finite numbers")
+
+
+def _share(values, name):
+    """Refuses what is outside [0, 1], NaN too."""
+    within = tf.reduce_all((values >= 0.0) & (values <= 1.0))
+    with tf.control_dependencies([tf.debugging.Assert(within, [f"{name} must be in [0, 1], got", values])]):
+        return tf.identity(values)
+
+
+def _png(pictures):
+    """float [B, H, W, C] in [-1, 1] -> string [B], each a PNG file."""
+    return tf.io.encode_png(images.to_uint8(pictures))
 
 
 def _save(path, functions):

@@ -2,7 +2,10 @@
 
     <base>/generator/<version>/   saved_model.pb, variables/, assets.extra/export_info.json
     <base>/encoder/<version>/     the same; none where the model has no Student
-    <base>/latest.json            names the newest pair, and is written behind it
+    <base>/latest.json            names the pairs, and which of them is served; written behind them
+    <base>/models.config          the same for TensorFlow Serving (see release.py)
+    <base>/continuation/<version>/   what a run goes on from (see continuation.py)
+    <base>/refused/               why a version was not pushed
 
 A version is an integer that both halves share; other names (`.tmp-...`) are none of the server's.
 """
@@ -41,8 +44,13 @@ def found(base, kind):
 
 
 def read_latest(base):
-    """What latest.json says, as a dict; an empty one where there is none yet."""
-    return _read_json(os.path.join(base, _LATEST))
+    """What latest.json says, as a dict; an empty one where there is none yet.
+
+    'version' is the pair that is served, beside its 'run_id', 'task_index', 'task_name' and the
+    places of its halves; 'canary' one that is tried, or None; 'pairs' all that were pushed, the
+    same about each and whether it waits for approval ('pending').
+    """
+    return read_json(os.path.join(base, _LATEST))
 
 
 def write_latest(base, latest):
@@ -50,9 +58,14 @@ def write_latest(base, latest):
     write_json(os.path.join(base, _LATEST), latest)
 
 
+def newest_named(base):
+    """The newest version that latest.json names, served or not; 0 where there is none."""
+    return max((pair["version"] for pair in read_latest(base).get("pairs", [])), default=0)
+
+
 def read_info(base, kind, version):
     """What a half says about itself, as a dict; an empty one where it was not written by us."""
-    return _read_json(os.path.join(place(base, kind, version), INFO))
+    return read_json(os.path.join(place(base, kind, version), INFO))
 
 
 def new_version(base):
@@ -60,16 +73,16 @@ def new_version(base):
     return max(
         [int(time.time())]
         + [last + 1 for kind in KINDS for last in found(base, kind)[-1:]]
-        + [read_latest(base).get("version", 0) + 1]
+        + [newest_named(base) + 1]
     )
 
 
 def pushed_version(base, run_id, task_index):
     """The version under which this task of this run was pushed, in full or by half, or None.
 
-    A half counts where it is newer than latest.json: then a push that died left it.
+    A half counts where it is newer than all that latest.json names: then a push that died left it.
     """
-    newest = read_latest(base).get("version", 0)
+    newest = newest_named(base)
     for kind in KINDS:
         for version in reversed(found(base, kind)):
             info = read_info(base, kind, version)
@@ -86,8 +99,8 @@ def remove_remains(base, keep=None):
       base: folder of the pairs.
       keep: version of a half that is going to be completed.
     """
-    newest = read_latest(base).get("version", 0)
-    for kind in KINDS:
+    newest = newest_named(base)
+    for kind in (*KINDS, "continuation"):
         folder = os.path.join(base, kind)
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
             if name.startswith(".tmp-"):
@@ -100,6 +113,15 @@ def remove_remains(base, keep=None):
                 and _is_half(base, version, read_info(base, kind, version))
             ):
                 shutil.rmtree(place(base, kind, version))
+
+
+def remove(base, version):
+    """Removes a version and its bundle; a server never sees a part of a half, which is renamed first."""
+    for kind in (*KINDS, "continuation"):
+        if os.path.isdir(place(base, kind, version)):
+            doomed = os.path.join(base, kind, f".tmp-removed-{version}")
+            os.rename(place(base, kind, version), doomed)
+            shutil.rmtree(doomed)
 
 
 def put_in_place(staging, base, kind, version):
@@ -117,9 +139,14 @@ def put_in_place(staging, base, kind, version):
 
 def write_json(path, value):
     """Writes a JSON file so that a crash leaves the old one or the new one, never a part."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_text(path, text):
+    """The same for a text."""
     staging = f"{path}.tmp"
     with open(staging, "w", encoding="utf-8") as f:
-        f.write(json.dumps(value, indent=1) + "\n")
+        f.write(text)
         f.flush()
         os.fsync(f.fileno())
     os.rename(staging, path)
@@ -129,7 +156,7 @@ def _is_half(base, version, info):
     return any(not os.path.exists(place(base, kind, version)) for kind in info.get("pair", []))
 
 
-def _read_json(path):
+def read_json(path):
     if not os.path.isfile(path):
         return {}
     with open(path, encoding="utf-8") as f:

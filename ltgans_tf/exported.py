@@ -143,6 +143,11 @@ def _newest_pair(path):
     if os.path.isfile(latest):
         with open(latest, encoding="utf-8") as f:
             named = json.load(f)
+        if "version" not in named:
+            raise ValueError(
+                f"{path} has versions and nothing there is approved; approve one with"
+                f" python -m export.release --base={path} --stable=VERSION."
+            )
         pair = {kind: os.path.join(path, named[kind]) for kind in _KINDS if kind in named}
         if gone := [folder for folder in pair.values() if not _is_version(folder)]:
             raise ValueError(f"{latest} names {gone[0]}, which is not there; load a version folder that is.")

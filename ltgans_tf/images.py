@@ -8,6 +8,7 @@ import tensorflow as tf
 
 FITS = ("crop", "pad", "stretch")
 MIN_SIDE = 4
+MAX_PIXELS = 2**26  # 8192 x 8192: as float32 RGB 0.8 GB
 
 
 def decode(data, channels=None):
@@ -21,13 +22,14 @@ def decode(data, channels=None):
         uint8 [h, w, channels]; the last dimension is unknown to the graph where channels is None.
 
     Raises:
-        tf.errors.InvalidArgumentError: if the bytes are not an image, or an animated WebP.
+        tf.errors.InvalidArgumentError: if the bytes are not an image, an animated WebP, or an image of more
+            than MAX_PIXELS (which a file of a few bytes can unpack to).
     """
     data = _refuse_animated_webp(data)
     image = tf.io.decode_image(data, channels=0, expand_animations=False)
     # A WebP image arrives with a leading axis of frames.
     image = tf.cond(tf.rank(image) > 3, lambda: image[0], lambda: image)
-    image = tf.ensure_shape(image, [None, None, None])
+    image = _refuse_huge(tf.ensure_shape(image, [None, None, None]))
     return image if channels is None else to_channels(image, channels)
 
 
@@ -42,6 +44,14 @@ def _refuse_animated_webp(data):
     check = tf.debugging.Assert(still, ["Animated WebP images are not read; save the frame that is wanted."])
     with tf.control_dependencies([] if check is None else [check]):
         return tf.identity(data)
+
+
+def _refuse_huge(image):
+    height, width = tf.unstack(tf.shape(image, out_type=tf.int64)[:2])
+    message = f"Images of more than {MAX_PIXELS} pixels are not read; make it smaller. Height and width are"
+    check = tf.debugging.Assert(height * width <= MAX_PIXELS, [message, height, width])
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(image)
 
 
 def to_channels(image, channels):

@@ -29,6 +29,28 @@ def draw_latents(count, width, law, seed=0):
     return on_circle(latents) if law == "circle" else latents
 
 
+def seeded_latents(seeds, truncation, width, law):
+    """Latents with a seed for each row, so that an image can be asked for again by a number.
+
+    Args:
+      seeds: int64 [B].
+      truncation: float [B] in [0, 1], by which a row is scaled: 1 = the law itself, 0 = its centre.
+        On a circle the first two numbers stay, as they say which domain is drawn.
+      width: numbers per row.
+      law: as for `draw_latents`; row i is its row 0 with seed i where truncation is 1.
+
+    Returns:
+      float32 [B, width].
+    """
+    latents = tf.map_fn(
+        lambda seed: draw_latents(1, width, law, seed)[0],
+        seeds,
+        fn_output_signature=tf.TensorSpec([width], tf.float32),
+    )
+    kept = 2 if law == "circle" else 0
+    return tf.concat([latents[:, :kept], latents[:, kept:] * truncation[:, None]], axis=1)
+
+
 def on_circle(latents):
     """Moves the first two numbers of latents [N, Z] of N(0, I) along their direction to RADIUS."""
     pair, rest = latents[:, :2], latents[:, 2:]

@@ -13,6 +13,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "absl": "absl-py",
     "google": "protobuf",
+    "grpc": "grpcio",
     "importlib_resources": "importlib-resources",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
@@ -130,7 +131,7 @@ def test_every_package_that_is_imported_is_required_and_pinned():
         if dep.startswith("requirement")
     }
     assert wanted <= _requirements("requirements-lock.txt").keys()
-    extra = {"tensorflow-serving-api"}  # of the extra "serving"
+    extra = {"grpcio", "tensorflow-serving-api"}  # of the extra "serving"
     assert wanted - extra <= _requirements("requirements.txt").keys()
 
 

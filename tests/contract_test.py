@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from export import push
 from ltgans_tf import baselines, callbacks, evaluation, exported, loading, presets, streams, twin_gan
-from tests.conftest import TINY
+from tests.conftest import TINY, UNTRIED
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STEPS, STOPPED = 2, 3  # steps of a task; the step of the run behind which its workdir is copied
@@ -164,7 +164,7 @@ def test_settings_rebuild_the_model_and_its_workdir_loads_it(run):
 def test_an_export_draws_and_encodes_as_the_model_does(run, tmp_path):
     model, folder, _ = run
     info = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "crop"}
-    push.push(model, push.Task(2, "last"), tmp_path, info)
+    push.push(model, push.Task(2, "last"), tmp_path, info, UNTRIED)
     loaded, images = exported.load(tmp_path), model.sample(5, 7)
     assert loaded.info["settings"]["method"] == model.method
     np.testing.assert_allclose(loaded.sample(5, 7), images, atol=1e-6)
@@ -270,6 +270,8 @@ def test_the_programs_train_evaluate_and_sample_every_method(method, tmp_path):
     if reason := _missing(method):
         pytest.skip(reason)
     small = [
+        "--push_policy=always",
+        "--nopush_validate",
         "--penalty_weight=9",
         "--critic_heads=2",
         "--batch_size=4",

@@ -11,14 +11,14 @@ import tensorflow as tf
 import ltgans_tf
 from export import push, versions
 from ltgans_tf import exported, presets, twin_gan
-from tests.conftest import TINY
+from tests.conftest import TINY, UNTRIED
 
 
 def _push(base, law="normal", student=True, tasks=1):
     model = twin_gan.TwinGAN.from_architecture(TINY, 3, student, presets.Recipe(latent_law=law), seed=tasks)
     model.task_index.assign(tasks)
     info = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "pad"}
-    return model, push.push(model, push.Task(tasks - 1, f"task {tasks}"), base, info)
+    return model, push.push(model, push.Task(tasks - 1, f"task {tasks}"), base, info, UNTRIED)
 
 
 @pytest.fixture(scope="module")

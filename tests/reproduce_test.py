@@ -80,7 +80,7 @@ def test_a_dry_run_shows_the_commands_and_starts_none(tmp_path):
     assert time.monotonic() - begin < 5
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 1 + 12
     command = "python -m trainers.train --preset=builtin_cpu --method=joint --seed=1"
-    assert f"joint, seed 1: {command} --workdir={tmp_path}" in done.stdout
+    assert f"joint, seed 1: {command} --nopush --workdir={tmp_path}" in done.stdout
     assert not (tmp_path / "out").exists()
 
 

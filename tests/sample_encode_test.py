@@ -11,7 +11,7 @@ from PIL import Image
 
 from export import push
 from ltgans_tf import images, loading, presets, streams, twin_gan
-from tests.conftest import TINY
+from tests.conftest import TINY, UNTRIED
 from trainers import encode, sample
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -27,7 +27,11 @@ def workdir(tmp_path_factory):
     model = twin_gan.TwinGAN.from_architecture(TINY, recipe=presets.Recipe())
     model.compile()
     model.fit_stream(
-        stream, 1, workdir=folder / "run", callbacks=[], boundary_callbacks=[push.BoundaryExport()]
+        stream,
+        1,
+        workdir=folder / "run",
+        callbacks=[],
+        boundary_callbacks=[push.BoundaryExport(terms=UNTRIED)],
     )
     return str(folder / "run")
 

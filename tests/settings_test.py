@@ -14,7 +14,15 @@ from ltgans_tf import baselines
 from ltgans_tf.baselines.settings import SETTINGS, CURLSettings, LGMSettings
 from tests import source_imports
 
-RUN = ["--batch_size=4", "--steps_per_task=2", "--eval_images=8", "--eval_samples=20", "--extractor_images=8"]
+RUN = [
+    "--push_policy=always",
+    "--nopush_validate",
+    "--batch_size=4",
+    "--steps_per_task=2",
+    "--eval_images=8",
+    "--eval_samples=20",
+    "--extractor_images=8",
+]
 
 
 def _train(*flags, program=("-m", "trainers.train")):

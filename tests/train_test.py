@@ -14,6 +14,8 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = [
+    "--push_policy=always",
+    "--nopush_validate",
     "--preset=smoke",
     "--batch_size=4",
     "--steps_per_task=4",

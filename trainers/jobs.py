@@ -44,7 +44,7 @@ class Job:
     @property
     def command(self):
         """The arguments of its process, from the interpreter on."""
-        return [sys.executable, "-m", "trainers.train", *self.flags, f"--workdir={self.workdir}"]
+        return [sys.executable, "-m", "trainers.train", *self.flags, "--nopush", f"--workdir={self.workdir}"]
 
     @property
     def log(self):

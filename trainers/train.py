@@ -22,6 +22,7 @@ import time
 
 from absl import flags
 
+from export import continuation, push, terms, versions
 from ltgans_tf import architectures, baselines, presets, scores, specs
 from ltgans_tf.baselines.settings import SETTINGS
 from trainers import estimate, flagfile, import_tensorflow, log, run
@@ -42,6 +43,14 @@ flags.DEFINE_string("extractor_path", None, "File with an extractor, as eval/ext
 flags.DEFINE_string("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
 flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
 flags.DEFINE_bool("deterministic", True, "Make every operation give the same bits again.")
+flags.DEFINE_string(
+    "init_from",
+    None,
+    "Workdir or folder of exports to go on from, in a new workdir, with --tasks behind its own.",
+)
+flags.DEFINE_bool("push", True, "Whether generator and encoder are exported behind each task.")
+flags.DEFINE_string("push_base", None, "Folder to push exports to; by default `exports` in the workdir.")
+terms.define_flags("push_")
 
 
 # The classes whose fields are flags, by what stands before the field's name.
@@ -73,6 +82,8 @@ _KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
 
 
 def main(_):
+    if FLAGS.init_from is not None:
+        _take_over()
     preset, recipe, settings = resolve()
     for spec in preset.tasks[_tasks_behind() :]:
         specs.check(spec, FLAGS.data_dir)
@@ -82,8 +93,39 @@ def main(_):
     return _train(preset, recipe, settings)
 
 
+def _started():
+    """Whether the workdir has a run already."""
+    return os.path.isfile(os.path.join(FLAGS.workdir, "config.json"))
+
+
+def _take_over():
+    """With --init_from: flags that are not given are those of the run there, tasks are its and the new ones."""
+    if FLAGS.tasks is None:
+        raise ValueError(
+            "--init_from needs --tasks: what is to be learnt next, as --tasks=folder:new_images."
+        )
+    folder, new = FLAGS.workdir, list(split_tasks(FLAGS.tasks))
+    if _started():  # the same command again
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
+            learnt = json.load(f)["stream"]["specs"]
+        if learnt[-len(new) :] != new:
+            raise ValueError(
+                f"workdir {folder!r} holds a run of the tasks {', '.join(learnt)}, which do not end in"
+                f" {', '.join(new)}; give another workdir."
+            )
+        learnt = learnt[: -len(new)]
+    else:
+        folder, learnt = continuation.find(FLAGS.init_from), continuation.learnt_specs(FLAGS.init_from)
+    for name, text in flagfile.read(folder).items():
+        if name not in ("tasks", "workdir") and not FLAGS[name].present:
+            FLAGS[name].parse(text)
+    FLAGS.tasks = ",".join([*learnt, *new])
+
+
 def _tasks_behind():
     """How many tasks are learnt with all that belongs to it: their data may be gone by now."""
+    if FLAGS.init_from is not None and not _started():
+        return len(continuation.learnt_specs(FLAGS.init_from))
     return len(glob.glob(os.path.join(glob.escape(FLAGS.workdir), "boundary", "task_*.done")))
 
 
@@ -157,11 +199,13 @@ def plan(preset, recipe, settings):
 
 def _train(preset, recipe, settings):
     """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
+    if FLAGS.init_from is not None and not _started():
+        learnt = len(continuation.learnt_specs(FLAGS.init_from))
+        continuation.start(FLAGS.init_from, FLAGS.workdir, preset.tasks[learnt:])
     say = log.Lines(FLAGS.workdir)
     tf = import_tensorflow()
     import keras
 
-    from export import push
     from ltgans_tf import boundaries, callbacks, evaluation, features, inception, streams
 
     say(_devices(tf))
@@ -244,7 +288,7 @@ def _train(preset, recipe, settings):
         [
             boundaries.BoundarySamples(),
             boundaries.BoundaryScores(evaluator),
-            push.BoundaryExport(),
+            *([push.BoundaryExport(FLAGS.push_base, terms.from_flags("push_"), say)] if FLAGS.push else []),
             lambda model, stream, task, workdir: say(_boundary(task, workdir)),
         ],
         preset.checkpoint_every,
@@ -289,8 +333,10 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "workdir": FLAGS.workdir,
         "deterministic": FLAGS.deterministic,
         "skip_broken_images": FLAGS.skip_broken_images,
+        "push": FLAGS.push,
+        **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},
     }
-    for name in ("data_dir", "extractor_path", "inception_path", "inception_sha256"):
+    for name in ("data_dir", "push_base", "extractor_path", "inception_path", "inception_sha256"):
         if FLAGS[name].value is not None:
             values[name] = FLAGS[name].value
     flagfile.write(FLAGS.workdir, values)
@@ -359,18 +405,31 @@ def _ending(finished, student):
     workdir = FLAGS.workdir
     if not finished:
         return f"stopped, state saved; to go on:\n  python -m trainers.train --flagfile={workdir}/flags.txt"
-    encoder = f" and {workdir}/exports/encoder/" if student else ""
     encode = f"\n  python -m trainers.encode --workdir={workdir} --images=YOUR_FOLDER --out=codes.npz"
     return f"""done
 pictures:   {workdir}/figures/stream.png (after each task, the same latents)
             {workdir}/samples/ (grids of each task)
-models:     {workdir}/exports/generator/{encoder} (SavedModels)
+{_models(student)}
 next:
   python -m trainers.evaluate --workdir={workdir}
   python -m trainers.make_figures --workdir={workdir}
   python -m trainers.report --workdir={workdir}
   python -m trainers.sample --workdir={workdir} --count=1000 --out={workdir}/samples.npz{encode * student}
   python -m tensorboard.main --logdir={workdir}/tensorboard --samples_per_plugin=images=200"""
+
+
+def _models(student):
+    """What of the exports is served."""
+    if not FLAGS.push:
+        return (
+            f"models:     none exported (--nopush); python -m export.push --workdir={FLAGS.workdir} does it"
+        )
+    base = FLAGS.push_base or os.path.join(FLAGS.workdir, "exports")
+    version = versions.read_latest(base).get("version")
+    if version is None:
+        return f"models:     none is served from {base}; python -m export.release --base={base} tells more"
+    encoder = f" and {base}/encoder/{version}" if student else ""
+    return f"models:     {base}/generator/{version}{encoder} (SavedModels)"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,82 @@
+"""Whether a version may be served: it must not have forgotten, and must have learnt.
+
+The judgement needs no data of earlier tasks: it compares the row of scores behind the task that was
+learnt (`eval/task_NN/scores.json`) with the row that the served version carries in its
+export_info.json. The names are TFX's: BLESSED and NOT_BLESSED.
+"""
+
+BLESSED, NOT_BLESSED = "BLESSED", "NOT_BLESSED"
+COMPARED = ("nlog", "fcd")  # lower is better
+_SURE = 0.9  # domain accuracy from which on the shares of the generated images count
+_LEAST_SHARE = 0.25  # of 1/k
+
+
+def summary(row):
+    """What of a row of scores a version carries: dict, JSON-ready."""
+    extractor = row.get("extractor") or {}
+    kept = (*COMPARED, "share", "mean_image_nlog")
+    return {
+        "after_task": row["after_task"],
+        "task": row["task"],
+        "protocol": row["protocol"],
+        "extractor": extractor.get("sha256"),
+        "domain_accuracy": extractor.get("domain_accuracy"),
+        "tasks": {
+            task: {name: found[name] for name in kept if name in found}
+            for task, found in row["scores"].items()
+        },
+    }
+
+
+def reasons(new, served, max_regression):
+    """Why a version is not to be served: list of sentences, empty where it is blessed.
+
+    Args:
+      new: `summary` of its row, or None where nothing was measured.
+      served: that of the version that is served now, or None where there is none.
+      max_regression: how much worse a score of an earlier domain may be than the served version's,
+        as a part of it: 0.5 allows an NLOG of 150 where it was 100.
+    """
+    if new is None:
+        return ["it has no scores; evaluate the run at its boundary, or push with the policy 'always'."]
+    found = _floor(new)
+    for task in (served or {"tasks": {}})["tasks"]:
+        if task not in new["tasks"]:
+            found.append(f"the served version knows {task}, which this one has no scores of.")
+        else:
+            found += _regressions(task, new, served, max_regression)
+    return found
+
+
+def _floor(new):
+    """The new domain must be learnt better than by drawing the mean image, and none may be missing."""
+    found, task = [], new["task"]
+    own = new["tasks"].get(task, {})
+    if "nlog" in own and "mean_image_nlog" in own and not own["nlog"] < own["mean_image_nlog"]:
+        found.append(
+            f"the NLOG of the new {task} is {own['nlog']:.1f}, no better than the mean image's"
+            f" {own['mean_image_nlog']:.1f}."
+        )
+    if (new["domain_accuracy"] or 0.0) >= _SURE:
+        least = _LEAST_SHARE / len(new["tasks"])
+        found += [
+            f"{scores['share']:.1%} of the generated images are {name}; at least {least:.1%} should be."
+            for name, scores in new["tasks"].items()
+            if "share" in scores and scores["share"] < least
+        ]
+    return found
+
+
+def _regressions(task, new, served, max_regression):
+    now, before = new["tasks"][task], served["tasks"][task]
+    names = [name for name in COMPARED if name in now and name in before]
+    if new["extractor"] != served["extractor"] and "fcd" in names:
+        names.remove("fcd")  # on other features, so of another scale
+    if not names:
+        return [f"no score of {task} can be compared with the served version's."]
+    return [
+        f"the {name.upper()} of {task} is {now[name]:.4g}, the served version's {before[name]:.4g}: worse by"
+        f" more than {max_regression:.0%}."
+        for name in names
+        if not now[name] <= (1 + max_regression) * before[name]
+    ]

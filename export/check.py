@@ -1,0 +1,117 @@
+"""Tries staged SavedModels in a process of its own, in which this library cannot be imported.
+
+  python -m export.check SPEC.json
+
+`validation.infra` writes the file and reads the report, one line of JSON. Whoever loads the version
+later has TensorFlow and nothing of ours, and so has this process.
+"""
+
+import json
+import statistics
+import sys
+import time
+
+_CALLS = 5  # of each signature with one row, for its latency
+_ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # of float outputs
+_LEVELS = 1  # of 255, of images in files
+
+
+def main(path):
+    """Checks what the file at `path` names.
+
+    It has, by kind, the folder of a SavedModel and the npz file of the answers to its warm-up
+    requests, '<request>/<output>'; and 'max_latency', in seconds.
+
+    Returns:
+      {kind: {'load_seconds', 'latency_ms': {signature: median for one row}}}, or {'refused':
+      sentence}.
+    """
+    import numpy as np
+
+    with open(path, encoding="utf-8") as file:
+        spec = json.load(file)
+    report = {}
+    for kind, (folder, answers) in spec["halves"].items():
+        with np.load(answers) as arrays:
+            try:
+                report[kind] = _check(kind, folder, dict(arrays), spec["max_latency"])
+            except _Refused as error:
+                return {"refused": str(error)}
+    return report
+
+
+class _Refused(Exception):
+    pass
+
+
+def _check(kind, folder, answers, max_latency):
+    import tensorflow as tf
+
+    from export import warmup
+
+    begin = time.perf_counter()
+    try:
+        loaded = tf.saved_model.load(folder)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise _Refused(f"the {kind} cannot be loaded: {_line(error)}") from error
+    seconds = time.perf_counter() - begin
+    requests = warmup.read(folder)
+    if untried := sorted(set(loaded.signatures) ^ {signature for signature, _ in requests}):
+        raise _Refused(f"the {kind}'s signatures and its warm-up differ in {', '.join(untried)}.")
+    latency = {}
+    for i, (signature, inputs) in enumerate(requests):
+        place = f"signature {signature!r} of the {kind}"
+        run, rows = loaded.signatures[signature], len(next(iter(inputs.values())))
+        given = {name: tf.constant(value) for name, value in inputs.items()}
+        try:
+            outputs = {name: value.numpy() for name, value in run(**given).items()}
+        except tf.errors.OpError as error:
+            raise _Refused(f"{place} fails: {_line(error)}") from error
+        wanted = {name.partition("/")[2]: a for name, a in answers.items() if name.startswith(f"{i}/")}
+        if outputs.keys() != wanted.keys():
+            raise _Refused(f"{place} gives {sorted(outputs)}, the model in memory {sorted(wanted)}.")
+        for name, value in outputs.items():
+            _compare(f"{name} of {place}", value, wanted[name])
+        if rows == 1:
+            latency[signature] = 1000 * _seconds(run, given)
+            if latency[signature] > 1000 * max_latency:
+                raise _Refused(
+                    f"{place} takes {latency[signature]:.0f} ms for one row; at most"
+                    f" {1000 * max_latency:.0f} ms are allowed."
+                )
+    return {"load_seconds": round(seconds, 3), "latency_ms": {k: round(v, 3) for k, v in latency.items()}}
+
+
+def _compare(name, value, wanted):
+    import numpy as np
+    import tensorflow as tf
+
+    if value.dtype == object:  # PNG files
+        value = np.stack([tf.io.decode_png(data).numpy() for data in value])
+        apart, allowed = np.abs(value.astype(int) - wanted.astype(int)), _LEVELS
+    else:
+        if not np.isfinite(value).all():
+            raise _Refused(f"{name} is not finite.")
+        apart, allowed = np.abs(value - wanted), _ABSOLUTE + _RELATIVE * np.abs(wanted)
+    if (apart > allowed).any():
+        raise _Refused(f"{name} is {apart.max():.3g} away from what the model in memory gives.")
+
+
+def _seconds(run, given):
+    taken = []
+    for _ in range(_CALLS):
+        begin = time.perf_counter()
+        for value in run(**given).values():
+            value.numpy()
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
+
+
+def _line(error):
+    return " ".join(str(error).split())[:300]
+
+
+if __name__ == "__main__":
+    for _blocked in ("ltgans_tf", "tensorflow_probability"):
+        sys.modules[_blocked] = None  # importing it fails, wherever it is installed
+    print(json.dumps(main(sys.argv[1])))

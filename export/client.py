@@ -1,0 +1,179 @@
+"""Asks a TensorFlow Serving server that serves an export.
+
+  python -m export.client --sample=64 --seed=0 --truncation=1.0 --out=grid.png
+  python -m export.client --encode=cat.png --out=codes.json
+  python -m export.client --reconstruct=cat.png --out=reconstruction.png
+  python -m export.client --score=cat.png
+  python -m export.client --status --url=http://localhost:8501
+
+Exactly one of these. --encode, --reconstruct and --score may be given several times. REST needs
+the standard library, NumPy and Pillow alone; --grpc=localhost:8500 takes gRPC in its place.
+"""
+
+import io
+import json
+import os
+
+from absl import flags
+
+from export import program, serving_client
+
+# What each action writes; the others print.
+_ENDINGS = {
+    "sample": (".png",),
+    "encode": (".json", ".npz"),
+    "reconstruct": (".png",),
+    "score": (),
+    "status": (),
+}
+
+
+def main(argv):
+    """Does the one thing that the flags ask for, and says what came of it."""
+    del argv
+    given = flags.FLAGS
+    action = _action(given)
+    client = serving_client.Client(
+        given.url,
+        grpc=given.grpc,
+        timeout=given.timeout,
+        retries=given.retries,
+        version=given.version,
+        label=given.label,
+    )
+    if action == "sample":
+        print(sample(client, given.sample, given.seed, given.truncation, given.out))
+    elif action == "encode":
+        print(encode(client, given.encode, given.out))
+    elif action == "reconstruct":
+        print(reconstruct(client, given.reconstruct, given.out))
+    elif action == "score":
+        print(score(client, given.score))
+    else:
+        print(status(client))
+
+
+def sample(client, count, seed, truncation, out):
+    """Writes a grid of samples to the PNG file `out`.
+
+    Returns:
+      a sentence that says what was written where.
+    """
+    _write_grid(out, client.sample(count, seed, truncation))
+    return f"Wrote {_images(count)} (seed {seed}, truncation {truncation:g}) to {out}."
+
+
+def encode(client, files, out):
+    """Writes `files`, `mean` and `stddev` to a JSON or npz file; returns a sentence."""
+    import numpy as np
+
+    codes = client.encode_files(files)
+    if out.endswith(".npz"):
+        _write(out, lambda file: np.savez(file, files=files, **codes))
+    else:
+        text = json.dumps({"files": files, **{name: codes[name].tolist() for name in codes}}, indent=1)
+        _write(out, lambda file: file.write(text.encode()))
+    return f"Wrote codes of {_images(len(files))}, {codes['mean'].shape[1]} numbers each, to {out}."
+
+
+def reconstruct(client, files, out):
+    """Writes a grid of the reconstructions of images to the PNG file `out`; returns a sentence."""
+    _write_grid(out, client.reconstruct(files))
+    return f"Wrote what is left of {_images(len(files))} after coding to {out}."
+
+
+def score(client, files):
+    """Returns a line for each file: its name and its scores."""
+    scores = client.score(files)
+    return "\n".join(
+        f"{path}: " + ", ".join(f"{name} {values[i]:.6g}" for name, values in scores.items())
+        for i, path in enumerate(files)
+    )
+
+
+def status(client):
+    """Returns a line for each version of both models.
+
+    Raises:
+      ValueError: the server has neither.
+    """
+    lines, missing = [], []
+    for model in (serving_client.GENERATOR, serving_client.ENCODER):
+        try:
+            for entry in client.status(model):
+                said = f" ({entry['error']})" if entry["error"] else ""
+                lines.append(f"{model} {entry['version']}: {entry['state']}{said}")
+        except serving_client.NotServed as error:
+            lines.append(f"{model}: not served")
+            missing.append(error)
+    if len(missing) == 2:
+        raise missing[0]
+    return "\n".join(lines)
+
+
+def _action(given):
+    """The action that the flags ask for, once all that can be checked of them is."""
+    values = {name: given[name].value for name in _ENDINGS}
+    chosen = [name for name, v in values.items() if v is not None and v is not False and v != []]
+    if len(chosen) != 1:
+        found = " and ".join(f"--{name}" for name in chosen) or "none"
+        raise ValueError(
+            f"{found} of the actions is given; give exactly one of"
+            f" {', '.join(f'--{name}' for name in _ENDINGS)}."
+        )
+    (action,) = chosen
+    endings, out = _ENDINGS[action], given.out
+    if not endings and out is not None:
+        raise ValueError(f"--{action} prints and writes no file; leave --out={out} away.")
+    if endings and not (out or "").endswith(endings):
+        name = "missing" if out is None else out
+        raise ValueError(f"--out is {name}; with --{action} it must end in {' or '.join(endings)}.")
+    return action
+
+
+def _images(count):
+    return f"{count} {'image' if count == 1 else 'images'}"
+
+
+def _write_grid(out, pngs):
+    """Sets PNG files (bytes) of one size row by row into one."""
+    import numpy as np
+    from PIL import Image
+
+    from ltgans_tf import figures
+
+    pixels = []
+    for data in pngs:
+        try:
+            image = np.asarray(Image.open(io.BytesIO(data), formats=["PNG"]))
+        except (OSError, SyntaxError) as error:
+            raise ValueError(f"the server sent {data[:20]!r}... for a PNG file; see its log.") from error
+        pixels.append(image[..., None] if image.ndim == 2 else image)
+    columns = min(len(pixels), max(8, int(np.ceil(len(pixels) ** 0.5))))
+    figures.save_png(out, figures.grid(np.stack(pixels), columns))
+
+
+def _write(out, write):
+    os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
+    staging = f"{out}.tmp"
+    with open(staging, "wb") as file:
+        write(file)
+    os.replace(staging, out)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("url", "http://localhost:8501", "Address of the server's REST port.")
+    flags.DEFINE_string("grpc", None, "Address of its gRPC port, localhost:8500, to use that instead.")
+    flags.DEFINE_float("timeout", 30.0, "Seconds to wait for an answer.", lower_bound=0.001)
+    flags.DEFINE_integer("retries", 3, "Further tries while the server is away or busy.", lower_bound=0)
+    flags.DEFINE_integer("version", None, "Version to ask; the newest by default.", lower_bound=0)
+    flags.DEFINE_string("label", None, "Label of the version to ask, stable say.")
+    flags.DEFINE_integer("sample", None, "Draw that many images into a grid.")
+    flags.DEFINE_integer("seed", 0, "The same seed gives the same images.")
+    flags.DEFINE_float("truncation", 1.0, "Below 1 for likelier images with less variety.")
+    flags.DEFINE_multi_string("encode", [], "Image file to encode.")
+    flags.DEFINE_multi_string("reconstruct", [], "Image file to encode and decode.")
+    flags.DEFINE_multi_string("score", [], "Image file to score.")
+    flags.DEFINE_bool("status", False, "Show the versions that the server has.")
+    flags.DEFINE_string("out", None, "The .png, .json or .npz file to write.")
+    program.run(main)

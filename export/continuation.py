@@ -1,0 +1,148 @@
+"""What a run needs to go on from a served version, months later: the bundle beside the exports.
+
+    <base>/continuation/<version>/   a workdir with the state behind one task and nothing else
+
+It holds the weights of both generators, critic and Student, the settings and flags, the seed, the
+task's index, and what the evaluator keeps (references, rows of scores, the extractor): no image of
+a data set. `trainers.train --init_from=...` takes it up.
+"""
+
+import json
+import os
+import re
+import shutil
+
+from export import versions
+
+FOLDER = "continuation"
+_COPIED = ("flags.txt", "environment.json")
+
+
+def write(workdir, base, version, tasks):
+    """Writes the bundle of a version, once; returns its place in `base`.
+
+    Args:
+      workdir: folder of the run, whose newest boundary is behind `tasks` tasks.
+      base: folder of the exports.
+      version: int.
+      tasks: how many tasks are learnt.
+
+    Raises:
+      OSError: it could not be written.
+    """
+    target = os.path.join(base, FOLDER, str(version))
+    if not os.path.isdir(target):
+        staging = os.path.join(base, FOLDER, f".tmp-{version}-{os.getpid()}")
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            _copy(workdir, staging, tasks)
+            versions.put_in_place(staging, base, FOLDER, version)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return f"{FOLDER}/{version}"
+
+
+def start(source, workdir, specs):
+    """Makes a workdir that goes on from `source` with further tasks.
+
+    Args:
+      source: the workdir of a run, whose last finished task counts; a base of exports, whose served
+        version does; or a bundle.
+      workdir: folder, new or empty.
+      specs: further task specs.
+
+    Returns:
+      the specs of all tasks, those learnt first.
+
+    Raises:
+      ValueError: there is nothing to go on from, or something is in `workdir`.
+    """
+    bundle = find(source)
+    learnt = _boundary(bundle)
+    if os.path.isdir(workdir) and os.listdir(workdir):
+        raise ValueError(
+            f"workdir {workdir!r} is not empty; a run that goes on from {source} needs a new one. (To resume"
+            " what was started there leave --init_from out.)"
+        )
+    staging = f"{os.path.normpath(workdir)}.tmp-{os.getpid()}"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        config = _copy(bundle, staging, learnt)
+        config["stream"]["specs"] = [*config["stream"]["specs"], *specs]
+        versions.write_json(os.path.join(staging, "config.json"), config)
+        if os.path.isdir(workdir):
+            os.rmdir(workdir)
+        os.rename(staging, workdir)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return config["stream"]["specs"]
+
+
+def learnt_specs(source):
+    """The specs of the tasks that `start` would take over, a list of str."""
+    bundle = find(source)
+    with open(os.path.join(bundle, "config.json"), encoding="utf-8") as f:
+        return json.load(f)["stream"]["specs"][: _boundary(bundle)]
+
+
+def find(source):
+    """The folder to go on from: `source` itself, or the bundle of the version that it serves."""
+    if os.path.isfile(os.path.join(source, "config.json")):
+        return source
+    latest = versions.read_latest(source)
+    if FOLDER in latest and os.path.isdir(os.path.join(source, latest[FOLDER])):
+        return os.path.join(source, latest[FOLDER])
+    raise ValueError(
+        f"{source} is nothing to go on from: it is no workdir of a run (config.json), and no folder of"
+        f" exports whose latest.json names a bundle in {FOLDER}/; give one of these."
+    )
+
+
+def _boundary(folder):
+    """How many tasks the newest checkpoint behind a finished task has learnt."""
+    if not (found := _checkpoints(folder)):
+        raise ValueError(f"{folder} has not finished a task yet; let that run go on first.")
+    return max(found)
+
+
+def _checkpoints(folder):
+    """{tasks learnt: name} of the checkpoints between two tasks."""
+    found, place = {}, os.path.join(folder, "checkpoints")
+    for name in sorted(os.listdir(place)) if os.path.isdir(place) else []:
+        manifest = os.path.join(place, name, "manifest.json")
+        if re.fullmatch(r"task_\d+_step_\d+", name) and os.path.isfile(manifest):
+            with open(manifest, encoding="utf-8") as f:
+                about = json.load(f)
+            if not about["task_step"] and about["task_index"]:
+                found[about["task_index"]] = name
+    return found
+
+
+def _copy(folder, staging, tasks):
+    """Copies the state behind `tasks` tasks; returns its settings, which know of no further task."""
+    name = _checkpoints(folder).get(tasks)
+    if name is None:
+        raise ValueError(f"{folder} has no checkpoint behind its task {tasks} any more.")
+    shutil.copytree(os.path.join(folder, "checkpoints", name), os.path.join(staging, "checkpoints", name))
+    for i in range(tasks):
+        for parts in (("eval", f"task_{i:02d}", "scores.json"), ("eval", "references", f"task_{i:02d}.npz")):
+            _copy_if_there(folder, staging, *parts)
+        _copy_if_there(folder, staging, "boundary", f"task_{i:02d}.npz")
+        mark = os.path.join(staging, "boundary", f"task_{i:02d}.done")
+        os.makedirs(os.path.dirname(mark), exist_ok=True)
+        versions.write_text(mark, "taken over\n")
+    _copy_if_there(folder, staging, "eval", "extractor.npz")
+    for name in _COPIED:
+        _copy_if_there(folder, staging, name)
+    with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
+        config = json.load(f)
+    config["stream"]["specs"] = config["stream"]["specs"][:tasks]
+    versions.write_json(os.path.join(staging, "config.json"), config)
+    return config
+
+
+def _copy_if_there(folder, staging, *parts):
+    source, target = os.path.join(folder, *parts), os.path.join(staging, *parts)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.isfile(source):
+        shutil.copy2(source, target)

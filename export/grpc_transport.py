@@ -1,0 +1,141 @@
+"""TensorFlow Serving's gRPC interface; has the methods of `rest.Rest`.
+
+It needs grpcio and tensorflow-serving-api, which the extra `serving` brings, and with them
+TensorFlow, whose protos they build on; so `client` imports this module only when it is asked for.
+"""
+
+from export import failures, program
+
+tf = program.import_tensorflow()  # quietly, before the packages below import it
+
+try:
+    import grpc
+    from tensorflow.core.framework import types_pb2
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
+except ImportError as error:
+    raise ValueError(
+        f"gRPC needs packages that cannot be imported ({error}): pip install tensorflow-serving-api==2.21.*,"
+        " or use REST."
+    ) from error
+
+# What TensorFlow Serving's REST interface answers for the same error.
+_HTTP = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 429,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),  # images pass the 4 MB that gRPC allows by itself
+    ("grpc.initial_reconnect_backoff_ms", 100),  # the waits are those of failures.retried
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 100),
+)
+
+
+class Grpc:
+    """Asks one server about models in one version, unencrypted.
+
+    Args:
+      place: address of the gRPC port, "localhost:8500".
+      timeout, retries, wait, version, label: as for `rest.Rest`; `timeout` is that of a whole call.
+
+    Raises:
+      ValueError: an address that is none.
+    """
+
+    def __init__(self, place, timeout, retries, wait, version=None, label=None):
+        if "/" in place or not place.rpartition(":")[2].isdecimal():
+            raise ValueError(f"the gRPC address is {place!r}; it must look like localhost:8500.")
+        self.place = place
+        self._timeout, self._retries, self._wait = timeout, retries, wait
+        self._version, self._label = version, label
+        channel = grpc.insecure_channel(place, options=_OPTIONS)
+        self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        self._models = model_service_pb2_grpc.ModelServiceStub(channel)
+
+    def predict(self, model, signature, inputs, outputs):
+        """Runs a signature; see `rest.Rest.predict`."""
+        request = predict_pb2.PredictRequest()
+        self._name(request, model)
+        request.model_spec.signature_name = signature
+        for name, values in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+        response = self._call(self._predictions.Predict, request)
+        if response.outputs.keys() != outputs.keys():
+            raise OSError(
+                f"{self.place} answered {model}, {signature} with the tensors {sorted(response.outputs)}, its"
+                f" metadata names {sorted(outputs)}; ask again if a new version was loaded just now."
+            )
+        arrays = {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
+        return {name: array.tolist() if array.dtype == object else array for name, array in arrays.items()}
+
+    def signatures(self, model):
+        """Returns names and types of all tensors; see `rest.Rest.signatures`."""
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        self._name(request, model)
+        response = self._call(self._predictions.GetModelMetadata, request)
+        found = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(found)
+        return {
+            name: {"inputs": _types(entry.inputs), "outputs": _types(entry.outputs)}
+            for name, entry in found.signature_def.items()
+        }
+
+    def status(self, model):
+        """Returns the state of all versions; see `rest.Rest.status`."""
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = model
+        response = self._call(self._models.GetModelStatus, request)
+        state = get_model_status_pb2.ModelVersionStatus.State
+        versions = [
+            {
+                "version": entry.version,
+                "state": state.Name(entry.state),
+                "error": failures.shorten(entry.status.error_message),
+            }
+            for entry in response.model_version_status
+        ]
+        return sorted(versions, key=lambda entry: -entry["version"])
+
+    def _name(self, request, model):
+        request.model_spec.name = model
+        if self._version is not None:
+            request.model_spec.version.value = self._version
+        elif self._label is not None:
+            request.model_spec.version_label = self._label
+
+    def _call(self, method, request):
+        def once():
+            try:
+                return method(request, timeout=self._timeout)
+            except grpc.RpcError as error:
+                name = error.code().name
+                if name == "UNAVAILABLE" and "connect" in error.details():
+                    raise failures.unreachable(self.place, error.details()) from error
+                status = _HTTP.get(name, 500)
+                target = self._target(request.model_spec.name)
+                raise failures.failure(self.place, target, status, name, error.details()) from error
+
+        return failures.retried(once, self._retries, self._wait)
+
+    def _target(self, model):
+        if self._version is not None:
+            return f"{model}, version {self._version}"
+        return model if self._label is None else f"{model}, label {self._label}"
+
+
+def _types(tensors):
+    return {name: types_pb2.DataType.Name(info.dtype) for name, info in tensors.items()}

@@ -1,0 +1,66 @@
+"""Writes what an operator needs to serve exports with TensorFlow Serving, and says how to start it.
+
+  python -m export.kit --base=runs/demo/exports
+
+writes batching.config, monitoring.config and kubernetes.yaml, anew each time, and prints the docker
+command. models.config is written by each push; it is not touched here.
+"""
+
+import os
+
+from absl import flags
+
+from export import deployment, program, serving_config
+
+_MODELS_CONFIG = "models.config"
+
+
+def write(base, out=None, batching=True):
+    """Writes the kit for the exports in `base`.
+
+    Args:
+      base: folder that a push wrote to.
+      out: folder to write to, made if it does not exist; None for `base`.
+      batching: whether the server runs requests together.
+
+    Returns:
+      what was written and the next commands, in a few lines.
+
+    Raises:
+      ValueError: nothing was pushed to `base`, or docker could not mount it.
+      OSError: the kit could not be written.
+    """
+    if not os.path.isfile(os.path.join(base, _MODELS_CONFIG)):
+        raise ValueError(
+            f"{base} has no {_MODELS_CONFIG}, so there is nothing to serve; push a run there with:"
+            f" python -m export.push --workdir=... --base={base}"
+        )
+    out = out or base
+    command = deployment.docker_command(base, out, batching=batching)
+    files = {
+        "batching.config": serving_config.batching_config(),
+        "monitoring.config": serving_config.monitoring_config(),
+        "kubernetes.yaml": deployment.kubernetes_manifest(batching=batching),
+    }
+    os.makedirs(out, exist_ok=True)
+    for name, text in files.items():
+        with open(os.path.join(out, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    return (
+        f"Wrote {', '.join(files)} to {out}. Serve with:\n\n{command}\n\nand ask whether it is up with:"
+        f" curl http://localhost:{deployment.REST_PORT}/v1/models/generator"
+    )
+
+
+def main(argv):
+    """Writes the kit that the flags ask for."""
+    del argv
+    given = flags.FLAGS
+    print(write(given.base, given.out, given.batching))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("base", None, "Folder that a push wrote to.", required=True)
+    flags.DEFINE_string("out", None, "Folder to write the kit to; by default that of --base.")
+    flags.DEFINE_bool("batching", True, "Whether the server runs requests of several clients together.")
+    program.run(main)

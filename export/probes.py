@@ -1,0 +1,81 @@
+"""Requests that try every signature, and what the model in memory answers to them.
+
+The requests go into a version as its warm-up and through it before it is pushed; the answers are
+made by the networks themselves, not by the graphs that were saved.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf import images, sampling
+
+_SIZES = (1, 4)  # rows of a request of each signature
+_SEED = 20_210_919
+
+
+def of_generator(model):
+    """Returns (requests, answers) for `signatures.save_generator`.
+
+    Returns:
+      requests: list of (signature, {input: array}).
+      answers: for each request {output: array}; PNG files as the uint8 [B, H, W, C] in them.
+    """
+    requests, answers = [], []
+    for rows in _SIZES:
+        latents = model.latents(rows, _SEED).numpy()
+        seeds = np.arange(_SEED, _SEED + rows, dtype=np.int64)
+        truncation = np.linspace(1.0, 0.5, rows, dtype=np.float32)
+        drawn = sampling.seeded_latents(seeds, truncation, model.latent_dim, model.latent_law).numpy()
+        made = model.generate(tf.constant(latents)).numpy()
+        requests += [
+            ("serving_default", {"latents": latents}),
+            ("generate_png", {"latents": latents}),
+            ("sample_png", {"seed": seeds, "truncation": truncation}),
+        ]
+        answers += [
+            {"images": made},
+            {"images_bytes": _levels(made)},
+            {"images_bytes": _levels(model.generate(tf.constant(drawn))), "latents": drawn},
+        ]
+    return requests, answers
+
+
+def of_encoder(model):
+    """The same for `signatures.save_encoder`; its pictures are some that the model draws itself."""
+    student = model.student
+    requests, answers = [], []
+    for rows in _SIZES:
+        drawn = images.to_uint8(model.sample(2 * rows, _SEED))
+        files = np.array([tf.io.encode_png(picture).numpy() for picture in drawn], object)
+        pictures = images.normalize(drawn)
+        posterior = student.encode(pictures)
+        mean, stddev = posterior.mean(), posterior.stddev()
+        weight = np.linspace(0.0, 1.0, rows + 2, dtype=np.float32)[1:-1]
+        between = (1 - weight[:, None]) * mean[:rows] + weight[:, None] * mean[rows:]
+        sse, kl = student.elbo_terms(pictures[:rows])
+        codes = {"mean": mean[:rows].numpy(), "stddev": stddev[:rows].numpy()}
+        rebuilt = student.decode(mean[:rows])
+        requests += [
+            ("serving_default", {"image_bytes": files[:rows]}),
+            ("encode", {"images": pictures[:rows].numpy()}),
+            ("decode", {"codes": codes["mean"]}),
+            ("reconstruct", {"image_bytes": files[:rows]}),
+            (
+                "interpolate",
+                {"image_a_bytes": files[:rows], "image_b_bytes": files[rows:], "weight": weight},
+            ),
+            ("score", {"image_bytes": files[:rows]}),
+        ]
+        answers += [
+            codes,
+            codes,
+            {"images": rebuilt.numpy()},
+            {"images_bytes": _levels(rebuilt)},
+            {"images_bytes": _levels(student.decode(between))},
+            {"sse": sse.numpy(), "kl": kl.numpy(), "nlog": (sse + kl).numpy()},
+        ]
+    return requests, answers
+
+
+def _levels(pictures):
+    return images.to_uint8(pictures).numpy()

@@ -1,0 +1,59 @@
+"""On which terms a version is pushed and served, as data and as flags."""
+
+import dataclasses
+
+from absl import flags
+
+POLICIES = ("if_blessed", "always", "manual")
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """On which terms a version is served.
+
+    Attributes:
+      policy: 'if_blessed' pushes what works and has not forgotten (`blessing.reasons`); 'always' what
+        works; 'manual' what works, to wait for `export.release --stable=VERSION`.
+      max_regression: how much worse a score of an earlier domain may be than the served version's, as
+        a part of it.
+      max_latency: seconds that a signature may take for one row.
+      keep: versions to keep; see `release.prune`.
+      validate: whether a process of its own tries what was staged; without, nothing is tried.
+    """
+
+    policy: str = "if_blessed"
+    max_regression: float = 0.5
+    max_latency: float = 1.0
+    keep: int = 10
+    validate: bool = True
+
+    def __post_init__(self):
+        if self.policy not in POLICIES:
+            raise ValueError(f"policy is {self.policy!r}; it must be one of {', '.join(POLICIES)}.")
+        for name, least in (("max_regression", 0), ("max_latency", 0), ("keep", 1)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be at least {least}.")
+
+
+def define_flags(prefix=""):
+    """Defines the flags of `Terms`."""
+    flags.DEFINE_enum(
+        f"{prefix}policy", "if_blessed", POLICIES, "When a version is served: see docs/serving.md."
+    )
+    flags.DEFINE_float(
+        f"{prefix}max_regression",
+        0.5,
+        "How much worse a score of an earlier domain may be than the served version's, as a part of it.",
+        lower_bound=0,
+    )
+    flags.DEFINE_float(
+        f"{prefix}max_latency", 1.0, "Seconds that a signature may take for one row.", lower_bound=0
+    )
+    flags.DEFINE_integer(f"{prefix}keep", 10, "How many versions are kept.", lower_bound=1)
+    flags.DEFINE_bool(f"{prefix}validate", True, "Whether a process of its own tries each version.")
+
+
+def from_flags(prefix=""):
+    """The `Terms` that the flags name."""
+    names = [field.name for field in dataclasses.fields(Terms)]
+    return Terms(**{name: flags.FLAGS[prefix + name].value for name in names})

@@ -1,0 +1,105 @@
+"""What has forgotten is not blessed, and neither is what has not learnt; each with its reason."""
+
+import copy
+
+import pytest
+
+from export import blessing
+
+
+def _row(after_task=1, **changes):
+    tasks = {
+        "digits": {"nlog": 120.0, "fcd": 2.0, "share": 0.5, "mean_image_nlog": 700.0, "images": 9},
+        "letters": {"nlog": 150.0, "fcd": 3.0, "share": 0.5, "mean_image_nlog": 600.0, "images": 9},
+    }
+    row = {
+        "after_task": after_task,
+        "task": "letters",
+        "protocol": "research",
+        "extractor": {"sha256": "one", "domain_accuracy": 0.97},
+        "scores": tasks,
+        "data": {"letters": {"fingerprint": "f"}},
+    }
+    return copy.deepcopy({**row, **changes})
+
+
+def _served():
+    row = _row(0, task="digits")
+    row["scores"] = {"digits": {"nlog": 100.0, "fcd": 1.6, "share": 1.0, "mean_image_nlog": 700.0}}
+    return blessing.summary(row)
+
+
+def _judged(row, served="the usual", most=0.5):
+    return blessing.reasons(blessing.summary(row), _served() if served == "the usual" else served, most)
+
+
+def test_a_version_carries_the_scores_that_the_next_is_compared_with():
+    assert blessing.summary(_row()) == {
+        "after_task": 1,
+        "task": "letters",
+        "protocol": "research",
+        "extractor": "one",
+        "domain_accuracy": 0.97,
+        "tasks": {
+            "digits": {"nlog": 120.0, "fcd": 2.0, "share": 0.5, "mean_image_nlog": 700.0},
+            "letters": {"nlog": 150.0, "fcd": 3.0, "share": 0.5, "mean_image_nlog": 600.0},
+        },
+    }
+
+
+def test_what_keeps_the_old_and_learns_the_new_is_blessed():
+    assert _judged(_row()) == []
+    assert _judged(_row(), None) == []
+
+
+@pytest.mark.parametrize("score, value", [("nlog", 150.1), ("fcd", 2.41), ("nlog", float("nan"))])
+def test_what_got_worse_by_more_than_is_allowed_is_not(score, value):
+    row = _row()
+    row["scores"]["digits"][score] = value
+    (reason,) = _judged(row)
+    assert reason.startswith(f"the {score.upper()} of digits is {value:.4g}, the served version's")
+    assert _judged(row, None) == []  # nothing is served that it could have forgotten
+    limit = {"nlog": 150.0, "fcd": 2.4}[score]
+    row["scores"]["digits"][score] = limit * 0.9999
+    assert _judged(row) == []
+    assert len(_judged(row, most=0.1)) >= 1
+
+
+def test_distances_on_other_features_are_not_compared():
+    row = _row(extractor={"sha256": "another", "domain_accuracy": 0.97})
+    row["scores"]["digits"]["fcd"] = 99.0
+    assert _judged(row) == []
+    del row["scores"]["digits"]["nlog"]
+    assert _judged(row) == ["no score of digits can be compared with the served version's."]
+
+
+def test_a_domain_that_was_served_and_is_not_there_is_a_reason():
+    row = _row()
+    del row["scores"]["digits"]
+    assert _judged(row) == ["the served version knows digits, which this one has no scores of."]
+
+
+def test_the_new_domain_must_be_better_than_its_mean_image():
+    row = _row()
+    row["scores"]["letters"]["nlog"] = 600.0
+    (reason,) = _judged(row)
+    assert reason == "the NLOG of the new letters is 600.0, no better than the mean image's 600.0."
+    row["scores"]["letters"]["nlog"] = 599.0
+    assert _judged(row) == []
+
+
+@pytest.mark.parametrize("domain", ["digits", "letters"])
+def test_a_domain_that_is_hardly_drawn_is_a_reason_where_domains_can_be_told_apart(domain):
+    row = _row()
+    row["scores"][domain]["share"] = 0.12
+    (reason,) = _judged(row)
+    assert reason == f"12.0% of the generated images are {domain}; at least 12.5% should be."
+    row["extractor"]["domain_accuracy"] = 0.89
+    assert _judged(row) == []
+    row["extractor"] = {"sha256": "one"}  # a production run without a classifier of domains
+    assert _judged(row) == []
+
+
+def test_what_was_not_measured_is_not_blessed():
+    (reason,) = blessing.reasons(None, None, 0.5)
+    assert reason.startswith("it has no scores")

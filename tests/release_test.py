@@ -1,0 +1,201 @@
+"""Which version is served: approval, canary, going back, labels that follow, and what is removed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from export import release, versions
+from tests import source_imports
+
+
+def _push(base, version, stable=True, kinds=versions.KINDS, task=0):
+    for kind in kinds:
+        folder = base / kind / str(version) / "assets.extra"
+        folder.mkdir(parents=True)
+        about = {"pair": list(kinds), "run_id": "run", "task_index": task}
+        (folder / "export_info.json").write_text(json.dumps(about))
+    pair = {"version": version, "run_id": "run", "task_index": task, "task_name": f"task {task}"}
+    with versions.lock(base):
+        release.add(str(base), {**pair, **{kind: f"{kind}/{version}" for kind in kinds}}, stable)
+
+
+def _config(base):
+    """{kind: (versions, labels)} of models.config."""
+    text, found = (base / "models.config").read_text(), {}
+    for part in text.split("config {")[1:]:
+        labels = dict(re.findall(r'version_labels \{ key: "(\w+)" value: (\d+) \}', part))
+        kind = re.search(r'name: "(\w+)"', part)[1]
+        assert f'base_path: "/models/{kind}"' in part
+        served = [int(v) for v in re.findall(r"versions: (\d+)", part)]
+        found[kind] = served, {label: int(v) for label, v in labels.items()}
+    return found
+
+
+def _both(served, **labels):
+    return {kind: (served, labels) for kind in versions.KINDS}
+
+
+def test_the_first_version_is_served_and_labelled(tmp_path):
+    _push(tmp_path, 10)
+    assert _config(tmp_path) == _both([10], stable=10)
+    latest = versions.read_latest(tmp_path)
+    assert (latest["version"], latest["generator"], latest["canary"]) == (10, "generator/10", None)
+
+
+def test_a_label_waits_until_a_server_can_have_loaded_the_version(tmp_path):
+    _push(tmp_path, 10)
+    _push(tmp_path, 11)
+    assert versions.read_latest(tmp_path)["version"] == 11
+    assert _config(tmp_path) == _both([10, 11], stable=10)
+    _push(tmp_path, 12)  # 11 was in the file before this one
+    assert _config(tmp_path) == _both([11, 12], stable=11)
+
+
+def test_going_back_needs_one_command_and_no_loading(tmp_path):
+    for version in (10, 11):
+        _push(tmp_path, version)
+    assert release.rollback(tmp_path) == 10
+    assert versions.read_latest(tmp_path)["version"] == 10
+    # The bad one is gone from the file at once: an unlabelled request takes the highest version.
+    assert _config(tmp_path) == _both([10], stable=10)
+    with pytest.raises(ValueError, match="has no version before 10 to go back to"):
+        release.rollback(tmp_path)
+    release.serve(tmp_path, 11)
+    assert versions.read_latest(tmp_path)["version"] == 11
+    assert _config(tmp_path) == _both([10, 11], stable=10)
+
+
+def test_what_waits_for_approval_is_not_served(tmp_path):
+    _push(tmp_path, 10, stable=False)
+    assert "version" not in versions.read_latest(tmp_path) and not (tmp_path / "models.config").exists()
+    release.serve(tmp_path, 10)
+    _push(tmp_path, 11, stable=False)
+    assert _config(tmp_path) == _both([10], stable=10)
+    _push(tmp_path, 12)
+    assert release.rollback(tmp_path) == 10  # over 11, which nobody approved
+    with pytest.raises(ValueError, match="has no version 13; there are 10, 11, 12"):
+        release.serve(tmp_path, 13)
+
+
+def test_a_canary_is_served_beside_the_stable_one_under_its_label(tmp_path):
+    _push(tmp_path, 10)
+    _push(tmp_path, 11, stable=False)
+    release.try_as_canary(tmp_path, 11)
+    assert versions.read_latest(tmp_path)["version"] == 10
+    assert _config(tmp_path) == _both([10, 11], stable=10, canary=11)
+    with pytest.raises(ValueError, match="version 10 is the stable one"):
+        release.try_as_canary(tmp_path, 10)
+    release.serve(tmp_path, 11)
+    assert versions.read_latest(tmp_path)["canary"] is None
+    assert _config(tmp_path) == _both([10, 11], stable=11)  # it was loaded as canary
+    _push(tmp_path, 12, stable=False)
+    release.try_as_canary(tmp_path, 12)
+    release.try_as_canary(tmp_path, None)
+    assert _config(tmp_path) == _both([10, 11], stable=11)
+
+
+class _Server:
+    """Loads one version more each time that it is asked."""
+
+    def __init__(self, answers):
+        self.answers = iter(answers)
+
+    def status(self, kind):
+        return [{"version": v, "state": "AVAILABLE"} for v in next(self.answers)] + [
+            {"version": 99, "state": "LOADING"}
+        ]
+
+
+def test_labels_follow_once_the_server_has_the_version(tmp_path, monkeypatch):
+    from export import serving_client
+
+    for version in (10, 11):
+        _push(tmp_path, version)
+    monkeypatch.setattr(release.time, "sleep", lambda _: None)
+    monkeypatch.setattr(serving_client, "Client", lambda url: _Server([[10], [10], [10, 11], [10, 11]]))
+    release.settle(tmp_path, "http://server")
+    assert _config(tmp_path) == _both([10, 11], stable=11)
+    monkeypatch.setattr(serving_client, "Client", lambda url: _Server([[10]] * 9))
+    with pytest.raises(ValueError, match="http://server has not loaded version 11 of encoder after -1 sec"):
+        release.settle(tmp_path, "http://server", seconds=-1)
+
+
+def test_a_generator_alone_has_a_config_of_its_own(tmp_path):
+    _push(tmp_path, 10, kinds=("generator",))
+    assert _config(tmp_path) == {"generator": ([10], {"stable": 10})}
+
+
+def test_the_oldest_are_removed_and_what_is_served_or_somebody_elses_is_not(tmp_path):
+    for version in range(10, 16):
+        _push(tmp_path, version)
+    (tmp_path / "generator" / "3").mkdir()  # not ours
+    (tmp_path / "generator" / "20").mkdir()  # on its way
+    release.serve(tmp_path, 12)
+    with versions.lock(tmp_path):
+        release.prune(str(tmp_path), 1)
+    named = [pair["version"] for pair in versions.read_latest(tmp_path)["pairs"]]
+    assert named == [11, 12, 14, 15]  # the way back, the stable one, the label's, the newest
+    assert versions.found(tmp_path, "encoder") == named
+    assert versions.found(tmp_path, "generator") == [3, *named, 20]
+    assert not [name for name in os.listdir(tmp_path / "generator") if name.startswith(".")]
+
+
+def test_a_prune_that_died_is_finished_by_the_next(tmp_path, monkeypatch):
+    for version in range(10, 14):
+        _push(tmp_path, version)
+    before = versions.read_latest(tmp_path)["version"]
+
+    def die(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(versions.shutil, "rmtree", die)
+        release.prune(str(tmp_path), 1)
+    assert versions.read_latest(tmp_path)["version"] == before
+    versions.remove_remains(tmp_path)
+    release.prune(str(tmp_path), 1)
+    named = [pair["version"] for pair in versions.read_latest(tmp_path)["pairs"]]
+    for kind in versions.KINDS:
+        assert versions.found(tmp_path, kind) == named
+        assert not [name for name in os.listdir(tmp_path / kind) if name.startswith(".")]
+
+
+def _run(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "export.release", *flags],
+        cwd=source_imports.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_program_lists_serves_and_goes_back(tmp_path):
+    base = f"--base={tmp_path}"
+    done = _run(base)
+    assert done.returncode == 2 and "has no pushed version; push one with" in done.stderr
+    _push(tmp_path, 1795448201)
+    _push(tmp_path, 1795448300, stable=False, task=1)
+    done = _run(base)
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "1795448201  2026-11-23 15:36 UTC  task 1 (task 0)  stable",
+        "1795448300  2026-11-23 15:38 UTC  task 2 (task 1)  pending",
+    ]
+    (*_, note) = _run(base, "--stable=1795448300").stdout.splitlines()
+    assert note.startswith("note: the label stable is on 1795448201 until a server has loaded 1795448300;")
+    assert versions.read_latest(tmp_path)["version"] == 1795448300
+    assert _run(base, "--rollback").stdout.splitlines()[0].endswith("stable")
+    assert versions.read_latest(tmp_path)["version"] == 1795448201
+    assert _run(base, "--canary=1795448300").stdout.splitlines()[1].endswith("canary")
+    assert _run(base, "--canary=0").returncode == 0
+    assert versions.read_latest(tmp_path)["canary"] is None
+    done = _run(base, "--rollback", "--canary=0")
+    assert done.returncode == 2 and "give one of them" in done.stderr and done.stderr.count("\n") == 1
+    done = _run(base, "--stable=5")
+    assert done.returncode == 2 and "has no version 5" in done.stderr and done.stderr.count("\n") == 1
