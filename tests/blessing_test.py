@@ -52,14 +52,14 @@ def test_what_keeps_the_old_and_learns_the_new_is_blessed():
     assert _judged(_row(), None) == []
 
 
-@pytest.mark.parametrize("score, value", [("nlog", 150.1), ("fcd", 2.41), ("nlog", float("nan"))])
+@pytest.mark.parametrize("score, value", [("nlog", 150.1), ("fcd", 3.61), ("nlog", float("nan"))])
 def test_what_got_worse_by_more_than_is_allowed_is_not(score, value):
     row = _row()
     row["scores"]["digits"][score] = value
     (reason,) = _judged(row)
     assert reason.startswith(f"the {score.upper()} of digits is {value:.4g}, the served version's")
     assert _judged(row, None) == []  # nothing is served that it could have forgotten
-    limit = {"nlog": 150.0, "fcd": 2.4}[score]
+    limit = {"nlog": 150.0, "fcd": 3.6}[score]
     row["scores"]["digits"][score] = limit * 0.9999
     assert _judged(row) == []
     assert len(_judged(row, most=0.1)) >= 1
