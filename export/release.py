@@ -39,18 +39,23 @@ def add(base, pair, stable):
 def serve(base, version):
     """Makes a named version the one that is served, approved if it was waiting.
 
+    Going back withdraws what is newer: it waits for approval again, and is no way back for later pushes.
+
     Raises:
       ValueError: it is not there.
     """
     with versions.lock(base):
         latest = versions.read_latest(base)
         _pair(base, latest, version)
-        pairs = [{**p, "pending": p["pending"] and p["version"] != version} for p in latest["pairs"]]
+        pairs = [
+            {**p, "pending": (p["pending"] or p["version"] > version) and p["version"] != version}
+            for p in latest["pairs"]
+        ]
         write(base, {**latest, "pairs": pairs}, version)
 
 
 def rollback(base):
-    """Goes back to the version that was approved last before the present one, which it returns.
+    """Goes back to the approved version before the present one, which it withdraws; returns the former.
 
     Raises:
       ValueError: there is none.
@@ -99,7 +104,10 @@ def settle(base, server, seconds=_WAIT):
                 )
             time.sleep(1)
     with versions.lock(base):
-        write(base, latest, latest.get("version"), settled=True)
+        now = versions.read_latest(base)
+        if any(now.get(field) != latest.get(field) for field in ("version", "canary")):
+            raise ValueError(f"another version came to {base} meanwhile; run the same command again.")
+        write(base, now, now.get("version"), settled=True)
 
 
 def _available(asked, kind):

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 import benchmarks
-from benchmarks import growth, plain, step, twins
+from benchmarks import exports, growth, plain, step, twins
+from export import validation
 from ltgans_tf import architectures, presets, streams, twin_gan
 from tests.conftest import TINY
 
@@ -141,6 +142,27 @@ def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
     assert "one generator, seed 0" in twins.line(alone)
 
 
+def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatch, tmp_path):
+    model = tiny_model()
+    seen = []
+    monkeypatch.setattr(validation, "infra", lambda halves, most: {k: {"load_seconds": 0.5} for k in halves})
+    results = exports._pushed(model, str(tmp_path))
+    assert results["export_seconds"] > 0 and results["export_and_try_seconds"] > 0
+    assert set(results["halves"]) == {"encoder", "generator"}
+    for kind, half in results["halves"].items():
+        assert half["load_seconds"] == 0.5 and 0 < half["megabytes"] < 2
+        loaded = tf.saved_model.load(half["folder"])
+        calls = exports._calls(model, kind, 3)
+        assert set(calls) == set(loaded.signatures)
+        for name, (inputs, own) in calls.items():
+            row = exports._measure(loaded.signatures[name], own, inputs, 2, 3)
+            seen.append((name, "own" in row))
+            assert 0 < row["served"]["p50_ms"] <= row["served"]["p99_ms"]
+            assert row["served"]["images_per_second"] == pytest.approx(2000 / row["served"]["p50_ms"])
+            assert f"{kind} {name}, batch 2: p50" in exports.line({"kind": kind, "signature": name, "batch": 2, **row})
+    assert sorted(name for name, own in seen if own) == ["decode", "encode", "serving_default"]
+
+
 def test_results_are_written_with_their_conditions(tmp_path):
     path = tmp_path / "new" / "results.json"
     benchmarks.write(
@@ -165,6 +187,7 @@ def test_table_aligns_its_columns():
     [
         ("step", "--architecture=smal32", "unknown architecture 'smal32'; did you mean small32"),
         ("growth", "--tasks=1", "--tasks=1"),
+        ("exports", "--batches=0", "batches are [0] and repeats 100; give at least 1 and 2."),
         ("twins", "--sedes=3", "unknown flag --sedes; did you mean --seeds?"),
     ],
 )

@@ -69,6 +69,33 @@ def test_going_back_needs_one_command_and_no_loading(tmp_path):
     assert _config(tmp_path) == _both([10, 11], stable=10)
 
 
+def test_what_was_withdrawn_is_no_way_back_for_later_versions(tmp_path):
+    for version in (10, 11):
+        _push(tmp_path, version)
+    release.rollback(tmp_path)
+    _push(tmp_path, 12)
+    assert _config(tmp_path) == _both([10, 12], stable=10)
+    assert release.rollback(tmp_path) == 10
+
+
+def test_a_push_while_labels_wait_is_not_lost(tmp_path, monkeypatch):
+    from export import serving_client
+
+    for version in (10, 11):
+        _push(tmp_path, version)
+
+    class Pushed(_Server):
+        def status(self, kind):
+            if kind == "generator":
+                _push(tmp_path, 12)
+            return [{"version": 11, "state": "AVAILABLE"}]
+
+    monkeypatch.setattr(serving_client, "Client", lambda url: Pushed([]))
+    with pytest.raises(ValueError, match="another version came to .* meanwhile"):
+        release.settle(tmp_path, "http://server")
+    assert [pair["version"] for pair in versions.read_latest(tmp_path)["pairs"]] == [10, 11, 12]
+
+
 def test_what_waits_for_approval_is_not_served(tmp_path):
     _push(tmp_path, 10, stable=False)
     assert "version" not in versions.read_latest(tmp_path) and not (tmp_path / "models.config").exists()
