@@ -17,7 +17,7 @@ demo: $(INSTALLED)
 	$(VENV_PYTHON) -m trainers.train --preset=demo --workdir=runs/demo $(ARGS)
 
 smoke: $(INSTALLED)
-	$(VENV_PYTHON) -m trainers.train --preset=smoke --workdir=runs/smoke $(ARGS)
+	$(VENV_PYTHON) -m trainers.train --preset=smoke --push_policy=always --workdir=runs/smoke $(ARGS)
 
 test: $(INSTALLED)
 	$(VENV_PYTHON) -m pytest -n 2 $(PYTEST_ARGS)

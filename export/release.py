@@ -107,7 +107,7 @@ def settle(base, server, seconds=_WAIT):
         now = versions.read_latest(base)
         if any(now.get(field) != latest.get(field) for field in ("version", "canary")):
             raise ValueError(f"another version came to {base} meanwhile; run the same command again.")
-        write(base, now, now.get("version"), settled=True)
+        write(base, now, now.get("version"))
 
 
 def _available(asked, kind):
@@ -137,16 +137,16 @@ def prune(base, keep):
             versions.remove(base, version)
 
 
-def write(base, latest, version, settled=False):
+def write(base, latest, version):
     """Writes latest.json with `version` as the one that is served, then models.config.
 
     Args:
       base: folder of the pairs.
       latest: what latest.json said, with the changes to its 'pairs' and 'canary'.
       version: int, or None where nothing is served yet.
-      settled: whether a server is known to have loaded what is served.
     """
-    loaded = _served(versions.read_latest(base))  # as far as a server reads models.config
+    # What the file before this one named; a server that has read that has loaded it by now.
+    loaded = _served(versions.read_latest(base))
     named = {"pairs": latest.get("pairs", []), "canary": latest.get("canary")}
     if named["canary"] == version:
         named["canary"] = None
@@ -158,7 +158,7 @@ def write(base, latest, version, settled=False):
     if _before(named) in loaded:
         labels["stable"] = _before(named)  # the nearest that needs no waiting
     for label, v in wanted.items():
-        if settled or v in loaded or label not in labels:
+        if v in loaded or label not in labels:
             labels[label] = v
     named["labels"] = labels
     versions.write_latest(base, named)

@@ -74,6 +74,7 @@ def describe(model, task, info, row):
         "task_index": task.index,
         "task_name": task.name,
         "step": int(model.global_step.numpy()),
+        "role": "latest teacher",
         "identity": model.latest_identity,
         "latent_dim": model.latent_dim,
         "latent_law": model.latent_law,

@@ -159,7 +159,9 @@ def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatc
             seen.append((name, "own" in row))
             assert 0 < row["served"]["p50_ms"] <= row["served"]["p99_ms"]
             assert row["served"]["images_per_second"] == pytest.approx(2000 / row["served"]["p50_ms"])
-            assert f"{kind} {name}, batch 2: p50" in exports.line({"kind": kind, "signature": name, "batch": 2, **row})
+            assert f"{kind} {name}, batch 2: p50" in exports.line(
+                {"kind": kind, "signature": name, "batch": 2, **row}
+            )
     assert sorted(name for name, own in seen if own) == ["decode", "encode", "serving_default"]
 
 

@@ -63,7 +63,7 @@ def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_mode
         "task 0": {"fingerprint": "print of task 0"},
         "task 1": {"fingerprint": "print of task 1"},
     }
-    assert len(info["settings_sha256"]) == 64
+    assert len(info["settings_sha256"]) == 64 and info["role"] == "latest teacher"
 
 
 def test_marks_tell_what_a_version_has_passed(tiny_model, tmp_path):

@@ -132,9 +132,8 @@ class _Server:
         self.answers = iter(answers)
 
     def status(self, kind):
-        return [{"version": v, "state": "AVAILABLE"} for v in next(self.answers)] + [
-            {"version": 99, "state": "LOADING"}
-        ]
+        there = next(self.answers)
+        return [{"version": v, "state": "AVAILABLE" if v in there else "LOADING"} for v in (10, 11)]
 
 
 def test_labels_follow_once_the_server_has_the_version(tmp_path, monkeypatch):
@@ -160,7 +159,9 @@ def test_the_oldest_are_removed_and_what_is_served_or_somebody_elses_is_not(tmp_
     for version in range(10, 16):
         _push(tmp_path, version)
     (tmp_path / "generator" / "3").mkdir()  # not ours
-    (tmp_path / "generator" / "20").mkdir()  # on its way
+    on_its_way = tmp_path / "generator" / "20" / "assets.extra"
+    on_its_way.mkdir(parents=True)
+    (on_its_way / "export_info.json").write_text('{"pair": ["encoder", "generator"]}')
     release.serve(tmp_path, 12)
     with versions.lock(tmp_path):
         release.prune(str(tmp_path), 1)
