@@ -7,7 +7,6 @@ task's index, and what the evaluator keeps (references, rows of scores, the extr
 a data set. `trainers.train --init_from=...` takes it up.
 """
 
-import json
 import os
 import re
 import shutil
@@ -81,8 +80,7 @@ def start(source, workdir, specs):
 def learnt_specs(source):
     """The specs of the tasks that `start` would take over, a list of str."""
     bundle = find(source)
-    with open(os.path.join(bundle, "config.json"), encoding="utf-8") as f:
-        return json.load(f)["stream"]["specs"][: _boundary(bundle)]
+    return versions.read_json(os.path.join(bundle, "config.json"))["stream"]["specs"][: _boundary(bundle)]
 
 
 def find(source):
@@ -111,8 +109,7 @@ def _checkpoints(folder):
     for name in sorted(os.listdir(place)) if os.path.isdir(place) else []:
         manifest = os.path.join(place, name, "manifest.json")
         if re.fullmatch(r"task_\d+_step_\d+", name) and os.path.isfile(manifest):
-            with open(manifest, encoding="utf-8") as f:
-                about = json.load(f)
+            about = versions.read_json(manifest)
             if not about["task_step"] and about["task_index"]:
                 found[about["task_index"]] = name
     return found
@@ -134,8 +131,7 @@ def _copy(folder, staging, tasks):
     _copy_if_there(folder, staging, "eval", "extractor.npz")
     for name in _COPIED:
         _copy_if_there(folder, staging, name)
-    with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
-        config = json.load(f)
+    config = versions.read_json(os.path.join(folder, "config.json"))
     config["stream"]["specs"] = config["stream"]["specs"][:tasks]
     versions.write_json(os.path.join(staging, "config.json"), config)
     return config

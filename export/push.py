@@ -10,7 +10,6 @@ pushes the state that a run ended with; `trainers.train` pushes at each boundary
 """
 
 import collections
-import json
 import os
 import shutil
 import uuid
@@ -128,11 +127,7 @@ def row(workdir, task_index):
     """The row of scores that a run has behind a task, or None."""
     from ltgans_tf import scores
 
-    path = scores.row_path(workdir, task_index)
-    if not os.path.isfile(path):
-        return None
-    with open(path, encoding="utf-8") as f:
-        return json.load(f)
+    return versions.read_json(scores.row_path(workdir, task_index)) or None
 
 
 def run_id(workdir):

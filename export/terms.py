@@ -38,19 +38,22 @@ class Terms:
 def define_flags(prefix=""):
     """Defines the flags of `Terms`."""
     flags.DEFINE_enum(
-        f"{prefix}policy", "if_blessed", POLICIES, "When a version is served: see docs/serving.md."
+        f"{prefix}policy", Terms.policy, POLICIES, "When a version is served: see docs/serving.md."
     )
     flags.DEFINE_float(
         f"{prefix}max_regression",
-        0.5,
+        Terms.max_regression,
         "How much worse a score of an earlier domain may be than the served version's, as a part of it.",
         lower_bound=0,
     )
     flags.DEFINE_float(
-        f"{prefix}max_latency", 1.0, "Seconds that a signature may take for one row.", lower_bound=0
+        f"{prefix}max_latency",
+        Terms.max_latency,
+        "Seconds that a signature may take for one row.",
+        lower_bound=0,
     )
-    flags.DEFINE_integer(f"{prefix}keep", 10, "How many versions are kept.", lower_bound=1)
-    flags.DEFINE_bool(f"{prefix}validate", True, "Whether a process of its own tries each version.")
+    flags.DEFINE_integer(f"{prefix}keep", Terms.keep, "How many versions are kept.", lower_bound=1)
+    flags.DEFINE_bool(f"{prefix}validate", Terms.validate, "Whether a process of its own tries each version.")
 
 
 def from_flags(prefix=""):
