@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from ltgans_tf import architectures, networks
+from ltgans_tf import architectures, losses, networks
 from tests.conftest import TINY
 
 NAMES = list(architectures.ARCHITECTURES)
@@ -43,6 +44,30 @@ def test_the_critic_is_unbounded():
     critic = networks.critic(TINY)
     far = critic(np.concatenate([_images(4, TINY) * 1e4, _images(4, TINY, seed=1) * 1e4])).numpy()
     assert np.abs(far).max() > 10
+
+
+def _penalty_gradients(critic, images):
+    @tf.function
+    def gradients(u):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(losses.gradient_penalty(lambda v: critic(v)[:, 0], u) + critic(u)[:, 0])
+        return tape.gradient(loss, [*critic.trainable_variables])
+
+    passes = [op.type for op in gradients.get_concrete_function(images).graph.get_operations()]
+    return gradients(images), passes.count("Conv2DBackpropInput")
+
+
+@pytest.mark.parametrize("name", ["small32", "paper32"])
+def test_the_penalty_sends_no_zeros_back_through_the_critic_and_has_the_same_gradients(name, monkeypatch):
+    arch = architectures.architecture(name)
+    images = tf.constant(_images(4, arch))
+    found, passes = _penalty_gradients(networks.critic(arch), images)
+    monkeypatch.setattr(networks, "TwiceLeakyReLU", keras.layers.LeakyReLU)
+    expected, more_passes = _penalty_gradients(networks.critic(arch), images)
+    for gradient, reference in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(gradient, reference)
+    # Each convolution would be gone back through once more.
+    assert more_passes - passes == len(arch.critic_channels)
 
 
 def test_small32_has_the_sizes_of_the_prototype():
