@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf import checkpoints, eventlog, figures, images
+from ltgans_tf import checkpoints, distribution, eventlog, figures, images
 
 GRID_LATENTS = 64  # rows of fixed latents in a grid
 GRID_SEED = 0  # they are the same for the whole life of a run
@@ -53,8 +53,13 @@ class SaveCheckpoints(StepCallback):
         super().__init__()
         self.run, self.every = run, every
 
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        # Workers must stop behind the same step, and asking all of them takes a moment.
+        self._ask_every = 1 if distribution.workers(self.model.distribute_strategy) == 1 else 10
+
     def on_step(self, step, task_step, logs):
-        if self.model.stop_requested:
+        if step % self._ask_every == 0 and self.model.stop_agreed():
             self.model.stop_training = True  # fit_stream saves behind it
         elif step % self.every == 0:
             self.run.save(self.model)

@@ -26,13 +26,14 @@ _log = logging.getLogger("ltgans_tf")
 
 
 @contextlib.contextmanager
-def open_workdir(workdir, settings, resume="auto"):
+def open_workdir(workdir, settings, resume="auto", chief=True):
     """Locks a workdir for one run and checks that it belongs to these settings.
 
     Args:
       workdir: folder, made if it does not exist; None for a run that keeps nothing.
       settings: JSON-ready dict with 'model', 'stream' (with its 'specs') and the lengths.
       resume: 'auto', 'must' or 'never'.
+      chief: whether this process writes there; the other workers of a run only read.
 
     Yields:
       a `Workdir`.
@@ -47,7 +48,7 @@ def open_workdir(workdir, settings, resume="auto"):
             raise ValueError("resume is 'must' but there is no workdir to resume from; give one.")
         yield Workdir(None)
         return
-    with _lock(workdir):
+    with _lock(workdir) if chief else contextlib.nullcontext():
         found = checkpoints(workdir)
         if resume == "must" and not found:
             raise ValueError(
@@ -58,15 +59,18 @@ def open_workdir(workdir, settings, resume="auto"):
                 f"{workdir} already has a run, at {os.path.basename(found[0])}; use"
                 " resume 'auto' to go on with it, or another workdir."
             )
-        _claim(workdir, settings)
-        yield Workdir(workdir)
+        settings = _checked(workdir, settings)
+        if chief:
+            write_atomically(os.path.join(workdir, CONFIG), json.dumps(settings, indent=1) + "\n")
+        yield Workdir(workdir, chief)
 
 
 class Workdir:
-    """What `fit_stream` keeps of a run; does nothing for the path None."""
+    """What `fit_stream` keeps of a run; keeps nothing for the path None, and writes only for the chief."""
 
-    def __init__(self, path):
+    def __init__(self, path, chief=True):
         self.path = path
+        self.writes = chief and path is not None
 
     def restore(self, model):
         """Brings `model` to the newest good checkpoint, if there is one."""
@@ -75,7 +79,7 @@ class Workdir:
 
     def save(self, model):
         """Writes a checkpoint of `model` and removes all but the last two."""
-        if self.path is not None:
+        if self.writes:
             model.raise_if_nonfinite()
             save(self.path, model)
 
@@ -85,17 +89,17 @@ class Workdir:
         return f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint before it"
 
     def boundary_done(self, task):
-        return self.path is None or os.path.exists(self._mark(task))
+        return not self.writes or os.path.exists(self._mark(task))
 
     def mark_boundary(self, task):
         """Notes that all boundary callbacks of `task` have ended well."""
-        if self.path is not None:
+        if self.writes:
             os.makedirs(os.path.dirname(self._mark(task)), exist_ok=True)
             write_atomically(self._mark(task), f"{task.name}\n")
 
     def clear_boundary(self, task):
         """Takes the note back, because `task` is learnt again."""
-        if self.path is not None and os.path.exists(self._mark(task)):
+        if self.writes and os.path.exists(self._mark(task)):
             os.remove(self._mark(task))
 
     def _mark(self, task):
@@ -271,8 +275,8 @@ def _lock(workdir):
         yield
 
 
-def _claim(workdir, settings):
-    """Writes the settings to a new workdir; holds an old one to them, tasks may be appended."""
+def _checked(workdir, settings):
+    """The settings as they are written; an old workdir is held to its own, tasks may be appended."""
     settings = json.loads(json.dumps({"format_version": FORMAT_VERSION, **settings}))
     path = os.path.join(workdir, CONFIG)
     if os.path.exists(path):
@@ -287,7 +291,7 @@ def _claim(workdir, settings):
                 f"{workdir} holds a run of other settings: {fields}; give another workdir,"
                 " or the settings of that run (tasks may be appended)."
             )
-    write_atomically(path, json.dumps(settings, indent=1) + "\n")
+    return settings
 
 
 def _flat(tree, prefix=""):

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from ltgans_tf import callbacks as callbacks_lib
-from ltgans_tf import checkpoints, evaluation, sampling
+from ltgans_tf import checkpoints, distribution, evaluation, sampling
 
 
 class NonFiniteError(ArithmeticError):
@@ -35,7 +35,7 @@ class LifelongModel(keras.Model):
         the weights.
       task: the `Task` that `fit_stream` is at, or None.
       stop_requested: set it (from a signal handler, say) to leave `fit_stream` after the
-        present step, with the state saved.
+        present step, with the state saved; on several workers after one of the next ten.
     """
 
     # The method's name in `baselines.METHODS`.
@@ -168,27 +168,35 @@ class LifelongModel(keras.Model):
         values = tf.reshape(values[:, replica], [rows, width])
         return sampling.on_circle(values) if law == "circle" else values
 
-    def end_step(self, watched):
-        """Notes the first step at which each of `watched` was not finite, and counts the step.
+    def end_step(self, report, equal=()):
+        """Counts the step, and notes the first one at which something watched was not finite.
 
         Args:
-          watched: dict with a scalar tensor for each name in `self.watched`.
+          report: dict of scalars, this replica's share of each; that of the name "critic loss" in `watched`
+            is called "critic/loss", and what is missing is not watched.
+          equal: dict of further scalars, which are the same on all replicas.
+
+        Returns:
+          dict of float32 scalars over all replicas, for `train_step` to return; on several workers of
+          shape [1].
         """
-        bad = tf.logical_not(tf.math.is_finite(tf.stack([watched[name] for name in self.watched])))
+        context = tf.distribute.get_replica_context()
+        values = tf.stack([tf.cast(value, tf.float32) for value in report.values()])
+        if context.num_replicas_in_sync > 1:
+            values = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+        report = dict(zip(report, tf.unstack(values)))
+        watched = tf.stack([report.get(name.replace(" ", "/"), 0.0) for name in self.watched])
+        bad = tf.logical_not(tf.math.is_finite(watched))
         seen = self.nonfinite_steps.value
         self.nonfinite_steps.assign(
             tf.where(bad & (seen < 0), tf.cast(self.global_step.value, tf.int64), seen)
         )
         self.task_step.assign_add(1)
         self.global_step.assign_add(1)
-
-    def over_replicas(self, scalars):
-        """Sums each replica's share of some scalars: dict -> dict of global float32 scalars."""
-        values = tf.stack([tf.cast(value, tf.float32) for value in scalars.values()])
-        context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync > 1:
-            values = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
-        return dict(zip(scalars, tf.unstack(values)))
+        report |= {name: tf.cast(value, tf.float32) for name, value in dict(equal).items()}
+        # Of several workers' logs Keras takes the mean along axis 0.
+        several = distribution.workers(self.distribute_strategy) > 1
+        return {name: value[None] if several else value for name, value in report.items()}
 
     def make_train_function(self, force=False):
         """Keeps one compiled function per `trace_key` and switches between them.
@@ -204,6 +212,9 @@ class LifelongModel(keras.Model):
         self.train_function = self._train_functions[key]
         return self.train_function
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """All is built already; Keras would average a batch of uint8 over the workers, which fails."""
+
     # The lifelong loop.
 
     def fit_stream(
@@ -218,6 +229,9 @@ class LifelongModel(keras.Model):
         resume="auto",
     ):
         """Learns the tasks of `stream` one after another; with a `workdir` it resumes by itself.
+
+        On several workers all of them call this with a workdir that they share, and only the chief
+        writes there and calls callbacks.
 
         Args:
           stream: a `TaskStream`; of it `batches` reads the training part of the present task.
@@ -240,6 +254,7 @@ class LifelongModel(keras.Model):
         Raises:
           ValueError: a workdir of other settings, in use, or contradicting `resume`.
           NonFiniteError: a loss or gradient became NaN or Inf; no such state is saved.
+          distribution.WorkerLostError: another worker is gone.
         """
         settings = (
             None
@@ -256,10 +271,17 @@ class LifelongModel(keras.Model):
                 f"batch_size is {stream.batch_size}, which cannot be split over {replicas}"
                 f" replicas; give a multiple of {replicas}."
             )
+        chief = distribution.is_chief(self.distribute_strategy)
         if callbacks is None:
             callbacks = callbacks_lib.default_callbacks(workdir)
-        with checkpoints.open_workdir(workdir, settings, resume) as run:
+        if not chief:
+            callbacks, boundary_callbacks = [], []
+        with (
+            distribution.all_workers(self.distribute_strategy),
+            checkpoints.open_workdir(workdir, settings, resume, chief) as run,
+        ):
             run.restore(self)
+            self._check_all_begin_alike(workdir)
             saver = callbacks_lib.SaveCheckpoints(run, checkpoint_every)
             last = len(stream.tasks) - 1 if stop_after_task is None else stop_after_task
             if not int(self.global_step.numpy()):
@@ -281,14 +303,29 @@ class LifelongModel(keras.Model):
                     for callback in boundary_callbacks:
                         callback(self, stream, task, workdir)
                         if self.stop_requested:
-                            return False
-                    run.mark_boundary(task)
+                            break
+                    else:
+                        run.mark_boundary(task)
                 for seen in stream.tasks:
                     seen.release()  # what was read of this task, and by the scores of the ones before
                 gc.collect()  # the graphs of a task's data and exports are cycles, tens of MB of them
-                if self.stop_requested:
+                if self.stop_agreed():  # here the other workers wait for the chief
                     return False
         return True
+
+    def stop_agreed(self):
+        """Whether `stop_requested` is set in any worker; all workers ask together."""
+        return distribution.total(self.distribute_strategy, self.stop_requested) > 0
+
+    def _check_all_begin_alike(self, workdir):
+        """Raises a ValueError where the workers have not restored the same state."""
+        step = int(self.global_step.numpy())
+        steps = distribution.total(self.distribute_strategy, step)
+        if steps != step * distribution.workers(self.distribute_strategy):
+            raise ValueError(
+                f"this worker begins at step {step} and another one does not; give all of them one workdir, on"
+                f" storage that they share (here it is {workdir!r})."
+            )
 
     def _learn(self, stream, task, steps, callbacks):
         """Learns the rest of one task; returns False where a stop was requested before its end."""
@@ -297,7 +334,11 @@ class LifelongModel(keras.Model):
         if done == 0:
             self.begin_task()
         if done < steps:
-            batches = self.batches(stream, task, done).take(steps - done)
+            batches = self.batches(stream, task, done)
+            if distribution.workers(self.distribute_strategy) > 1:
+                batches = distribution.own_rows(self.distribute_strategy, batches)
+            else:
+                batches = batches.take(steps - done)
             try:
                 self.fit(
                     batches,

@@ -150,7 +150,7 @@ class Task:
         options.deterministic = True
         # Its thread holds up the end of a `fit` for up to half a minute.
         options.autotune.enabled = False
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return dataset.with_options(options).prefetch(PREFETCH)
 
     def train_images(self, limit=None):

@@ -282,9 +282,7 @@ class TwinGAN(LifelongModel):
         report |= self._update_learners(fakes, tapes, roles, heads, replay[-1])
         if self.student is not None:
             report |= self._update_student(new_images, replay[0])
-        report = self.over_replicas(report)
-        self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
-        return report
+        return self.end_step(report)
 
     def _replay(self, rows, n_critic, roles):
         """What the Teacher supplies to each critic update: list of `_Replay`, of None in the first task."""

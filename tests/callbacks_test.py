@@ -44,7 +44,7 @@ class Ramp(lifelong.LifelongModel):
 
     def train_step(self, data):
         step = tf.cast(self.global_step.value, tf.float32) + 1
-        self.end_step({"ramp loss": tf.where(step == self.nan_at, np.nan, step)})
+        self.end_step({"ramp/loss": tf.where(step == self.nan_at, np.nan, step)})
         return {"ramp/loss": step, "ramp/square": step * step}
 
     def get_settings(self):

@@ -190,15 +190,30 @@ def test_the_likelihood_of_every_task_is_measured(run):
 
 
 @pytest.mark.slow
-def test_two_replicas_take_the_steps_of_one(run):
+def test_two_replicas_take_the_steps_of_one_and_save_score_and_export_as_one(run, tmp_path):
     from tests.distribution_test import MIRRORED
 
     model, folder, watch = run
     with MIRRORED.scope():
         two = _model(model.method)
-    two.fit_stream(_stream(folder), STEPS, stop_after_task=1)
+    workdir = str(tmp_path / "two")
+    two.fit_stream(_stream(folder), STEPS, workdir, [], stop_after_task=1)
     for i, (a, b) in enumerate(zip(_state(two), watch.ends[1][0], strict=True)):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=str(i))
+    alone = loading.load(workdir)  # on one device
+    for a, b in zip(_state(two), _state(alone), strict=True):
+        np.testing.assert_array_equal(a, b)
+    evaluator = evaluation.Evaluator(parts=("likelihood",))
+    rows = [evaluator.evaluate(each, _stream(folder))["scores"] for each in (two, alone)]
+    for name, found in rows[0].items():
+        assert found["nlog"] == pytest.approx(rows[1][name]["nlog"], rel=1e-6)
+    info = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "crop"}
+    push.push(two, push.Task(1, "second"), str(tmp_path / "exports"), info, UNTRIED)
+    exports = exported.load(str(tmp_path / "exports"))
+    images = alone.sample(5, 7)
+    np.testing.assert_allclose(exports.sample(5, 7), images, atol=1e-6)
+    expected = alone.student.encode(images).mean()
+    np.testing.assert_allclose(exports.student.encode(images).mean(), expected, atol=1e-5)
 
 
 def test_an_unknown_method_is_answered_with_the_nearest():

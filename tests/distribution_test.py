@@ -1,10 +1,14 @@
 """One replica and two (two logical CPUs) take the same steps, and data and noise are shared out."""
 
+import json
+import os
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf import presets, twin_gan
+from ltgans_tf import distribution, presets, twin_gan
 from tests.conftest import TINY
 
 # One for the process: a second one would reuse the keys of the first one's collectives.
@@ -77,3 +81,73 @@ def test_a_batch_that_the_replicas_cannot_share_is_refused(tiny_stream):
         model.compile()
     with pytest.raises(ValueError, match="batch_size is 7.*multiple of 2"):
         model.fit_stream(tiny_stream(tasks=1, batch_size=7), 1)
+
+
+def test_a_layout_that_cannot_be_had_is_refused_in_a_sentence(monkeypatch):
+    for name in ("TF_CONFIG", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for arguments, sentence in (
+        (("two",), "distribution is 'two'; it must be one of one, mirrored, multi_worker"),
+        (("one", 2), "replicas is 2, which belongs to distribution 'mirrored'"),
+        (("mirrored",), "found no GPU; use 'one', or give the number of replicas"),
+        (("multi_worker",), "neither TF_CONFIG nor a SLURM job; see docs/distributed.md"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            distribution.strategy(*arguments)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        "{}",
+        json.dumps({"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}),
+        json.dumps({"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}),
+    ],
+)
+def test_a_broken_tf_config_is_refused_in_a_sentence(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match="TF_CONFIG names no cluster of workers .*distributed.md"):
+        distribution.strategy("multi_worker")
+
+
+def test_slurm_names_the_workers_with_and_without_gpus(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in {
+        "PROCID": "3",
+        "STEP_NUM_TASKS": "4",
+        "STEP_NODELIST": "node[1-2]",
+        "STEP_TASKS_PER_NODE": "2(x2)",
+    }.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    for smi in (None, "/usr/bin/nvidia-smi"):
+        monkeypatch.setattr(distribution.shutil, "which", lambda name, smi=smi: smi)
+        if smi:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+            module = sys.modules[tf.distribute.cluster_resolver.SlurmClusterResolver.__module__]
+            monkeypatch.setattr(module, "get_num_gpus", lambda: 4)
+        found = distribution._cluster()
+        workers = ["node1:8888", "node1:8889", "node2:8888", "node2:8889"]
+        assert found.cluster_spec().as_dict() == {"worker": workers}
+        assert (found.task_type, found.task_id) == ("worker", 3)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,3"  # its half of the GPUs of its node
+
+
+def test_one_process_is_its_own_chief_and_agrees_with_itself():
+    for strategy in (tf.distribute.get_strategy(), MIRRORED):
+        assert distribution.is_chief(strategy) and distribution.workers(strategy) == 1
+        assert distribution.total(strategy, 7) == 7
+        batches = tf.data.Dataset.range(4)
+        assert distribution.own_rows(strategy, batches) is batches
+
+
+def test_an_error_of_a_collective_is_told_as_such_among_several_workers_alone(monkeypatch):
+    with pytest.raises(tf.errors.UnavailableError), distribution.all_workers(MIRRORED):
+        raise tf.errors.UnavailableError(None, None, "gone")
+    monkeypatch.setattr(distribution, "workers", lambda strategy: 2)
+    with pytest.raises(
+        distribution.WorkerLostError, match=r"another worker .* start all workers again .*gone"
+    ):
+        with distribution.all_workers(MIRRORED):
+            raise tf.errors.UnavailableError(None, None, "gone")

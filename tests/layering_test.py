@@ -14,6 +14,7 @@ import source_imports
 LIBRARY = {
     "architectures": "",
     "checkpoints": "",
+    "distribution": "",
     "figures": "",
     "images": "",
     "lakd": "",
@@ -51,9 +52,9 @@ LIBRARY = {
     "comparison": "distances images memorisation metrics references",
     "evaluation": "comparison distances features holdings images likelihood provenance references"
     " representations scores",
-    "callbacks": "checkpoints eventlog figures images metrics",
+    "callbacks": "checkpoints distribution eventlog figures images metrics",
     "boundaries": "callbacks checkpoints evaluation eventlog figures images scores",
-    "lifelong": "boundaries callbacks checkpoints evaluation images presets sampling streams",
+    "lifelong": "boundaries callbacks checkpoints distribution evaluation images presets sampling streams",
     "student": "images losses networks",
     "twin_gan": "architectures images lakd lifelong losses networks presets sampling sectors student",
     "baselines": "baselines.curl baselines.joint baselines.joint_twins baselines.lgm baselines.replay twin_gan",

@@ -43,6 +43,19 @@ flags.DEFINE_string("extractor_path", None, "File with an extractor, as eval/ext
 flags.DEFINE_string("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
 flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
 flags.DEFINE_bool("deterministic", True, "Make every operation give the same bits again.")
+flags.DEFINE_enum(
+    "distribution",
+    "one",
+    ["one", "mirrored", "multi_worker"],
+    "Where the replicas are: on one device, on the GPUs of this machine, or on the machines that TF_CONFIG or"
+    " SLURM names, each of which runs this command.",
+)
+flags.DEFINE_integer(
+    "replicas",
+    None,
+    "Devices that --distribution=mirrored takes; by default all GPUs. Without GPUs: logical CPUs.",
+    lower_bound=1,
+)
 flags.DEFINE_string(
     "init_from",
     None,
@@ -199,16 +212,18 @@ def plan(preset, recipe, settings):
 
 def _train(preset, recipe, settings):
     """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
-    if FLAGS.init_from is not None and not _started():
-        learnt = len(continuation.learnt_specs(FLAGS.init_from))
-        continuation.start(FLAGS.init_from, FLAGS.workdir, preset.tasks[learnt:])
     say = log.Lines(FLAGS.workdir)
     tf = import_tensorflow()
     import keras
 
-    from ltgans_tf import boundaries, callbacks, evaluation, features, inception, streams
+    from ltgans_tf import boundaries, callbacks, distribution, evaluation, features, inception, streams
 
-    say(_devices(tf))
+    strategy = distribution.strategy(FLAGS.distribution, FLAGS.replicas)
+    chief = distribution.is_chief(strategy)
+    if FLAGS.init_from is not None and chief and not _started():
+        learnt = len(continuation.learnt_specs(FLAGS.init_from))
+        continuation.start(FLAGS.init_from, FLAGS.workdir, preset.tasks[learnt:])
+    say(_devices(tf) + _layout(distribution, strategy))
     keras.utils.set_random_seed(preset.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -223,15 +238,16 @@ def _train(preset, recipe, settings):
         FLAGS.skip_broken_images,
         min(_tasks_behind(), len(preset.tasks)),
     )
-    model = baselines.method_class(FLAGS.method).from_architecture(
-        preset.architecture,
-        preset.channels,
-        preset.student,
-        recipe,
-        preset.seed,
-        **({"settings": settings} if settings else {}),
-    )
-    model.compile()
+    with strategy.scope():
+        model = baselines.method_class(FLAGS.method).from_architecture(
+            preset.architecture,
+            preset.channels,
+            preset.student,
+            recipe,
+            preset.seed,
+            **({"settings": settings} if settings else {}),
+        )
+        model.compile()
     recipe = presets.Recipe(**model.get_settings()["recipe"])
     if overruled := _overruled(recipe):
         say(f"note: {FLAGS.method} has its own {overruled}, whatever the flags say.")
@@ -295,9 +311,10 @@ def _train(preset, recipe, settings):
         FLAGS.stop_after_task,
         FLAGS.resume,
     )
-    say(_times(spans, say))
-    say(_ending(finished, model.student is not None))
-    return 0 if finished else 128 + stopped[-1]
+    if chief:
+        say(_times(spans, say))
+        say(_ending(finished, model.student is not None))
+    return 0 if finished else 128 + (stopped or [signal.SIGTERM])[-1]  # another worker may have been asked
 
 
 def _overruled(recipe):
@@ -321,6 +338,16 @@ def _devices(tf):
     return text
 
 
+def _layout(distribution, strategy):
+    if FLAGS.distribution == "one":
+        return ""
+    text = f"; {FLAGS.distribution} over {strategy.num_replicas_in_sync} replicas"
+    if (count := distribution.workers(strategy)) > 1:
+        place = distribution.place(strategy)
+        text += f", worker {place + 1} of {count}" + (", whose first one tells the progress" if place else "")
+    return text
+
+
 def _write_environment(preset, recipe, settings, keras, tf):
     """flags.txt, which runs this again, and environment.json, what it ran on."""
     values = {
@@ -332,11 +359,12 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "tasks": ",".join(preset.tasks),
         "workdir": FLAGS.workdir,
         "deterministic": FLAGS.deterministic,
+        "distribution": FLAGS.distribution,
         "skip_broken_images": FLAGS.skip_broken_images,
         "push": FLAGS.push,
         **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},
     }
-    for name in ("data_dir", "push_base", "extractor_path", "inception_path", "inception_sha256"):
+    for name in ("replicas", "data_dir", "push_base", "extractor_path", "inception_path", "inception_sha256"):
         if FLAGS[name].value is not None:
             values[name] = FLAGS[name].value
     flagfile.write(FLAGS.workdir, values)

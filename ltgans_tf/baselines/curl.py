@@ -240,9 +240,7 @@ class CURL(LifelongModel):
             "student/kl": tf.reduce_sum(kl) / rows,
             "student/gradient": tf.linalg.global_norm([tf.convert_to_tensor(g) for g in gradients]),
         }
-        report = self.over_replicas(report)
-        self.end_step({name: report[name.replace(" ", "/")] for name in self.watched})
-        return {**report, "student/components": tf.cast(self.student.active.value, tf.float32)}
+        return self.end_step(report, {"student/components": self.student.active.value})
 
     def _batch(self, new_images):
         """New images, or from task 2 on at every second step replay in their place.

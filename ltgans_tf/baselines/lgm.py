@@ -334,9 +334,7 @@ class LGM(LifelongModel):
             batch, weights = self._mix(batch)
             known = tf.stop_gradient(self.teacher.probabilities(batch))
         heat = temperature(self.global_step.value, self.settings.anneal_steps)
-        report = self.over_replicas(self._update(batch, weights, known, heat))
-        self.end_step({name: report[name.replace(" ", "/")] for name in self.watched})
-        return {**report, "student/temperature": heat}
+        return self.end_step(self._update(batch, weights, known, heat), {"student/temperature": heat})
 
     def _mix(self, new_images):
         """New images and the teacher's samples in one batch, (k-1)/k of them exactly over the steps.

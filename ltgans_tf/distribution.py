@@ -1,0 +1,184 @@
+"""Where the replicas of a run are: on one device, on several of one machine, or on several machines.
+
+All of it is `tf.distribute`. A process of a run on several machines is a worker; the first of them is
+the chief, which alone writes.
+"""
+
+import contextlib
+import os
+import shutil
+
+import tensorflow as tf
+
+NAMES = ("one", "mirrored", "multi_worker")
+# What a collective ends in when a worker that takes part in it dies.
+_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
+
+
+class WorkerLostError(ConnectionError):
+    """Another worker of this run is gone, so that no step can be taken."""
+
+
+def strategy(name="one", replicas=None):
+    """The strategy in whose scope a model is built; to be made before TensorFlow has done anything else.
+
+    Args:
+      name: 'one' device (a GPU if there is one), 'mirrored' over the devices of this machine, or
+        'multi_worker' over the machines that TF_CONFIG or SLURM names.
+      replicas: how many devices 'mirrored' takes; None for all GPUs. A machine without GPUs is cut into so
+        many logical CPUs, which is no faster than one and there to try things out.
+
+    Returns:
+      a tf.distribute.Strategy.
+
+    Raises:
+      ValueError: there are no such devices, or no cluster is named.
+    """
+    if name not in NAMES:
+        raise ValueError(f"distribution is {name!r}; it must be one of {', '.join(NAMES)}.")
+    if replicas is not None and name != "mirrored":
+        raise ValueError(
+            f"replicas is {replicas}, which belongs to distribution 'mirrored' and not to {name!r}."
+        )
+    if name == "one":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(_devices(replicas))
+    return tf.distribute.MultiWorkerMirroredStrategy(_cluster())
+
+
+def _devices(replicas):
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if replicas is not None and replicas > len(gpus):
+            raise ValueError(
+                f"replicas is {replicas} and this machine has {len(gpus)} GPUs; give at most that."
+            )
+        return [f"GPU:{i}" for i in range(replicas or len(gpus))]
+    if replicas is None:
+        raise ValueError(
+            "distribution 'mirrored' found no GPU; use 'one', or give the number of replicas to try it on"
+            " logical CPUs."
+        )
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * replicas
+    )
+    return [f"CPU:{i}" for i in range(replicas)]
+
+
+def _cluster():
+    """Which workers there are and which of them this process is."""
+    if os.environ.get("TF_CONFIG"):
+        try:
+            resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+            tasks = resolver.cluster_spec().as_dict()[resolver.task_type]
+            if not 0 <= resolver.task_id < len(tasks):
+                raise ValueError(f"there is no {resolver.task_type} {resolver.task_id}")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"TF_CONFIG names no cluster of workers ({error}); see docs/distributed.md for one that does."
+            ) from error
+        return resolver
+    if os.environ.get("SLURM_PROCID"):
+        # Without GPUs the resolver divides by their number, so it is told of more than it will count.
+        gpus = {} if shutil.which("nvidia-smi") else {"gpus_per_node": 1024, "gpus_per_task": 1}
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(auto_set_gpu=not gpus, **gpus)
+        resolver.cluster_spec()  # which also finds the place of this process
+        return resolver
+    raise ValueError(
+        "distribution 'multi_worker' found neither TF_CONFIG nor a SLURM job; see docs/distributed.md for how"
+        " to start its workers."
+    )
+
+
+def workers(strategy):
+    """How many processes take part."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 1
+    cluster = strategy.cluster_resolver.cluster_spec().as_dict()
+    return len(cluster.get("chief", [])) + len(cluster.get("worker", []))
+
+
+def place(strategy):
+    """Which of the workers this process is; 0 is the chief."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 0
+    resolver = strategy.cluster_resolver
+    before = resolver.cluster_spec().as_dict().get("chief", []) if resolver.task_type == "worker" else []
+    return len(before) + resolver.task_id
+
+
+def own_rows(strategy, batches):
+    """Batches of which each worker gets the rows of its own replicas.
+
+    tf.data's own sharding gives the replicas of a worker rows that are not neighbours, so that with several
+    of them a step is not that of one device.
+
+    Args:
+      strategy: of this process.
+      batches: a tf.data.Dataset of whole batches [B, ...], without end, that tf.data is not to shard.
+
+    Returns:
+      a tf.data.Dataset that `fit` takes under `strategy`, without end.
+    """
+    count = workers(strategy)
+    if count == 1:
+        return batches
+    rows = batches.element_spec.shape[0]
+    own = rows // count
+    first = place(strategy) * own
+    # `fit` cuts an element into one part for each replica of all workers, and takes this worker's replicas'
+    # number of them in a step: so an element holds the own rows of as many steps as there are workers.
+    batches = batches.map(lambda batch: batch[first : first + own])
+    batches = batches.unbatch().batch(rows, drop_remainder=True)
+    # Where a dataset may end, shapes are not static in a step of several workers.
+    return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+
+def is_chief(strategy):
+    """Whether this process is the one that writes; true where there is no other."""
+    return place(strategy) == 0
+
+
+def total(strategy, number):
+    """The sum of a number over all workers, which must all ask for it at the same point.
+
+    Whoever comes first waits for the others.
+
+    Args:
+      strategy: of this process.
+      number: an int or a bool.
+
+    Returns:
+      int.
+    """
+    if workers(strategy) == 1:
+        return int(number)
+    replicas = strategy.num_replicas_in_sync // workers(strategy)
+    return int(_total(strategy, tf.constant(int(number), tf.int64))) // replicas
+
+
+@tf.function
+def _total(strategy, number):
+    votes = strategy.run(lambda: tf.identity(number))
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, votes, axis=None)
+
+
+@contextlib.contextmanager
+def all_workers(strategy):
+    """Where all workers are needed: one that is gone is told in a sentence."""
+    try:
+        yield
+    except _LOST as error:
+        if workers(strategy) == 1:
+            raise
+        raise WorkerLostError(
+            "another worker of this run is gone, so this one ends too; what stands in the last checkpoint is"
+            f" safe, start all workers again to go on from there ({str(error).splitlines()[0][:200]})."
+        ) from error

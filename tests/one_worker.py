@@ -1,0 +1,72 @@
+"""One worker of a run of tiny networks on several; `multi_worker_test` starts it, with TF_CONFIG set.
+
+    python -m tests.one_worker METHOD STEPS TASKS OUT WORKDIR [kill|stop STEP]
+
+It trains on the sets in OUT and writes its weights to OUT/worker_<i>.npz. Behind the STEP given it dies by
+SIGKILL or asks for a stop, as on a signal.
+"""
+
+import glob
+import json
+import os
+import signal
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf import architectures, baselines, callbacks, distribution, presets, streams
+
+TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
+
+
+def _behind(on_step, last, act):
+    """The callback that every worker has, with `act(model)` behind step `last`."""
+
+    def behind(self, step, task_step, logs):
+        if step == last:
+            act(self.model)
+        on_step(self, step, task_step, logs)
+
+    return behind
+
+
+def _kill(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop(model):
+    model.stop_requested = True
+
+
+def main(method, steps, tasks, out, workdir, what=None, step=None):
+    tf.config.experimental.enable_op_determinism()
+    strategy = distribution.strategy("multi_worker" if os.environ.get("TF_CONFIG") else "one")
+    index = json.loads(os.environ.get("TF_CONFIG") or '{"task": {"index": 0}}')["task"]["index"]
+    stream = streams.TaskStream(
+        [f"npz:{path}" for path in sorted(glob.glob(f"{out}/set*.npz"))[: int(tasks)]],
+        image_shape=(8, 8, 3),
+        batch_size=8,
+    )
+    with strategy.scope():
+        recipe = presets.Recipe(student_optimizer="adam(0.001)", ema=0.9)
+        model = baselines.method_class(method).from_architecture(TINY, 3, True, recipe)
+        model.compile()
+    if what is not None:
+        act = {"kill": _kill, "stop": _stop}[what]
+        callbacks.SaveCheckpoints.on_step = _behind(callbacks.SaveCheckpoints.on_step, int(step), act)
+    try:
+        finished = model.fit_stream(stream, int(steps), workdir or None, checkpoint_every=2)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", flush=True)
+        os._exit(2)
+    state = [*model.weights, *(v for optimizer in model.optimizers for v in optimizer.variables)]
+    np.savez(f"{out}/worker_{index}.npz", *[v.numpy() for v in state])
+    step = int(model.global_step.numpy())
+    print(f"worker {index} {'finished' if finished else 'stopped'} at step {step}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
