@@ -3,15 +3,22 @@
 The same mathematics, networks, optimizers and noise law, one compiled graph as well, but a
 forward pass for each use: critic and Student each have Teacher images of their own, the
 generators' update draws its fakes anew, real, fake and interpolated images go through the
-critic apart, and new images and replay through the Student apart.
+critic apart, new images and replay through the Student apart, and the penalty's second derivative of
+the activations, which is 0, goes back through the critic.
 """
 
+import keras
 import tensorflow as tf
 
 from ltgans_tf import images, lakd, losses, twin_gan
 
 # Tags of noise, by use; the package's own are below 700.
 _OWN_TEACHER_LATENTS, _OWN_LATENTS = 700, 800
+
+
+def _plain_layer(layer):
+    cls = keras.layers.LeakyReLU if isinstance(layer, keras.layers.LeakyReLU) else type(layer)
+    return cls.from_config(layer.get_config())
 
 
 class PlainTwinGAN(twin_gan.TwinGAN):
@@ -23,6 +30,12 @@ class PlainTwinGAN(twin_gan.TwinGAN):
     """
 
     shares_draws = False
+
+    def __init__(self, generators, critic, *args, **kwargs):
+        # Of plain layers, through all of which the penalty goes back.
+        plain = keras.models.clone_model(critic, clone_function=_plain_layer)
+        plain.set_weights(critic.get_weights())
+        super().__init__(generators, plain, *args, **kwargs)
 
     def train_step(self, data):
         """As `TwinGAN.train_step`: uint8 [B, n, H, W, C] -> dict of scalars."""
@@ -37,8 +50,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         report |= self._plain_learners(rows, n_critic, roles)
         if self.student is not None:
             report |= self._plain_student(new_images, n_critic, roles)
-        self.end_step({name: report.get(name.replace(" ", "/"), 0.0) for name in self.watched})
-        return report
+        return self.end_step(report)
 
     def _plain_replay(self, i, rows, n_critic, roles, tag):
         if not roles.teachers:

@@ -19,6 +19,7 @@ from trainers import import_tensorflow, run
 _GEMM = 2048  # rows and columns of the matrix product
 _BATCHES = 32  # different batches, in turn
 _FIRST, _LATER = "task 1", "task 2 on"
+OURS = "package"
 
 
 def main(_):
@@ -32,7 +33,7 @@ def main(_):
     results = measure(
         arch,
         recipe,
-        _digits(arch, given.channels, given.batch_size, given.n_critic + 1),
+        digits(arch, given.channels, given.batch_size, given.n_critic + 1),
         given.student,
         given.repeats,
         given.seconds,
@@ -126,7 +127,16 @@ def _shown(value, form):
     return "" if value is None else format(value, form)
 
 
-def _digits(arch, channels, batch_size, count):
+def one(arch, recipe, batches, student, repeats, seconds, warm_up):
+    """Milliseconds of the package's step from task 2 on, alone: a `benchmarks.summary`."""
+    from ltgans_tf import twin_gan
+
+    step = _step(_model(twin_gan.TwinGAN, arch, recipe, batches, student, _LATER), batches)
+    return _in_turns({OURS: step}, repeats, seconds, warm_up)[OURS]
+
+
+def digits(arch, channels, batch_size, count):
+    """Batches of real digits, uint8 [N, B, count, H, W, C]."""
     import numpy as np
 
     from ltgans_tf import streams

@@ -164,6 +164,37 @@ class SampleGrids(StepCallback):
         figures.save_png(os.path.join(folder, name), picture, zoom=2)
 
 
+class Profile(StepCallback):
+    """Writes a profile of some steps to tensorboard/plugins/profile.
+
+    Args:
+      workdir: folder of the run.
+      first, last: steps of the run, from 1 on.
+    """
+
+    def __init__(self, workdir, first, last):
+        super().__init__()
+        self.folder, self.first, self.last = os.path.join(workdir, "tensorboard"), first, last
+        self._running = False
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._before + batch + 1 == self.first:
+            tf.profiler.experimental.start(self.folder)
+            self._running = True
+
+    def on_step(self, step, task_step, logs):
+        if step == self.last:
+            self._stop()
+
+    def on_train_end(self, logs=None):
+        self._stop()  # at the end of a task, if it comes before the last step
+
+    def _stop(self):
+        if self._running:
+            tf.profiler.experimental.stop()
+            self._running = False
+
+
 class Progress(StepCallback):
     """One line of progress: task, step, speed, losses and the time left.
 

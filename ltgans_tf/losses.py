@@ -37,7 +37,28 @@ def interpolate(real_images, fake_images, epsilon):
     return epsilon * real_images + (1.0 - epsilon) * fake_images
 
 
-def gradient_penalty(critic_values_fn, images):
+def gradients(tape, target, variables, scale=1.0, upstream=None):
+    """Gradients that pass through the layers multiplied by `scale` and are divided by it in the end.
+
+    Args:
+      tape: a GradientTape that recorded `target`.
+      target: tensor, of which the sum is differentiated.
+      variables: list of float32 variables or tensors.
+      scale: a power of two, so that nothing is rounded; above 1 for layers in float16, in which what is
+        below 6e-8 becomes 0.
+      upstream: gradient of something with respect to `target`, by the chain rule; None for ones.
+
+    Returns:
+      list of float32 tensors.
+    """
+    if scale == 1.0:
+        return tape.gradient(target, variables, output_gradients=upstream)
+    upstream = tf.ones_like(target) if upstream is None else upstream
+    found = tape.gradient(target, variables, output_gradients=scale * upstream)
+    return [gradient / scale for gradient in found]
+
+
+def gradient_penalty(critic_values_fn, images, scale=1.0):
     """(||grad_u D(u)||_2 - 1)^2 per image (Gulrajani et al. 2017, Eq. 3).
 
     The norm runs over all pixels and channels of an image: the authors' later code sums over
@@ -47,6 +68,7 @@ def gradient_penalty(critic_values_fn, images):
       critic_values_fn: maps [B, H, W, C] to one value per image, [B]; a value may depend on its
         own image alone (no batch statistics), or the penalty is not that of a function of u.
       images: points u at which the penalty is taken, [B, H, W, C].
+      scale: see `gradients`.
 
     Returns:
       float32 [B], at least 0; finite, with finite gradients, where the gradient vanishes.
@@ -54,8 +76,8 @@ def gradient_penalty(critic_values_fn, images):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         values = critic_values_fn(images)
-    gradients = tf.cast(tape.gradient(values, images), tf.float32)
-    squared_norm = tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3])
+    (slopes,) = gradients(tape, values, [images], scale)
+    squared_norm = tf.reduce_sum(tf.square(tf.cast(slopes, tf.float32)), axis=[1, 2, 3])
     # The derivative of sqrt is infinite at 0; 1e-12 bounds it and moves a norm of 1 by 5e-13.
     return tf.square(tf.sqrt(squared_norm + 1e-12) - 1.0)
 

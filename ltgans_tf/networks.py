@@ -1,4 +1,8 @@
-"""Builders of the four networks, each a plain `keras.Model` made from an `Architecture`."""
+"""Builders of the four networks, each a plain `keras.Model` made from an `Architecture`.
+
+Their `precision` is a Keras dtype policy: with 'mixed_bfloat16' or 'mixed_float16' the hidden layers
+compute in 16 bits; weights, inputs, outputs and batch statistics stay float32.
+"""
 
 import random
 
@@ -6,43 +10,43 @@ import keras
 import tensorflow as tf
 
 
-def generator(arch, channels=3, seed=0, name="generator"):
+def generator(arch, channels=3, seed=0, name="generator", precision="float32"):
     """latents [B, latent_dim] -> images float32 [B, H, W, C] in [-1, 1] (tanh).
 
     Batch norm and ReLU behind each layer, as in the authors' later code. The normaliser is
     synchronised, so that batch statistics are those of the global batch on any number of
     replicas.
     """
-    return _upward(arch, arch.latent_dim, channels, seed, name, normalise=True)
+    return _upward(arch, arch.latent_dim, channels, seed, name, precision, normalise=True)
 
 
-def decoder(arch, channels=3, seed=0, name="decoder"):
+def decoder(arch, channels=3, seed=0, name="decoder", precision="float32"):
     """codes [B, code_dim] -> mean of p(x|z), float32 [B, H, W, C] in [-1, 1] (tanh).
 
     The generator's layers without normaliser, so that a reconstruction depends on its own
     codes alone.
     """
-    return _upward(arch, arch.code_dim, channels, seed, name, normalise=False)
+    return _upward(arch, arch.code_dim, channels, seed, name, precision, normalise=False)
 
 
-def critic(arch, channels=3, heads=1, seed=0, name="critic"):
+def critic(arch, channels=3, heads=1, seed=0, name="critic", precision="float32"):
     """images [B, H, W, C] -> critic values float32 [B, heads], unbounded.
 
     No normaliser: batch statistics would make the gradient penalty of an image depend on the
     others of its batch (the authors' later code has batch norm here; Gulrajani et al. 2017,
     section 4, advise against it). `heads` is 1 for Eq. 1 as written, 2 for one head per twin.
     """
-    images, features = _downward(arch, channels, rng := random.Random(seed), TwiceLeakyReLU)
+    images, features = _downward(arch, channels, rng := random.Random(seed), precision, TwiceLeakyReLU)
     values = keras.layers.Dense(heads, kernel_initializer=_glorot(rng), dtype="float32")(features)
     return keras.Model(images, values, name=name)
 
 
-def encoder(arch, channels=3, seed=0, name="encoder"):
+def encoder(arch, channels=3, seed=0, name="encoder", precision="float32"):
     """images [B, H, W, C] -> (mean, stddev) of q(z|x), each float32 [B, code_dim].
 
     stddev is a softplus, so at least 0; `Student.encode` keeps it away from 0.
     """
-    images, features = _downward(arch, channels, rng := random.Random(seed))
+    images, features = _downward(arch, channels, rng := random.Random(seed), precision)
     mean = keras.layers.Dense(arch.code_dim, kernel_initializer=_glorot(rng), dtype="float32", name="mean")(
         features
     )
@@ -74,20 +78,20 @@ class TwiceLeakyReLU(keras.layers.LeakyReLU):
         return activate(inputs)
 
 
-def _upward(arch, inputs, channels, seed, name, normalise):
+def _upward(arch, inputs, channels, seed, name, precision, normalise):
     rng = random.Random(seed)
     size, width = arch.base
     # A bias before batch norm is cancelled by it.
-    settings = {"use_bias": not normalise}
+    settings = {"use_bias": not normalise, "dtype": precision}
 
     def activate(x):
         if normalise:
-            x = keras.layers.BatchNormalization(synchronized=True)(x)
-        return keras.layers.ReLU()(x)
+            x = keras.layers.BatchNormalization(synchronized=True, dtype=precision)(x)
+        return keras.layers.ReLU(dtype=precision)(x)
 
     codes = keras.Input([inputs])
     x = keras.layers.Dense(size * size * width, kernel_initializer=_glorot(rng), **settings)(codes)
-    x = activate(keras.layers.Reshape([size, size, width])(x))
+    x = activate(keras.layers.Reshape([size, size, width], dtype=precision)(x))
     for out, stride in arch.stages:
         x = activate(
             keras.layers.Conv2DTranspose(
@@ -100,16 +104,20 @@ def _upward(arch, inputs, channels, seed, name, normalise):
     return keras.Model(codes, images, name=name)
 
 
-def _downward(arch, channels, rng, activation=keras.layers.LeakyReLU):
+def _downward(arch, channels, rng, precision, activation=keras.layers.LeakyReLU):
     images = keras.Input([arch.image_size, arch.image_size, channels])
     x = images
     for out in arch.critic_channels:
-        x = keras.layers.Conv2D(out, 3, 2, padding="same", kernel_initializer=_glorot(rng))(x)
-        x = activation(negative_slope=0.2)(x)
-    x = keras.layers.Flatten()(x)
+        x = keras.layers.Conv2D(out, 3, 2, padding="same", kernel_initializer=_glorot(rng), dtype=precision)(
+            x
+        )
+        x = activation(negative_slope=0.2, dtype=precision)(x)
+    x = keras.layers.Flatten(dtype=precision)(x)
     if arch.critic_units:
-        x = keras.layers.Dense(arch.critic_units, kernel_initializer=_glorot(rng))(x)
-        x = activation(negative_slope=0.2)(x)
+        x = keras.layers.Dense(arch.critic_units, kernel_initializer=_glorot(rng), dtype=precision)(x)
+        x = activation(negative_slope=0.2, dtype=precision)(x)
+    if precision != "float32":  # for heads that are no Keras layer
+        x = keras.layers.Activation("linear", dtype="float32")(x)
     return images, x
 
 

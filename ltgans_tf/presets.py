@@ -153,6 +153,16 @@ class Recipe:
         "adam(0.001, 0, 0.9)", "Generators' optimizer, one of its own for each."
     )
     student_optimizer: str = _setting("adam(0.001)", "The Student's optimizer.")
+    precision: str = _setting(
+        "float32",
+        "Arithmetic of the hidden layers: float32, mixed_bfloat16 or mixed_float16; weights, outputs, losses"
+        " and the norm in the gradient penalty are float32 in any case.",
+    )
+
+    @property
+    def loss_scale(self):
+        """By what gradients pass through the layers multiplied, so that none underflows in float16."""
+        return 256.0 if self.precision == "mixed_float16" else 1.0
 
     def __post_init__(self):
         _check(1 <= self.n_critic <= 100, "n_critic", self.n_critic, "from 1 to 100")
@@ -179,6 +189,12 @@ class Recipe:
             )
         _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
         replay_fraction(self.replay_share, 1)
+        _check(
+            self.precision in ("float32", "mixed_bfloat16", "mixed_float16"),
+            "precision",
+            self.precision,
+            "'float32', 'mixed_bfloat16' or 'mixed_float16'",
+        )
         for name in ("critic_optimizer", "generator_optimizer", "student_optimizer"):
             parse_optimizer(getattr(self, name), name)
 

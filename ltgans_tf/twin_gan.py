@@ -104,15 +104,15 @@ class TwinGAN(LifelongModel):
         vae = None
         if student:
             vae = Student(
-                networks.encoder(arch, channels, 10 * seed + 3),
-                networks.decoder(arch, channels, 10 * seed + 4),
+                networks.encoder(arch, channels, 10 * seed + 3, precision=recipe.precision),
+                networks.decoder(arch, channels, 10 * seed + 4, precision=recipe.precision),
             )
         return cls(
             [
-                networks.generator(arch, channels, 10 * seed + i, f"generator_{i}")
+                networks.generator(arch, channels, 10 * seed + i, f"generator_{i}", recipe.precision)
                 for i in range(cls.generator_count)
             ],
-            networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2),
+            networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2, precision=recipe.precision),
             vae,
             recipe,
             seed,
@@ -372,7 +372,7 @@ class TwinGAN(LifelongModel):
 
     def _update_critic(self, i, real, fakes, roles, heads):
         """Eqs. 1 and 2: one critic update on real images and the fakes of each learner."""
-        rows, learners = real.shape[0], len(roles.learners)
+        rows, learners, scale = real.shape[0], len(roles.learners), self.recipe.loss_scale
         fake = tf.concat(fakes, axis=0)
         epsilon = tf.concat(
             [self.noise(_EPSILON + 2 * i + learner, rows, 1, law="unit") for learner in roles.learners],
@@ -384,11 +384,11 @@ class TwinGAN(LifelongModel):
             real_values = self._head_values(tf.tile(values[:rows], [learners, 1]), heads)
             fake_values = self._head_values(values[rows:], heads)
             penalty = losses.gradient_penalty(
-                lambda u: self._head_values(self.critic(u, training=True), heads), points
+                lambda u: self._head_values(self.critic(u, training=True), heads), points, scale
             )
             loss = losses.critic_loss(real_values, fake_values)
             loss = tf.reduce_sum(loss + self.recipe.penalty_weight * penalty) / self.global_rows
-        gradients = tape.gradient(loss, self.critic.trainable_variables)
+        gradients = losses.gradients(tape, loss, self.critic.trainable_variables, scale)
         self.critic_optimizer.apply(gradients, self.critic.trainable_variables)
         distance = tf.reduce_sum(real_values - fake_values) / (learners * self.global_rows)
         return {
@@ -407,7 +407,7 @@ class TwinGAN(LifelongModel):
         The chain rule in two parts, critic and then generator, so that the forward pass that made
         the fakes for the critic is not made again and no gradient of the critic's weights is.
         """
-        fake = tf.concat(fakes, axis=0)
+        fake, scale = tf.concat(fakes, axis=0), self.recipe.loss_scale
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fake)
             values = self._head_values(self.critic(fake, training=True), heads)
@@ -417,11 +417,11 @@ class TwinGAN(LifelongModel):
                 apart = losses.sum_squared_error(replay.images, fake)
                 apart = tf.reduce_sum(tf.where(replay.chosen, apart, 0.0)) / self.global_rows
                 loss += self.recipe.distillation * apart
-        upstream = tf.split(tape.gradient(loss, fake), len(roles.learners))
-        norms = []
+        (upstream,) = losses.gradients(tape, loss, [fake], scale)
+        upstream, norms = tf.split(upstream, len(roles.learners)), []
         for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
             variables = self.generators[learner].trainable_variables
-            gradients = tape.gradient(images_, variables, output_gradients=gradient)
+            gradients = losses.gradients(tape, images_, variables, scale, gradient)
             self.generator_optimizers[learner].apply(gradients, variables)
             norms.append(_norm(gradients))
             if self.averages:
@@ -449,7 +449,13 @@ class TwinGAN(LifelongModel):
         weights = tf.concat([tf.fill([rows], first), tf.fill([rows], second)], axis=0)
         noise = self.noise(_STUDENT_NOISE, 2 * rows, self.student.code_dim, 2)
         sse, kl, gradients = self.student.update(
-            self.student_optimizer, batch, weights, noise, self.recipe.beta, self.global_rows
+            self.student_optimizer,
+            batch,
+            weights,
+            noise,
+            self.recipe.beta,
+            self.global_rows,
+            self.recipe.loss_scale,
         )
         images_seen = 2 * self.global_rows
         return {

@@ -203,6 +203,14 @@ class _Clock:
         return self.now
 
 
+@pytest.mark.parametrize("first, last, written", [(2, 3, 1), (5, 8, 1), (11, 12, 0)])
+def test_a_profile_of_the_steps_asked_for_is_written(tiny_stream, tmp_path, first, last, written):
+    Ramp().fit_stream(  # two tasks of five steps; the second window ends with the first task
+        tiny_stream(tasks=2), 5, callbacks=[callbacks.Profile(str(tmp_path), first, last)]
+    )
+    assert len(list(tmp_path.glob("tensorboard/plugins/profile/*/*.xplane.pb"))) == written
+
+
 def _progress(monkeypatch, model, stream, clock, seconds=1.0, steps=5):
     lines = []
     monkeypatch.setattr(callbacks, "time", _Clock(clock))

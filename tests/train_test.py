@@ -214,12 +214,22 @@ def test_help_names_presets_and_settings():
         (["--tasks=folder:nowhere"], "There is no folder 'nowhere'"),
         (["--tasks=digits@12"], "digits has the classes 0 to 9"),
         (["--no_such_flag=1"], "unknown flag --no_such_flag"),
+        (["--precision=half"], "precision is 'half'; it must be 'float32'"),
+        (["--jit_compile", "--distribution=mirrored"], "compiles a step for one device alone"),
+        (["--profile_steps=9,3"], "--profile_steps is '9,3'; give the first and the last step"),
+        (["--profile_steps=9"], "--profile_steps is '9'"),
     ],
 )
 def test_bad_settings_get_one_sentence_at_once(tmp_path, flags, expected):
     begin = time.monotonic()
     assert expected in _refused(*flags, f"--workdir={tmp_path}/run")
     assert time.monotonic() - begin < 5
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_layout_that_cannot_be_had_is_told(tmp_path):
+    refused = _refused("--distribution=mirrored", f"--workdir={tmp_path}/run")
+    assert "found no GPU; use 'one', or give the number of replicas" in refused
     assert not (tmp_path / "run").exists()
 
 

@@ -56,6 +56,8 @@ flags.DEFINE_integer(
     "Devices that --distribution=mirrored takes; by default all GPUs. Without GPUs: logical CPUs.",
     lower_bound=1,
 )
+flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the step: slower on CPU, for one device alone.")
+flags.DEFINE_list("profile_steps", None, "First and last step that TensorBoard gets a profile of: 100,110.")
 flags.DEFINE_string(
     "init_from",
     None,
@@ -150,6 +152,12 @@ def resolve():
     Returns:
       (Preset, Recipe, an instance of a class of SETTINGS or None).
     """
+    if FLAGS.jit_compile and FLAGS.distribution != "one":
+        raise ValueError(
+            f"--jit_compile with --distribution={FLAGS.distribution}: TensorFlow compiles a step for one device"
+            " alone; leave one of them out."
+        )
+    _profiled()
     baselines.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
     changes = _given(presets.Preset)
@@ -247,7 +255,7 @@ def _train(preset, recipe, settings):
             preset.seed,
             **({"settings": settings} if settings else {}),
         )
-        model.compile()
+        model.compile(jit_compile=FLAGS.jit_compile)
     recipe = presets.Recipe(**model.get_settings()["recipe"])
     if overruled := _overruled(recipe):
         say(f"note: {FLAGS.method} has its own {overruled}, whatever the flags say.")
@@ -295,6 +303,7 @@ def _train(preset, recipe, settings):
         keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_end=end),
         *callbacks.default_callbacks(FLAGS.workdir, preset.log_every, preset.sample_every),
         callbacks.Progress(say.progress, len(preset.tasks), preset.steps_per_task),
+        *([callbacks.Profile(FLAGS.workdir, *steps)] if (steps := _profiled()) else []),
     ]
     finished = model.fit_stream(
         stream,
@@ -338,6 +347,21 @@ def _devices(tf):
     return text
 
 
+def _profiled():
+    """(first, last) of --profile_steps, or None."""
+    if FLAGS.profile_steps is None:
+        return None
+    try:
+        first, last = (int(step) for step in FLAGS.profile_steps)
+        if 1 <= first <= last:
+            return first, last
+    except ValueError:
+        pass
+    raise ValueError(
+        f"--profile_steps is {','.join(FLAGS.profile_steps)!r}; give the first and the last step, as 100,110."
+    )
+
+
 def _layout(distribution, strategy):
     if FLAGS.distribution == "one":
         return ""
@@ -360,6 +384,7 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "workdir": FLAGS.workdir,
         "deterministic": FLAGS.deterministic,
         "distribution": FLAGS.distribution,
+        "jit_compile": FLAGS.jit_compile,
         "skip_broken_images": FLAGS.skip_broken_images,
         "push": FLAGS.push,
         **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},

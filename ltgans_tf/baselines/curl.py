@@ -115,10 +115,10 @@ class CURL(LifelongModel):
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
             recipe = presets.recipe(recipe, arch.name)
-        encoder = networks.encoder(arch, channels, 10 * seed + 3)
+        encoder = networks.encoder(arch, channels, 10 * seed + 3, precision=recipe.precision)
         vae = curl_mixture.MixtureStudent(
             keras.Model(encoder.input, encoder.get_layer("mean").input, name="trunk"),
-            networks.decoder(arch, channels, 10 * seed + 4),
+            networks.decoder(arch, channels, 10 * seed + 4, precision=recipe.precision),
             settings.components,
             settings.first_components,
             10 * seed + 5,
@@ -262,7 +262,7 @@ class CURL(LifelongModel):
             sse, kl, q = self.student.terms(batch, noise)
             loss = tf.reduce_sum(losses.negative_elbo(sse, kl, self.recipe.beta))
             loss /= rows * self.distribute_strategy.num_replicas_in_sync
-        gradients = tape.gradient(loss, self.student.trainable_variables)
+        gradients = losses.gradients(tape, loss, self.student.trainable_variables, self.recipe.loss_scale)
         self.student_optimizer.apply(gradients, self.student.trainable_variables)
         return sse, kl, q, gradients
 

@@ -175,9 +175,9 @@ def _moments(categories):
     return np.float32(rows)
 
 
-def encoder(arch, channels=3, categories=10, seed=0):
+def encoder(arch, channels=3, categories=10, seed=0, precision="float32"):
     """`networks.encoder` with one more head on the same features: logits of z_d, [B, categories]."""
-    base = networks.encoder(arch, channels, seed)
+    base = networks.encoder(arch, channels, seed, precision=precision)
     kernel = keras.initializers.GlorotUniform(seed=random.Random(f"logits {seed}").randrange(2**31))
     head = keras.layers.Dense(categories, kernel_initializer=kernel, dtype="float32", name="logits")
     return keras.Model(base.input, (*base.output, head(base.get_layer("mean").input)), name="encoder")
@@ -246,8 +246,8 @@ class LGM(LifelongModel):
         wide = dataclasses.replace(arch, code_dim=arch.code_dim + settings.categories)
         pair = [
             MixedVAE(
-                encoder(arch, channels, settings.categories, 10 * seed + 3),
-                networks.decoder(wide, channels, 10 * seed + 4),
+                encoder(arch, channels, settings.categories, 10 * seed + 3, recipe.precision),
+                networks.decoder(wide, channels, 10 * seed + 4, precision=recipe.precision),
                 name,
             )
             for name in ("student", "teacher")
@@ -363,7 +363,7 @@ class LGM(LifelongModel):
                 consistency = tf.reduce_sum(weights * categorical_kl(probabilities, known))
             elbo = tf.reduce_sum(losses.negative_elbo(sse, kl, self.recipe.beta)) / self.global_rows
             loss = elbo + self.settings.consistency * consistency
-        gradients = tape.gradient(loss, self.student.trainable_variables)
+        gradients = losses.gradients(tape, loss, self.student.trainable_variables, self.recipe.loss_scale)
         self.student_optimizer.apply(gradients, self.student.trainable_variables)
         return {
             "student/loss": loss,
