@@ -1,5 +1,6 @@
 """The programs that measure: the plain step is the same mathematics, and all of them report."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import benchmarks
-from benchmarks import exports, growth, plain, step, twins
+from benchmarks import exports, growth, peers, plain, quality_per_second, step, streaming, twins
 from export import validation
 from ltgans_tf import architectures, presets, streams, twin_gan
 from tests.conftest import TINY
@@ -165,6 +166,44 @@ def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatc
     assert sorted(name for name, own in seen if own) == ["decode", "encode", "serving_default"]
 
 
+def test_streaming_measures_a_folder_that_it_makes(tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "_WARM_UP", 1)
+    monkeypatch.setattr(streaming, "_PER_FOLDER", 40)
+    folder = str(tmp_path / "images")
+    streaming.make_folder(folder, 90)
+    (task,) = streams.TaskStream([f"folder:{folder}"], (8, 8, 3), 8).tasks
+    pictures = np.concatenate([task.train_images(), task.test_images()])
+    assert len(pictures) == 90 and len(np.unique(pictures.reshape(90, -1), axis=0)) == 90
+    results = streaming.measure(folder, 8, 6, TINY)
+    assert results["first_batch_s"] > 0 and results["step_ms"] > 0 and len(results["risen_mb"]) == 2
+    assert 0 < results["wait_share"] < 1 and results["memory_mb"] > 100
+    assert "of the time is waited" in streaming.report(results)
+
+
+def test_quality_is_measured_at_the_times_asked_for(monkeypatch):
+    preset = presets.preset("demo")
+    recipe = presets.Recipe(student_optimizer="adam(0.001)")
+    seen = []
+    preset = dataclasses.replace(preset, architecture="small32", batch_size=2)
+    points = quality_per_second.measure(
+        preset, recipe, 0, [0.001, 0.002], False, lambda model: seen.append(model) or 10.0 / len(seen)
+    )
+    assert [point["fcd"] for point in points] == [10.0, 5.0] and len(set(map(id, seen))) == 1
+    assert [point["steps"] for point in points] == [1, 2]
+    assert 0 < points[0]["seconds"] < points[1]["seconds"]
+    other = [{**point, "fcd": point["fcd"] + 2} for point in points]
+    assert "11.00  10.00 to 12.00" in quality_per_second.report([points, other])
+
+
+def test_peers_sets_ratios_over_the_package_repeat_by_repeat():
+    results = peers.summarise([{"package": 2.0, "eager": 5.0}, {"package": 4.0, "eager": 6.0}])
+    assert results["over_package"]["eager"]["values"] == [2.5, 1.5]
+    assert results["ms"]["package"]["median"] == 3.0 and list(results["over_package"]) == ["eager"]
+    assert "2.00" in peers.report(results).splitlines()[2]
+    with pytest.raises(ValueError, match="process of eager ended with status 1: .*No module named 'torch'"):
+        peers._timed("eager", [sys.executable, peers._TORCH_STEP, "{}"])
+
+
 def test_results_are_written_with_their_conditions(tmp_path):
     path = tmp_path / "new" / "results.json"
     benchmarks.write(
@@ -191,6 +230,8 @@ def test_table_aligns_its_columns():
         ("growth", "--tasks=1", "--tasks=1"),
         ("exports", "--batches=0", "batches are [0] and repeats 100; give at least 1 and 2."),
         ("twins", "--sedes=3", "unknown flag --sedes; did you mean --seeds?"),
+        ("peers", "--batch_size=4", "--torch_python is missing"),
+        ("quality_per_second", "--seconds=0,5", "--seconds is '0,5'; give times above 0"),
     ],
 )
 def test_bad_input_ends_in_one_sentence(program, flag, sentence):

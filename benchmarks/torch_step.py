@@ -1,0 +1,152 @@
+"""The full step of TwinGAN from task 2 on, written in PyTorch: what `benchmarks.peers` times ours against.
+
+  python benchmarks/torch_step.py '{"variant": "eager", "batch_size": 16, "n_critic": 1, ...}'
+
+The same layers, sizes, updates and short cuts: the Teacher's images serve critic and Student, the fakes of the
+last critic update are those that the generator learns from, real and fake images go through the critic as one
+batch. Convolutions of stride 2 are padded alike on both sides, where TensorFlow pads one side; the work is the
+same. Needs torch and nothing else, and prints one line of JSON.
+"""
+
+import importlib
+import json
+import sys
+import time
+
+torch = importlib.import_module("torch")  # no requirement of this project
+nn = torch.nn
+
+VARIANTS = ("eager", "channels_last", "compile")
+
+
+def _upward(arch, inputs, channels, normalise):
+    size, width = arch["base"]
+    layers = [
+        nn.Linear(inputs, size * size * width, bias=not normalise),
+        nn.Unflatten(1, (width, size, size)),
+    ]
+
+    def activate(channels_now):
+        layers.extend([nn.BatchNorm2d(channels_now)] * normalise + [nn.ReLU()])
+
+    activate(width)
+    before = width
+    for out, stride in arch["stages"]:
+        layers.append(
+            nn.ConvTranspose2d(before, out, 3, stride, 1, output_padding=stride - 1, bias=not normalise)
+        )
+        activate(out)
+        before = out
+    return nn.Sequential(*layers, nn.Conv2d(before, channels, 3, padding=1), nn.Tanh())
+
+
+def _downward(arch, channels, outputs):
+    layers, before, side = [], channels, arch["image_size"]
+    for out in arch["critic_channels"]:
+        layers += [nn.Conv2d(before, out, 3, 2, 1), nn.LeakyReLU(0.2)]
+        before, side = out, (side + 1) // 2
+    layers.append(nn.Flatten())
+    features = before * side * side
+    if arch["critic_units"]:
+        layers += [nn.Linear(features, arch["critic_units"]), nn.LeakyReLU(0.2)]
+        features = arch["critic_units"]
+    return nn.Sequential(*layers, nn.Linear(features, outputs))
+
+
+class Step:
+    """All networks and optimizers; calling it takes one step on random images."""
+
+    def __init__(
+        self, arch, batch_size, n_critic, student, variant, channels=3, replay_share=0.5, weight=10.0
+    ):
+        torch.manual_seed(0)
+        self.rows, self.n_critic, self.share, self.weight = batch_size, n_critic, replay_share, weight
+        self.latent_dim, self.code_dim = arch["latent_dim"], arch["code_dim"]
+        self.layout = torch.contiguous_format if variant == "eager" else torch.channels_last
+        self.assistant, self.teacher = (_upward(arch, self.latent_dim, channels, True) for _ in range(2))
+        self.critic = _downward(arch, channels, 2)
+        self.encoder = _downward(arch, channels, 2 * self.code_dim) if student else None
+        self.decoder = _upward(arch, self.code_dim, channels, False) if student else None
+        self.teacher.eval()
+        networks = [self.assistant, self.teacher, self.critic, self.encoder, self.decoder]
+        for network in filter(None, networks):
+            network.to(memory_format=self.layout)
+        adam = lambda network, *betas: torch.optim.Adam(network.parameters(), 1e-4, betas or (0.0, 0.9))
+        self.critic_optimizer, self.generator_optimizer = adam(self.critic), adam(self.assistant)
+        if student:
+            both = nn.ModuleList([self.encoder, self.decoder])
+            self.student_optimizer = adam(both, 0.5, 0.999)
+        # The penalty differentiates twice, which compiled code does not: it keeps the plain critic.
+        self.plain_critic = self.critic
+        if variant == "compile":
+            self.assistant, self.teacher, self.critic = map(
+                torch.compile, (self.assistant, self.teacher, self.critic)
+            )
+            if student:
+                self.encoder, self.decoder = torch.compile(self.encoder), torch.compile(self.decoder)
+        side = arch["image_size"]
+        shape = (n_critic, batch_size, channels, side, side)
+        self.new_images = [
+            part.contiguous(memory_format=self.layout) for part in torch.rand(shape).mul_(2).sub_(1)
+        ]
+
+    def __call__(self):
+        rows = self.rows
+        with torch.no_grad():
+            taught = self.teacher(torch.randn(rows * self.n_critic, self.latent_dim)).split(rows)
+        for real, replay in zip(self.new_images, taught):
+            last = replay is taught[-1]
+            with torch.set_grad_enabled(last):
+                fake = self.assistant(torch.randn(rows, self.latent_dim))
+            chosen = (torch.rand(rows) < self.share)[:, None, None, None]
+            loss = self._update_critic(torch.where(chosen, replay, real), fake.detach())
+        self._descend(self.generator_optimizer, -self.critic(fake)[:, 1].mean())
+        if self.encoder is not None:
+            self._update_student(torch.cat([self.new_images[0], taught[0]]))
+        return loss
+
+    def _update_critic(self, real, fake):
+        values = self.critic(torch.cat([real, fake]))[:, 1]
+        epsilon = torch.rand(self.rows, 1, 1, 1)
+        points = (epsilon * real + (1 - epsilon) * fake).requires_grad_()
+        (slopes,) = torch.autograd.grad(self.plain_critic(points)[:, 1].sum(), points, create_graph=True)
+        penalty = (slopes.square().sum((1, 2, 3)).add(1e-12).sqrt() - 1).square().mean()
+        loss = values[self.rows :].mean() - values[: self.rows].mean() + self.weight * penalty
+        self._descend(self.critic_optimizer, loss)
+        return loss
+
+    def _update_student(self, batch):
+        mean, spread = self.encoder(batch).chunk(2, 1)
+        stddev = nn.functional.softplus(spread) + 1e-6
+        rebuilt = self.decoder(mean + stddev * torch.randn_like(stddev))
+        kl = 0.5 * (mean.square() + stddev.square() - 1) - stddev.log()
+        loss = ((batch - rebuilt).square().sum() + kl.sum()) / self.rows
+        self._descend(self.student_optimizer, loss)
+
+    def _descend(self, optimizer, loss):
+        """Gradients of this optimizer's weights alone: those of others would cost a pass."""
+        weights = optimizer.param_groups[0]["params"]
+        for weight, gradient in zip(weights, torch.autograd.grad(loss, weights)):
+            weight.grad = gradient
+        optimizer.step()
+
+
+def main(settings):
+    """Times steps in this process: JSON-ready dict with milliseconds of each turn."""
+    seconds, warm_up, turns = (settings.pop(name) for name in ("seconds", "warm_up", "turns"))
+    step, times, count, begin = Step(**settings), [], 0, time.perf_counter()
+    step()
+    while count < 2 or time.perf_counter() - begin < warm_up:
+        float(step())
+        count += 1
+    for _ in range(turns):
+        count, begin = 0, time.perf_counter()
+        while not count or time.perf_counter() - begin < seconds:
+            float(step())
+            count += 1
+        times.append(1e3 * (time.perf_counter() - begin) / count)
+    return {"ms": times, "torch": torch.__version__, "threads": torch.get_num_threads()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))
