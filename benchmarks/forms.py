@@ -34,19 +34,6 @@ class Filtered(twin_gan.TwinGAN):
         )
 
 
-class Averaged(twin_gan.TwinGAN):
-    """The Assistant starts from both: from the mean of its own weights and the Teacher's."""
-
-    def begin_task(self):
-        pairs = list(zip(*(generator.get_weights() for generator in self.generators)))
-        super().begin_task()
-        roles = self.roles(int(self.task_index.numpy()))
-        if roles.teachers:
-            (assistant,) = roles.learners
-            for network in [self.generators[assistant], *self.averages[assistant : assistant + 1]]:
-                network.set_weights([(one + other) / 2 for one, other in pairs])
-
-
 class MixedTeacher(twin_gan.TwinGAN):
     """Both twins teach the second task, the only one before which both know the same.
 
@@ -82,7 +69,7 @@ class Experts(twin_gan.TwinGAN):
     """
 
     generator_count = 3
-    fixed = {"distillation": 0.0, "latent_law": "circle", "warm_start": False}
+    fixed = {"distillation": 0.0, "latent_law": "circle", "warm_start": 0.0}
 
     def roles(self, task_index):
         return lakd.Roles(teachers=(2,) if task_index > 1 else (), learners=(task_index % 2,))

@@ -103,7 +103,7 @@ class Step:
         self._descend(self.generator_optimizer, -self.critic(fake)[:, 1].mean())
         if self.encoder is not None:
             self._update_student(torch.cat([self.new_images[0], taught[0]]))
-        return loss
+        return loss.detach()
 
     def _update_critic(self, real, fake):
         values = self.critic(torch.cat([real, fake]))[:, 1]
@@ -113,7 +113,7 @@ class Step:
         penalty = (slopes.square().sum((1, 2, 3)).add(1e-12).sqrt() - 1).square().mean()
         loss = values[self.rows :].mean() - values[: self.rows].mean() + self.weight * penalty
         self._descend(self.critic_optimizer, loss)
-        return loss
+        return loss.detach()
 
     def _update_student(self, batch):
         mean, spread = self.encoder(batch).chunk(2, 1)

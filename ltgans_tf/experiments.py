@@ -269,9 +269,10 @@ _LISTED = (
         "twins_cpu",
         (
             Run("ltgan", "ltgan"),
-            Run("sectors_exchange", "ltgan", (("warm_start", False),)),
+            Run("sectors_mean", "ltgan", (("warm_start", 0.5),)),
+            Run("sectors_exchange", "ltgan", (("warm_start", 0.0),)),
             Run("warm_start", "ltgan", _UNDISTILLED),
-            Run("exchange", "ltgan", (*_UNDISTILLED, ("warm_start", False))),
+            Run("exchange", "ltgan", (*_UNDISTILLED, ("warm_start", 0.0))),
             Run("paper", "ltgan", (("recipe", "paper"),)),
             Run("replay", "replay"),
             Run("joint", "joint"),
@@ -281,7 +282,8 @@ _LISTED = (
         " `exchange` is Eqs. 1 and 2 with two critic heads: each generator skips every second task;"
         " `warm_start` has the Assistant start from the Teacher's weights, which is generative replay in all"
         " but name; `sectors_exchange` and `ltgan` (the recommended recipe) are these two with distillation in"
-        " sectors of the latents; `paper` is the recipe of that name, Eq. 1 as written.",
+        " sectors of the latents, `sectors_mean` starts from the mean of both twins; `paper` is the recipe of"
+        " that name, Eq. 1 as written.",
     ),
 )
 EXPERIMENTS = {each.preset: each for each in _LISTED}

@@ -72,7 +72,7 @@ class LifelongModel(keras.Model):
     # What a method may refine.
 
     def begin_task(self):
-        """Called once before the first step of a task; must do nothing that a repeat would change."""
+        """Called before the first step of a task; again, from the same state, if the run died before that step."""
 
     def reset_optimizers(self):
         """Sets all slots and step counts to 0, for the beginning of a task; learning rates stay."""

@@ -141,10 +141,11 @@ class Recipe:
         "Decay per step of a moving average of the learners' weights that becomes the"
         " generator at the end of each task; 0 = none.",
     )
-    warm_start: bool = _setting(
-        False,
-        "Whether the Assistant starts each task from the Teacher's weights (the twin"
-        " exchange is then generative replay in all but name).",
+    warm_start: float = _setting(
+        0.0,
+        "Share of the Teacher's weights in those that the Assistant starts each task from, in [0, 1]: 0 = its"
+        " own, as in the paper; 1 = the Teacher's, which is generative replay in all but name; between them"
+        " the weighted mean of both twins.",
     )
     critic_optimizer: str = _setting(
         "adam(0.001, 0, 0.9)", "Critic's optimizer: adam(lr, beta_1, beta_2) or rmsprop(lr)."
@@ -188,6 +189,7 @@ class Recipe:
                 f" {self.critic_heads}; it needs latent_law 'circle' and critic_heads 2, or must be 0."
             )
         _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
+        _check(0 <= self.warm_start <= 1, "warm_start", self.warm_start, "in [0, 1]")
         replay_fraction(self.replay_share, 1)
         _check(
             self.precision in ("float32", "mixed_bfloat16", "mixed_float16"),
@@ -200,7 +202,7 @@ class Recipe:
 
 
 # Found on small nets in minutes of two CPU cores; see docs/results.md.
-_SMALL = Recipe(ema=0.99, latent_law="circle", distillation=0.02, warm_start=True)
+_SMALL = Recipe(ema=0.99, latent_law="circle", distillation=0.02, warm_start=1.0)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(
     replay_share="paper",

@@ -219,10 +219,12 @@ class TwinGAN(LifelongModel):
         """Resets the optimizers, and prepares the learners as the recipe says."""
         roles = self.roles(int(self.task_index.numpy()))
         self.reset_optimizers()
-        if self.recipe.warm_start and roles.teachers:
-            teacher = self.generators[roles.teachers[0]]
+        share = self.recipe.warm_start
+        if share and roles.teachers:
+            teacher = self.generators[roles.teachers[0]].get_weights()
             for i in roles.learners:
-                self.generators[i].set_weights(teacher.get_weights())
+                pairs = zip(self.generators[i].get_weights(), teacher)
+                self.generators[i].set_weights([(1.0 - share) * own + share * his for own, his in pairs])
         for average, generator in zip(self.averages, self.generators):
             average.set_weights(generator.get_weights())
 

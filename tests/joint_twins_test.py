@@ -72,7 +72,7 @@ def test_live_samples_come_from_generator_0_as_it_is_at_each_step(monkeypatch, t
 
 @pytest.mark.parametrize("share", ["balanced", "0.9"])
 def test_there_are_as_many_live_samples_as_new_images_whatever_the_recipe(monkeypatch, share):
-    model = _at(3, replay_share=share, warm_start=True)
+    model = _at(3, replay_share=share, warm_start=1.0)
     assert not np.array_equal(*(g.get_weights()[0] for g in model.generators))  # nobody starts as a copy
     new, real, _, _ = _spied_step(model, monkeypatch)
     assert sum(np.allclose(a, b, atol=1e-6) for a, b in zip(real, new)) == 4

@@ -226,7 +226,7 @@ def test_scores_read_no_data_of_later_tasks(tiny_model, tiny_stream, tmp_path):
     [
         {},
         {"critic_heads": 1, "ema": 0.5, "latent_law": "uniform"},
-        {"distillation": 0.1, "latent_law": "circle", "warm_start": True},
+        {"distillation": 0.1, "latent_law": "circle", "warm_start": 0.5},
     ],
 )
 def test_a_loaded_model_makes_the_images_of_the_trained_one(tiny_model, tiny_stream, tmp_path, recipe):

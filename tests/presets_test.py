@@ -153,7 +153,7 @@ def test_the_recommended_recipe_fits_the_size_of_the_nets():
         and small.replay_share == large.replay_share == "balanced"
     )
     assert (small.n_critic, large.n_critic) == (1, 5)
-    assert small.latent_law == "circle" and small.distillation > 0 and small.warm_start
+    assert small.latent_law == "circle" and small.distillation > 0 and small.warm_start == 1.0
     assert presets.parse_optimizer(large.critic_optimizer) == ("adam", (1e-4, 0.0, 0.9))
 
 

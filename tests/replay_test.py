@@ -59,7 +59,7 @@ def test_replayed_rows_have_the_recipes_share_exactly(monkeypatch):
         assert (seen[8:] == TAUGHT).all() and (weights == 1).all() and len(seen) == 16
 
 
-@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("warm_start", [0.0, 1.0])
 def test_the_copy_that_teaches_is_the_generator_as_the_task_found_it(warm_start):
     model = _model(replay.Replay, warm_start=warm_start)
     learnt = model.generators[0].get_weights()

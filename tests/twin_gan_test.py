@@ -252,11 +252,18 @@ def test_the_moving_average_becomes_the_generator_at_the_end_of_its_task(tiny_mo
         np.testing.assert_allclose(average, 0.9 * begin + 0.1 * end, rtol=1e-4, atol=1e-6)
 
 
-def test_warm_start_gives_the_assistant_the_teachers_weights(tiny_model):
-    model = _at(tiny_model(warm_start=True), 2)
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_assistant_starts_from_the_mean_of_both_twins_that_the_recipe_asks_for(tiny_model, share):
+    model = _at(tiny_model(warm_start=share, ema=0.9), 2)
+    own, teacher = (generator.get_weights() for generator in model.generators)
     model.begin_task()
-    for learner, teacher in zip(model.generators[0].get_weights(), model.generators[1].get_weights()):
-        np.testing.assert_array_equal(learner, teacher)
+    for network in (model.generators[0], model.averages[0]):
+        for found, a, b in zip(network.get_weights(), own, teacher, strict=True):
+            np.testing.assert_allclose(found, (1 - share) * a + share * b, atol=1e-7)
+            if share in (0, 1):
+                np.testing.assert_array_equal(found, b if share else a)
+    for found, expected in zip(model.generators[1].get_weights(), teacher, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_optimizers_are_reset_when_a_task_begins(tiny_model, tiny_stream):

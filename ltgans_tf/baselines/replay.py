@@ -21,7 +21,7 @@ class Replay(twin_gan.TwinGAN):
     """
 
     method = "replay"
-    fixed = {"critic_heads": 1, "warm_start": False, "distillation": 0.0, "latent_law": "normal"}
+    fixed = {"critic_heads": 1, "warm_start": 0.0, "distillation": 0.0, "latent_law": "normal"}
 
     def roles(self, task_index):
         """The copy teaches from the second task on, generator 0 always learns."""
@@ -43,7 +43,7 @@ class Finetune(twin_gan.TwinGAN):
     generator_count = 1
     fixed = {
         "critic_heads": 1,
-        "warm_start": False,
+        "warm_start": 0.0,
         "distillation": 0.0,
         "latent_law": "normal",
         "replay_share": "0",
