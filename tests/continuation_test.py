@@ -37,6 +37,7 @@ def learnt(tiny_model, tiny_stream, tmp_path):
     return tmp_path, specs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["base", "first"])
 def test_learning_on_is_what_the_first_run_would_have_done(learnt, tiny_model, source):
     folder, specs = learnt

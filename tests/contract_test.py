@@ -232,6 +232,7 @@ NOTHING = 1
 """
 
 
+@pytest.mark.slow
 def test_a_class_of_ones_own_is_a_method_without_a_line_in_the_package(tmp_path):
     (tmp_path / "my_idea.py").write_text(MINE)
     (tmp_path / "broken.py").write_text("import nowhere_at_all")

@@ -101,6 +101,7 @@ def test_a_run_leaves_what_the_readme_promises(finished):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_next_commands_that_are_printed_work(finished, tmp_path):
     workdir, done, _ = finished
     commands = [line.split() for line in done.stdout.splitlines() if line.startswith("  python -m ")]
@@ -140,6 +141,7 @@ def test_the_flagfile_of_a_run_is_the_same_run(finished):
     assert "model.recipe.beta (was 1.0, now 4.0)" in changed
 
 
+@pytest.mark.slow
 def test_tasks_are_appended_to_a_finished_run(finished):
     workdir, _, specs = finished
     done = _run(f"--flagfile={workdir}/flags.txt", f"--tasks={','.join(specs)}")
@@ -257,6 +259,7 @@ def test_bad_data_gets_one_sentence(tmp_path):
     assert "4" in _refused(*SMALL, f"--tasks={tiny[0]}", f"--workdir={tmp_path}/d")
 
 
+@pytest.mark.slow
 def test_broken_images_can_be_left_out(tmp_path):
     draw = np.random.default_rng(0)
     for i in range(40):
@@ -292,6 +295,7 @@ def test_a_nonfinite_loss_is_named_with_step_and_last_good_checkpoint(tmp_path):
     assert "checkpoint" in sentence
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
