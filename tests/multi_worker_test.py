@@ -81,7 +81,7 @@ def _state(sets, index):
 
 
 def _check_alike(found, expected, tolerance):
-    assert len(found) == len(expected) > 80
+    assert len(found) == len(expected) > 60
     for a, b in zip(found, expected):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
