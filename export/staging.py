@@ -22,7 +22,8 @@ def stage(model, base, about, staged, terms, served):
         halves[kind] = folder, answers
     report = {}
     if terms.validate and halves:
-        report = validation.infra(halves, terms.max_latency)
+        precision = about["settings"].get("recipe", {}).get("precision", "float32")
+        report = validation.infra(halves, terms.max_latency, precision)
     for kind, folder in staged.items():
         extra = os.path.join(folder, "assets.extra")
         versions.write_json(os.path.join(folder, versions.INFO), {"kind": kind, **about})

@@ -18,7 +18,7 @@ class NotBlessed(ValueError):
     """A version that was refused, with the reason in one sentence; nothing of it is served."""
 
 
-def infra(halves, max_latency=1.0):
+def infra(halves, max_latency=1.0, precision="float32"):
     """Loads staged SavedModels in a fresh process and sends their warm-up requests through them.
 
     Every signature must be tried by a request, answer as the model in memory does, with finite
@@ -28,6 +28,7 @@ def infra(halves, max_latency=1.0):
       halves: {kind: (folder, answers)} with the folder of a SavedModel that has its warm-up file, and
         the answers that `probes` gives for its requests.
       max_latency: seconds.
+      precision: of the hidden layers, see `presets.Recipe`.
 
     Returns:
       {kind: {'load_seconds', 'latency_ms': {signature: number}}}.
@@ -38,7 +39,7 @@ def infra(halves, max_latency=1.0):
     import numpy as np  # here, so that the programs' flags do not wait for it
 
     with tempfile.TemporaryDirectory() as folder:
-        spec = {"max_latency": max_latency, "halves": {}}
+        spec = {"max_latency": max_latency, "precision": precision, "halves": {}}
         for kind, (path, answers) in halves.items():
             file = os.path.join(folder, f"{kind}.npz")
             np.savez(file, **{f"{i}/{name}": a for i, one in enumerate(answers) for name, a in one.items()})

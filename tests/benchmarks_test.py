@@ -146,7 +146,9 @@ def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
 def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatch, tmp_path):
     model = tiny_model()
     seen = []
-    monkeypatch.setattr(validation, "infra", lambda halves, most: {k: {"load_seconds": 0.5} for k in halves})
+    monkeypatch.setattr(
+        validation, "infra", lambda halves, most, precision: {k: {"load_seconds": 0.5} for k in halves}
+    )
     results = exports._pushed(model, str(tmp_path))
     assert results["export_seconds"] > 0 and results["export_and_try_seconds"] > 0
     assert set(results["halves"]) == {"encoder", "generator"}

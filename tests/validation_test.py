@@ -35,7 +35,7 @@ def _checked(halves, tmp_path, max_latency=60.0):
         arrays = {f"{i}/{name}": a for i, one in enumerate(answers) for name, a in one.items()}
         spec[kind] = folder, arrays
     try:
-        return {kind: check._check(kind, *pair, max_latency) for kind, pair in spec.items()}
+        return {kind: check._check(kind, *pair, max_latency, 1.0) for kind, pair in spec.items()}
     except check._Refused as error:
         return str(error)
 
@@ -62,6 +62,14 @@ def test_what_does_not_is_refused_with_the_reason(staged, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(validation.NotBlessed, match="the encoder cannot be loaded: .*empty"):
         validation.infra({"encoder": (str(tmp_path / "empty"), [])}, 60.0)
+
+
+def test_layers_in_16_bits_may_round_elsewhere_but_not_be_wrong():
+    wanted = np.zeros((2, 3), np.float32)
+    check._compare("images", wanted + 1e-3, wanted, check._SIXTEEN_BITS)
+    for apart, looser in ((1e-3, 1.0), (1e-2, check._SIXTEEN_BITS)):
+        with pytest.raises(check._Refused, match="images is .* away from what the model in memory gives"):
+            check._compare("images", wanted + np.float32(apart), wanted, looser)
 
 
 def test_the_process_of_the_check_cannot_import_the_library():
