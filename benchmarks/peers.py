@@ -1,5 +1,8 @@
 """Times our full step from task 2 on against the same step in PyTorch, process by process in turns.
 
+The step is that of Eq. 2 with two critic heads: without distillation and moving average, which `torch_step.py`
+does not have.
+
   python -m venv torch_env && torch_env/bin/pip install torch==2.13.0
   python -m benchmarks.peers --torch_python=torch_env/bin/python --architecture=small32 --out=peers.json
 
@@ -38,13 +41,13 @@ def main(_):
     if given.one:  # what this program starts of itself
         print(json.dumps({"ms": _ours(arch, given.precision, given.deterministic, **settings, **turn)}))
         return 0
+    variants = given.variants
+    if not variants or set(variants) - set(_VARIANTS):
+        raise ValueError(f"--variants is {','.join(given.variants)!r}; give some of {', '.join(_VARIANTS)}.")
     if given.torch_python is None:
         raise ValueError(
             "--torch_python is missing: the Python of an environment with torch, as the first lines of --help say."
         )
-    variants = [name for name in _VARIANTS if name in given.variants]
-    if not variants:
-        raise ValueError(f"--variants is {','.join(given.variants)!r}; give some of {', '.join(_VARIANTS)}.")
     import_tensorflow()
     shared = {"arch": dataclasses.asdict(arch), **settings, **turn}
     candidates = {OURS: [sys.executable, "-m", "benchmarks.peers", *sys.argv[1:], "--one"]}
@@ -121,9 +124,7 @@ def _ours(arch, precision, deterministic, batch_size, n_critic, student, seconds
         tf.config.experimental.enable_op_determinism()
     from benchmarks import step
 
-    recipe = dataclasses.replace(
-        presets.recipe("recommended", arch.name), n_critic=n_critic, precision=precision
-    )
+    recipe = presets.Recipe(n_critic=n_critic, precision=precision)
     batches = step.digits(arch, 3, batch_size, n_critic)
     timed = step.one(arch, recipe, batches, student, turns, seconds, warm_up)
     return timed["values"]

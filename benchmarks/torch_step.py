@@ -16,8 +16,6 @@ import time
 torch = importlib.import_module("torch")  # no requirement of this project
 nn = torch.nn
 
-VARIANTS = ("eager", "channels_last", "compile")
-
 
 def _upward(arch, inputs, channels, normalise):
     size, width = arch["base"]

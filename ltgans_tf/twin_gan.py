@@ -224,7 +224,7 @@ class TwinGAN(LifelongModel):
             teacher = self.generators[roles.teachers[0]].get_weights()
             for i in roles.learners:
                 pairs = zip(self.generators[i].get_weights(), teacher)
-                self.generators[i].set_weights([(1.0 - share) * own + share * his for own, his in pairs])
+                self.generators[i].set_weights([(1.0 - share) * own + share * given for own, given in pairs])
         for average, generator in zip(self.averages, self.generators):
             average.set_weights(generator.get_weights())
 

@@ -233,6 +233,7 @@ def test_table_aligns_its_columns():
         ("exports", "--batches=0", "batches are [0] and repeats 100; give at least 1 and 2."),
         ("twins", "--sedes=3", "unknown flag --sedes; did you mean --seeds?"),
         ("peers", "--batch_size=4", "--torch_python is missing"),
+        ("peers", "--variants=eager,jit", "--variants is 'eager,jit'; give some of eager, channels_last"),
         ("quality_per_second", "--seconds=0,5", "--seconds is '0,5'; give times above 0"),
     ],
 )

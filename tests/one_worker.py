@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from ltgans_tf import architectures, baselines, callbacks, distribution, presets, streams
 
+# As in conftest, which cuts the CPU in two on import: a worker has one.
 TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
 
 
