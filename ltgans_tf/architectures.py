@@ -176,8 +176,7 @@ def _adversarial_flops(arch, channels, n_critic, learners, teachers, student, he
 
     The critic's penalty costs four passes an image: forward, input gradient, and the gradient
     of that with respect to weights and to what came in from above (the second derivative of
-    leaky ReLU is zero). Not counted are the zeros that TensorFlow nevertheless sends back through
-    the forward pass, at the price of two passes more.
+    leaky ReLU is zero, and `networks.TwiceLeakyReLU` leaves it out).
     """
     one = forward_flops(arch, channels, heads)
     replay = teachers * n_critic * one["generator"]

@@ -143,17 +143,12 @@ def test_only_the_generator_has_a_normaliser_and_it_is_synchronised():
     assert all(layer.synchronized for layer in found["generator"])
 
 
-def test_outputs_stay_float32_under_mixed_precision():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        outputs = [
-            networks.generator(TINY)(_latents(2, 4)),
-            networks.decoder(TINY)(_latents(2, 3)),
-            networks.critic(TINY)(_images(2, TINY)),
-            *networks.encoder(TINY)(_images(2, TINY)),
-        ]
-        inner = networks.generator(TINY).layers[1].compute_dtype
-    finally:
-        keras.config.set_dtype_policy(before)
-    assert inner == "bfloat16" and {output.dtype.name for output in outputs} == {"float32"}
+def test_outputs_stay_float32_where_layers_are_in_16_bits():
+    models = [
+        build(TINY, precision="mixed_bfloat16")
+        for build in (networks.generator, networks.decoder, networks.critic, networks.encoder)
+    ]
+    inputs = _latents(2, 4), _latents(2, 3), _images(2, TINY), _images(2, TINY)
+    outputs = [output for model, x in zip(models, inputs) for output in tf.nest.flatten(model(x))]
+    assert {model.layers[1].compute_dtype for model in models} == {"bfloat16"}
+    assert len(outputs) == 5 and {output.dtype.name for output in outputs} == {"float32"}

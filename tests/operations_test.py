@@ -75,15 +75,13 @@ def _spared(method, learners, students, heads):
     """By how much the count with a backward pass at twice the forward pass is too high for one image.
 
     No first layer needs the gradient of its input, where that is data or noise. Nobody reads the critic's
-    values at the penalty's points, nor those of all but the last update. What TensorFlow does for nothing
-    goes the other way: the second derivative of its leaky ReLU is a tensor of zeros, and these go back
-    from the last of them through the forward pass of the penalty.
+    values at the penalty's points, nor those of all but the last update; and what comes in from above
+    at the head, where the penalty's gradient begins, is constant.
     """
     if method in ("lgm", "curl"):
         return FIRST_CONVOLUTION
-    head, critic = heads * HEAD, architectures.forward_flops(TINY, 3, heads)["critic"]
-    penalty = FIRST_CONVOLUTION + 2 * head - 2 * (critic - head)
-    update = (1 + learners) * FIRST_CONVOLUTION + learners * penalty
+    head = heads * HEAD
+    update = (1 + learners) * FIRST_CONVOLUTION + learners * 2 * head
     unread = (N_CRITIC - 1) * (1 + learners) * head
     return N_CRITIC * update + unread + learners * FIRST_DENSE + students * FIRST_CONVOLUTION
 
