@@ -114,31 +114,32 @@ def place(strategy):
     return len(before) + resolver.task_id
 
 
-def own_rows(strategy, batches):
-    """Batches of which each worker gets the rows of its own replicas.
+def own_rows(strategy, batch_size):
+    """The rows of a batch that the replicas of this process take: a slice.
 
     tf.data's own sharding gives the replicas of a worker rows that are not neighbours, so that with several
     of them a step is not that of one device.
+    """
+    own = batch_size // workers(strategy)
+    return slice(place(strategy) * own, (place(strategy) + 1) * own)
+
+
+def as_elements(own_batches, batch_size):
+    """What `fit` takes on one of several workers.
+
+    It cuts an element into one part for each replica of all workers, and takes this worker's replicas' number
+    of them in a step: so an element holds the worker's own rows of as many steps as there are workers.
 
     Args:
-      strategy: of this process.
-      batches: a tf.data.Dataset of whole batches [B, ...], without end, that tf.data is not to shard.
+      own_batches: a tf.data.Dataset of the worker's rows of one batch after another, without end.
+      batch_size: of all workers together.
 
     Returns:
-      a tf.data.Dataset that `fit` takes under `strategy`, without end.
+      a tf.data.Dataset, without end.
     """
-    count = workers(strategy)
-    if count == 1:
-        return batches
-    rows = batches.element_spec.shape[0]
-    own = rows // count
-    first = place(strategy) * own
-    # `fit` cuts an element into one part for each replica of all workers, and takes this worker's replicas'
-    # number of them in a step: so an element holds the own rows of as many steps as there are workers.
-    batches = batches.map(lambda batch: batch[first : first + own])
-    batches = batches.unbatch().batch(rows, drop_remainder=True)
+    elements = own_batches.unbatch().batch(batch_size, drop_remainder=True)
     # Where a dataset may end, shapes are not static in a step of several workers.
-    return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return elements.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
 
 def is_chief(strategy):

@@ -93,15 +93,20 @@ class LifelongModel(keras.Model):
         del task_index
         return 1
 
-    def batches(self, stream, task, start_step):
+    def batches(self, stream, task, start_step, rows=slice(None)):
         """The images that the steps of `task` take, without end, from its step `start_step` on.
 
         Only a method that is an upper bound may read other tasks of `stream` than the present one.
 
+        Args:
+          stream, task: a `TaskStream` and one of its tasks.
+          start_step: the step to begin with.
+          rows: a slice, which rows of a batch this process takes.
+
         Returns:
-          a tf.data.Dataset of uint8 [batch_size, new_batches(task.index), H, W, C].
+          a tf.data.Dataset of uint8 [rows of the batch, new_batches(task.index), H, W, C].
         """
-        return task.batches(start_step, self.new_batches(task.index))
+        return task.batches(start_step, self.new_batches(task.index), rows)
 
     def generate(self, latents):
         """Images by the most knowledgeable generator, in inference mode; also inside a graph.
@@ -334,9 +339,10 @@ class LifelongModel(keras.Model):
         if done == 0:
             self.begin_task()
         if done < steps:
-            batches = self.batches(stream, task, done)
+            rows = distribution.own_rows(self.distribute_strategy, stream.batch_size)
+            batches = self.batches(stream, task, done, rows)
             if distribution.workers(self.distribute_strategy) > 1:
-                batches = distribution.own_rows(self.distribute_strategy, batches)
+                batches = distribution.as_elements(batches, stream.batch_size)
             else:
                 batches = batches.take(steps - done)
             try:

@@ -106,18 +106,20 @@ class Task:
         index: its place in the stream, from 0 on.
         name: short, unique in the stream and fit for a file name.
         spec: its specs.TaskSpec.
+        image_shape: (height, width, channels) of its images.
     """
 
     def __init__(self, index, name, spec, load, batch_size, seed):
         self.index = index
         self.name = name
         self.spec = spec
+        self.image_shape = load.keywords["image_shape"]
         self._load = load
         self._batch_size = batch_size
         self._seed = seed
         self._sources = {}
 
-    def batches(self, start_step=0, updates_per_step=1):
+    def batches(self, start_step=0, updates_per_step=1, rows=slice(None)):
         """The task's training images, without end, in an order that is a function of (seed, task, step).
 
         Each epoch is one permutation of all images, so each image comes exactly once in it; epochs run on
@@ -127,31 +129,23 @@ class Task:
         Args:
             start_step: the step to begin with; a resumed run goes on as if it had never stopped.
             updates_per_step: n, the batches that one step takes (one per critic update).
+            rows: a slice, which rows of a batch are wanted; no others are read.
 
         Returns:
-            A tf.data.Dataset of uint8 [batch_size, updates_per_step, height, width, channels]; the batch
-            comes first, so that tf.distribute splits it.
+            A tf.data.Dataset of uint8 [batch_size, updates_per_step, height, width, channels], or with as
+            many rows as are wanted; the batch comes first, so that tf.distribute splits it.
         """
-        start = _checked_integer("start_step", start_step, 0)
-        updates = _checked_integer("updates_per_step", updates_per_step, 1)
+        return steps_of([self], self.images_at, start_step, self._batch_size, updates_per_step, rows)
+
+    def images_at(self, positions):
+        """uint8 [m, h, w, c]: the training images at places, int64 [m], of the endless order of `batches`."""
         source = self._source("train")
-        shape = self._load.keywords["image_shape"]
+        return source.gather(_shuffled(positions, len(source), self._seed, self.index))
 
-        def batch(step):
-            chosen = _shuffled(
-                _positions(step, self._batch_size, updates), len(source), self._seed, self.index
-            )
-            return tf.reshape(source.gather(chosen), (self._batch_size, updates) + shape)
-
-        dataset = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-        in_memory = isinstance(source, sources.ArraySource)
-        dataset = dataset.map(batch, num_parallel_calls=None if in_memory else os.cpu_count())
-        options = tf.data.Options()
-        options.deterministic = True
-        # Its thread holds up the end of a `fit` for up to half a minute.
-        options.autotune.enabled = False
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        return dataset.with_options(options).prefetch(PREFETCH)
+    @property
+    def in_memory(self):
+        """Whether the training images are, so that reading them costs next to nothing."""
+        return isinstance(self._source("train"), sources.ArraySource)
 
     def train_images(self, limit=None):
         """uint8 [n, h, w, c]: all training images, or the same `limit` of them each time."""
@@ -226,11 +220,37 @@ class Task:
         return None if source.labels is None else source.labels[_subset(len(source), limit)]
 
 
-def _positions(step, batch_size, updates):
-    """int64 [B*n]: the positions of one step, row by row of its element."""
-    rows = tf.range(batch_size, dtype=tf.int64)[:, tf.newaxis]
-    columns = tf.range(updates, dtype=tf.int64)[tf.newaxis, :]
-    return tf.reshape(step * (batch_size * updates) + columns * batch_size + rows, [-1])
+def steps_of(tasks, images_at, start_step, batch_size, updates_per_step, rows=slice(None)):
+    """The images of one step after another, in some endless order of the images of one task or more.
+
+    Args:
+        tasks: the `Task`s whose images they are.
+        images_at: int64 [m], places in that order, to uint8 [m, height, width, channels].
+        start_step, batch_size, updates_per_step, rows: as in `Task.batches`.
+
+    Returns:
+        A tf.data.Dataset as that of `Task.batches`.
+    """
+    start = _checked_integer("start_step", start_step, 0)
+    updates = _checked_integer("updates_per_step", updates_per_step, 1)
+    wanted = range(batch_size)[rows]
+    image_shape = tasks[0].image_shape
+
+    def step_images(step):
+        row = tf.range(wanted.start, wanted.stop, wanted.step, tf.int64)[:, tf.newaxis]
+        column = tf.range(updates, dtype=tf.int64)[tf.newaxis, :]
+        positions = step * (batch_size * updates) + column * batch_size + row
+        return tf.reshape(images_at(tf.reshape(positions, [-1])), (len(wanted), updates) + image_shape)
+
+    in_memory = all(task.in_memory for task in tasks)
+    dataset = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
+    dataset = dataset.map(step_images, num_parallel_calls=None if in_memory else os.cpu_count())
+    options = tf.data.Options()
+    options.deterministic = True
+    # Its thread holds up the end of a `fit` for up to half a minute.
+    options.autotune.enabled = False
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options).prefetch(PREFETCH)
 
 
 def _shuffled(positions, count, seed, task_index):

@@ -138,8 +138,20 @@ def test_one_process_is_its_own_chief_and_agrees_with_itself():
     for strategy in (tf.distribute.get_strategy(), MIRRORED):
         assert distribution.is_chief(strategy) and distribution.workers(strategy) == 1
         assert distribution.total(strategy, 7) == 7
-        batches = tf.data.Dataset.range(4)
-        assert distribution.own_rows(strategy, batches) is batches
+        assert range(8)[distribution.own_rows(strategy, 8)] == range(8)
+
+
+def test_workers_take_neighbouring_rows_and_elements_of_as_many_steps_as_there_are_workers(monkeypatch):
+    monkeypatch.setattr(distribution, "workers", lambda strategy: 2)
+    own = []
+    for place in (0, 1):
+        monkeypatch.setattr(distribution, "place", lambda strategy: place)
+        own.append(range(8)[distribution.own_rows(MIRRORED, 8)])
+    assert own == [range(0, 4), range(4, 8)]
+    steps = tf.data.Dataset.range(10).map(lambda step: 100 * step + tf.range(4, dtype=tf.int64))
+    elements = distribution.as_elements(steps, 8)
+    assert elements.element_spec.shape == [8] and elements.cardinality() == tf.data.INFINITE_CARDINALITY
+    np.testing.assert_array_equal(next(iter(elements)), [0, 1, 2, 3, 100, 101, 102, 103])
 
 
 def test_an_error_of_a_collective_is_told_as_such_among_several_workers_alone(monkeypatch):

@@ -142,6 +142,14 @@ def test_the_first_task_has_the_batches_of_any_method(numbered):
         np.testing.assert_array_equal(a, b)
 
 
+def test_workers_share_out_the_rows_of_a_joint_batch(numbered):
+    whole = _values(numbered, 3, 4, 5)
+    for rows in (slice(0, 4), slice(4, 8)):
+        part = joint.shared_batches(numbered.tasks, 4, 8, 2, rows).take(5).as_numpy_iterator()
+        ours = np.stack([element[:, :, 0, 0, 0].T for element in part])
+        np.testing.assert_array_equal(ours, whole[:, :, rows])
+
+
 def test_joint_batches_go_on_where_they_were_left(numbered):
     for count in (2, 3):
         straight = _values(numbered, count, 0, 9)

@@ -55,6 +55,17 @@ def test_layout_of_critic_updates_follows_the_order(data_dir):
     np.testing.assert_array_equal(stacked.transpose(0, 2, 1).ravel(), flat)
 
 
+def test_rows_of_one_worker_are_those_of_the_batch_and_no_others_are_read(data_dir, monkeypatch):
+    task = _stream(["ten"], data_dir).tasks[0]
+    whole = _numbers(task.batches(0, 3), 5)
+    asked, images_at = [], task.images_at
+    monkeypatch.setattr(task, "images_at", lambda positions: asked.append(positions) or images_at(positions))
+    dataset = task.batches(0, 3, slice(1, 3))
+    assert dataset.element_spec == tf.TensorSpec((2, 3, 8, 8, 1), tf.uint8)
+    np.testing.assert_array_equal(_numbers(dataset, 5), whole[:, 1:3])
+    assert [positions.shape for positions in asked] == [[2 * 3]]
+
+
 def test_resume_goes_on_where_it_stopped(data_dir):
     task = _stream(["ten"], data_dir).tasks[0]
     whole = _numbers(task.batches(0, 2), 9)

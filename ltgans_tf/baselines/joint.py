@@ -5,7 +5,7 @@ import tensorflow as tf
 from ltgans_tf import streams
 from ltgans_tf.baselines import replay
 
-# Positions of a task's endless order are so many steps apart in two tasks of the stream.
+# So many steps lie between the places where a task's endless order begins with one task and with one more.
 _STRETCH = 1 << 32
 
 
@@ -18,13 +18,13 @@ class Joint(replay.Finetune):
 
     method = "joint"
 
-    def batches(self, stream, task, start_step):
+    def batches(self, stream, task, start_step, rows=slice(None)):
         """Batches that every task up to `task` has an equal share of: see `shared_batches`."""
         seen = stream.tasks[: task.index + 1]
-        return shared_batches(seen, start_step, stream.batch_size, self.new_batches(task.index))
+        return shared_batches(seen, start_step, stream.batch_size, self.new_batches(task.index), rows)
 
 
-def shared_batches(tasks, start_step, batch_size, updates):
+def shared_batches(tasks, start_step, batch_size, updates, rows=slice(None)):
     """Batches of several tasks, whose rows take turns.
 
     With B the batch size and n the updates of a step, element [i, c] of step t stands at position
@@ -37,22 +37,18 @@ def shared_batches(tasks, start_step, batch_size, updates):
       tasks: list of k `Task`s.
       start_step: the step to begin with.
       batch_size, updates: B and n.
+      rows: a slice, which rows of a batch are wanted; no others are read.
 
     Returns:
-      a tf.data.Dataset of uint8 [B, n, H, W, C], without end.
+      a tf.data.Dataset of uint8 [B, n, H, W, C], or with as many rows as are wanted, without end.
     """
     count = len(tasks)
-    # Of each task one element of its own is taken, cut to rows and dealt out over `count` steps.
-    block, within = divmod(start_step, count)
-    place = (count - 1) * _STRETCH + block
-    sources = tf.data.Dataset.zip(tuple(task.batches(place, updates) for task in tasks))
+    first = (count - 1) * _STRETCH * batch_size * updates
 
-    def deal(*elements):
-        image_shape = elements[0].shape[2:]
-        in_order = [
-            tf.reshape(tf.transpose(images, [1, 0, 2, 3, 4]), [-1, *image_shape]) for images in elements
-        ]
-        steps = tf.reshape(tf.stack(in_order, axis=1), [count, updates, batch_size, *image_shape])
-        return tf.transpose(steps, [0, 2, 1, 3, 4, 5])
+    def images_at(positions):
+        turns = tf.cast(positions % count, tf.int32)
+        own = tf.dynamic_partition(first + positions // count, turns, count)
+        places = tf.dynamic_partition(tf.range(tf.size(positions)), turns, count)
+        return tf.dynamic_stitch(places, [task.images_at(o) for task, o in zip(tasks, own)])
 
-    return sources.map(deal).unbatch().skip(within).prefetch(streams.PREFETCH)
+    return streams.steps_of(tasks, images_at, start_step, batch_size, updates, rows)
