@@ -3,10 +3,65 @@
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 
+from absl import flags
+
 from ltgans_tf import provenance
+
+
+def define_output():
+    """The flags that say where results go: --out and --docs."""
+    flags.DEFINE_string("out", None, "JSON file to write.")
+    flags.DEFINE_string("docs", None, "FILE#NAME: Markdown file whose block NAME gets the table.")
+
+
+def publish(results, report):
+    """Prints the report; writes results and report where --out and --docs say.
+
+    Args:
+      results: JSON-ready dict with the 'conditions' of `conditions`.
+      report: the same as text for people.
+
+    Raises:
+      ValueError: the Markdown file has no such block.
+    """
+    print(report)
+    write(flags.FLAGS.out, results)
+    if flags.FLAGS.docs is not None:
+        path, _, name = flags.FLAGS.docs.partition("#")
+        fill(path, name, _described(results["conditions"], report))
+
+
+def fill(path, name, text):
+    """Puts `text` between the lines `<!-- begin NAME -->` and `<!-- end NAME -->` of a Markdown file.
+
+    Raises:
+      ValueError: the file has no such lines.
+    """
+    with open(path, encoding="utf-8") as f:
+        document = f.read()
+    begin, end = (f"<!-- {word} {name} -->" for word in ("begin", "end"))
+    before, found, rest = document.partition(begin)
+    _, closed, behind = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(
+            f"{path} has no block from {begin} to {end}; write these two lines where it belongs."
+        )
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"{before}{begin}\n{text}\n{end}{behind}")
+
+
+def _described(about, report):
+    """A Markdown block: the command, the report, and what it was measured on."""
+    command = re.sub(r" --(out|docs)=\S+", "", about["command"])
+    devices = ", ".join(about["gpus"]) or f"{about['cores']} cores of {about['cpu']}"
+    versions = f"Python {about['python']}, TensorFlow {about['tensorflow']}, Keras {about['keras']}"
+    if "torch" in about:
+        versions += f", torch {about['torch']}"
+    return f"```\n$ {command}\n{report}\n```\n\nCommit {about['commit']}; {devices}; {versions}."
 
 
 def conditions():

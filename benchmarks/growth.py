@@ -51,8 +51,7 @@ def main(_):
         },
         **results,
     }
-    print(report(results))
-    benchmarks.write(given.out, results)
+    benchmarks.publish(results, report(results))
 
 
 def measure(model, stream, steps, workdir):
@@ -66,7 +65,7 @@ def measure(model, stream, steps, workdir):
     from ltgans_tf import boundaries, callbacks, evaluation
 
     evaluator = evaluation.Evaluator(test_images=200, parts=("likelihood",))
-    times, traces = _step_times(), _traces(model)
+    times, traces = step_times(), _traces(model)
     rows = []
 
     def note(model, stream, task, workdir):
@@ -115,7 +114,7 @@ def report(results):
     return benchmarks.table(["task", *names], [*rows, ["last / second", *ratios]])
 
 
-def _step_times():
+def step_times():
     import keras
 
     class StepTimes(keras.callbacks.Callback):
@@ -169,5 +168,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("steps", 60, "Steps in each task.", 2)
     flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
     flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
-    flags.DEFINE_string("out", None, "JSON file to write.")
+    benchmarks.define_output()
     run(main)

@@ -60,11 +60,9 @@ def main(_):
         shown = ", ".join(f"{name} {ms:.0f} ms" for name, ms in repeats[-1].items())
         print(f"repeat {i + 1} of {given.repeats}: {shown}", flush=True)
     results = summarise(repeats)
-    print(report(results))
     conditions = {**benchmarks.conditions(), "torch": _torch_version(given.torch_python)}
-    benchmarks.write(
-        given.out, {"conditions": conditions, "settings": {**shared, "precision": given.precision}, **results}
-    )
+    settings = {**shared, "precision": given.precision}
+    benchmarks.publish({"conditions": conditions, "settings": settings, **results}, report(results))
     return 0
 
 
@@ -144,5 +142,5 @@ if __name__ == "__main__":
     flags.DEFINE_float("seconds", 1.0, "How long a turn takes.", 0.0)
     flags.DEFINE_float("warm_up", 3.0, "Seconds that each process runs before.", 0.0)
     flags.DEFINE_bool("one", False, "Time our step once, in this process.")
-    flags.DEFINE_string("out", None, "JSON file to write.")
+    benchmarks.define_output()
     run(main)

@@ -45,8 +45,7 @@ def main(_):
             measure(preset, recipe, seed, seconds, given.student, measure_fcd) for seed in range(given.seeds)
         ],
     }
-    print(report(results["runs"]))
-    benchmarks.write(given.out, results)
+    benchmarks.publish(results, report(results["runs"]))
 
 
 def measure(preset, recipe, seed, seconds, student, measure_fcd):
@@ -134,5 +133,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("precision", "float32", "Arithmetic of the hidden layers.")
     flags.DEFINE_bool("student", True, "Whether a Student is trained in step.")
     flags.DEFINE_integer("seeds", 3, "How many seeds, from 0 on.", 1)
-    flags.DEFINE_string("out", None, "JSON file to write.")
+    benchmarks.define_output()
     run(main)

@@ -38,8 +38,8 @@ def main(_):
         given.repeats,
         given.seconds,
     )
-    print(report(results))
-    benchmarks.write(given.out, {"conditions": conditions, "deterministic": given.deterministic, **results})
+    results = {"conditions": conditions, "deterministic": given.deterministic, **results}
+    benchmarks.publish(results, report(results))
 
 
 def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up=2.5, tasks=(_FIRST, _LATER)):
@@ -254,5 +254,5 @@ if __name__ == "__main__":
     flags.DEFINE_bool("deterministic", True, "Whether operations are deterministic, as in train.")
     flags.DEFINE_integer("repeats", 7, "Turns of each candidate.", 1)
     flags.DEFINE_float("seconds", 0.5, "How long a turn takes.", 0.0)
-    flags.DEFINE_string("out", None, "JSON file to write.")
+    benchmarks.define_output()
     run(main)

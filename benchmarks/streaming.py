@@ -34,15 +34,8 @@ def main(_):
             folder = os.path.join(made, "images")
             make_folder(folder, given.images)
         results = measure(folder, given.batch_size, given.steps)
-    print(report(results))
-    benchmarks.write(
-        given.out,
-        {
-            "conditions": conditions,
-            "settings": {"images": given.images, "batch_size": given.batch_size},
-            **results,
-        },
-    )
+    settings = {"images": given.images, "batch_size": given.batch_size}
+    benchmarks.publish({"conditions": conditions, "settings": settings, **results}, report(results))
 
 
 def make_folder(folder, count):
@@ -126,5 +119,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("folder", None, "A folder of images to take in place of a new one.")
     flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
     flags.DEFINE_integer("steps", 300, "Steps to measure.", 1)
-    flags.DEFINE_string("out", None, "JSON file to write.")
+    benchmarks.define_output()
     run(main)

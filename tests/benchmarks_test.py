@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -12,7 +13,18 @@ import pytest
 import tensorflow as tf
 
 import benchmarks
-from benchmarks import exports, growth, peers, plain, quality_per_second, step, streaming, twins
+from benchmarks import (
+    exports,
+    growth,
+    peers,
+    plain,
+    quality_per_second,
+    startup,
+    step,
+    streaming,
+    twins,
+    workers,
+)
 from export import validation
 from ltgans_tf import architectures, presets, streams, twin_gan
 from tests.conftest import TINY
@@ -215,6 +227,64 @@ def test_results_are_written_with_their_conditions(tmp_path):
     assert results["ms"] == {"median": 2.5, "min": 1.0, "max": 3.0, "values": [3.0, 1.0, 2.5]}
     assert results["conditions"]["keras"] == keras.__version__
     assert results["conditions"]["command"].startswith("python -m benchmarks.")
+
+
+def test_a_report_goes_into_its_block_of_the_docs_and_nowhere_else(tmp_path, monkeypatch, capsys):
+    page, out = tmp_path / "page.md", tmp_path / "out.json"
+    page.write_text("a\n<!-- begin x -->\nold\n<!-- end x -->\n<!-- begin y -->\n<!-- end y -->\n", "utf-8")
+    monkeypatch.setattr(benchmarks.flags, "FLAGS", types.SimpleNamespace(out=str(out), docs=f"{page}#x"))
+    monkeypatch.setattr(
+        sys, "argv", ["benchmarks/step.py", "--repeats=7", "--out=o.json", f"--docs={page}#x"]
+    )
+    for report in ("first", "second"):
+        benchmarks.publish({"conditions": benchmarks.conditions(), "of": report}, report)
+    assert capsys.readouterr().out == "first\nsecond\n"
+    assert json.loads(out.read_text("utf-8"))["of"] == "second"
+    text = page.read_text("utf-8")
+    assert text.startswith(
+        "a\n<!-- begin x -->\n```\n$ python -m benchmarks.step --repeats=7\nsecond\n```\n\nCommit "
+    )
+    assert text.endswith("<!-- end x -->\n<!-- begin y -->\n<!-- end y -->\n") and keras.__version__ in text
+    with pytest.raises(ValueError, match="has no block from <!-- begin z --> to <!-- end z -->"):
+        benchmarks.fill(page, "z", "text")
+
+
+def test_startup_times_commands_the_first_step_and_changes_of_roles(tmp_path):
+    assert 0 < startup.seconds_of(["--preset=smoke", f"--workdir={tmp_path}/dry", "--dry_run"]) < 60
+    with pytest.raises(ValueError, match="ended with status 2: .*unknown flag --no_such"):
+        startup.seconds_of(["--no_such"])
+    with pytest.raises(ValueError, match="no step after .* batch_size is 0"):
+        startup.seconds_to_first_step(f"{tmp_path}/bad", str(tmp_path), ["--batch_size=0"])
+    changes = startup.role_changes(TINY, 4, 5, steps=3)
+    assert len(changes) == 2 and all(-1 < seconds < 10 for seconds in changes)
+    assert "2.50" in startup.report({"seconds": {"help": benchmarks.summary([2.5])}})
+
+
+@pytest.mark.slow
+def test_startup_times_the_first_step_of_a_run(tmp_path):
+    options = ["--preset=smoke", "--steps_per_task=1000000"]
+    seconds = startup.seconds_to_first_step(f"{tmp_path}/run", f"{tmp_path}/cache", options)
+    (first,) = [json.loads(line) for line in open(tmp_path / "run/metrics.jsonl", encoding="utf-8")][:1]
+    assert seconds > 1 and first["step"] == 1
+
+
+def test_workers_sets_the_speed_of_two_over_that_of_one():
+    results = workers.summarise(
+        [{workers.ONE: 30.0, workers.TWO: 40.0}, {workers.ONE: 30.0, workers.TWO: 20.0}]
+    )
+    assert results["two_over_one"]["values"] == [0.75, 1.5] and results["ms"][workers.TWO]["median"] == 30.0
+    assert "1.12" in workers.report(results).splitlines()[-1]
+    assert len(set(workers._free_ports(3))) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two workers need two cores")
+def test_workers_runs_both_candidates(tmp_path):
+    out = tmp_path / "workers.json"
+    command = [sys.executable, "-m", "benchmarks.workers", "--batch_size=4", "--steps=4", "--repeats=1"]
+    subprocess.run([*command, f"--out={out}"], cwd=ROOT, check=True, timeout=300)
+    results = json.loads(out.read_text(encoding="utf-8"))
+    assert all(ms["median"] > 0 for ms in results["ms"].values()) and results["settings"]["steps"] == 4
 
 
 def test_table_aligns_its_columns():

@@ -1,0 +1,142 @@
+"""Measures two workers of one core each against one process of two cores, in turns.
+
+  python -m benchmarks.workers --repeats=7 --out=workers.json
+
+Both take the same batches of digits through the same steps from task 2 on; the two workers are processes on
+this machine that talk over loopback, as they would over a network. Shown are the medians of a step over the
+repeats, and the speed of two workers over that of one process.
+"""
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+
+from absl import flags
+
+import benchmarks
+from ltgans_tf import architectures
+from trainers import import_tensorflow, run
+
+ONE, TWO = "one process", "two workers"
+
+
+def main(_):
+    given = flags.FLAGS
+    arch = architectures.architecture(given.architecture)
+    if given.as_worker:  # what this program starts of itself
+        print(json.dumps(one(arch, given.batch_size, given.steps)), flush=True)
+        os._exit(0)  # a collective's threads may hold up an orderly end
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        raise ValueError("two workers need two cores and this process may use one; run it without taskset.")
+    repeats = []
+    for i in range(given.repeats):
+        repeats.append(turn(cores))
+        shown = ", ".join(f"{name} {ms:.0f} ms" for name, ms in repeats[-1].items())
+        print(f"repeat {i + 1} of {given.repeats}: {shown}", flush=True)
+    import_tensorflow()
+    settings = {"architecture": arch.name, "batch_size": given.batch_size, "steps": given.steps}
+    results = {"conditions": benchmarks.conditions(), "settings": settings, **summarise(repeats)}
+    benchmarks.publish(results, report(results))
+    return 0
+
+
+def turn(cores):
+    """Milliseconds per step of both candidates, one after the other: {name: float}."""
+    ports = _free_ports(2)
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    places = [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(2)]
+    single = _wait([_start(cores, None)])
+    several = _wait([_start([core], place) for core, place in zip(cores, places)])
+    return {ONE: single[0], TWO: max(several)}
+
+
+def one(arch, batch_size, steps):
+    """Median milliseconds of a step in task 2; 0 in a worker that is not the chief."""
+    tf = import_tensorflow()
+    tf.config.experimental.enable_op_determinism()
+    import keras
+
+    from benchmarks import growth
+    from ltgans_tf import distribution, streams, twin_gan
+
+    strategy = distribution.strategy("multi_worker" if os.environ.get("TF_CONFIG") else "one")
+    keras.utils.set_random_seed(0)
+    side = arch.image_size
+    stream = streams.TaskStream(["digits@0-4", "digits@5-9"], (side, side, 3), batch_size)
+    with strategy.scope():
+        model = twin_gan.TwinGAN.from_architecture(arch)
+        model.compile()
+    times = growth.step_times()
+    model.fit_stream(stream, steps, callbacks=[times])
+    if not distribution.is_chief(
+        strategy
+    ):  # which alone has callbacks, and waits in each step for the others
+        return 0.0
+    later = times.milliseconds[steps:]
+    return statistics.median(later[len(later) // 4 :])
+
+
+def summarise(repeats):
+    """Milliseconds of both, and the speed of two workers over that of one process, repeat by repeat."""
+    return {
+        "ms": {name: benchmarks.summary(turn[name] for turn in repeats) for name in (ONE, TWO)},
+        "two_over_one": benchmarks.summary(turn[ONE] / turn[TWO] for turn in repeats),
+    }
+
+
+def report(results):
+    """The table of `summarise`'s results, as text."""
+    rows = [
+        [name, *(f"{ms[key]:.1f}" for key in ("median", "min", "max"))] for name, ms in results["ms"].items()
+    ]
+    ratio = results["two_over_one"]
+    rows.append(["speed, two over one", *(f"{ratio[key]:.2f}" for key in ("median", "min", "max"))])
+    return benchmarks.table(["ms per step", "median", "least", "greatest"], rows)
+
+
+def _start(cores, place):
+    environment = {**os.environ, "TF_CONFIG": json.dumps(place)} if place else dict(os.environ)
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.workers", *sys.argv[1:], "--as_worker"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+
+
+def _wait(processes):
+    """What each of them printed last, a number."""
+    found = []
+    for process in processes:
+        out, err = process.communicate()
+        if process.returncode:
+            raise ValueError(f"a process ended with status {process.returncode}: {err.strip()[-500:]}")
+        found.append(float(out.splitlines()[-1]))
+    return found
+
+
+def _free_ports(count):
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in held]
+    finally:
+        for each in held:
+            each.close()
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
+    flags.DEFINE_integer("batch_size", 32, "Images per critic update, of all workers together.", 2)
+    flags.DEFINE_integer("steps", 60, "Steps of each of the two tasks.", 4)
+    flags.DEFINE_integer("repeats", 7, "Turns of both.", 1)
+    flags.DEFINE_bool("as_worker", False, "Time the steps of this process.")
+    benchmarks.define_output()
+    run(main)
