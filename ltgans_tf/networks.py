@@ -36,7 +36,7 @@ def critic(arch, channels=3, heads=1, seed=0, name="critic", precision="float32"
     others of its batch (the authors' later code has batch norm here; Gulrajani et al. 2017,
     section 4, advise against it). `heads` is 1 for Eq. 1 as written, 2 for one head per twin.
     """
-    images, features = _downward(arch, channels, rng := random.Random(seed), precision, TwiceLeakyReLU)
+    images, features = _downward(arch, channels, rng := random.Random(seed), precision)
     values = keras.layers.Dense(heads, kernel_initializer=_glorot(rng), dtype="float32")(features)
     return keras.Model(images, values, name=name)
 
@@ -57,23 +57,25 @@ def encoder(arch, channels=3, seed=0, name="encoder", precision="float32"):
 
 
 class TwiceLeakyReLU(keras.layers.LeakyReLU):
-    """LeakyReLU to be differentiated twice: its second derivative, which is 0, is left out.
+    """LeakyReLU whose derivative is told by its output, and whose second derivative, which is 0, is left out.
 
-    A gradient penalty asks for it, and TensorFlow answers with zeros that it then takes back through the
-    whole critic. The gradients are the same bits without them.
+    A gradient penalty asks for the second one, and TensorFlow answers with zeros that it then takes back
+    through the whole critic. The first one TensorFlow tells by the input, for which its pass that fuses
+    convolution, bias and activation fails on the whole step. The gradients are the same bits.
     """
 
     def call(self, inputs):
-        slope = self.negative_slope
+        slope = self.negative_slope  # above 0, so that the output has the input's sign
 
         @tf.custom_gradient
         def activate(x):
-            sides = tf.stop_gradient(x)
+            y = tf.nn.leaky_relu(x, slope)
+            sides = tf.stop_gradient(y)
 
             def gradient(upstream):
                 return tf.raw_ops.LeakyReluGrad(gradients=upstream, features=sides, alpha=slope)
 
-            return tf.nn.leaky_relu(x, slope), gradient
+            return y, gradient
 
         return activate(inputs)
 
@@ -104,18 +106,18 @@ def _upward(arch, inputs, channels, seed, name, precision, normalise):
     return keras.Model(codes, images, name=name)
 
 
-def _downward(arch, channels, rng, precision, activation=keras.layers.LeakyReLU):
+def _downward(arch, channels, rng, precision):
     images = keras.Input([arch.image_size, arch.image_size, channels])
     x = images
     for out in arch.critic_channels:
         x = keras.layers.Conv2D(out, 3, 2, padding="same", kernel_initializer=_glorot(rng), dtype=precision)(
             x
         )
-        x = activation(negative_slope=0.2, dtype=precision)(x)
+        x = TwiceLeakyReLU(negative_slope=0.2, dtype=precision)(x)
     x = keras.layers.Flatten(dtype=precision)(x)
     if arch.critic_units:
         x = keras.layers.Dense(arch.critic_units, kernel_initializer=_glorot(rng), dtype=precision)(x)
-        x = activation(negative_slope=0.2, dtype=precision)(x)
+        x = TwiceLeakyReLU(negative_slope=0.2, dtype=precision)(x)
     if precision != "float32":  # for heads that are no Keras layer
         x = keras.layers.Activation("linear", dtype="float32")(x)
     return images, x

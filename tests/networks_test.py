@@ -70,6 +70,28 @@ def test_the_penalty_sends_no_zeros_back_through_the_critic_and_has_the_same_gra
     assert more_passes - passes == len(arch.critic_channels)
 
 
+@pytest.mark.parametrize("build", [networks.encoder, networks.critic])
+def test_the_slope_is_told_by_outputs_so_that_the_fusing_pass_can_work(build):
+    network = build(TINY)
+
+    @tf.function
+    def gradients(u):
+        with tf.GradientTape() as tape:
+            loss = tf.add_n([tf.reduce_sum(y) for y in tf.nest.flatten(network(u))])
+        return tape.gradient(loss, network.trainable_variables)
+
+    graph = gradients.get_concrete_function(tf.constant(_images(2, TINY))).graph
+    slopes = [op for op in graph.get_operations() if op.type == "LeakyReluGrad"]
+    assert len(slopes) == len(
+        [layer for layer in network.layers if isinstance(layer, keras.layers.LeakyReLU)]
+    )
+    for op in slopes:
+        told = op.inputs[1].op
+        while told.type in ("StopGradient", "Identity", "IdentityN"):
+            told = told.inputs[0].op
+        assert told.type == "LeakyRelu"
+
+
 def test_small32_has_the_sizes_of_the_prototype():
     arch = architectures.architecture("small32")
     weights = lambda network: sum(w.numpy().size for w in network.trainable_weights)
