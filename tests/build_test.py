@@ -88,7 +88,8 @@ def _value(node):
 def _requirements(name):
     """Returns the requirements in the file `name` by normalised distribution name."""
     text = (source_imports.ROOT / name).read_text(encoding="utf-8")
-    return _by_name(line.partition("#")[0].strip() for line in text.splitlines())
+    lines = (line.partition("#")[0].partition("\\")[0].strip() for line in text.splitlines())
+    return _by_name(line for line in lines if not line.startswith("--hash"))
 
 
 def _by_name(lines):
@@ -140,6 +141,16 @@ def test_lock_file_keeps_to_the_requirements():
     for name, wanted in _requirements("requirements.txt").items():
         (pin,) = locked[name].specifier
         assert pin.operator == "==" and wanted.specifier.contains(pin.version), str(wanted)
+
+
+def test_every_file_of_the_lock_has_its_hash():
+    text = (source_imports.ROOT / "requirements-lock.txt").read_text(encoding="utf-8")
+    body = "".join(line for line in text.splitlines(True) if not line.startswith("#"))
+    entries = body.replace("\\\n", " ").splitlines()
+    assert len(entries) == len(_requirements("requirements-lock.txt"))
+    for entry in entries:
+        name, *hashes = entry.split()
+        assert "==" in name and hashes and all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", h) for h in hashes)
 
 
 def test_every_requirement_is_bounded_above():
