@@ -5,7 +5,6 @@ import zlib
 from concurrent import futures
 
 import numpy as np
-import tensorflow as tf
 
 from ltgans_tf import sources, specs
 
@@ -99,17 +98,9 @@ def without_broken(root, names, labels, skip_broken):
 
 def into_memory(source):
     """Decodes a small folder once, in parallel; returns a sources.ArraySource."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
-    def prepare(image):
-        return source.prepare(image)
-
-    def one(index):
-        return prepare(sources.decode_file(source.path(index))).numpy()
-
-    with futures.ThreadPoolExecutor(_threads()) as pool:
-        arrays = list(pool.map(one, range(len(source))))
-    return sources.ArraySource(np.stack(arrays), source.labels, source.skipped)
+    return sources.ArraySource(
+        sources.images_of(source, np.arange(len(source))), source.labels, source.skipped
+    )
 
 
 def _threads():

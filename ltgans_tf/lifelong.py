@@ -6,7 +6,6 @@ evaluation and the switch of compiled functions at a task boundary come from her
 """
 
 import gc
-import re
 
 import keras
 import tensorflow as tf
@@ -353,10 +352,9 @@ class LifelongModel(keras.Model):
                     verbose=0,
                     callbacks=callbacks_lib.TensorLogs(callbacks, add_history=True, model=self),
                 )
-            except tf.errors.InvalidArgumentError as error:
-                # A file that was found broken while a large folder was read: say so in its own words.
-                if broken := re.search(r"ValueError: (.*skip_broken_images\.)", str(error)):
-                    raise ValueError(broken[1]) from error
+            except tf.errors.InvalidArgumentError:
+                for read in stream.tasks:
+                    read.raise_if_broken()
                 raise
         self.raise_if_nonfinite()
         if int(self.task_step.numpy()) < steps:

@@ -1,10 +1,12 @@
 """Where images come from once a spec is opened: memory, image files, or records on disk.
 
 A source has a length, labels (int64 [n] or None), factors ({name: int64 or float64 [n]}, what else is
-known of each image), a fingerprint, a count of files left out (`skipped`), and `gather(indices)`, int64 [n]
-to uint8 [n, height, width, channels], which runs inside tf.data.
+known of each image), a fingerprint, a count of files left out (`skipped`), `gather(indices)`, int64 [n]
+to uint8 [n, height, width, channels], which runs inside tf.data, and `raise_if_broken()`, which names the file
+that an error of `gather` came from.
 """
 
+import collections
 import functools
 import hashlib
 import os
@@ -41,6 +43,9 @@ class ArraySource:
     def gather(self, indices):
         return tf.gather(self._tensor, indices)
 
+    def raise_if_broken(self):
+        """Nothing here can be."""
+
 
 class FileSource:
     """Image files, read and decoded as they are asked for; only their paths are in memory."""
@@ -53,6 +58,8 @@ class FileSource:
         self.labels = labels
         self.skipped = skipped
         self.factors = {}
+        # More calls than can be under way at a time.
+        self._asked_last = collections.deque(maxlen=16 + 2 * (os.cpu_count() or 1))
 
     def __len__(self):
         return len(self._names)
@@ -71,13 +78,24 @@ class FileSource:
         return _digest(f"{n}\0{size}" for n, size in zip(self._names, sizes))
 
     def gather(self, indices):
-        def one(path):
-            image = tf.numpy_function(decode_file, [path], tf.uint8, stateful=False)
-            return self.prepare(tf.ensure_shape(image, [None, None, 3]))
-
+        # Decoding is the graph's, in which no Python holds up another file. Its errors do not name the file, so
+        # what was asked for is kept for `raise_if_broken`.
+        asked = tf.numpy_function(self._remember, [indices], tf.int64, stateful=False)
+        paths = tf.gather(self._paths, tf.ensure_shape(asked, indices.shape))
         return tf.map_fn(
-            one, tf.gather(self._paths, indices), fn_output_signature=tf.TensorSpec(self._shape, tf.uint8)
+            lambda path: self.prepare(images.decode(tf.io.read_file(path), 3)),
+            paths,
+            fn_output_signature=tf.TensorSpec(self._shape, tf.uint8),
         )
+
+    def _remember(self, indices):
+        self._asked_last.append(indices)
+        return indices
+
+    def raise_if_broken(self):
+        """Raises the ValueError of `decode_file` where one of the files asked for last is broken."""
+        for index in np.unique(np.concatenate([*self._asked_last, []])).astype(int):
+            decode_file(self.path(index))
 
 
 class RecordSource:
@@ -111,6 +129,9 @@ class RecordSource:
         data = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), [None])
         return tf.map_fn(one, data, fn_output_signature=tf.TensorSpec(self._shape, tf.uint8))
 
+    def raise_if_broken(self):
+        """TensorFlow Datasets made the records, and checked them."""
+
 
 class _Concatenation:
     """Several sources one after another, where not all of them lie in memory."""
@@ -138,6 +159,26 @@ class _Concatenation:
             for source, place, start in zip(self._sources, places, starts)
         ]
         return tf.dynamic_stitch(places, found)
+
+    def raise_if_broken(self):
+        for source in self._sources:
+            source.raise_if_broken()
+
+
+def images_of(source, indices):
+    """uint8 [n, h, w, c]: the images at some places, int64 [n], read in parallel.
+
+    Raises:
+        ValueError: naming a file that is broken.
+    """
+    if isinstance(source, ArraySource):
+        return source.array[indices]
+    chunks = tf.data.Dataset.from_tensor_slices(indices).batch(64).map(source.gather, os.cpu_count())
+    try:
+        return np.concatenate(list(chunks.as_numpy_iterator()))
+    except tf.errors.InvalidArgumentError:
+        source.raise_if_broken()
+        raise
 
 
 def concatenate(sources):

@@ -192,6 +192,11 @@ class Task:
         """A text that changes with the training images: what a resumed run compares."""
         return self._source("train").fingerprint
 
+    def raise_if_broken(self):
+        """Raises a ValueError that names the file, where one that was read last is broken."""
+        for source in self._sources.values():
+            source.raise_if_broken()
+
     def release(self):
         """Lets go of the images; they are read again when they are next asked for."""
         self._sources.clear()
@@ -209,11 +214,7 @@ class Task:
 
     def _images(self, split, limit):
         source = self._source(split)
-        chosen = _subset(len(source), limit)
-        if isinstance(source, sources.ArraySource):
-            return source.array[chosen]
-        chunks = tf.data.Dataset.from_tensor_slices(chosen).batch(64).map(source.gather, os.cpu_count())
-        return np.concatenate(list(chunks.as_numpy_iterator()))
+        return sources.images_of(source, _subset(len(source), limit))
 
     def _labels(self, split, limit):
         source = self._source(split)

