@@ -28,7 +28,7 @@ def main(_):
     arch = architectures.architecture(given.architecture)
     if given.as_worker:  # what this program starts of itself
         print(json.dumps(one(arch, given.batch_size, given.steps)), flush=True)
-        os._exit(0)  # a collective's threads may hold up an orderly end
+        return 0
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         raise ValueError("two workers need two cores and this process may use one; run it without taskset.")

@@ -132,6 +132,7 @@ def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
     assert growth.report(results).splitlines()[-1].startswith("last / second")
 
 
+@pytest.mark.slow
 def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
     draw = np.random.default_rng(0)
     labels = np.arange(90) % 3
@@ -155,6 +156,7 @@ def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
     assert "one generator, seed 0" in twins.line(alone)
 
 
+@pytest.mark.slow
 def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatch, tmp_path):
     model = tiny_model()
     seen = []
@@ -180,6 +182,7 @@ def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatc
     assert sorted(name for name, own in seen if own) == ["decode", "encode", "serving_default"]
 
 
+@pytest.mark.slow
 def test_streaming_measures_a_folder_that_it_makes(tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "_WARM_UP", 1)
     monkeypatch.setattr(streaming, "_PER_FOLDER", 40)

@@ -28,9 +28,9 @@ def _trained(stream, replicas, steps=5, tasks=2, **recipe):
 @pytest.mark.parametrize(
     "recipe",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         {"n_critic": 2, "ema": 0.9, "student_replay": "share", "replay_share": "0.375"},
-        {"distillation": 0.3, "latent_law": "circle"},
+        pytest.param({"distillation": 0.3, "latent_law": "circle"}, marks=pytest.mark.slow),
     ],
 )
 def test_two_replicas_equal_one_over_two_tasks_and_a_role_swap(tiny_stream, recipe):

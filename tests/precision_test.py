@@ -58,7 +58,9 @@ def test_the_scale_keeps_what_would_underflow_in_float16():
     assert presets.Recipe(precision="mixed_bfloat16").loss_scale == presets.Recipe().loss_scale == 1.0
 
 
-@pytest.mark.parametrize("method", ["ltgan", pytest.param("lgm", marks=pytest.mark.slow), "curl"])
+@pytest.mark.parametrize(
+    "method", ["ltgan", *(pytest.param(m, marks=pytest.mark.slow) for m in ("lgm", "curl"))]
+)
 @pytest.mark.parametrize("precision", MIXED)
 def test_steps_in_16_bits_are_close_to_those_in_float32(method, precision, tiny_stream):
     reports = {}

@@ -123,7 +123,13 @@ def test_a_flag_of_another_method_and_a_wrong_one_get_one_sentence(flags, expect
 @pytest.mark.parametrize(
     "method, given, field, other",
     [
-        ("lgm", ["--lgm_categories=3", "--lgm_grow", "--lgm_consistency=0.5"], "categories", 4),
+        pytest.param(
+            "lgm",
+            ["--lgm_categories=3", "--lgm_grow", "--lgm_consistency=0.5"],
+            "categories",
+            4,
+            marks=pytest.mark.slow,
+        ),
         ("curl", ["--curl_components=3", "--curl_threshold_decay=0.5"], "components", 4),
     ],
 )
