@@ -9,7 +9,6 @@ next one, less a step, once all functions are traced.
 """
 
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -74,12 +73,14 @@ def seconds_to_first_step(workdir, cache, arguments=("--preset=demo",)):
         while not (os.path.exists(metrics) and os.path.getsize(metrics)):
             waited = time.perf_counter() - begin
             if process.poll() is not None or waited > _PATIENCE:
-                raise ValueError(f"no step after {waited:.0f} s: {process.stderr.read().strip()[-500:]}")
+                process.kill()
+                said = process.communicate()[1].strip()[-500:]
+                raise ValueError(f"no step after {waited:.0f} s: {said}")
             time.sleep(0.01)
         return time.perf_counter() - begin
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.wait()
 
 
 def role_changes(arch, batch_size, tasks, steps=20):

@@ -130,7 +130,7 @@ class RecordSource:
         return tf.map_fn(one, data, fn_output_signature=tf.TensorSpec(self._shape, tf.uint8))
 
     def raise_if_broken(self):
-        """TensorFlow Datasets made the records, and checked them."""
+        """No file of the user's own is read here."""
 
 
 class _Concatenation:
