@@ -68,6 +68,23 @@ class LifelongModel(keras.Model):
             aggregation="only_first_replica",
         )
 
+    def compile(self, *, jit_compile=False, **kwargs):
+        """Configures training as Keras does.
+
+        Args:
+          jit_compile: whether XLA compiles the step; slower on CPU.
+          **kwargs: further arguments of `keras.Model.compile`.
+
+        Raises:
+          ValueError: XLA cannot have the step; Keras would go on without it.
+        """
+        super().compile(jit_compile=jit_compile, **kwargs)
+        if jit_compile and not self.jit_compile:
+            raise ValueError(
+                "jit_compile is True, but Keras leaves a step to XLA only where operations need not be"
+                " deterministic; do not call enable_op_determinism, or leave jit_compile out."
+            )
+
     # What a method may refine.
 
     def begin_task(self):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.python.framework import config
 
 import ltgans_tf as lt
 from ltgans_tf import (
@@ -348,6 +349,17 @@ def test_the_first_step_that_was_not_finite_is_named():
     assert model.at() == (0, 4, 4)
     with pytest.raises(lt.NonFiniteError, match="^two stopped being finite at global step 2\\b"):
         model.raise_if_nonfinite()
+
+
+def test_a_step_that_keras_would_keep_from_xla_is_refused():
+    model, before = Diary(), config.is_op_determinism_enabled()
+    tf.config.experimental.enable_op_determinism()
+    try:
+        with pytest.raises(ValueError, match="jit_compile is True, but Keras"):
+            model.compile(optimizer=None, jit_compile=True)
+    finally:
+        if not before:
+            config.disable_op_determinism()
 
 
 def test_callbacks_get_tensors_so_that_no_step_waits_for_the_device(tiny_stream):

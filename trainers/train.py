@@ -157,6 +157,11 @@ def resolve():
             f"--jit_compile with --distribution={FLAGS.distribution}: TensorFlow compiles a step for one device"
             " alone; leave one of them out."
         )
+    if FLAGS.jit_compile and FLAGS.deterministic:
+        raise ValueError(
+            "--jit_compile needs --nodeterministic: Keras leaves no step to XLA where operations are to be"
+            " deterministic."
+        )
     _profiled()
     baselines.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
