@@ -18,7 +18,7 @@ from trainers import import_tensorflow, run
 
 _GEMM = 2048  # rows and columns of the matrix product
 _BATCHES = 32  # different batches, in turn
-_FIRST, _LATER = "task 1", "task 2 on"
+FIRST, LATER = "task 1", "task 2 on"
 OURS = "package"
 
 
@@ -42,7 +42,7 @@ def main(_):
     benchmarks.publish(results, report(results))
 
 
-def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up=2.5, tasks=(_FIRST, _LATER)):
+def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up=2.5, tasks=(FIRST, LATER)):
     """Measures all candidates in turns.
 
     Args:
@@ -66,7 +66,7 @@ def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up
         candidates |= _candidates(arch, recipe, batches, student, task)
     multiply, gemm_flops = _gemm()
     candidates["GEMM", ""] = multiply
-    times = _in_turns(candidates, repeats, seconds, warm_up)
+    times = in_turns(candidates, repeats, seconds, warm_up)
     gemm = times["GEMM", ""]
     peak = gemm_flops / gemm["median"] * 1e-6  # ms to GFLOP/s
     rows = []
@@ -76,7 +76,7 @@ def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up
             row["new_images_per_second"] = 1e3 * recipe.n_critic * batch_size / timed["median"]
         if name == "package":
             flops = architectures.step_flops(
-                arch, channels, batch_size, recipe.n_critic, task == _FIRST, student
+                arch, channels, batch_size, recipe.n_critic, task == FIRST, student
             )
             row["gflop"] = flops * 1e-9
             row["gflops"] = flops / timed["median"] * 1e-6
@@ -131,8 +131,8 @@ def one(arch, recipe, batches, student, repeats, seconds, warm_up):
     """Milliseconds of the package's step from task 2 on, alone: a `benchmarks.summary`."""
     from ltgans_tf import twin_gan
 
-    step = _step(_model(twin_gan.TwinGAN, arch, recipe, batches, student, _LATER), batches)
-    return _in_turns({OURS: step}, repeats, seconds, warm_up)[OURS]
+    step = compiled_step(model_at(twin_gan.TwinGAN, arch, recipe, batches, student, LATER), batches)
+    return in_turns({OURS: step}, repeats, seconds, warm_up)[OURS]
 
 
 def digits(arch, channels, batch_size, count):
@@ -152,22 +152,23 @@ def _candidates(arch, recipe, batches, student, task):
     from ltgans_tf import twin_gan
 
     models = {
-        "package": _model(twin_gan.TwinGAN, arch, recipe, batches, student, task),
-        "plain": _model(plain.PlainTwinGAN, arch, recipe, batches, student, task),
+        "package": model_at(twin_gan.TwinGAN, arch, recipe, batches, student, task),
+        "plain": model_at(plain.PlainTwinGAN, arch, recipe, batches, student, task),
     }
-    made = {(name, task): _step(model, batches) for name, model in models.items()}
+    made = {(name, task): compiled_step(model, batches) for name, model in models.items()}
     stages = _stages(models["package"], batches[0])
     return made | {(f"  {name}", task): stage for name, stage in stages.items()}
 
 
-def _model(method, arch, recipe, batches, student, task):
+def model_at(method, arch, recipe, batches, student, task, jit_compile=False):
+    """A compiled model of the class `method`, whose next step is one of `task`, FIRST or LATER."""
     model = method.from_architecture(arch, batches.shape[-1], student, recipe)
-    model.compile()
-    model.task_index.assign(0 if task == _FIRST else 1)
+    model.compile(jit_compile=jit_compile)
+    model.task_index.assign(0 if task == FIRST else 1)
     return model
 
 
-def _step(model, batches):
+def compiled_step(model, batches):
     """One train step through the compiled function that `fit` calls."""
     import tensorflow as tf
 
@@ -223,7 +224,7 @@ def _gemm():
     return tf.function(lambda: tf.matmul(a, b)[0, 0]), 2 * _GEMM**3
 
 
-def _in_turns(candidates, repeats, seconds, warm_up):
+def in_turns(candidates, repeats, seconds, warm_up):
     """Milliseconds per call of each candidate, over `repeats` turns: name -> summary."""
     calls = {}
     for name, call in candidates.items():

@@ -18,6 +18,7 @@ from benchmarks import (
     growth,
     peers,
     plain,
+    precisions,
     quality_per_second,
     startup,
     step,
@@ -117,6 +118,23 @@ def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
     assert ours["of_gemm"] == pytest.approx(ours["gflops"] / results["gemm_gflops"])
     assert ours["plain_over_package"] == pytest.approx(plainly["ms"]["median"] / ours["ms"]["median"])
     assert "2 * 8 new images" in step.report(results)
+
+
+@pytest.mark.slow  # XLA takes its time
+def test_precisions_are_measured_with_and_without_xla():
+    times = precisions.measure(
+        TINY, presets.Recipe(), _data(2)[None], ["float32", "mixed_bfloat16"], True, 2, 0.0, 0.0
+    )
+    assert list(times) == [
+        "plain float32",
+        "float32",
+        "float32, XLA",
+        "mixed_bfloat16",
+        "mixed_bfloat16, XLA",
+    ]
+    assert all(len(ms["values"]) == 2 and ms["min"] > 0 for ms in times.values())
+    lines = precisions.report({"plain float32": {"median": 8.0, "min": 7.0, "max": 9.0}}, 16).splitlines()
+    assert lines[1].split() == ["plain", "float32", "8.00", "7.00", "to", "9.00", "2000", "1.00"]
 
 
 def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
