@@ -162,7 +162,11 @@ class Recipe:
 
     @property
     def loss_scale(self):
-        """By what gradients pass through the layers multiplied, so that none underflows in float16."""
+        """By what the critic's and the generators' gradients are multiplied on their way through the layers.
+
+        So none underflows in float16. Those of a Student are sums over an image's pixels, large by themselves, and
+        would overflow.
+        """
         return 256.0 if self.precision == "mixed_float16" else 1.0
 
     def __post_init__(self):

@@ -68,7 +68,7 @@ class Student(keras.Model):
         kl = tfd.kl_divergence(posterior, self.prior())
         return losses.sum_squared_error(images, self.decode(codes)), kl
 
-    def update(self, optimizer, images, weights, noise, beta, global_rows, loss_scale=1.0):
+    def update(self, optimizer, images, weights, noise, beta, global_rows):
         """One gradient step on Eq. 5: sum over `images` of weight * (SSE + beta * KL).
 
         Args:
@@ -79,7 +79,6 @@ class Student(keras.Model):
           beta: weight of the KL term.
           global_rows: rows of a batch over all replicas, by which the sum is divided (Keras'
             optimizers add gradients up over replicas).
-          loss_scale: see `losses.gradients`.
 
         Returns:
           (sse, kl, gradients): two [N] and the list of gradients.
@@ -87,6 +86,6 @@ class Student(keras.Model):
         with tf.GradientTape() as tape:
             sse, kl = self.elbo_terms(images, noise)
             loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
-        gradients = losses.gradients(tape, loss, self.trainable_variables, loss_scale)
+        gradients = tape.gradient(loss, self.trainable_variables)
         optimizer.apply(gradients, self.trainable_variables)
         return sse, kl, gradients

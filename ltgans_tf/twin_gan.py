@@ -457,7 +457,6 @@ class TwinGAN(LifelongModel):
             noise,
             self.recipe.beta,
             self.global_rows,
-            self.recipe.loss_scale,
         )
         images_seen = 2 * self.global_rows
         return {

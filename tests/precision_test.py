@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf import baselines, losses, networks, presets
+from ltgans_tf import architectures, baselines, losses, networks, presets, twin_gan
 from tests.conftest import TINY
 
 MIXED = ("mixed_bfloat16", "mixed_float16")
@@ -56,6 +56,19 @@ def test_the_scale_keeps_what_would_underflow_in_float16():
     assert gradient(256.0, tiny) == pytest.approx(2e-8, rel=0.02)
     assert presets.Recipe(precision="mixed_float16").loss_scale == 256.0
     assert presets.Recipe(precision="mixed_bfloat16").loss_scale == presets.Recipe().loss_scale == 1.0
+
+
+def test_the_students_gradients_do_not_overflow_in_float16():
+    arch, images, noise = architectures.architecture("small32"), -tf.ones([32, 32, 32, 3]), tf.zeros([32, 64])
+    kept = {}
+    for precision in ("float32", "mixed_float16"):
+        recipe = presets.Recipe(precision=precision)
+        model = twin_gan.TwinGAN.from_architecture(arch, 3, True, recipe)
+        model.compile()
+        weights = tf.ones([32])
+        kept[precision] = model.student.update(model.student_optimizer, images, weights, noise, 1.0, 32)[2]
+    for plain, half in zip(*kept.values(), strict=True):  # single units may lie on the other side of 0
+        assert np.linalg.norm(half - plain) < 0.05 * np.linalg.norm(plain)
 
 
 @pytest.mark.parametrize(
