@@ -2,8 +2,8 @@
 
   python -m benchmarks.precisions --architecture=paper32 --batch_size=64 --n_critic=5 --out=precisions.json
 
-The step of a later task (replay, distillation, Student) as the one compiled graph that `fit` calls, and
-`benchmarks/plain.py` in float32 beside it. All of them take turns in every repeat.
+The step of a later task (replay, distillation, Student) as the one compiled graph that `fit` calls,
+`benchmarks/plain.py` in float32 beside it, and a float32 matrix product. All of them take turns in every repeat.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from benchmarks import step
 from ltgans_tf import architectures, presets
 from trainers import import_tensorflow, run
 
-_PLAIN = "plain float32"
+_PLAIN, _GEMM = "plain float32", "GEMM float32"
 
 
 def main(_):
@@ -26,12 +26,10 @@ def main(_):
     if given.deterministic:
         tf.config.experimental.enable_op_determinism()
     batches = step.digits(arch, 3, given.batch_size, given.n_critic + 1)
-    times = measure(
+    results = {"conditions": benchmarks.conditions()} | measure(
         arch, recipe, batches, given.precisions, given.xla, given.repeats, given.seconds, given.warm_up
     )
-    new_images = given.n_critic * given.batch_size
-    results = {"conditions": benchmarks.conditions(), "new_images_per_step": new_images, "ms": times}
-    benchmarks.publish(results, report(times, new_images))
+    benchmarks.publish(results, report(results))
 
 
 def measure(arch, recipe, batches, precisions, xla=True, repeats=7, seconds=0.5, warm_up=2.5):
@@ -48,7 +46,8 @@ def measure(arch, recipe, batches, precisions, xla=True, repeats=7, seconds=0.5,
       warm_up: seconds that each candidate runs before.
 
     Returns:
-      dict: name of the candidate -> `benchmarks.summary` of milliseconds per step.
+      JSON-ready dict: 'ms', for each candidate a `benchmarks.summary` of milliseconds; 'new_images' and 'gflop' of a
+      step, the latter what `architectures.step_flops` counts; 'gemm_gflops', the speed of the matrix product.
     """
     from benchmarks import plain
     from ltgans_tf import twin_gan
@@ -63,23 +62,32 @@ def measure(arch, recipe, batches, precisions, xla=True, repeats=7, seconds=0.5,
         candidates[precision] = candidate(twin_gan.TwinGAN, precision, False)
         if xla:
             candidates[f"{precision}, XLA"] = candidate(twin_gan.TwinGAN, precision, True)
-    return step.in_turns(candidates, repeats, seconds, warm_up)
+    candidates[_GEMM], gemm_flops = step.gemm()
+    times = step.in_turns(candidates, repeats, seconds, warm_up)
+    batch_size, channels = batches.shape[1], batches.shape[-1]
+    flops = architectures.step_flops(arch, channels, batch_size, recipe.n_critic, False, True)
+    return {
+        "new_images": recipe.n_critic * batch_size,
+        "gflop": flops * 1e-9,
+        "gemm_gflops": gemm_flops / times[_GEMM]["median"] * 1e-6,
+        "ms": times,
+    }
 
 
-def report(times, new_images):
-    """The table of `measure`'s times, as text; the last column is the plain step's time over that row's."""
-    rows = [
-        [
-            name,
-            f"{ms['median']:.2f}",
-            f"{ms['min']:.2f} to {ms['max']:.2f}",
-            f"{1e3 * new_images / ms['median']:.0f}",
-            f"{times[_PLAIN]['median'] / ms['median']:.2f}",
-        ]
-        for name, ms in times.items()
-    ]
-    header = ["step of task 2 on", "ms (median)", "min to max", "new images/s", "plain/this"]
-    return benchmarks.table(header, rows)
+def report(results):
+    """The table of `measure`'s results, as text."""
+    times, rows = results["ms"], []
+    for name, ms in times.items():
+        row = [name, f"{ms['median']:.2f}", f"{ms['min']:.2f} to {ms['max']:.2f}"]
+        if name == _GEMM:
+            rows.append([*row, "", f"{results['gemm_gflops']:.0f}", "", ""])
+            continue
+        gflops = 1e3 * results["gflop"] / ms["median"]
+        speed = ["", ""] if name == _PLAIN else [f"{gflops:.0f}", f"{gflops / results['gemm_gflops']:.2f}"]
+        images = f"{1e3 * results['new_images'] / ms['median']:.0f}"
+        rows.append([*row, images, *speed, f"{times[_PLAIN]['median'] / ms['median']:.2f}"])
+    columns = ["ms (median)", "min to max", "new images/s", "GFLOP/s", "of GEMM", "plain/this"]
+    return benchmarks.table(["step of task 2 on", *columns], rows)
 
 
 if __name__ == "__main__":

@@ -122,19 +122,29 @@ def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
 
 @pytest.mark.slow  # XLA takes its time
 def test_precisions_are_measured_with_and_without_xla():
-    times = precisions.measure(
+    results = precisions.measure(
         TINY, presets.Recipe(), _data(2)[None], ["float32", "mixed_bfloat16"], True, 2, 0.0, 0.0
     )
-    assert list(times) == [
+    assert list(results["ms"]) == [
         "plain float32",
         "float32",
         "float32, XLA",
         "mixed_bfloat16",
         "mixed_bfloat16, XLA",
+        "GEMM float32",
     ]
-    assert all(len(ms["values"]) == 2 and ms["min"] > 0 for ms in times.values())
-    lines = precisions.report({"plain float32": {"median": 8.0, "min": 7.0, "max": 9.0}}, 16).splitlines()
-    assert lines[1].split() == ["plain", "float32", "8.00", "7.00", "to", "9.00", "2000", "1.00"]
+    assert all(len(ms["values"]) == 2 and ms["min"] > 0 for ms in results["ms"].values())
+
+
+def test_precisions_set_the_step_against_the_plain_one_and_a_matrix_product():
+    ms = {"plain float32": 8.0, "mixed_bfloat16": 4.0, "GEMM float32": 1.0}
+    ms = {name: {"median": value, "min": value, "max": 9.0} for name, value in ms.items()}
+    report = precisions.report({"new_images": 16, "gflop": 0.4, "gemm_gflops": 200.0, "ms": ms})
+    assert [line.split() for line in report.splitlines()[1:]] == [
+        ["plain", "float32", "8.00", "8.00", "to", "9.00", "2000", "1.00"],
+        ["mixed_bfloat16", "4.00", "4.00", "to", "9.00", "4000", "100", "0.50", "2.00"],
+        ["GEMM", "float32", "1.00", "1.00", "to", "9.00", "200"],
+    ]
 
 
 def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
