@@ -33,14 +33,24 @@ class TensorLogs(keras.callbacks.CallbackList):
 
 
 class StepCallback(keras.callbacks.Callback):
-    """Counts global steps on the host, so that no step waits for a counter from the device."""
+    """Counts global steps on the host, so that no step waits for a counter from the device.
+
+    Behind its `on_train_begin` it knows in `moved` whether the run does not go on from the step that it
+    saw last: at its beginning, and where it has gone back.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._reached = None
 
     def on_train_begin(self, logs=None):
         self._before = int(self.model.global_step.numpy())
         self._before_task = int(self.model.task_step.numpy())
+        self.moved = self._before != self._reached
 
     def on_train_batch_end(self, batch, logs=None):
-        self.on_step(self._before + batch + 1, self._before_task + batch + 1, logs)
+        self._reached = self._before + batch + 1
+        self.on_step(self._reached, self._before_task + batch + 1, logs)
 
     def on_step(self, step, task_step, logs):
         """Called behind each step with the steps done in the run and in the task, and the logs (tensors)."""
@@ -65,17 +75,34 @@ class SaveCheckpoints(StepCallback):
             self.run.save(self.model)
 
 
-class LogMetrics(StepCallback):
+class StopNonFinite(StepCallback):
+    """Stops the run with a sentence once a loss is not finite, at step 1 and at multiples of `every`."""
+
+    def __init__(self, every=50):
+        super().__init__()
+        self.every = every
+
+    def on_step(self, step, task_step, logs):
+        if step == 1 or step % self.every == 0:
+            self.model.raise_if_nonfinite()
+
+
+def of_other_workers(callbacks):
+    """What workers that are not the chief have in place of `callbacks`: all stop at the same step."""
+    return [StopNonFinite(callback.every) for callback in callbacks if isinstance(callback, LogMetrics)]
+
+
+class LogMetrics(StopNonFinite):
     """Writes mean scalars to metrics.jsonl and TensorBoard, over one global step.
 
-    Points stand at step 1 and at multiples of `every`. At the start all points behind the
-    state that the run goes on from are removed from both, so no point appears twice. It also
-    stops the run with a sentence once a loss is not finite.
+    Points stand at step 1 and at multiples of `every`. At the start, and where the run goes back, all
+    points behind the state that it goes on from are removed from both, so no point appears twice. It
+    also stops the run with a sentence once a loss is not finite.
     """
 
     def __init__(self, workdir, every=50):
-        super().__init__()
-        self.workdir, self.every = workdir, every
+        super().__init__(every)
+        self.workdir = workdir
         self.path = os.path.join(workdir, "metrics.jsonl")
         self.folder = os.path.join(workdir, "tensorboard")
         self._writer = None
@@ -83,7 +110,9 @@ class LogMetrics(StepCallback):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        if self._writer is None:
+        if self.moved:
+            if self._writer is not None:
+                self._writer.close()
             eventlog.cut(self.path, self.folder, self._before)
             self._writer = eventlog.writer(self.folder, "scalars")
             eventlog.write_settings(self.folder, checkpoints.read_config(self.workdir))
@@ -93,7 +122,7 @@ class LogMetrics(StepCallback):
         self._pending.append(logs)
         if step != 1 and step % self.every:
             return
-        self.model.raise_if_nonfinite()
+        super().on_step(step, task_step, logs)
         point = {
             name: float(np.mean([float(logs[name]) for logs in self._pending])) for name in self._pending[-1]
         }
@@ -131,7 +160,9 @@ class SampleGrids(StepCallback):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        if self._writer is None:
+        if self.moved:  # and the file that it wrote to was cut
+            if self._writer is not None:
+                self._writer.close()
             self._writer = eventlog.writer(os.path.join(self.workdir, "tensorboard"), "images")
         self._latents = self.model.latents(GRID_LATENTS, GRID_SEED)
         self._reals = self.model.task.train_images(32)

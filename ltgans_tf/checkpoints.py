@@ -19,7 +19,7 @@ import socket
 import tensorflow as tf
 
 CONFIG = "config.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 knew of one stream of noise alone
 _MANIFEST = "manifest.json"
 _KEEP = 2
 _log = logging.getLogger("ltgans_tf")
@@ -79,9 +79,14 @@ class Workdir:
 
     def save(self, model):
         """Writes a checkpoint of `model` and removes all but the last two."""
+        if self.path is not None:
+            model.raise_if_nonfinite(weights=True)  # in all workers alike
         if self.writes:
-            model.raise_if_nonfinite()
             save(self.path, model)
+
+    def is_new(self):
+        """Whether there is no checkpoint yet."""
+        return self.path is not None and not checkpoints(self.path)
 
     def last_checkpoint(self):
         """Where the last good state is, in words."""
@@ -193,7 +198,8 @@ def restore_newest(workdir, model):
         if damage:
             _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, damage)
             continue
-        status = _state(model).read(os.path.join(path, "state"))
+        model.noise_stream.assign(0)
+        status = _state(model, _version(path)).read(os.path.join(path, "state"))
         status.assert_existing_objects_matched().assert_consumed()
         return path
     raise ValueError(
@@ -202,15 +208,17 @@ def restore_newest(workdir, model):
     )
 
 
-def _state(model):
-    """All weights and optimizer slots, by place.
+def _state(model, version=FORMAT_VERSION):
+    """All weights and optimizer slots, by place, as the checkpoints of a format version have them.
 
     Not `Checkpoint(model=model)`: that silently leaves out what Keras 3 models hold in lists, so
     both generators and their optimizers.
     """
+    later = {"noise_stream": model.noise_stream.value} if version > 1 else {}
     return tf.train.Checkpoint(
-        weights=[v.value for v in model.weights],
+        weights=[v.value for v in model.weights if v is not model.noise_stream],
         optimizers=[[v.value for v in o.variables] for o in model.optimizers],
+        **later,
     )
 
 
@@ -240,6 +248,12 @@ def _damage(path):
         if _checksum(file) != checksum:
             return f"{name} has changed"
     return ""
+
+
+def _version(path):
+    """Format version of a checkpoint that is whole."""
+    with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
+        return json.load(f)["format_version"]
 
 
 def _check_version(version, path):
@@ -280,7 +294,8 @@ def _checked(workdir, settings):
     settings = json.loads(json.dumps({"format_version": FORMAT_VERSION, **settings}))
     path = os.path.join(workdir, CONFIG)
     if os.path.exists(path):
-        old, new = _flat(read_config(workdir)), _flat(settings)
+        # Of the older format versions config.json is the same.
+        old, new = _flat({**read_config(workdir), "format_version": FORMAT_VERSION}), _flat(settings)
         specs = "stream.specs"
         if new[specs][: len(old[specs])] == old[specs]:
             old[specs] = new[specs]

@@ -11,11 +11,11 @@ import keras
 import tensorflow as tf
 
 from ltgans_tf import callbacks as callbacks_lib
-from ltgans_tf import checkpoints, distribution, evaluation, sampling
+from ltgans_tf import checkpoints, distribution, evaluation, nonfinite, sampling
 
-
-class NonFiniteError(ArithmeticError):
-    """A loss or a gradient stopped being finite."""
+NonFiniteError = nonfinite.NonFiniteError
+# What the seed of a step's noise is moved by from one stream to the next: more than a run has steps.
+_STREAM = 2**40
 
 
 class LifelongModel(keras.Model):
@@ -30,6 +30,8 @@ class LifelongModel(keras.Model):
         one; so it is also the number of tasks learnt to their end. Roles are derived from it.
       task_step: int64 weight, steps done in the present task.
       global_step: int64 weight, steps done in all tasks.
+      noise_stream: int64 weight, how often the run went back because something was not finite; each time
+        the noise is another one.
       optimizers: list of all optimizers; a method fills it in `compile`. They are saved with
         the weights.
       task: the `Task` that `fit_stream` is at, or None.
@@ -53,6 +55,7 @@ class LifelongModel(keras.Model):
         self.task_step = self._counter("task_step")
         self.global_step = self._counter("global_step")
         self.nonfinite_steps = self._counter("nonfinite_steps", (len(self.watched),), -1)
+        self.noise_stream = self._counter("noise_stream")
         self.task = None
         self.optimizers = []
         self.stop_requested = False
@@ -158,8 +161,13 @@ class LifelongModel(keras.Model):
 
     # Inside a step.
 
+    def noise_seed(self, tag):
+        """Seed of this step's noise of one tag, int64 [2]; that of stream 0 is (seed and tag, global step)."""
+        stream, step = (tf.cast(v.value, tf.int64) for v in (self.noise_stream, self.global_step))
+        return tf.stack([tf.constant(self.seed * 1000 + tag, tf.int64), stream * _STREAM + step])
+
     def noise(self, tag, rows, width, draws=1, law="normal"):
-        """Noise of this step: a pure function of (seed, global step, tag), the same on any layout.
+        """Noise of this step: a pure function of (seed, stream, global step, tag), the same on any layout.
 
         It is drawn for the global batch and each replica takes its own rows, with Philox. A step that
         XLA compiles draws other numbers than one that it does not: TensorFlow 2.21 scrambles a seed
@@ -176,9 +184,7 @@ class LifelongModel(keras.Model):
           float32 [rows, width], batch after batch.
         """
         replicas = self.distribute_strategy.num_replicas_in_sync
-        seed = tf.stack(
-            [tf.constant(self.seed * 1000 + tag, tf.int64), tf.cast(self.global_step.value, tf.int64)]
-        )
+        seed = self.noise_seed(tag)
         shape = [draws, replicas, rows // draws, width]
         if law in ("normal", "circle"):
             values = tf.random.stateless_normal(shape, seed, alg="philox")
@@ -248,6 +254,7 @@ class LifelongModel(keras.Model):
         checkpoint_every=500,
         stop_after_task=None,
         resume="auto",
+        on_nonfinite="stop",
     ):
         """Learns the tasks of `stream` one after another; with a `workdir` it resumes by itself.
 
@@ -268,15 +275,18 @@ class LifelongModel(keras.Model):
           stop_after_task: index of a task behind which to stop; None for the last.
           resume: 'auto' goes on from the newest good checkpoint if there is one, 'must' refuses
             to start without, 'never' refuses a workdir that has one.
+          on_nonfinite: 'stop', or 'rollback' to go on from the last good checkpoint with other noise,
+            at most `nonfinite.MOST_ROLLBACKS` times in a run; before the first one that is its beginning.
 
         Returns:
           True when all tasks asked for are learnt, False when `stop_requested` ended the run.
 
         Raises:
-          ValueError: a workdir of other settings, in use, or contradicting `resume`.
-          NonFiniteError: a loss or gradient became NaN or Inf; no such state is saved.
+          ValueError: a workdir of other settings, in use, or contradicting `resume` or `on_nonfinite`.
+          NonFiniteError: a loss, gradient or weight became NaN or Inf; no such state is saved.
           distribution.WorkerLostError: another worker is gone.
         """
+        nonfinite.check_choice(on_nonfinite, workdir)
         settings = (
             None
             if workdir is None
@@ -296,42 +306,54 @@ class LifelongModel(keras.Model):
         if callbacks is None:
             callbacks = callbacks_lib.default_callbacks(workdir)
         if not chief:
-            callbacks, boundary_callbacks = [], []
+            callbacks, boundary_callbacks = callbacks_lib.of_other_workers(callbacks), []
         with (
             distribution.all_workers(self.distribute_strategy),
             checkpoints.open_workdir(workdir, settings, resume, chief) as run,
         ):
             run.restore(self)
             self._check_all_begin_alike(workdir)
+            if on_nonfinite == "rollback" and run.is_new():
+                run.save(self)
             saver = callbacks_lib.SaveCheckpoints(run, checkpoint_every)
             last = len(stream.tasks) - 1 if stop_after_task is None else stop_after_task
             if not int(self.global_step.numpy()):
                 for callback in boundary_callbacks:
                     if hasattr(callback, "prepare"):
                         callback.prepare(stream, workdir)
-            for task in stream.tasks[: last + 1]:
-                due = task.index >= int(self.task_index.numpy())
-                if due:
-                    run.clear_boundary(task)  # of a state that was lost since
-                    try:
-                        finished = self._learn(stream, task, steps_per_task, [*callbacks, saver])
-                    except NonFiniteError as error:
+            while True:
+                try:
+                    return self._learn_up_to(
+                        last, stream, steps_per_task, run, [*callbacks, saver], boundary_callbacks
+                    )
+                except NonFiniteError as error:
+                    if on_nonfinite == "stop":
                         raise NonFiniteError(f"{error}; {run.last_checkpoint()}.") from error
-                    run.save(self)
-                    if not finished:
-                        return False
-                if due or not run.boundary_done(task):
-                    for callback in boundary_callbacks:
-                        callback(self, stream, task, workdir)
-                        if self.stop_requested:
-                            break
-                    else:
-                        run.mark_boundary(task)
-                for seen in stream.tasks:
-                    seen.release()  # what was read of this task, and by the scores of the ones before
-                gc.collect()  # the graphs of a task's data and exports are cycles, tens of MB of them
-                if self.stop_agreed():  # here the other workers wait for the chief
+                    nonfinite.go_back(self, run, error)
+                    self._check_all_begin_alike(workdir)
+
+    def _learn_up_to(self, last, stream, steps, run, callbacks, boundary_callbacks):
+        """Does what is left of the tasks up to the one at `last`; False where a stop was requested before."""
+        for task in stream.tasks[: last + 1]:
+            due = task.index >= int(self.task_index.numpy())
+            if due:
+                run.clear_boundary(task)  # of a state that was lost since
+                finished = self._learn(stream, task, steps, callbacks)
+                run.save(self)
+                if not finished:
                     return False
+            if due or not run.boundary_done(task):
+                for callback in boundary_callbacks:
+                    callback(self, stream, task, run.path)
+                    if self.stop_requested:
+                        break
+                else:
+                    run.mark_boundary(task)
+            for seen in stream.tasks:
+                seen.release()  # what was read of this task, and by the scores of the ones before
+            gc.collect()  # the graphs of a task's data and exports are cycles, tens of MB of them
+            if self.stop_agreed():  # here the other workers wait for the chief
+                return False
         return True
 
     def stop_agreed(self):
@@ -381,11 +403,18 @@ class LifelongModel(keras.Model):
         self.task_step.assign(0)
         return True
 
-    def raise_if_nonfinite(self):
-        """Raises NonFiniteError, naming quantity and step, once `end_step` has seen NaN or Inf."""
+    def raise_if_nonfinite(self, weights=False):
+        """Raises NonFiniteError, naming quantity and step, once `end_step` has seen NaN or Inf.
+
+        Args:
+          weights: whether weights and optimizers are looked at too: a finite gradient may have made an
+            infinite weight of a finite one.
+        """
         steps = self.nonfinite_steps.numpy()
         for step, name in sorted((s, n) for s, n in zip(steps, self.watched) if s >= 0):
             raise NonFiniteError(f"{name} stopped being finite at global step {step + 1}")
+        if weights:
+            nonfinite.check_weights(self)
 
     def evaluate_stream(self, stream, evaluator=None):
         """The present row of scores, of each task learnt so far.

@@ -22,6 +22,7 @@ LIBRARY = {
     "losses": "",
     "memorisation": "",
     "metrics": "",
+    "nonfinite": "checkpoints",
     "provenance": "",
     "scores": "",
     "specs": "",
@@ -54,7 +55,8 @@ LIBRARY = {
     " representations scores",
     "callbacks": "checkpoints distribution eventlog figures images metrics",
     "boundaries": "callbacks checkpoints evaluation eventlog figures images scores",
-    "lifelong": "boundaries callbacks checkpoints distribution evaluation images presets sampling streams",
+    "lifelong": "boundaries callbacks checkpoints distribution evaluation images nonfinite presets sampling"
+    " streams",
     "student": "images losses networks",
     "twin_gan": "architectures images lakd lifelong losses networks presets sampling sectors student",
     "baselines": "baselines.curl baselines.joint baselines.joint_twins baselines.lgm baselines.replay twin_gan",

@@ -1,8 +1,25 @@
 """What a training program says: lines on the terminal and in log.txt of the workdir."""
 
+import logging
 import os
 import sys
 import time
+
+
+class _Warnings(logging.Handler):
+    def __init__(self, lines):
+        super().__init__(logging.WARNING)
+        self._lines = lines
+
+    def emit(self, record):
+        self._lines(f"warning: {record.getMessage()}")
+
+
+def say_warnings(lines):
+    """Lets what the library warns of be one of these lines, and not one on stderr."""
+    logger = logging.getLogger("ltgans_tf")
+    logger.addHandler(_Warnings(lines))
+    logger.propagate = False
 
 
 class Lines:

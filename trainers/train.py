@@ -57,6 +57,13 @@ flags.DEFINE_integer(
     lower_bound=1,
 )
 flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the step: slower on CPU, for one device alone.")
+flags.DEFINE_enum(
+    "on_nonfinite",
+    "stop",
+    ["stop", "rollback"],
+    "When a loss, gradient or weight becomes NaN or Inf: stop, or go back to the last good checkpoint with other"
+    " noise, at most three times in a run.",
+)
 flags.DEFINE_list("profile_steps", None, "First and last step that TensorBoard gets a profile of: 100,110.")
 flags.DEFINE_string(
     "init_from",
@@ -226,6 +233,7 @@ def plan(preset, recipe, settings):
 def _train(preset, recipe, settings):
     """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
     say = log.Lines(FLAGS.workdir)
+    log.say_warnings(say)
     tf = import_tensorflow()
     import keras
 
@@ -324,6 +332,7 @@ def _train(preset, recipe, settings):
         preset.checkpoint_every,
         FLAGS.stop_after_task,
         FLAGS.resume,
+        FLAGS.on_nonfinite,
     )
     if chief:
         say(_times(spans, say))
@@ -390,6 +399,7 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "deterministic": FLAGS.deterministic,
         "distribution": FLAGS.distribution,
         "jit_compile": FLAGS.jit_compile,
+        "on_nonfinite": FLAGS.on_nonfinite,
         "skip_broken_images": FLAGS.skip_broken_images,
         "push": FLAGS.push,
         **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},

@@ -335,7 +335,6 @@ class CURL(LifelongModel):
     def _grown(self, mixture, buffer):
         """The mixture with one component more, as `curl_mixture.grown` trains it on the buffer."""
         shape = [self.settings.expansion_passes, self.settings.buffer_size, self.student.code_dim]
-        seed = [tf.constant(self.seed * 1000 + _GROWTH, tf.int64), tf.cast(self.global_step.value, tf.int64)]
-        noise = tf.random.stateless_normal(shape, tf.stack(seed), alg="philox")
+        noise = tf.random.stateless_normal(shape, self.noise_seed(_GROWTH), alg="philox")
         rate = tf.convert_to_tensor(self.student_optimizer.learning_rate)
         return curl_mixture.grown(self.student, mixture, buffer, noise, rate)
