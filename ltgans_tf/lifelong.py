@@ -195,24 +195,31 @@ class LifelongModel(keras.Model):
         values = tf.reshape(values[:, replica], [rows, width])
         return sampling.on_circle(values) if law == "circle" else values
 
-    def end_step(self, report, equal=()):
+    def end_step(self, report, equal=(), unreported=()):
         """Counts the step, and notes the first one at which something watched was not finite.
 
         Args:
           report: dict of scalars, this replica's share of each; that of the name "critic loss" in `watched`
             is called "critic/loss", and what is missing is not watched.
           equal: dict of further scalars, which are the same on all replicas.
+          unreported: dict of this replica's shares of what is watched too, under the names of `report`, and
+            not returned.
 
         Returns:
           dict of float32 scalars over all replicas, for `train_step` to return; on several workers of
           shape [1].
         """
         context = tf.distribute.get_replica_context()
-        values = tf.stack([tf.cast(value, tf.float32) for value in report.values()])
+        unreported = dict(unreported)
+        values = [*report.values(), *unreported.values()]
+        values = tf.stack([tf.cast(value, tf.float32) for value in values])
         if context.num_replicas_in_sync > 1:
             values = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
-        report = dict(zip(report, tf.unstack(values)))
-        watched = tf.stack([report.get(name.replace(" ", "/"), 0.0) for name in self.watched])
+        values = tf.unstack(values)
+        hidden = dict(zip(unreported, values[len(report) :]))
+        report = dict(zip(report, values))
+        names = [name.replace(" ", "/") for name in self.watched]
+        watched = tf.stack([report.get(name, 0.0) + hidden.get(name, 0.0) for name in names])
         bad = tf.logical_not(tf.math.is_finite(watched))
         seen = self.nonfinite_steps.value
         self.nonfinite_steps.assign(

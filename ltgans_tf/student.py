@@ -81,11 +81,11 @@ class Student(keras.Model):
             optimizers add gradients up over replicas).
 
         Returns:
-          (sse, kl, gradients): two [N] and the list of gradients.
+          (sse, kl, gradients, loss): two [N], the list of gradients, and the scalar that they are of.
         """
         with tf.GradientTape() as tape:
             sse, kl = self.elbo_terms(images, noise)
             loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
         gradients = tape.gradient(loss, self.trainable_variables)
         optimizer.apply(gradients, self.trainable_variables)
-        return sse, kl, gradients
+        return sse, kl, gradients, loss

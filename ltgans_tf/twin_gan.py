@@ -276,15 +276,18 @@ class TwinGAN(LifelongModel):
         self.global_rows = rows * self.distribute_strategy.num_replicas_in_sync
         new_images = tf.unstack(images.normalize(data), axis=1)
         replay = self._replay(rows, n_critic, roles)
-        report = {}
+        updates = []
         for i in range(n_critic):
             heads = self._heads(rows, roles, replay[i])
             fakes, tapes = self._fakes(i, rows, roles, replay[i])
-            report |= self._update_critic(i, self._mix(new_images[i], replay[i]), fakes, roles, heads)
-        report |= self._update_learners(fakes, tapes, roles, heads, replay[-1])
+            updates.append(self._update_critic(i, self._mix(new_images[i], replay[i]), fakes, roles, heads))
+        report = updates[-1] | self._update_learners(fakes, tapes, roles, heads, replay[-1])
+        *earlier, last = updates
+        unreported = {name: tf.add_n([update[name] for update in earlier]) for name in last if earlier}
         if self.student is not None:
-            report |= self._update_student(new_images, replay[0])
-        return self.end_step(report)
+            unreported["student/loss"], student_report = self._update_student(new_images, replay[0])
+            report |= student_report
+        return self.end_step(report, unreported=unreported)
 
     def _replay(self, rows, n_critic, roles):
         """What the Teacher supplies to each critic update: list of `_Replay`, of None in the first task."""
@@ -439,7 +442,8 @@ class TwinGAN(LifelongModel):
     def _update_student(self, new_images, replay):
         """Eq. 5: one pass over new images and replay, each bracket with its weight.
 
-        Without replay the second half of the batch is new as well.
+        Without replay the second half of the batch is new as well. Returns the loss, which has the weights,
+        and the report, which has not.
         """
         rows = new_images[0].shape[0]
         first = second = 1.0
@@ -450,7 +454,7 @@ class TwinGAN(LifelongModel):
         batch = tf.concat([new_images[0], new_images[-1] if replay is None else replay.images], axis=0)
         weights = tf.concat([tf.fill([rows], first), tf.fill([rows], second)], axis=0)
         noise = self.noise(_STUDENT_NOISE, 2 * rows, self.student.code_dim, 2)
-        sse, kl, gradients = self.student.update(
+        sse, kl, gradients, loss = self.student.update(
             self.student_optimizer,
             batch,
             weights,
@@ -459,7 +463,7 @@ class TwinGAN(LifelongModel):
             self.global_rows,
         )
         images_seen = 2 * self.global_rows
-        return {
+        return loss, {
             "student/loss": tf.reduce_sum(sse + self.recipe.beta * kl) / images_seen,
             "student/sse": tf.reduce_sum(sse) / images_seen,
             "student/kl": tf.reduce_sum(kl) / images_seen,

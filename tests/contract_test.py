@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,27 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from export import push
-from ltgans_tf import baselines, callbacks, evaluation, exported, loading, presets, streams, twin_gan
+from ltgans_tf import (
+    baselines,
+    callbacks,
+    evaluation,
+    exported,
+    images,
+    loading,
+    losses,
+    presets,
+    streams,
+    twin_gan,
+)
+from ltgans_tf.baselines import curl_mixture, lgm
+from ltgans_tf.lifelong import NonFiniteError
 from tests.conftest import TINY, UNTRIED
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+tfd = tfp.distributions
 STEPS, STOPPED = 2, 3  # steps of a task; the step of the run behind which its workdir is copied
 
 
@@ -24,8 +40,8 @@ def _missing(method):
     return importlib.util.find_spec(module) is None and f"{method} is in METHODS, but {module} is not there"
 
 
-def _model(method, student=True):
-    recipe = presets.Recipe(student_optimizer="adam(0.001)", ema=0.5)
+def _model(method, student=True, **changes):
+    recipe = presets.Recipe(student_optimizer="adam(0.001)", ema=0.5, **changes)
     model = baselines.method_class(method).from_architecture(TINY, 3, student, recipe, seed=1)
     model.compile()
     return model
@@ -214,6 +230,70 @@ def test_two_replicas_take_the_steps_of_one_and_save_score_and_export_as_one(run
     np.testing.assert_allclose(exports.sample(5, 7), images, atol=1e-6)
     expected = alone.student.encode(images).mean()
     np.testing.assert_allclose(exports.student.encode(images).mean(), expected, atol=1e-5)
+
+
+# Where a number of a step comes from: the images, and each loss and gradient.
+SOURCES = [
+    (images, "normalize"),
+    (losses, "critic_loss"),
+    (losses, "gradient_penalty"),
+    (losses, "generator_loss"),
+    (losses, "sum_squared_error"),
+    (losses, "negative_elbo"),
+    (losses, "gradients"),
+    (lgm, "categorical_kl"),
+    (curl_mixture, "kl_of_components"),
+    (tfd, "kl_divergence"),
+]
+POISONS = {"times NaN": lambda value: value * np.nan, "plus Inf": lambda value: value + np.inf}
+
+
+def _spoil(patch, source, call=None, poison=None):
+    """Lets one call of a function end in NaN or Inf, of a list the last one; returns the list of all calls."""
+    function, calls = getattr(*source), []
+
+    def spoilt(*args, **kwargs):
+        found = function(*args, **kwargs)
+        calls.append(source)
+        if len(calls) - 1 != call:
+            return found
+        return [*found[:-1], poison(found[-1])] if isinstance(found, list) else poison(found)
+
+    patch.setattr(*source, spoilt)
+    return calls
+
+
+@pytest.mark.parametrize("poison", ["plus Inf", pytest.param("times NaN", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", baselines.METHODS)
+def test_no_number_that_is_not_finite_gets_past_a_step(method, poison, monkeypatch):
+    """Each call of each source in a step of the second task, spoilt alone; two updates of a critic."""
+    if reason := _missing(method):
+        pytest.skip(reason)
+    model = _model(method, n_critic=2)
+    model.task_index.assign(1)
+    model.begin_task()
+    model.traced_task, state = 1, [np.array(w) for w in model.get_weights()]
+    draw = np.random.default_rng(0)
+    batch = tf.constant(draw.integers(0, 256, (4, model.new_batches(1), 8, 8, 3), dtype=np.uint8))
+
+    def step(*spoilt):
+        model.set_weights(state)
+        model.reset_optimizers()
+        with monkeypatch.context() as patch:
+            calls = [_spoil(patch, source, *spoilt[1:]) for source in spoilt[:1] or SOURCES]
+            model.train_step(batch)
+        return calls
+
+    places = [(source, i) for calls in step() for i, source in enumerate(calls)]
+    model.raise_if_nonfinite(weights=True)
+    assert len(places) > 5
+    for source, call in places:
+        step(source, call, POISONS[poison])
+        with pytest.raises(NonFiniteError) as stopped:
+            model.raise_if_nonfinite()
+            pytest.fail(f"{poison} in call {call} of {source[1]} went unnoticed")
+        said = r"(critic|generator|student) (loss|gradient) stopped being finite at global step 1$"
+        assert re.match(said, str(stopped.value))
 
 
 def test_an_unknown_method_is_answered_with_the_nearest():

@@ -231,11 +231,11 @@ class CURL(LifelongModel):
           dict of scalars over all replicas.
         """
         replaying, batch = self._batch(images.normalize(data)[:, 0])
-        sse, kl, q, gradients = self._update(batch)
+        loss, sse, kl, q, gradients = self._update(batch)
         self._take_notice(replaying, batch, sse + kl, q)
         rows = batch.shape[0] * self.distribute_strategy.num_replicas_in_sync
         report = {
-            "student/loss": tf.reduce_sum(losses.negative_elbo(sse, kl, self.recipe.beta)) / rows,
+            "student/loss": loss,
             "student/sse": tf.reduce_sum(sse) / rows,
             "student/kl": tf.reduce_sum(kl) / rows,
             "student/gradient": tf.linalg.global_norm([tf.convert_to_tensor(g) for g in gradients]),
@@ -264,7 +264,7 @@ class CURL(LifelongModel):
             loss /= rows * self.distribute_strategy.num_replicas_in_sync
         gradients = tape.gradient(loss, self.student.trainable_variables)
         self.student_optimizer.apply(gradients, self.student.trainable_variables)
-        return sse, kl, q, gradients
+        return loss, sse, kl, q, gradients
 
     # Expansion. All of it is computed from the global batch, and so alike on every replica.
 
