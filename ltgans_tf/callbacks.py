@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf import checkpoints, distribution, eventlog, figures, images
+from ltgans_tf import checkpoints, distribution, divergence, eventlog, figures, images
 
 GRID_LATENTS = 64  # rows of fixed latents in a grid
 GRID_SEED = 0  # they are the same for the whole life of a run
@@ -97,7 +97,7 @@ class LogMetrics(StopNonFinite):
 
     Points stand at step 1 and at multiples of `every`. At the start, and where the run goes back, all
     points behind the state that it goes on from are removed from both, so no point appears twice. It
-    also stops the run with a sentence once a loss is not finite.
+    also stops the run with a sentence once a loss is not finite, and tells what else is wrong with one.
     """
 
     def __init__(self, workdir, every=50):
@@ -107,6 +107,7 @@ class LogMetrics(StopNonFinite):
         self.folder = os.path.join(workdir, "tensorboard")
         self._writer = None
         self._pending = []
+        self._signs = divergence.Signs()
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -126,6 +127,7 @@ class LogMetrics(StopNonFinite):
         point = {
             name: float(np.mean([float(logs[name]) for logs in self._pending])) for name in self._pending[-1]
         }
+        self._signs.of_losses(self.model.task, step, point, self.model.task.image_shape)
         now = time.monotonic()
         point["speed/steps_per_second"] = len(self._pending) / max(now - self._since, 1e-9)
         self._pending, self._since = [], now
@@ -150,13 +152,15 @@ class SampleGrids(StepCallback):
     samples/task_00/reals.png are images of the present task; step_000500.png has the Teacher's
     images left (generator 0 in the first task) and the Assistant's right, for equal latents;
     reconstructions.png has new images and, below each row, what the Student makes of them.
-    The first grids come at step 100, then at multiples of `every`.
+    The first grids come at step 100, then at multiples of `every`. TensorBoard's generator/spread says how
+    much the images of a generator differ from each other, real ones being 1; the least in the grid.
     """
 
     def __init__(self, workdir, every=500):
         super().__init__()
         self.workdir, self.every = workdir, every
         self._writer = None
+        self._signs = divergence.Signs()
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -171,10 +175,9 @@ class SampleGrids(StepCallback):
     def on_step(self, step, task_step, logs):
         if step != 100 and task_step % self.every:
             return
-        sheets = [
-            figures.grid(images.to_uint8(batch).numpy())
-            for batch in self.model.progress_samples(self._latents)
-        ]
+        made = [images.to_uint8(batch).numpy() for batch in self.model.progress_samples(self._latents)]
+        sheets = [figures.grid(batch) for batch in made]
+        self._look(min(divergence.spread(batch, self._reals) for batch in made), step)
         self._show("samples/progress", f"step_{task_step:06d}.png", figures.side_by_side(sheets), step)
         if getattr(self.model, "student", None) is not None:
             columns = min(8, len(self._reals))  # a task may have only a few images
@@ -183,6 +186,11 @@ class SampleGrids(StepCallback):
             lines = [part.reshape(-1, columns, *shown.shape[1:]) for part in (shown, rebuilt)]
             rows = np.stack(lines, axis=1).reshape(-1, *shown.shape[1:])
             self._show("samples/reconstructions", "reconstructions.png", figures.grid(rows, columns), step)
+
+    def _look(self, spread, step):
+        self._signs.of_images(self.model.task, step, spread)
+        with self._writer.as_default():
+            tf.summary.scalar("generator/spread", spread, step)
 
     def _show(self, tag, name, picture, step):
         self._save(name, picture)

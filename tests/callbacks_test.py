@@ -272,7 +272,8 @@ def test_grids_come_at_step_100_and_at_multiples_of_the_task_step(tiny_stream, t
     ]
     expected = figures.side_by_side(pictures).repeat(2, 0).repeat(2, 1)
     np.testing.assert_array_equal(_png(tmp_path / "samples" / "task_01" / grids[1]), expected)
-    assert _on_disk(str(tmp_path)) == {("samples/progress", step): 1 for step in (60, 100, 120, 190, 250)}
+    tags = ("samples/progress", "generator/spread")
+    assert _on_disk(str(tmp_path)) == {(tag, step): 1 for step in (60, 100, 120, 190, 250) for tag in tags}
 
 
 @pytest.fixture(name="run", scope="module")

@@ -15,6 +15,7 @@ LIBRARY = {
     "architectures": "",
     "checkpoints": "",
     "distribution": "",
+    "divergence": "",
     "figures": "",
     "images": "",
     "lakd": "",
@@ -53,7 +54,7 @@ LIBRARY = {
     "comparison": "distances images memorisation metrics references",
     "evaluation": "comparison distances features holdings images likelihood provenance references"
     " representations scores",
-    "callbacks": "checkpoints distribution eventlog figures images metrics",
+    "callbacks": "checkpoints distribution divergence eventlog figures images metrics",
     "boundaries": "callbacks checkpoints evaluation eventlog figures images scores",
     "lifelong": "boundaries callbacks checkpoints distribution evaluation images nonfinite presets sampling"
     " streams",
