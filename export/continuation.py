@@ -12,6 +12,7 @@ import re
 import shutil
 
 from export import versions
+from ltgans_tf import upgrades
 
 FOLDER = "continuation"
 _COPIED = ("flags.txt", "environment.json")
@@ -80,7 +81,7 @@ def start(source, workdir, specs):
 def learnt_specs(source):
     """The specs of the tasks that `start` would take over, a list of str."""
     bundle = find(source)
-    return versions.read_json(os.path.join(bundle, "config.json"))["stream"]["specs"][: _boundary(bundle)]
+    return _config(bundle)["stream"]["specs"][: _boundary(bundle)]
 
 
 def find(source):
@@ -94,6 +95,10 @@ def find(source):
         f"{source} is nothing to go on from: it is no workdir of a run (config.json), and no folder of"
         f" exports whose latest.json names a bundle in {FOLDER}/; give one of these."
     )
+
+
+def _config(folder):
+    return upgrades.complete(versions.read_json(os.path.join(folder, "config.json")), folder)
 
 
 def _boundary(folder):
@@ -110,6 +115,7 @@ def _checkpoints(folder):
         manifest = os.path.join(place, name, "manifest.json")
         if re.fullmatch(r"task_\d+_step_\d+", name) and os.path.isfile(manifest):
             about = versions.read_json(manifest)
+            upgrades.check_version(about.get("format_version"), upgrades.FORMAT_VERSION, manifest)
             if not about["task_step"] and about["task_index"]:
                 found[about["task_index"]] = name
     return found
@@ -131,7 +137,7 @@ def _copy(folder, staging, tasks):
     _copy_if_there(folder, staging, "eval", "extractor.npz")
     for name in _COPIED:
         _copy_if_there(folder, staging, name)
-    config = versions.read_json(os.path.join(folder, "config.json"))
+    config = _config(folder)
     config["stream"]["specs"] = config["stream"]["specs"][:tasks]
     versions.write_json(os.path.join(staging, "config.json"), config)
     return config

@@ -17,9 +17,12 @@ import os
 import shutil
 import time
 
+from ltgans_tf import upgrades
+
 KINDS = ("encoder", "generator")  # in the order in which they are put in place
 INFO = os.path.join("assets.extra", "export_info.json")
 _LATEST = "latest.json"
+_LATEST_VERSION, _INFO_VERSION = 1, 1  # format versions
 
 
 @contextlib.contextmanager
@@ -49,13 +52,16 @@ def read_latest(base):
     'version' is the pair that is served, beside its 'run_id', 'task_index', 'task_name' and the
     places of its halves; 'canary' one that is tried, or None; 'pairs' all that were pushed, the
     same about each and whether it waits for approval ('pending').
+
+    Raises:
+      ValueError: it is of a newer format version.
     """
-    return read_json(os.path.join(base, _LATEST))
+    return _read_up_to(_LATEST_VERSION, os.path.join(base, _LATEST))
 
 
 def write_latest(base, latest):
     """Replaces latest.json in one move."""
-    write_json(os.path.join(base, _LATEST), latest)
+    write_json(os.path.join(base, _LATEST), {"format_version": _LATEST_VERSION, **latest})
 
 
 def newest_named(base):
@@ -65,7 +71,7 @@ def newest_named(base):
 
 def read_info(base, kind, version):
     """What a half says about itself, as a dict; an empty one where it was not written by us."""
-    return read_json(os.path.join(place(base, kind, version), INFO))
+    return _read_up_to(_INFO_VERSION, os.path.join(place(base, kind, version), INFO))
 
 
 def new_version(base):
@@ -161,6 +167,12 @@ def read_json(path):
         return {}
     with open(path, encoding="utf-8") as f:
         return json.load(f)
+
+
+def _read_up_to(newest, path):
+    found = read_json(path)
+    upgrades.check_version(found.get("format_version", 1), newest, path)
+    return found
 
 
 def _sync(path):

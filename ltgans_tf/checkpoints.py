@@ -18,8 +18,9 @@ import socket
 
 import tensorflow as tf
 
+from ltgans_tf import upgrades
+
 CONFIG = "config.json"
-FORMAT_VERSION = 2  # 1 knew of one stream of noise alone
 _MANIFEST = "manifest.json"
 _KEEP = 2
 _log = logging.getLogger("ltgans_tf")
@@ -112,7 +113,7 @@ class Workdir:
 
 
 def read_config(workdir):
-    """Returns the settings that the run of `workdir` was started with.
+    """Returns the settings that the run of `workdir` was started with, later ones at their defaults.
 
     Raises:
       ValueError: no run is there, or one of a later format version.
@@ -120,9 +121,7 @@ def read_config(workdir):
     if not os.path.isfile(os.path.join(workdir, CONFIG)):
         raise ValueError(f"{workdir} is no workdir of a run: it has no {CONFIG}; name one that has.")
     with open(os.path.join(workdir, CONFIG), encoding="utf-8") as f:
-        config = json.load(f)
-    _check_version(config.get("format_version"), workdir)
-    return config
+        return upgrades.complete(json.load(f), workdir)
 
 
 def checkpoints(workdir):
@@ -156,7 +155,7 @@ def save(workdir, model):
         _state(model).write(os.path.join(staging, "state"))
         files = {name: _checksum(os.path.join(staging, name)) for name in sorted(os.listdir(staging))}
         manifest = {
-            "format_version": FORMAT_VERSION,
+            "format_version": upgrades.FORMAT_VERSION,
             "task_index": task,
             "task_step": done,
             "global_step": step,
@@ -208,7 +207,7 @@ def restore_newest(workdir, model):
     )
 
 
-def _state(model, version=FORMAT_VERSION):
+def _state(model, version=upgrades.FORMAT_VERSION):
     """All weights and optimizer slots, by place, as the checkpoints of a format version have them.
 
     Not `Checkpoint(model=model)`: that silently leaves out what Keras 3 models hold in lists, so
@@ -240,7 +239,7 @@ def _damage(path):
         files, version = dict(manifest["files"]), manifest["format_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"manifest: {type(error).__name__}"
-    _check_version(version, path)
+    upgrades.check_version(version, upgrades.FORMAT_VERSION, path)
     for name, checksum in files.items():
         file = os.path.join(path, name)
         if not os.path.isfile(file):
@@ -254,14 +253,6 @@ def _version(path):
     """Format version of a checkpoint that is whole."""
     with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
         return json.load(f)["format_version"]
-
-
-def _check_version(version, path):
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format version {version}, this ltgans_tf reads up to"
-            f" {FORMAT_VERSION}; use the newer ltgans_tf that wrote it."
-        )
 
 
 @contextlib.contextmanager
@@ -291,11 +282,11 @@ def _lock(workdir):
 
 def _checked(workdir, settings):
     """The settings as they are written; an old workdir is held to its own, tasks may be appended."""
-    settings = json.loads(json.dumps({"format_version": FORMAT_VERSION, **settings}))
+    settings = json.loads(json.dumps({"format_version": upgrades.FORMAT_VERSION, **settings}))
     path = os.path.join(workdir, CONFIG)
     if os.path.exists(path):
         # Of the older format versions config.json is the same.
-        old, new = _flat({**read_config(workdir), "format_version": FORMAT_VERSION}), _flat(settings)
+        old, new = _flat({**read_config(workdir), "format_version": upgrades.FORMAT_VERSION}), _flat(settings)
         specs = "stream.specs"
         if new[specs][: len(old[specs])] == old[specs]:
             old[specs] = new[specs]

@@ -8,7 +8,7 @@ import os
 
 import tensorflow as tf
 
-from ltgans_tf import sampling
+from ltgans_tf import sampling, upgrades
 
 _INFO = os.path.join("assets.extra", "export_info.json")
 _KINDS = ("generator", "encoder")
@@ -143,6 +143,7 @@ def _newest_pair(path):
     if os.path.isfile(latest):
         with open(latest, encoding="utf-8") as f:
             named = json.load(f)
+        upgrades.check_version(named.get("format_version", 1), 1, latest)
         if "version" not in named:
             raise ValueError(
                 f"{path} has versions and nothing there is approved; approve one with"

@@ -42,7 +42,9 @@ def make_run(
     model = {"method": method, "student": student, "seed": seed, "recipe": recipe}
     model["architecture"] = {"name": "small32", "stages": [[96, 2], [48, 2]]}
     stream = {"specs": list(tasks), "image_shape": [32, 32, 3], "batch_size": 32, "seed": seed}
-    _write(folder / "config.json", {"model": model, "stream": stream, "steps_per_task": 100})
+    _write(
+        folder / "config.json", {"format_version": 1, "model": model, "stream": stream, "steps_per_task": 100}
+    )
     _write(folder / "environment.json", {"command": ["python", "train.py"], "python": "3.11.7"})
     (folder / "flags.txt").write_text(f"--preset=demo\n--seed={seed}\n")
     records = [_record(i, step, tasks) for i in range(learnt) for step in (1, 50, 100)]

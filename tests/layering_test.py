@@ -13,7 +13,7 @@ import source_imports
 # points up.
 LIBRARY = {
     "architectures": "",
-    "checkpoints": "",
+    "checkpoints": "upgrades",
     "distribution": "",
     "divergence": "",
     "figures": "",
@@ -41,7 +41,8 @@ LIBRARY = {
     "streams": "datasets images sources specs",
     "sampling": "",
     "sectors": "",
-    "exported": "sampling",
+    "exported": "sampling upgrades",
+    "upgrades": "architectures baselines.settings presets",
     "eventlog": "",
     "canvas": "figures",
     "charts": "canvas scores",
@@ -97,6 +98,7 @@ WITHOUT_TENSORFLOW = (
     "references",
     "scores",
     "specs",
+    "upgrades",
 )
 SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "misc"}
 

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 
-from ltgans_tf import scores
+from ltgans_tf import scores, upgrades
 
 TOGETHER = "all together"  # what stands in the place of a task's name for the union of all
 FRECHET = ("fcd", "fid", "fid_keras")
@@ -94,7 +94,8 @@ class Run:
     @functools.cached_property
     def config(self):
         """Content of config.json, {} where it is not there."""
-        return self._dict("config.json")
+        found = self._dict("config.json")
+        return upgrades.complete(found, self.workdir) if found else found
 
     @functools.cached_property
     def environment(self):

@@ -23,7 +23,7 @@ import time
 from absl import flags
 
 from export import continuation, push, terms, versions
-from ltgans_tf import architectures, baselines, presets, scores, specs
+from ltgans_tf import architectures, baselines, presets, scores, specs, upgrades
 from ltgans_tf.baselines.settings import SETTINGS
 from trainers import estimate, flagfile, import_tensorflow, log, run
 
@@ -129,7 +129,7 @@ def _take_over():
     folder, new = FLAGS.workdir, list(split_tasks(FLAGS.tasks))
     if _started():  # the same command again
         with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
-            learnt = json.load(f)["stream"]["specs"]
+            learnt = upgrades.complete(json.load(f), folder)["stream"]["specs"]
         if learnt[-len(new) :] != new:
             raise ValueError(
                 f"workdir {folder!r} holds a run of the tasks {', '.join(learnt)}, which do not end in"
@@ -139,6 +139,11 @@ def _take_over():
     else:
         folder, learnt = continuation.find(FLAGS.init_from), continuation.learnt_specs(FLAGS.init_from)
     for name, text in flagfile.read(folder).items():
+        if name not in FLAGS:
+            raise ValueError(
+                f"{folder}/flags.txt has --{name}, which this version does not know; use the newer ltgans_tf that"
+                " wrote it, or take that line out."
+            )
         if name not in ("tasks", "workdir") and not FLAGS[name].present:
             FLAGS[name].parse(text)
     FLAGS.tasks = ",".join([*learnt, *new])
