@@ -113,7 +113,7 @@ def test_two_workers_take_the_steps_of_one_process(sets, uninterrupted, method, 
 def test_the_chief_alone_writes_each_point_once(uninterrupted):
     workdir, _ = uninterrupted
     points = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    assert [point["step"] for point in points] == [1]
+    assert [point["step"] for point in points] == [1, 3, 6, 9]
     assert all(np.isfinite(value) for value in points[0].values() if isinstance(value, float))
     assert len({path.name.split(".")[4] for path in (workdir / "tensorboard").iterdir()}) == 1  # one process
     assert sorted(path.name for path in (workdir / "boundary").iterdir()) == ["task_00.done", "task_01.done"]
@@ -142,6 +142,21 @@ def test_a_stop_of_one_worker_stops_both_behind_one_step_and_is_gone_on_from(set
     for i, (status, line, err) in enumerate(_two(sets, [workdir] * 2, "stop", 3)):
         assert (status, line) == (0, f"worker {i} stopped at step 5"), err
     assert (workdir / "checkpoints" / "task_001_step_000000005").is_dir()
+
+
+@pytest.mark.slow
+def test_workers_go_back_together_where_the_weights_of_one_are_not_finite(sets, tmp_path):
+    """They meet it at step 3, where there is a point, and the last checkpoint is that of step 2."""
+    for i, (status, line, err) in enumerate(_two(sets, [tmp_path / "run"] * 2, "spoil", 2)):
+        assert (status, line) == (0, f"worker {i} finished at step 10"), err
+        assert (
+            "stopped being finite at global step 3; going back to step 2 with other noise (rollback 1" in err
+        )
+    states = [_state(sets, i) for i in range(2)]
+    _check_alike(*states, 0)
+    assert all(np.isfinite(value).all() for value in states[0])
+    points = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [point["step"] for point in points] == [1, 3, 6, 9]
 
 
 @pytest.mark.slow

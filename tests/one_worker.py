@@ -1,9 +1,9 @@
 """One worker of a run of tiny networks on several; `multi_worker_test` starts it, with TF_CONFIG set.
 
-    python -m tests.one_worker METHOD STEPS TASKS OUT WORKDIR [kill|stop STEP]
+    python -m tests.one_worker METHOD STEPS TASKS OUT WORKDIR [kill|stop|spoil STEP]
 
 It trains on the sets in OUT and writes its weights to OUT/worker_<i>.npz. Behind the STEP given it dies by
-SIGKILL or asks for a stop, as on a signal.
+SIGKILL, asks for a stop, as on a signal, or has a weight that is NaN, unless it has gone back before.
 """
 
 import glob
@@ -42,6 +42,12 @@ def _stop(model):
     model.stop_requested = True
 
 
+def _spoil(model):
+    if not int(model.noise_stream.numpy()):
+        weight = model.critic.trainable_variables[0]
+        weight.assign(weight * np.nan)
+
+
 def main(method, steps, tasks, out, workdir, what=None, step=None):
     tf.config.experimental.enable_op_determinism()
     strategy = distribution.strategy("multi_worker" if os.environ.get("TF_CONFIG") else "one")
@@ -56,10 +62,17 @@ def main(method, steps, tasks, out, workdir, what=None, step=None):
         model = baselines.method_class(method).from_architecture(TINY, 3, True, recipe)
         model.compile()
     if what is not None:
-        act = {"kill": _kill, "stop": _stop}[what]
+        act = {"kill": _kill, "stop": _stop, "spoil": _spoil}[what]
         callbacks.SaveCheckpoints.on_step = _behind(callbacks.SaveCheckpoints.on_step, int(step), act)
     try:
-        finished = model.fit_stream(stream, int(steps), workdir or None, checkpoint_every=2)
+        finished = model.fit_stream(
+            stream,
+            int(steps),
+            workdir or None,
+            callbacks.default_callbacks(workdir or None, log_every=3),
+            checkpoint_every=2,
+            on_nonfinite="rollback" if workdir else "stop",
+        )
     except (ValueError, OSError) as error:
         print(f"error: {error}", flush=True)
         os._exit(2)

@@ -177,6 +177,18 @@ def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
     assert list((workdir / "checkpoints").glob("task_000_step_*"))
 
 
+@pytest.mark.slow
+def test_a_run_that_diverges_goes_back_three_times_and_says_so_in_its_log(tmp_path):
+    flags = [*SMALL, "--nopush", "--critic_optimizer=rmsprop(1e30)", "--on_nonfinite=rollback"]
+    sentence = _refused(*flags, f"--tasks={_sets(tmp_path, 1)[0]}", f"--workdir={tmp_path}/run")
+    assert "after 3 rollbacks, so other noise is no help; lower the learning rates" in sentence
+    assert sentence.endswith("task_000_step_000000000.")  # its beginning
+    log = (tmp_path / "run" / "log.txt").read_text()
+    for i in (1, 2, 3):
+        assert f"going back to step 0 with other noise (rollback {i} of at most 3)." in log
+    assert "--on_nonfinite=rollback\n" in (tmp_path / "run" / "flags.txt").read_text()
+
+
 def test_a_dry_run_shows_settings_and_plan_and_trains_nothing(tmp_path):
     done = _run("--preset=table1_msfo", f"--workdir={tmp_path}/run", "--dry_run", "--n_critic=3")
     assert done.returncode == 0, done.stderr
