@@ -55,6 +55,9 @@ def test_a_run_of_an_older_version_ends_with_the_same_bits(old, tiny_model, tiny
     straight, workdir = old
     _without(workdir, ("recipe", "warm_start"), ("recipe", "precision"), ("architecture", "critic_units"))
     loaded = loading.load(workdir)
+    loaded.noise_stream.assign(2)
+    checkpoints.restore_newest(workdir, loaded)
+    assert int(loaded.noise_stream.numpy()) == 0
     assert loaded.recipe.warm_start == 0.0 and int(loaded.global_step.numpy()) == 4
     again = tiny_model(ema=0.5)
     assert again.fit_stream(tiny_stream(tasks=2), 3, workdir, [])
