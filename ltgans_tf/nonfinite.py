@@ -5,7 +5,7 @@ import logging
 
 import tensorflow as tf
 
-from ltgans_tf import checkpoints
+from ltgans_tf import checkpoints, distribution
 
 MOST_ROLLBACKS = 3  # in a run
 _log = logging.getLogger("ltgans_tf")
@@ -26,12 +26,22 @@ def check_choice(on_nonfinite, workdir):
 
 
 def check_weights(model):
-    """Raises NonFiniteError where a weight of `model` or of its optimizers is NaN or Inf."""
+    """Raises NonFiniteError where a weight of `model` or of its optimizers is NaN or Inf.
+
+    All workers ask together, and where it is in one of them all raise it.
+    """
     slots = itertools.chain.from_iterable(optimizer.variables for optimizer in model.optimizers)
-    for variable in itertools.chain(model.weights, slots):
-        if variable.value.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable.value)):
-            step = int(model.global_step.numpy())
-            raise NonFiniteError(f"weight {variable.path} stopped being finite by global step {step}")
+    bad = [
+        variable.path for variable in itertools.chain(model.weights, slots) if not _is_finite(variable.value)
+    ]
+    if distribution.total(model.distribute_strategy, bool(bad)):
+        step = int(model.global_step.numpy())
+        weight = f"weight {bad[0]}" if bad else "a weight of another worker"
+        raise NonFiniteError(f"{weight} stopped being finite by global step {step}")
+
+
+def _is_finite(value):
+    return not value.dtype.is_floating or bool(tf.reduce_all(tf.math.is_finite(value)))
 
 
 def go_back(model, run, error):

@@ -23,7 +23,7 @@ LIBRARY = {
     "losses": "",
     "memorisation": "",
     "metrics": "",
-    "nonfinite": "checkpoints",
+    "nonfinite": "checkpoints distribution",
     "provenance": "",
     "scores": "",
     "specs": "",

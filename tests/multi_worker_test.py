@@ -145,12 +145,13 @@ def test_a_stop_of_one_worker_stops_both_behind_one_step_and_is_gone_on_from(set
 
 
 @pytest.mark.slow
-def test_workers_go_back_together_where_the_weights_of_one_are_not_finite(sets, tmp_path):
-    """They meet it at step 3, where there is a point, and the last checkpoint is that of step 2."""
-    for i, (status, line, err) in enumerate(_two(sets, [tmp_path / "run"] * 2, "spoil", 2)):
+@pytest.mark.parametrize("what, bad, back", [("spoil", 2, 0), ("swell", 3, 2)])
+def test_workers_go_back_together_where_one_is_not_finite(sets, tmp_path, what, bad, back):
+    """Weights of one are found at the checkpoint of step 2, a loss at the point of step 3."""
+    for i, (status, line, err) in enumerate(_two(sets, [tmp_path / "run"] * 2, what, 2)):
         assert (status, line) == (0, f"worker {i} finished at step 10"), err
         assert (
-            "stopped being finite at global step 3; going back to step 2 with other noise (rollback 1" in err
+            f"global step {bad}; going back to step {back} with other noise (rollback 1 of at most 3)" in err
         )
     states = [_state(sets, i) for i in range(2)]
     _check_alike(*states, 0)

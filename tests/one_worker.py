@@ -1,11 +1,13 @@
 """One worker of a run of tiny networks on several; `multi_worker_test` starts it, with TF_CONFIG set.
 
-    python -m tests.one_worker METHOD STEPS TASKS OUT WORKDIR [kill|stop|spoil STEP]
+    python -m tests.one_worker METHOD STEPS TASKS OUT WORKDIR [kill|stop|spoil|swell STEP]
 
 It trains on the sets in OUT and writes its weights to OUT/worker_<i>.npz. Behind the STEP given it dies by
-SIGKILL, asks for a stop, as on a signal, or has a weight that is NaN, unless it has gone back before.
+SIGKILL, asks for a stop, as on a signal, or, unless it has gone back before, has weights that are NaN or
+so large that the next loss is not finite.
 """
 
+import functools
 import glob
 import json
 import os
@@ -42,10 +44,10 @@ def _stop(model):
     model.stop_requested = True
 
 
-def _spoil(model):
+def _times(factor, model):
     if not int(model.noise_stream.numpy()):
         weight = model.critic.trainable_variables[0]
-        weight.assign(weight * np.nan)
+        weight.assign(weight * factor)
 
 
 def main(method, steps, tasks, out, workdir, what=None, step=None):
@@ -62,7 +64,8 @@ def main(method, steps, tasks, out, workdir, what=None, step=None):
         model = baselines.method_class(method).from_architecture(TINY, 3, True, recipe)
         model.compile()
     if what is not None:
-        act = {"kill": _kill, "stop": _stop, "spoil": _spoil}[what]
+        spoil, swell = (functools.partial(_times, factor) for factor in (np.nan, 1e30))
+        act = {"kill": _kill, "stop": _stop, "spoil": spoil, "swell": swell}[what]
         callbacks.SaveCheckpoints.on_step = _behind(callbacks.SaveCheckpoints.on_step, int(step), act)
     try:
         finished = model.fit_stream(
