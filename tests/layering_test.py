@@ -41,6 +41,7 @@ LIBRARY = {
     "sectors": "",
     "exported": "sampling",
     "eventlog": "",
+    "verification": "checkpoints eventlog",
     "canvas": "figures",
     "charts": "canvas scores",
     "method_curves": "canvas",

@@ -36,6 +36,9 @@ flags.DEFINE_string(
 flags.DEFINE_string("workdir", None, "Folder of the run; made if it does not exist.", required=True)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Whether to go on with a run.")
 flags.DEFINE_integer("stop_after_task", None, "Stop behind the task of this index.", lower_bound=0)
+flags.DEFINE_bool(
+    "verify_checkpoint", False, "Print what of the workdir is whole and what damaged; train nothing."
+)
 flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train nothing.")
 flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
@@ -97,6 +100,8 @@ _KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
 
 
 def main(_):
+    if FLAGS.verify_checkpoint:
+        return _verify()
     if FLAGS.init_from is not None:
         _take_over()
     preset, recipe, settings = resolve()
@@ -106,6 +111,17 @@ def main(_):
         print(plan(preset, recipe, settings))
         return 0
     return _train(preset, recipe, settings)
+
+
+def _verify():
+    """Prints what is whole and what is damaged; returns the exit status: 0, or 2 where something is damaged."""
+    import_tensorflow()
+    from ltgans_tf import verification
+
+    found = verification.verify(FLAGS.workdir)
+    for name, reason in found.items():
+        print(f"damaged: {name}: {reason}" if reason else f"whole:   {name}")
+    return 2 if any(found.values()) else 0
 
 
 def _started():
