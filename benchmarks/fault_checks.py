@@ -72,9 +72,14 @@ def stop_problem(status, number, process, record):
         return f"status {status} on signal {number} in {record['fell']}: {process.said[-500:]}"
     if "python -m trainers.train --" not in process.said:
         return f"no command to go on in {record['fell']}: {process.said[-500:]}"
-    if record["seconds"] > _STOPPED_WITHIN:
-        return f"it took {record['seconds']} s to end in {record['fell']}"
+    if own_seconds(record) > _STOPPED_WITHIN:
+        return f"it took {record['seconds']} s to end in {record['fell']}, {own_seconds(record):.1f} s of them its own"
     return ""
+
+
+def own_seconds(record):
+    """Seconds that a process took to end, without those for which other processes had the processor."""
+    return record["seconds"] - record["waited"]
 
 
 def _weights(path):

@@ -176,10 +176,8 @@ def _hit(process, fault, draw, folder):
     record |= {"fell": process.phase(), "newest": process.newest_checkpoint(), "last": process.last_line()}
     if fault == "full":
         return record | _filled(process, folder)
-    hit = time.monotonic()
-    process.send(SIGNALS[fault])
-    status = process.wait(_PATIENCE)
-    record |= {"status": status, "seconds": round(time.monotonic() - hit, 2)}
+    status, seconds, waited = process.end(SIGNALS[fault], _PATIENCE)
+    record |= {"status": status, "seconds": seconds, "waited": waited}
     if fault != "kill":
         record["problem"] = fault_checks.stop_problem(status, SIGNALS[fault], process, record)
     return record
@@ -214,7 +212,8 @@ def _filled(process, folder):
 def _told(record):
     text = f"{record['fault']} wanted in {record['wanted']}, fell in {record['fell']}"
     if "seconds" in record:
-        text += f", ended {record['seconds']} s later with status {record['status']}"
+        text += f", ended {record['seconds']} s later ({record['waited']} s without a processor)"
+        text += f" with status {record['status']}"
     return text + (f"; PROBLEM: {record['problem']}" if record["problem"] else "")
 
 
@@ -227,9 +226,11 @@ def report(results):
     rows.append(["all", *(sum(record["fault"] == name for record in fell) for name in names)])
     lines = [benchmarks.table(["the fault fell in", *names], rows)]
     for name in names:
-        if seconds := [r["seconds"] for r in fell if r["fault"] == name and name in ("term", "int")]:
+        if ends := [r for r in fell if r["fault"] == name and name in ("term", "int")]:
+            seconds, own = ([f(r) for r in ends] for f in (lambda r: r["seconds"], fault_checks.own_seconds))
             lines.append(
-                f"{name}: ended within {max(seconds):.1f} s, median {statistics.median(seconds):.1f} s"
+                f"{name}: ended within {max(seconds):.1f} s (median {statistics.median(seconds):.1f} s), less the"
+                f" wait for a processor {max(own):.1f} s (median {statistics.median(own):.1f} s)"
             )
     problems = [problem for chain in results["chains"] for problem in chain["problems"]]
     lines.append(f"{len(results['chains'])} workdirs; problems: {len(problems)}")

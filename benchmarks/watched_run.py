@@ -64,9 +64,6 @@ class WatchedRun:
         while self.is_running() and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, 0.05))
 
-    def send(self, number):
-        self._process.send_signal(number)
-
     def wait(self, seconds):
         """Waits for the end of the process, which is killed after so long; returns its status."""
         try:
@@ -76,6 +73,28 @@ class WatchedRun:
             status = self._process.wait()
         self._reader.join(5)  # a trial of an export may hold the terminal longer than its parent lives
         return status
+
+    def end(self, number, seconds):
+        """Sends a signal and waits for the end: (status, what that took in s, of which the processor was another's).
+
+        On a busy machine the latter is most of it; it is the main thread's alone, so rather too little.
+        """
+        begin, before = time.monotonic(), self._kept_waiting()
+        waited = before
+        self._process.send_signal(number)
+        while self.is_running() and time.monotonic() - begin < seconds:
+            waited = self._kept_waiting() or waited
+            time.sleep(0.02)
+        taken = time.monotonic() - begin
+        return self.wait(0 if self.is_running() else seconds), round(taken, 2), round(waited - before, 2)
+
+    def _kept_waiting(self):
+        """Seconds that the main thread was ready to run and did not, so far; 0 once it has ended."""
+        try:
+            with open(f"/proc/{self._process.pid}/schedstat", encoding="ascii") as f:
+                return int(f.read().split()[1]) * 1e-9
+        except (OSError, IndexError):  # the process is gone
+            return 0.0
 
     def last_line(self):
         """The last line that it wrote, or ''."""

@@ -36,8 +36,9 @@ for task in range(int(count)):
 """
 
 
-def _hold(workdir, ready, go):
+def _hold(workdir, ready, go, let):
     """In a process of its own: takes the workdir, says how that went, and keeps it until it may go."""
+    os.close(let)  # so that it goes, too, when the test dies
     try:
         with checkpoints.open_workdir(workdir, SETTINGS):
             os.write(ready, b"h")
@@ -55,7 +56,7 @@ def test_of_many_that_want_one_workdir_at_once_one_gets_it(tmp_path):
     for attempt in range(10):
         ready, told = os.pipe()
         go, let = os.pipe()
-        children = [_fork(str(tmp_path / "run"), told, go) for _ in range(6)]
+        children = [_fork(str(tmp_path / "run"), told, go, let) for _ in range(6)]
         answers = b"".join(os.read(ready, 1) for _ in children)
         os.write(let, b"g" * len(children))
         for child in children:
@@ -71,7 +72,7 @@ def test_the_lock_of_a_killed_run_is_free_at_once(tmp_path):
     for _ in range(20):
         ready, told = os.pipe()
         go, let = os.pipe()
-        child = _fork(workdir, told, go)
+        child = _fork(workdir, told, go, let)
         assert os.read(ready, 1) == b"h"
         with pytest.raises(ValueError, match=f"in use by process {child} on "):
             with checkpoints.open_workdir(workdir, SETTINGS):
