@@ -28,6 +28,7 @@ class TensorLogs(keras.callbacks.CallbackList):
     """
 
     def on_train_batch_end(self, batch, logs=None):
+        self.model.keep_steps()  # before any callback writes of the step
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs)
 
@@ -59,7 +60,6 @@ class SaveCheckpoints(StepCallback):
         self._ask_every = 1 if distribution.workers(self.model.distribute_strategy) == 1 else 10
 
     def on_step(self, step, task_step, logs):
-        self.model.keep_steps()
         if step % self._ask_every == 0 and self.model.stop_agreed():
             self.model.stop_training = True  # fit_stream saves behind it
         elif step % self.every == 0:

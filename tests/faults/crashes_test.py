@@ -99,16 +99,17 @@ def test_a_stop_while_a_step_is_traced_breaks_that_off_and_saves_nothing(tiny_st
     np.testing.assert_array_equal(again.total, _undisturbed(stream))
 
 
-def test_a_stop_between_steps_saves_what_was_learnt(tiny_stream, tmp_path):
+@pytest.mark.parametrize("stop", [1, 3])  # the first of a process is what is told of it too
+def test_a_stop_between_steps_saves_what_was_learnt(tiny_stream, tmp_path, stop):
     stream = tiny_stream(tasks=1)
 
     class StopAt(callbacks.StepCallback):
         def on_step(self, step, task_step, logs):
-            if step == 3:
+            if step == stop:
                 self.model.request_stop()
 
     assert not _fit(Counting(), stream, tmp_path, callbacks=[StopAt()])
-    assert checkpoints.checkpoints(str(tmp_path))[0].endswith("task_000_step_000000003")
+    assert checkpoints.checkpoints(str(tmp_path))[0].endswith(f"task_000_step_{stop:09d}")
     again = Counting()
     assert _fit(again, stream, tmp_path)
     np.testing.assert_array_equal(again.total, _undisturbed(stream))
