@@ -1,6 +1,5 @@
 """What a killed process leaves is cleared away, and one that is asked to stop ends at once with nothing lost."""
 
-import os
 import pathlib
 import signal
 import subprocess
