@@ -4,11 +4,13 @@
 
 One run in a folder that is removed afterwards, on digits one class at a time, with the callbacks,
 boundary callbacks and exports of `trainers.train`, which are not tried here. A task's step time is the median over its
-steps but the first fifth, where functions are traced. Memory and open files are read from /proc,
-so on Linux only.
+steps but the first fifth, where functions are traced. What a task adds to the disk is its exports, pictures and
+scores, less what is replaced; log bytes are those of metrics.jsonl and of TensorBoard's scalars and grids. Memory,
+threads and open files are read from /proc, so on Linux only.
 """
 
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -20,6 +22,7 @@ from ltgans_tf import architectures
 from trainers import import_tensorflow, run
 
 _LEFT_OUT = 0.2  # of a task's steps, at its start
+_LOGS = r"^metrics\.jsonl$|^log\.txt$|tfevents.*\.(scalars|images|resume)$"  # what grows with the steps
 
 
 def main(_):
@@ -62,32 +65,36 @@ def measure(model, stream, steps, workdir):
       quantity in the last task to that in the second (the first has no Teacher).
     """
     from export import push
-    from ltgans_tf import boundaries, callbacks, evaluation
+    from ltgans_tf import boundaries, callbacks, checkpoints, evaluation
 
     evaluator = evaluation.Evaluator(test_images=200, parts=("likelihood",))
     times, traces = step_times(), _traces(model)
-    rows = []
+    rows, before = [], {"disk": 0, "logs": 0}
 
     def note(model, stream, task, workdir):
         del stream
         kept = times.milliseconds[int(_LEFT_OUT * len(times.milliseconds)) :]
+        now = {"disk": _size(workdir), "logs": _size(workdir, _LOGS)}
         rows.append(
             {
                 "task": task.name,
                 "step_ms": statistics.median(kept),
                 **_footprint(),
-                "checkpoint_mb": _checkpoint_mb(workdir),
+                "checkpoint_mb": 1e-6 * _size(checkpoints.checkpoints(workdir)[0]),
+                "added_mb": 1e-6 * (now["disk"] - before["disk"]),
+                "log_bytes_per_step": (now["logs"] - before["logs"]) / len(times.milliseconds),
                 "functions": len(model._train_functions),
                 "traces": len(traces),
             }
         )
         times.milliseconds.clear()
+        before.update(now)
 
     model.fit_stream(
         stream,
         steps,
         workdir,
-        [times, *callbacks.default_callbacks(workdir)],
+        [times, *callbacks.default_callbacks(workdir, max(steps // 4, 1), steps)],  # alike in each task
         [
             boundaries.BoundarySamples(),
             boundaries.BoundaryScores(evaluator),
@@ -106,6 +113,7 @@ def report(results):
     """The table of `measure`'s results, as text."""
     names = list(results["last_over_second"])
     form = {"step_ms": ".2f", "memory_mb": ".0f", "checkpoint_mb": ".2f"}
+    form |= {"added_mb": ".2f", "log_bytes_per_step": ".0f"}
     rows = [
         [f"{i + 1} {row['task']}", *(format(row[name], form.get(name, "d")) for name in names)]
         for i, row in enumerate(results["rows"])
@@ -136,19 +144,23 @@ def step_times():
 
 
 def _footprint():
-    """Resident memory in MB (10^6 bytes) and the number of open files of this process."""
+    """Resident memory in MB (10^6 bytes), and the numbers of open files and threads of this process."""
     with open("/proc/self/status", encoding="utf-8") as f:
         kib = next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
-    return {"memory_mb": kib * 1024e-6, "open_files": len(os.listdir("/proc/self/fd"))}
+    return {
+        "memory_mb": kib * 1024e-6,
+        "open_files": len(os.listdir("/proc/self/fd")),
+        "threads": len(os.listdir("/proc/self/task")),
+    }
 
 
-def _checkpoint_mb(workdir):
-    """Size of the newest checkpoint in MB (10^6 bytes)."""
-    from ltgans_tf import checkpoints
-
-    newest = checkpoints.checkpoints(workdir)[0]
-    return 1e-6 * sum(
-        os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(newest) for name in names
+def _size(folder, pattern=""):
+    """Bytes of the files in a folder, or of those whose names have a pattern."""
+    return sum(
+        os.path.getsize(os.path.join(place, name))
+        for place, _, names in os.walk(folder)
+        for name in names
+        if re.search(pattern, name)
     )
 
 

@@ -4,6 +4,7 @@ It stands here because `trainers` may import `export` and not the other way roun
 """
 
 import difflib
+import errno
 import importlib
 import os
 import re
@@ -12,13 +13,15 @@ import tempfile
 
 from absl import app, flags, logging
 
+_FULL = os.strerror(errno.ENOSPC)
+
 
 def run(main):
     """Runs `main(argv)` behind absl's flags; bad input ends in one sentence and exit status 2.
 
     ValueError, OSError and ArithmeticError (which `lifelong.NonFiniteError` is) out of `main`,
-    a wrong flag and an argument that is none are printed as `error: <sentence>` on stderr. Any
-    other exception is a mistake in the program and keeps its traceback; `--verbosity=1` shows
+    a wrong flag and an argument that is none are printed as `error: <sentence>` on stderr, and so
+    is whatever tells of a full disk. Any other exception is a mistake in the program and keeps its traceback; `--verbosity=1` shows
     that of the former too. `--help` exits with 0. What `main` returns is the exit status.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,6 +32,10 @@ def run(main):
         except (ValueError, OSError, ArithmeticError) as error:
             logging.debug("", exc_info=True)
             return _fail(_sentence(error))
+        except Exception as error:
+            if _FULL not in str(error):
+                raise
+            return _fail(_sentence(error))  # TensorFlow's errors of the disk are no OSError
 
     app.run(guarded, flags_parser=_parse)
 
@@ -91,6 +98,8 @@ def _flag_sentence(message):
 
 
 def _sentence(error):
+    if _FULL in str(error):
+        return f"{' '.join(str(error).split())}; make room there and run the same command again."
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
     return " ".join(str(error).split()) or type(error).__name__

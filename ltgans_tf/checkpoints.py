@@ -8,6 +8,7 @@ its final name was written in full, and what has rotted since is recognised.
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import json
 import logging
@@ -22,6 +23,7 @@ from ltgans_tf import upgrades
 
 CONFIG = "config.json"
 _MANIFEST = "manifest.json"
+_NEWEST = "newest_checkpoint.txt"  # beside the checkpoints' folder, so that the loss of that is noticed
 _KEEP = 2
 _log = logging.getLogger("ltgans_tf")
 
@@ -51,6 +53,7 @@ def open_workdir(workdir, settings, resume="auto", chief=True):
         return
     with _lock(workdir) if chief else contextlib.nullcontext():
         found = checkpoints(workdir)
+        _check_nothing_is_lost(workdir, found)
         if resume == "must" and not found:
             raise ValueError(
                 f"{workdir} has no checkpoint to resume from; use resume 'auto' to start a new run there."
@@ -62,6 +65,7 @@ def open_workdir(workdir, settings, resume="auto", chief=True):
             )
         settings = _checked(workdir, settings)
         if chief:
+            _remove_remains(workdir)
             write_atomically(os.path.join(workdir, CONFIG), json.dumps(settings, indent=1) + "\n")
         yield Workdir(workdir, chief)
 
@@ -120,8 +124,13 @@ def read_config(workdir):
     """
     if not os.path.isfile(os.path.join(workdir, CONFIG)):
         raise ValueError(f"{workdir} is no workdir of a run: it has no {CONFIG}; name one that has.")
-    with open(os.path.join(workdir, CONFIG), encoding="utf-8") as f:
-        return upgrades.complete(json.load(f), workdir)
+    path = os.path.join(workdir, CONFIG)
+    with open(path, encoding="utf-8") as f:
+        try:
+            config = json.load(f)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error}); restore it from a backup.") from error
+    return upgrades.complete(config, workdir)
 
 
 def checkpoints(workdir):
@@ -129,10 +138,42 @@ def checkpoints(workdir):
     folder = os.path.join(workdir, "checkpoints")
     names = os.listdir(folder) if os.path.isdir(folder) else []
     names = [name for name in names if re.fullmatch(r"task_\d+_step_\d+", name)]
-    return [
-        os.path.join(folder, name)
-        for name in sorted(names, key=lambda n: [int(i) for i in re.findall(r"\d+", n)], reverse=True)
-    ]
+    return [os.path.join(folder, name) for name in sorted(names, key=_place, reverse=True)]
+
+
+def _place(path):
+    """Where in a run a checkpoint is, by its name: [task_index, global_step]."""
+    return [int(number) for number in re.findall(r"\d+", os.path.basename(path))]
+
+
+def last_saved(workdir):
+    """Name of the checkpoint that was saved last, there or not; None where none is known of."""
+    path = os.path.join(workdir, _NEWEST)
+    if not os.path.isfile(path):
+        return None
+    with open(path, encoding="utf-8", errors="replace") as f:
+        name = f.read().strip()
+    return name if re.fullmatch(r"task_\d+_step_\d+", name) else None
+
+
+def _check_nothing_is_lost(workdir, found):
+    """Raises a ValueError where a run has come further than what is left of it can tell.
+
+    Without this it would begin anew over what it has left, or with other settings.
+    """
+    marks = glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.done"))
+    if not found and (marks or os.path.exists(os.path.join(workdir, _NEWEST))):
+        raise ValueError(
+            f"{workdir} holds a run that has saved checkpoints"
+            + (f" (the last one {newest})" if (newest := last_saved(workdir)) else "")
+            + " and none of them is there any more; restore its folder checkpoints from a backup, go on from"
+            " its exports in another workdir (--init_from), or remove the workdir to begin anew."
+        )
+    if found and not os.path.exists(os.path.join(workdir, CONFIG)):
+        raise ValueError(
+            f"{workdir} has checkpoints and no {CONFIG}, so that nobody can tell what they were trained with;"
+            " restore it from a backup, or give another workdir."
+        )
 
 
 def save(workdir, model):
@@ -145,7 +186,7 @@ def save(workdir, model):
     folder = os.path.join(workdir, "checkpoints")
     target = os.path.join(folder, f"task_{task:03d}_step_{step:09d}")
     if os.path.exists(target):
-        if not _damage(target):
+        if not damage(target):
             return target
         shutil.rmtree(target)
     staging = os.path.join(folder, f".tmp-{os.getpid()}")
@@ -167,17 +208,25 @@ def save(workdir, model):
         _sync(staging)
         os.rename(staging, target)
         _sync(folder)
+        write_atomically(os.path.join(workdir, _NEWEST), f"{os.path.basename(target)}\n")
     except (OSError, tf.errors.OpError) as error:
         shutil.rmtree(staging, ignore_errors=True)
-        kept = [c for c in checkpoints(workdir) if not _damage(c)]
+        kept = [c for c in checkpoints(workdir) if not damage(c)]
         raise OSError(
             f"could not write a checkpoint to {folder}: {_reason(error)}. "
             + (f"The last good one is {kept[0]}; " if kept else "There is no earlier one; ")
-            + "make room there and run the same command again."
+            + "see to the disk there and run the same command again."
         ) from error
-    for old in checkpoints(workdir)[_KEEP:]:
+    kept = checkpoints(workdir)
+    for old in kept[kept.index(target) + _KEEP :]:  # damaged ones may be before it, and count for nothing
         shutil.rmtree(old)
     return target
+
+
+def _remove_remains(workdir):
+    """Removes what a run that was killed while it wrote a checkpoint has left; to be called under the lock."""
+    for remains in glob.glob(os.path.join(glob.escape(workdir), "checkpoints", ".tmp-*")):
+        shutil.rmtree(remains)
 
 
 def restore_newest(workdir, model):
@@ -192,10 +241,12 @@ def restore_newest(workdir, model):
     found = checkpoints(workdir)
     if not found:
         raise ValueError(f"{workdir} has no checkpoint; train there first.")
+    newest = last_saved(workdir)
+    if newest is not None and _place(newest) > _place(found[0]):
+        _log.warning("Checkpoint %s of %s, the last that was saved, is missing; going back.", newest, workdir)
     for path in found:
-        damage = _damage(path)
-        if damage:
-            _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, damage)
+        if reason := damage(path):
+            _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, reason)
             continue
         model.noise_stream.assign(0)
         status = _state(model, _version(path)).read(os.path.join(path, "state"))
@@ -231,7 +282,7 @@ def write_atomically(path, text):
     os.rename(staging, path)
 
 
-def _damage(path):
+def damage(path):
     """Why a checkpoint can't be used, in a few words; '' if it is whole."""
     try:
         with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
@@ -240,11 +291,11 @@ def _damage(path):
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"manifest: {type(error).__name__}"
     upgrades.check_version(version, upgrades.FORMAT_VERSION, path)
-    for name, checksum in files.items():
+    for name, expected in files.items():
         file = os.path.join(path, name)
         if not os.path.isfile(file):
             return f"{name} is missing"
-        if _checksum(file) != checksum:
+        if _checksum(file) != expected:
             return f"{name} has changed"
     return ""
 

@@ -59,16 +59,16 @@ def cut(path, folder, step):
     """Removes all points behind global step `step` from metrics.jsonl and the event files.
 
     Args:
-      path: of metrics.jsonl; a last line that a crash left in part is removed too.
+      path: of metrics.jsonl; a last line that a crash left in part is removed too, another one that
+        cannot be read is a ValueError.
       folder: of the event files. Each is written anew without the later points, and a new file
         tells a TensorBoard that is running to drop them as well.
       step: global step of the state that the run goes on from.
     """
     if os.path.exists(path):
-        with open(path, encoding="utf-8") as f:
-            lines = [line for line in f if line.endswith("\n")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        _replace(path, "".join(kept).encode())
+        _replace(path, b"".join(line for at, line in read_points(path) if at <= step))
+    for remains in glob.glob(os.path.join(glob.escape(folder), ".tmp-*")):
+        os.remove(remains)  # of a cut that was killed; TensorBoard would read it too
     files = sorted(glob.glob(os.path.join(glob.escape(folder), "events.out.tfevents.*")))
     for file in files:
         _cut_events(file, step)
@@ -82,6 +82,23 @@ def cut(path, folder, step):
             out.write(version.SerializeToString())
             out.write(start.SerializeToString())
             out.write(start.SerializeToString())  # TensorBoard takes the first for a run's beginning
+
+
+def read_points(path):
+    """The whole lines of metrics.jsonl: list of (global step, line as bytes); ValueError for one that is damaged."""
+    points = []
+    with open(path, "rb") as f:
+        for number, line in enumerate(f, 1):
+            if not line.endswith(b"\n"):
+                break  # the last one, of which a crash left a part
+            try:
+                points.append((int(json.loads(line)["step"]), line))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{path} is damaged in line {number}; restore it from a backup, or remove that line, whose"
+                    " points are then lost, and run the same command again."
+                ) from error
+    return points
 
 
 def _cut_events(file, step):

@@ -154,7 +154,10 @@ def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
     assert [row["traces"] for row in results["rows"]] == [1, 2, 3]
     for row in results["rows"]:
         assert row["step_ms"] > 0 and row["memory_mb"] > 50 and row["open_files"] > 2
-        assert row["checkpoint_mb"] > 0
+        assert row["threads"] > 1 and row["checkpoint_mb"] > 0
+        assert row["added_mb"] > row["checkpoint_mb"] / 2  # a pair of exports at least
+    first, *others = (row["log_bytes_per_step"] for row in results["rows"])
+    assert max(others) < 1.2 * first and min(others) > 100  # the settings are written once
     ratio = results["last_over_second"]["checkpoint_mb"]
     assert ratio == results["rows"][2]["checkpoint_mb"] / results["rows"][1]["checkpoint_mb"]
     assert growth.report(results).splitlines()[-1].startswith("last / second")

@@ -44,6 +44,7 @@ LIBRARY = {
     "exported": "sampling upgrades",
     "upgrades": "architectures baselines.settings presets",
     "eventlog": "",
+    "verification": "checkpoints eventlog",
     "canvas": "figures",
     "charts": "canvas scores",
     "method_curves": "canvas",

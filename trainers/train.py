@@ -16,6 +16,7 @@ import os
 import platform
 import re
 import resource
+import shlex
 import signal
 import sys
 import time
@@ -36,6 +37,9 @@ flags.DEFINE_string(
 flags.DEFINE_string("workdir", None, "Folder of the run; made if it does not exist.", required=True)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Whether to go on with a run.")
 flags.DEFINE_integer("stop_after_task", None, "Stop behind the task of this index.", lower_bound=0)
+flags.DEFINE_bool(
+    "verify_checkpoint", False, "Print what of the workdir is whole and what damaged; train nothing."
+)
 flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train nothing.")
 flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
@@ -104,6 +108,9 @@ _KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
 
 
 def main(_):
+    _on_signals(_leave)
+    if FLAGS.verify_checkpoint:
+        return _verify()
     if FLAGS.init_from is not None:
         _take_over()
     preset, recipe, settings = resolve()
@@ -113,6 +120,35 @@ def main(_):
         print(plan(preset, recipe, settings))
         return 0
     return _train(preset, recipe, settings)
+
+
+def _verify():
+    """Prints what is whole and what is damaged; returns the exit status: 0, or 2 where something is damaged."""
+    import_tensorflow()
+    from ltgans_tf import verification
+
+    found = verification.verify(FLAGS.workdir)
+    for name, reason in found.items():
+        print(f"damaged: {name}: {reason}" if reason else f"whole:   {name}")
+    return 2 if any(found.values()) else 0
+
+
+def _on_signals(handler):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _leave(number, _):
+    """Ends at once, because there is nothing to save before the model is built."""
+    os.write(1, f"stopped before the run had begun; to go on:\n  {_command()}\n".encode())
+    os._exit(128 + number)  # an exception would have to find its way out of TensorFlow's imports
+
+
+def _command():
+    """What goes on with this run: its flagfile or, before that is written, the same command."""
+    flagfile = os.path.join(FLAGS.workdir, "flags.txt")
+    given = [f"--flagfile={flagfile}"] if os.path.isfile(flagfile) else sys.argv[1:]
+    return f"python -m trainers.train {shlex.join(given)}"
 
 
 def _started():
@@ -302,10 +338,9 @@ def _train(preset, recipe, settings):
 
     def stop(number, _):
         stopped.append(number)
-        model.stop_requested = True
+        model.request_stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    _on_signals(stop)
 
     spans = []  # begin and end of the training in each task
 
@@ -464,7 +499,7 @@ def _times(spans, say):
     total = time.monotonic() - say.begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
     if say.first_step is None:
-        return f"time: {total:.0f} s, no step was left to do; peak memory {peak:.2f} GiB"
+        return f"time: {total:.0f} s, no step was taken; peak memory {peak:.2f} GiB"
     training = sum(end - begin for begin, end in spans) - (say.first_step - spans[0][0])
     start_up = say.first_step - say.begin
     return (
@@ -477,7 +512,8 @@ def _times(spans, say):
 def _ending(finished, student):
     workdir = FLAGS.workdir
     if not finished:
-        return f"stopped, state saved; to go on:\n  python -m trainers.train --flagfile={workdir}/flags.txt"
+        saved = glob.glob(os.path.join(glob.escape(workdir), "checkpoints", "task_*"))
+        return f"stopped, {'state saved' if saved else 'nothing to save yet'}; to go on:\n  {_command()}"
     encode = f"\n  python -m trainers.encode --workdir={workdir} --images=YOUR_FOLDER --out=codes.npz"
     return f"""done
 pictures:   {workdir}/figures/stream.png (after each task, the same latents)

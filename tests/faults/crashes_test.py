@@ -1,0 +1,152 @@
+"""What a killed process leaves is cleared away, and one that is asked to stop ends at once with nothing lost."""
+
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks import faults
+from ltgans_tf import callbacks, checkpoints, eventlog
+from tests import source_imports
+from tests.faults.counting import Counting
+
+
+def _fit(model, stream, workdir, **options):
+    return model.fit_stream(stream, 4, str(workdir), **{"callbacks": [], "checkpoint_every": 2, **options})
+
+
+def _undisturbed(stream):
+    model = Counting()
+    model.fit_stream(stream, 4)
+    return model.total.numpy()
+
+
+def test_what_a_kill_leaves_of_a_checkpoint_is_removed_by_the_next_run(tiny_stream, tmp_path):
+    stream = tiny_stream(tasks=1)
+    _fit(Counting(), stream, tmp_path, stop_after_task=0)
+    remains = tmp_path / "checkpoints" / ".tmp-4711"
+    remains.mkdir()
+    (remains / "state.index").write_text("half")
+    _fit(Counting(), stream, tmp_path)
+    assert not remains.exists() and len(checkpoints.checkpoints(str(tmp_path))) == 2
+
+
+def test_what_a_kill_leaves_of_an_event_file_is_removed_before_tensorboard_reads_it(tmp_path):
+    folder = tmp_path / "tensorboard"
+    with eventlog.writer(str(folder), "scalars").as_default():
+        tf.summary.scalar("a", 1.0, 1)
+    (file,) = folder.iterdir()
+    (folder / f".tmp-{file.name}").write_bytes(file.read_bytes())
+    eventlog.cut(str(tmp_path / "none.jsonl"), str(folder), 1)
+    assert file.exists() and not list(folder.glob(".tmp-*"))
+
+
+def test_damaged_checkpoints_of_later_steps_do_not_push_good_ones_out(tmp_path):
+    for step in (50, 60):  # of a run that came further, with another --checkpoint_every
+        (tmp_path / "checkpoints" / f"task_000_step_{step:09d}").mkdir(parents=True)
+    model, saved = Counting(), []
+    for _ in range(3):
+        model.global_step.assign_add(1)
+        saved.append(checkpoints.save(str(tmp_path), model))
+    good = [path for path in checkpoints.checkpoints(str(tmp_path)) if not checkpoints.damage(path)]
+    assert good == saved[:0:-1]
+
+
+def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(tiny_stream, tmp_path):
+    stream, done = tiny_stream(tasks=2), []
+
+    def asked(model, stream, task, workdir):
+        model.request_stop()
+        done.append("not reached")
+
+    model = Counting()
+    assert not _fit(model, stream, tmp_path, boundary_callbacks=[asked])
+    assert not done and not list(tmp_path.glob("boundary/*.done"))
+    again = Counting()
+    assert _fit(again, stream, tmp_path, boundary_callbacks=[lambda m, s, task, w: done.append(task.index)])
+    assert done == [0, 1]
+    np.testing.assert_array_equal(again.total, _undisturbed(stream))
+
+
+def test_a_stop_in_what_precedes_the_first_step_ends_the_run_before_it(tiny_stream, tmp_path):
+    class Prepare:
+        def prepare(self, stream, workdir):
+            model.request_stop()
+            raise AssertionError("not reached")
+
+        def __call__(self, *_):
+            raise AssertionError("no task was learnt")
+
+    model = Counting()
+    assert not _fit(model, tiny_stream(tasks=1), tmp_path, boundary_callbacks=[Prepare()])
+    assert int(model.global_step.numpy()) == 0 and not checkpoints.checkpoints(str(tmp_path))
+
+
+def test_a_stop_while_a_step_is_traced_breaks_that_off_and_saves_nothing(tiny_stream, tmp_path):
+    stream = tiny_stream(tasks=1)
+    model = Counting(in_step=lambda: model.request_stop())
+    log = callbacks.LogMetrics(str(tmp_path), 1)
+    assert not _fit(model, stream, tmp_path, callbacks=[log])
+    assert not checkpoints.checkpoints(str(tmp_path)) and not (tmp_path / "metrics.jsonl").exists()
+    again = Counting()
+    assert _fit(again, stream, tmp_path)
+    np.testing.assert_array_equal(again.total, _undisturbed(stream))
+
+
+@pytest.mark.parametrize("stop", [1, 3])  # the first of a process is what is told of it too
+def test_a_stop_between_steps_saves_what_was_learnt(tiny_stream, tmp_path, stop):
+    stream = tiny_stream(tasks=1)
+
+    class StopAt(callbacks.StepCallback):
+        def on_step(self, step, task_step, logs):
+            if step == stop:
+                self.model.request_stop()
+
+    assert not _fit(Counting(), stream, tmp_path, callbacks=[StopAt()])
+    assert checkpoints.checkpoints(str(tmp_path))[0].endswith(f"task_000_step_{stop:09d}")
+    again = Counting()
+    assert _fit(again, stream, tmp_path)
+    np.testing.assert_array_equal(again.total, _undisturbed(stream))
+
+
+def _catches(process, number):
+    """Whether a process has set a handler for a signal, by /proc."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return int(caught, 16) >> (number - 1) & 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_model_is_built_ends_the_program_with_the_command(tmp_path, number):
+    arguments = ["--preset=smoke", f"--workdir={tmp_path}/a run"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainers.train", *arguments],
+        cwd=source_imports.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not _catches(process, signal.SIGTERM) and process.poll() is None:
+        time.sleep(0.01)
+    begin = time.monotonic()
+    process.send_signal(number)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and time.monotonic() - begin < 10
+    assert said == (
+        "stopped before the run had begun; to go on:\n"
+        f"  python -m trainers.train --preset=smoke '--workdir={tmp_path}/a run'\n"
+    )
+    assert errors == "" and not (tmp_path / "a run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_nothing_is_lost_in_a_short_campaign(tmp_path):
+    found = faults.campaign(str(tmp_path), rounds=4, faults=("kill", "term"), chain=4, seed=5)
+    assert [chain["problems"] for chain in found["chains"]] == [[]] * len(found["chains"])
+    assert sum(record["fell"] != "behind the end" for record in found["rounds"]) > 0
