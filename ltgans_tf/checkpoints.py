@@ -18,6 +18,8 @@ import socket
 
 import tensorflow as tf
 
+from ltgans_tf import jsonfiles
+
 CONFIG = "config.json"
 FORMAT_VERSION = 1
 _MANIFEST = "manifest.json"
@@ -114,8 +116,7 @@ def read_config(workdir):
     """
     if not os.path.isfile(os.path.join(workdir, CONFIG)):
         raise ValueError(f"{workdir} is no workdir of a run: it has no {CONFIG}; name one that has.")
-    with open(os.path.join(workdir, CONFIG), encoding="utf-8") as f:
-        config = json.load(f)
+    config = jsonfiles.read_object(os.path.join(workdir, CONFIG), stream=dict)
     _check_version(config.get("format_version"), workdir)
     return config
 
@@ -227,12 +228,13 @@ def write_atomically(path, text):
 def _damage(path):
     """Why a checkpoint can't be used, in a few words; '' if it is whole."""
     try:
-        with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
-            manifest = json.load(f)
-        files, version = dict(manifest["files"]), manifest["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        manifest = jsonfiles.read_object(os.path.join(path, _MANIFEST), files=dict, format_version=int)
+    except (OSError, ValueError) as error:
         return f"manifest: {type(error).__name__}"
-    _check_version(version, path)
+    files = manifest["files"]
+    _check_version(manifest["format_version"], path)
+    if "state.index" not in files or any(name != os.path.basename(name) for name in files):
+        return "manifest: files"
     for name, checksum in files.items():
         file = os.path.join(path, name)
         if not os.path.isfile(file):
@@ -282,7 +284,7 @@ def _checked(workdir, settings):
     if os.path.exists(path):
         old, new = _flat(read_config(workdir)), _flat(settings)
         specs = "stream.specs"
-        if new[specs][: len(old[specs])] == old[specs]:
+        if new[specs][: len(old.get(specs, []))] == old.get(specs):
             old[specs] = new[specs]
         differ = sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
         if differ:

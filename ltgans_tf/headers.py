@@ -48,10 +48,11 @@ def checked(data):
         data: string scalar, the bytes of a file.
 
     Returns:
-        string scalar: bytes that decode to at most MAX_PIXELS, or to nothing.
+        string scalar: bytes of a JPEG, PNG, GIF, WebP or BMP file that decode to at most MAX_PIXELS, or to
+            nothing.
 
     Raises:
-        tf.errors.InvalidArgumentError: if there are more pixels than that, if a GIF has more than
+        tf.errors.InvalidArgumentError: if it is of another format than these five, if there are more pixels than that, if a GIF has more than
             MAX_GIF_BLOCKS before its first frame ends, if a BMP has a palette of colors, or if the file is an animated WebP, on which
             TensorFlow 2.21 writes past its buffer and kills the process.
     """
@@ -72,14 +73,19 @@ def checked(data):
             lambda: tf.cond(is_gif, lambda: _first_frame(data), farther_behind),
             lambda: (data, size),
         )
-        is_moving = found[-1] & (head[20] & 2 > 0)
-        message = tf.where(
-            is_moving,
-            "Animated WebP images are not read; save the frame that is wanted. Height and width are",
-            f"Images of more than {MAX_PIXELS} pixels are not read; make it smaller. Height and width are",
+        # TensorFlow knows further formats, such as JPEG XL, of which the size would be found too late.
+        is_known, is_moving = tf.reduce_any(found) | is_jpeg | is_gif, found[-1] & (head[20] & 2 > 0)
+        problems = tf.stack([~is_known, is_moving, tf.reduce_prod(size) > MAX_PIXELS])
+        message = tf.gather(
+            [
+                "Unknown image file format; one of JPEG, PNG, GIF, WebP, BMP required. The first bytes are",
+                "Animated WebP images are not read; save the frame that is wanted. Height and width are",
+                f"Images of more than {MAX_PIXELS} pixels are not read; make it smaller. Height and width are",
+            ],
+            tf.argmax(problems),
         )
-        is_safe = ~is_moving & (tf.reduce_prod(size) <= MAX_PIXELS)
-        with tf.control_dependencies([tf.debugging.Assert(is_safe, [message, size])]):
+        told = tf.where(is_known, size, head[:2])
+        with tf.control_dependencies([tf.debugging.Assert(~tf.reduce_any(problems), [message, told])]):
             return tf.identity(data)
 
 
