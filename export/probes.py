@@ -13,15 +13,19 @@ _SIZES = (1, 4)  # rows of a request of each signature
 _SEED = 20_210_919
 
 
-def of_generator(model):
+def of_generator(model, sizes=_SIZES):
     """Returns (requests, answers) for `signatures.save_generator`.
+
+    Args:
+      model: a `LifelongModel`.
+      sizes: the numbers of rows, for each of which there is a request of each signature.
 
     Returns:
       requests: list of (signature, {input: array}).
       answers: for each request {output: array}; PNG files as the uint8 [B, H, W, C] in them.
     """
     requests, answers = [], []
-    for rows in _SIZES:
+    for rows in sizes:
         latents = model.latents(rows, _SEED).numpy()
         seeds = np.arange(_SEED, _SEED + rows, dtype=np.int64)
         truncation = np.linspace(1.0, 0.5, rows, dtype=np.float32)
@@ -40,11 +44,11 @@ def of_generator(model):
     return requests, answers
 
 
-def of_encoder(model):
+def of_encoder(model, sizes=_SIZES):
     """The same for `signatures.save_encoder`; its pictures are some that the model draws itself."""
     student = model.student
     requests, answers = [], []
-    for rows in _SIZES:
+    for rows in sizes:
         drawn = images.to_uint8(model.sample(2 * rows, _SEED))
         files = np.array([tf.io.encode_png(picture).numpy() for picture in drawn], object)
         pictures = images.normalize(drawn)

@@ -4,7 +4,8 @@ Both run without this package and without Keras, take a batch of any size, name 
 outputs, and hold only the variables that their signatures read. Every input is required and has one
 entry a row, so that servers can join requests into batches. Images leave as numbers in [-1, 1] or,
 in outputs whose name ends in `_bytes`, as PNG files. Numbers that are not finite, weights outside
-[0, 1] and files that are no image end in INVALID_ARGUMENT with a sentence.
+[0, 1], files that are no image, inputs of another shape and requests without rows end in
+INVALID_ARGUMENT with a sentence.
 """
 
 import tensorflow as tf
@@ -30,6 +31,7 @@ def save_generator(model, path):
     row = tf.TensorSpec([None], tf.int64, "seed"), tf.TensorSpec([None], tf.float32, "truncation")
 
     def draw(latents):
+        (latents,) = _rows(latents)
         return tf.cast(model.generate(_finite(latents, "latents")), tf.float32)
 
     @tf.function(input_signature=[latents_spec])
@@ -42,6 +44,7 @@ def save_generator(model, path):
 
     @tf.function(input_signature=row)
     def sample_png(seed, truncation):
+        seed, truncation = _rows(seed, truncation)
         latents = sampling.seeded_latents(
             seed, _share(truncation, "truncation"), model.latent_dim, model.latent_law
         )
@@ -72,6 +75,7 @@ def save_encoder(model, image_shape, fit, path):
     student, image_shape = model.student, tuple(image_shape)
 
     def read(image_bytes):
+        (image_bytes,) = _rows(image_bytes)
         return tf.map_fn(
             lambda data: images.preprocess(images.decode(data, 3), image_shape, fit),
             image_bytes,
@@ -87,6 +91,7 @@ def save_encoder(model, image_shape, fit, path):
 
     @tf.function(input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, "images")])
     def encode(images):
+        (images,) = _rows(images)
         return posterior(_finite(images, "images"))
 
     @tf.function(input_signature=[_files("image_bytes")])
@@ -95,6 +100,7 @@ def save_encoder(model, image_shape, fit, path):
 
     @tf.function(input_signature=[tf.TensorSpec([None, student.code_dim], tf.float32, "codes")])
     def decode(codes):
+        (codes,) = _rows(codes)
         return {"images": student.decode(_finite(codes, "codes"))}
 
     @tf.function(input_signature=[_files("image_bytes")])
@@ -105,6 +111,7 @@ def save_encoder(model, image_shape, fit, path):
 
     @tf.function(input_signature=[_files("image_a_bytes"), _files("image_b_bytes"), weights])
     def interpolate(image_a_bytes, image_b_bytes, weight):
+        image_a_bytes, image_b_bytes, weight = _rows(image_a_bytes, image_b_bytes, weight)
         weight = _share(weight, "weight")[:, None]
         codes = (1.0 - weight) * code(image_a_bytes) + weight * code(image_b_bytes)
         return {"images_bytes": _png(student.decode(codes))}
@@ -129,6 +136,19 @@ def save_encoder(model, image_shape, fit, path):
 
 def _files(name):
     return tf.TensorSpec([None], tf.string, name)
+
+
+def _rows(*inputs):
+    """Refuses a request without rows, with another number of them in each input, or with inputs of other shapes.
+
+    Runtimes do not hold what they are fed to the shape that a signature tells.
+    """
+    inputs = [tf.ensure_shape(values, values.shape) for values in inputs]
+    rows = tf.stack([tf.shape(values)[0] for values in inputs])
+    message = "A request must have one row or more, as many in each input, got"
+    check = tf.debugging.Assert(tf.reduce_all((rows > 0) & (rows == rows[0])), [message, rows])
+    with tf.control_dependencies([check]):
+        return [tf.identity(values) for values in inputs]
 
 
 def _finite(values, name):

@@ -17,7 +17,7 @@ import os
 import shutil
 import time
 
-from ltgans_tf import upgrades
+from ltgans_tf import jsonfiles, upgrades
 
 KINDS = ("encoder", "generator")  # in the order in which they are put in place
 INFO = os.path.join("assets.extra", "export_info.json")
@@ -165,8 +165,7 @@ def _is_half(base, version, info):
 def read_json(path):
     if not os.path.isfile(path):
         return {}
-    with open(path, encoding="utf-8") as f:
-        return json.load(f)
+    return jsonfiles.read_object(path)
 
 
 def _read_up_to(newest, path):

@@ -19,7 +19,7 @@ import socket
 
 import tensorflow as tf
 
-from ltgans_tf import upgrades
+from ltgans_tf import jsonfiles, upgrades
 
 CONFIG = "config.json"
 _MANIFEST = "manifest.json"
@@ -124,12 +124,7 @@ def read_config(workdir):
     """
     if not os.path.isfile(os.path.join(workdir, CONFIG)):
         raise ValueError(f"{workdir} is no workdir of a run: it has no {CONFIG}; name one that has.")
-    path = os.path.join(workdir, CONFIG)
-    with open(path, encoding="utf-8") as f:
-        try:
-            config = json.load(f)
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged ({error}); restore it from a backup.") from error
+    config = jsonfiles.read_object(os.path.join(workdir, CONFIG), stream=dict)
     return upgrades.complete(config, workdir)
 
 
@@ -285,12 +280,13 @@ def write_atomically(path, text):
 def damage(path):
     """Why a checkpoint can't be used, in a few words; '' if it is whole."""
     try:
-        with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
-            manifest = json.load(f)
-        files, version = dict(manifest["files"]), manifest["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        manifest = jsonfiles.read_object(os.path.join(path, _MANIFEST), files=dict, format_version=int)
+    except (OSError, ValueError) as error:
         return f"manifest: {type(error).__name__}"
-    upgrades.check_version(version, upgrades.FORMAT_VERSION, path)
+    files = manifest["files"]
+    upgrades.check_version(manifest["format_version"], upgrades.FORMAT_VERSION, path)
+    if "state.index" not in files or any(name != os.path.basename(name) for name in files):
+        return "manifest: files"
     for name, expected in files.items():
         file = os.path.join(path, name)
         if not os.path.isfile(file):
@@ -339,7 +335,7 @@ def _checked(workdir, settings):
         # Of the older format versions config.json is the same.
         old, new = _flat({**read_config(workdir), "format_version": upgrades.FORMAT_VERSION}), _flat(settings)
         specs = "stream.specs"
-        if new[specs][: len(old[specs])] == old[specs]:
+        if new[specs][: len(old.get(specs, []))] == old.get(specs):
             old[specs] = new[specs]
         differ = sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
         if differ:

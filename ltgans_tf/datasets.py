@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import threading
+import tokenize
 import zipfile
 import zlib
 
@@ -24,6 +25,15 @@ from ltgans_tf import folders, images, sources, specs
 MEMORY_LIMIT_BYTES = 2 << 30
 LOOKUP_SECONDS = 3.0
 DOWNLOAD_HOST = "storage.googleapis.com"
+# An .npz member that is larger and was packed to less than its hundredth is no set of images.
+_BOMB_BYTES, _BOMB_RATIO = 1 << 28, 100
+# What numpy and zipfile raise for files that are damaged or made to mislead: NotImplementedError and RuntimeError
+# for kinds of zip that are not known, the others for headers of arrays.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(NotImplementedError, RuntimeError, OverflowError, SyntaxError, TypeError, MemoryError),
+    tokenize.TokenError,
+)
 _FIT_CHUNK = 1024
 
 
@@ -85,7 +95,7 @@ def missing(part, data_dir=None):
     path = os.path.expanduser(part.path_or_name)
     if part.source == "npz" and not os.path.isfile(path):
         return path
-    if part.source == "folder" and not any(files for _, _, files in os.walk(path, followlinks=True)):
+    if part.source == "folder" and not any(files for _, _, files in os.walk(path)):
         return f"{path}{os.sep}*" if os.path.isdir(path) else path
     if part.source != "name" or specs.npz_for_name(part.path_or_name, data_dir):
         return None
@@ -151,12 +161,13 @@ def _read_npz(path, split, stamp):
         with zipfile.ZipFile(path):
             file = np.load(path, allow_pickle=False)
         with file:
+            _refuse_bombs(path, file.zip)
             arrays = {
                 name: file[name] for name in (f"{split}_images", f"{split}_labels") if name in file.files
             }
             present = ", ".join(file.files)
             factors = _read_factors(file, split, np.shape(arrays.get(f"{split}_images", 0))[:1])
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"{path} cannot be read as .npz ({error}); save it with numpy.savez.") from error
     if f"{split}_images" not in arrays:
         raise ValueError(
@@ -165,6 +176,17 @@ def _read_npz(path, split, stamp):
         )
     raw, labels = _checked_arrays(path, split, arrays[f"{split}_images"], arrays.get(f"{split}_labels"))
     return raw, labels, factors
+
+
+def _refuse_bombs(path, archive):
+    """ValueError where a member says that it unpacks to more than its array or than images ever do."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for info in archive.infolist():
+        packed = max(info.compress_size, 1)
+        if info.file_size > memory // 2 or (
+            info.file_size > _BOMB_BYTES and info.file_size > _BOMB_RATIO * packed
+        ):
+            raise ValueError(f"its {info.filename} of {packed} bytes unpacks to {info.file_size}")
 
 
 def _read_factors(file, split, count):

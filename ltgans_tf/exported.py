@@ -3,12 +3,12 @@
 Only the SavedModels are run: neither Keras nor the code of the networks is needed.
 """
 
-import json
 import os
+import re
 
 import tensorflow as tf
 
-from ltgans_tf import sampling, upgrades
+from ltgans_tf import jsonfiles, sampling, upgrades
 
 _INFO = os.path.join("assets.extra", "export_info.json")
 _KINDS = ("generator", "encoder")
@@ -141,15 +141,16 @@ def load(path):
 def _newest_pair(path):
     latest = os.path.join(path, "latest.json")
     if os.path.isfile(latest):
-        with open(latest, encoding="utf-8") as f:
-            named = json.load(f)
+        named = jsonfiles.read_object(latest)
         upgrades.check_version(named.get("format_version", 1), 1, latest)
         if "version" not in named:
             raise ValueError(
                 f"{path} has versions and nothing there is approved; approve one with"
                 f" python -m export.release --base={path} --stable=VERSION."
             )
-        pair = {kind: os.path.join(path, named[kind]) for kind in _KINDS if kind in named}
+        pair = {
+            kind: os.path.join(path, _inside(latest, kind, named[kind])) for kind in _KINDS if kind in named
+        }
         if gone := [folder for folder in pair.values() if not _is_version(folder)]:
             raise ValueError(f"{latest} names {gone[0]}, which is not there; load a version folder that is.")
         return pair
@@ -161,6 +162,15 @@ def _newest_pair(path):
             f"{path} has no version that generator and encoder share; load one of the version folders."
         )
     return {kind: os.path.join(path, kind, str(max(shared))) for kind in found}
+
+
+def _inside(latest, kind, place):
+    """The place of a half as latest.json names it, which must be in the same folder."""
+    if not re.fullmatch(rf"{kind}/\d+", str(place)):
+        raise ValueError(
+            f"{latest} names {place!r}, which is no version of the {kind}; restore it from a copy."
+        )
+    return place
 
 
 def _is_version(path):
@@ -176,8 +186,7 @@ def _read_info(path):
     file = os.path.join(path, _INFO)
     if not os.path.isfile(file):
         raise ValueError(f"{path} was not exported by ltgans_tf: it has no {_INFO}.")
-    with open(file, encoding="utf-8") as f:
-        info = json.load(f)
+    info = jsonfiles.read_object(file)
     if info.get("format_version") != 1:
         raise ValueError(
             f"{path} has format version {info.get('format_version')}, this ltgans_tf reads"

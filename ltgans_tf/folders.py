@@ -16,16 +16,8 @@ def list_files(root, split):
     """Lists the image files of a split, sorted, and their labels (the index of the class subfolder)."""
     entries = {e for e in os.listdir(root) if os.path.isdir(os.path.join(root, e))}
     own_folders = set(specs.SPLITS) <= entries
-    base = split if own_folders else ""
-    names = []
-    for folder, folders, files in os.walk(os.path.join(root, base), followlinks=True):
-        folders.sort()
-        names += [
-            os.path.relpath(os.path.join(folder, f), root)
-            for f in files
-            if f.lower().endswith(specs.IMAGE_SUFFIXES)
-        ]
-    names.sort()
+    names = sorted(os.path.relpath(path, root) for path in specs.image_files(root))
+    names = [n for n in names if not own_folders or n.startswith(split + os.sep)]
     classes = _class_names(root, own_folders)
     if not own_folders:
         names = [n for n in names if (is_test(n) == (split == "test"))]
@@ -46,7 +38,7 @@ def _class_names(root, own_folders):
 
 def is_test(name):
     """A tenth of a folder's images, chosen by their relative path, so that it stays when files are added."""
-    return zlib.crc32(name.replace(os.sep, "/").encode()) % 10 == 0
+    return zlib.crc32(os.fsencode(name.replace(os.sep, "/"))) % 10 == 0
 
 
 _ENDS = {b"\x89PNG": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9", b"GIF8": b";"}

@@ -6,9 +6,10 @@ the same way everywhere. All functions run in a graph and can be saved with it.
 
 import tensorflow as tf
 
+from ltgans_tf import headers
+
 FITS = ("crop", "pad", "stretch")
 MIN_SIDE = 4
-MAX_PIXELS = 2**26  # 8192 x 8192: as float32 RGB 0.8 GB
 
 
 def decode(data, channels=None):
@@ -23,35 +24,13 @@ def decode(data, channels=None):
 
     Raises:
         tf.errors.InvalidArgumentError: if the bytes are not an image, an animated WebP, or an image of more
-            than MAX_PIXELS (which a file of a few bytes can unpack to).
+            than `headers.MAX_PIXELS`, which is refused by what the file says of its size.
     """
-    data = _refuse_animated_webp(data)
-    image = tf.io.decode_image(data, channels=0, expand_animations=False)
+    image = tf.io.decode_image(headers.checked(data), channels=0, expand_animations=False)
     # A WebP image arrives with a leading axis of frames.
     image = tf.cond(tf.rank(image) > 3, lambda: image[0], lambda: image)
-    image = _refuse_huge(tf.ensure_shape(image, [None, None, None]))
+    image = tf.ensure_shape(image, [None, None, None])
     return image if channels is None else to_channels(image, channels)
-
-
-def _refuse_animated_webp(data):
-    """Stops before TensorFlow 2.21 decodes an animated WebP, which writes past its buffer and kills the process."""
-    data = tf.convert_to_tensor(data)
-    head = tf.strings.join([tf.strings.substr(data, 0, 21), b"\0" * 21])
-    head = tf.io.decode_raw(tf.strings.substr(head, 0, 21), tf.uint8)
-    # Bytes 0-3 and 8-15 mark the extended WebP header, bit 1 of byte 20 an animation.
-    extended = tf.reduce_all(tf.gather(head, [0, 1, 2, 3] + list(range(8, 16))) == list(b"RIFFWEBPVP8X"))
-    still = tf.logical_not(tf.logical_and(extended, tf.bitwise.bitwise_and(head[20], 2) > 0))
-    check = tf.debugging.Assert(still, ["Animated WebP images are not read; save the frame that is wanted."])
-    with tf.control_dependencies([] if check is None else [check]):
-        return tf.identity(data)
-
-
-def _refuse_huge(image):
-    height, width = tf.unstack(tf.shape(image, out_type=tf.int64)[:2])
-    message = f"Images of more than {MAX_PIXELS} pixels are not read; make it smaller. Height and width are"
-    check = tf.debugging.Assert(height * width <= MAX_PIXELS, [message, height, width])
-    with tf.control_dependencies([] if check is None else [check]):
-        return tf.identity(image)
 
 
 def to_channels(image, channels):
@@ -75,6 +54,15 @@ def to_channels(image, channels):
         return image
     if given is not None and not 1 <= given <= 4:
         raise ValueError(f"An image must have 1, 3 or 4 channels, got {given}.")
+    count = tf.shape(image)[-1]
+    # Without the float32 of a blend, which a photograph would take ten times its size of memory for.
+    order = tf.range(channels) * tf.cast(count >= 3, tf.int32)
+    plain = tf.logical_or(tf.equal(count, 1), tf.equal(count, channels))
+    return tf.cond(plain, lambda: tf.gather(image, order, axis=-1), lambda: _blended(image, channels))
+
+
+def _blended(image, channels):
+    """The same for images that have transparency or lose their color."""
     count = tf.shape(image)[-1]
     colours = tf.cast(tf.gather(image, tf.where(count >= 3, [0, 1, 2], [0, 0, 0]), axis=-1), tf.float32)
     has_alpha = tf.logical_or(tf.equal(count, 2), tf.equal(count, 4))

@@ -5,11 +5,12 @@ below each other and needs neither a model nor data.
 """
 
 import dataclasses
-import json
 import os
 import re
 
 import numpy as np
+
+from ltgans_tf import jsonfiles
 
 FORMAT_VERSION = 2
 _FILE = "scores.json"
@@ -213,11 +214,10 @@ def row_path(workdir, task_index):
 
 
 def _read(path):
-    with open(path, encoding="utf-8") as f:
-        try:
-            row = json.load(f)
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged ({error}); evaluate the run again.") from error
+    try:
+        row = jsonfiles.read_object(path)
+    except ValueError as error:
+        raise ValueError(f"{error} Or evaluate the run again.") from error
     version = row.get("format_version", 1)
     if version != FORMAT_VERSION:
         raise ValueError(

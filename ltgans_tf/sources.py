@@ -70,7 +70,7 @@ class FileSource:
     @functools.cached_property
     def _paths(self):
         with tf.init_scope(), tf.device("/CPU:0"):
-            return tf.constant([self.path(i) for i in range(len(self))])
+            return tf.constant([os.fsencode(self.path(i)) for i in range(len(self))])
 
     @functools.cached_property
     def fingerprint(self):
@@ -208,7 +208,7 @@ def _joined_factors(sources):
 def _digest(lines):
     digest = hashlib.sha256()
     for line in lines:
-        digest.update(line.encode() + b"\n")
+        digest.update(os.fsencode(line) + b"\n")
     return digest.hexdigest()
 
 
@@ -217,7 +217,7 @@ def decode_file(path):
     path = os.fsdecode(path.item() if isinstance(path, np.ndarray) else path)
     try:
         with tf.device("/CPU:0"):
-            image = images.decode(tf.io.read_file(path), 3).numpy()
+            image = images.decode(tf.io.read_file(os.fsencode(path)), 3).numpy()
     except tf.errors.OpError as error:
         raise ValueError(
             f"{path} is broken or not an image; remove it, or leave such files out with skip_broken_images."

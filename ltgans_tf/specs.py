@@ -177,6 +177,8 @@ class TaskSpec:
     parts: tuple[Part, ...]
 
 
+# Control characters, line ends, and bytes of a name that are no UTF-8.
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z][\w./:-]*")
 _PREFIX = re.compile(r"(folder|npz|tfds):")
 _CLASSES = re.compile(r"@([\d,\s-]+)$")
@@ -197,6 +199,11 @@ def parse(text):
     """
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"A task spec must be a text such as 'mnist' or 'folder:PATH', got {text!r}.")
+    if _UNWRITABLE.search(text):
+        raise ValueError(
+            f"The task spec {text!r} has characters that settings files cannot hold in a line; rename the file"
+            " or folder, or give a link to it."
+        )
     return TaskSpec(text, tuple(_parse_part(piece, text) for piece in _split_parts(text.strip())))
 
 
@@ -392,10 +399,42 @@ def _check_folder(path):
     folder = os.path.expanduser(path)
     if not os.path.isdir(folder):
         raise ValueError(f"There is no folder {path!r}; correct the path after 'folder:'.")
-    for _, _, files in os.walk(folder, followlinks=True):
-        if any(f.lower().endswith(IMAGE_SUFFIXES) for f in files):
-            return
+    if next(image_files(folder), None) is not None:
+        return
     raise ValueError(f"The folder {path!r} holds no images; put {', '.join(IMAGE_SUFFIXES)} files into it.")
+
+
+def image_files(folder):
+    """Yields the paths of all image files in a folder and the folders in it, in no order.
+
+    Only what lies in the folder is read: a link may lead to a file in there, nowhere else. The folder itself
+    may be a link.
+
+    Raises:
+        ValueError: naming a link to an image file outside, or to any folder.
+        OSError: a folder cannot be read.
+    """
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                is_image = entry.name.lower().endswith(IMAGE_SUFFIXES)
+                if entry.is_symlink() and (entry.is_dir() or is_image):
+                    _check_link(entry, folder)
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                elif is_image and entry.is_file():
+                    yield entry.path
+
+
+def _check_link(entry, folder):
+    inside = os.path.realpath(entry).startswith(os.path.join(os.path.realpath(folder), ""))
+    if entry.is_dir() or not inside or not entry.is_file():
+        raise ValueError(
+            f"{entry.path} is a link to {os.readlink(entry)!r}, and links in a folder of images may lead to files"
+            " in it alone; put a copy there, or name the other folder by a part of its own, as"
+            " 'folder:A+folder:B'."
+        )
 
 
 def fuzzy_exchange(spec_a, spec_b, mode="paper", exchanged_class=9):

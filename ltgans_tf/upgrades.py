@@ -34,8 +34,14 @@ def complete(config, path):
       ValueError: it is of a newer format version.
     """
     check_version(config.get("format_version"), FORMAT_VERSION, path)
-    model = config.get("model", {})
-    sections = {name: _defaults(cls) | model[name] for name, cls in _SECTIONS.items() if name in model}
+    model = config.get("model")
+    if not isinstance(model, dict):  # damaged; the settings of the run tell
+        return config
+    sections = {
+        name: _defaults(cls) | model[name]
+        for name, cls in _SECTIONS.items()
+        if isinstance(model.get(name), dict)
+    }
     return {**config, "model": {**model, **sections}} if sections else config
 
 

@@ -369,3 +369,61 @@ def test_rendered_set_of_the_user_has_its_views():
     # Label 0 is the first sector of 45 degrees; two elevations.
     assert 0 <= source.factors["view.0"].min() and source.factors["view.0"].max() < np.pi / 4
     assert len(np.unique(source.factors["view.1"])) == 2
+
+
+def test_links_lead_nowhere_out_of_a_folder(folder, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    _save(outside / "1.png", 5)
+    inside, count = folder / "a" / "again.png", len(datasets.load(f"folder:{folder}", "train", SHAPE))
+    inside.symlink_to(folder / "a" / "00.png")
+    assert len(list(specs.image_files(str(folder)))) == 81
+    for name, target in (
+        ("b/x.png", outside / "1.png"),
+        ("b/y", outside),
+        ("loop", "."),
+        ("z.png", "nowhere"),
+    ):
+        link = folder / name
+        link.symlink_to(target)
+        with pytest.raises(ValueError, match=f"{link} is a link to .*may lead to files in it alone"):
+            datasets.load(f"folder:{folder}", "train", SHAPE)
+        link.unlink()
+    (outside / "link").symlink_to(folder)  # the folder itself may be one
+    assert len(datasets.load(f"folder:{outside}/link", "train", SHAPE)) in (count, count + 1)
+
+
+def test_file_names_may_be_any_bytes(tmp_path, monkeypatch):
+    names = [b"\xff\xfe.png", b"a\nb.png", "é".encode() * 100 + b".png", b"-rf *.png", b"\x01\x7f.PNG"]
+    for i, name in enumerate(names):
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
+            Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(file, "png")
+    monkeypatch.setattr(folders, "is_test", lambda name: False)
+    for limit in (0, 1000):
+        monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
+        source = datasets.load(f"folder:{tmp_path}", "train", SHAPE)
+        assert sorted(_gather(source, range(5))[:, 0, 0, 0]) == list(range(5)) and source.fingerprint
+    assert folders.zlib.crc32(os.fsencode("\udcff.png")) == folders.zlib.crc32(b"\xff.png")
+
+
+def test_an_archive_that_unpacks_to_far_more_than_images_do_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("train_images.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(
+                member, {"descr": "|u1", "fortran_order": False, "shape": (300, 1024, 1024)}
+            )
+            for _ in range(300):
+                member.write(bytes(2**20))
+    before = time.perf_counter()
+    with pytest.raises(ValueError, match="train_images.npy of .* bytes unpacks to 31457"):
+        datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE)
+    assert time.perf_counter() - before < 1
+
+
+def test_an_archive_whose_header_promises_more_than_memory_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1125899906842624, 8, 8)}\n"
+        archive.writestr(
+            "train_images.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+        )
+    with pytest.raises(ValueError, match="cannot be read as .npz"):
+        datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE)

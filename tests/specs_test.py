@@ -139,3 +139,10 @@ def test_check_takes_milliseconds():
     start = time.perf_counter()
     specs.check("imagenet_resized@0-999?train+mnist?test")
     assert time.perf_counter() - start < 0.1
+
+
+@pytest.mark.parametrize("text", ["folder:a\nb", "npz:\udcff.npz", "mnist\x00"])
+def test_spec_that_no_line_of_a_file_can_hold_is_refused(text):
+    with pytest.raises(ValueError, match="characters that settings files cannot hold") as error:
+        specs.parse(text)
+    assert str(error.value).isprintable()

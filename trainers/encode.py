@@ -62,12 +62,7 @@ def _image_files(folder):
     """Names of the images in a folder and the folders in it, relative to it, sorted."""
     if not os.path.isdir(folder):
         raise ValueError(f"there is no folder {folder}; --images names a folder of images.")
-    files = sorted(
-        os.path.relpath(os.path.join(place, name), folder)
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(specs.IMAGE_SUFFIXES)
-    )
+    files = sorted(os.path.relpath(path, folder) for path in specs.image_files(folder))
     if not files:
         raise ValueError(f"{folder} holds no images; put {', '.join(specs.IMAGE_SUFFIXES)} files into it.")
     return files

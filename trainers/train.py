@@ -24,7 +24,7 @@ import time
 from absl import flags
 
 from export import continuation, push, terms, versions
-from ltgans_tf import architectures, baselines, presets, scores, specs, upgrades
+from ltgans_tf import architectures, baselines, jsonfiles, presets, scores, specs, upgrades
 from ltgans_tf.baselines.settings import SETTINGS
 from trainers import estimate, flagfile, import_tensorflow, log, run
 
@@ -164,8 +164,8 @@ def _take_over():
         )
     folder, new = FLAGS.workdir, list(split_tasks(FLAGS.tasks))
     if _started():  # the same command again
-        with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
-            learnt = upgrades.complete(json.load(f), folder)["stream"]["specs"]
+        config = jsonfiles.read_object(os.path.join(folder, "config.json"), stream=dict)
+        learnt = upgrades.complete(config, folder)["stream"].get("specs", [])
         if learnt[-len(new) :] != new:
             raise ValueError(
                 f"workdir {folder!r} holds a run of the tasks {', '.join(learnt)}, which do not end in"

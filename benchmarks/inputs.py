@@ -1,0 +1,392 @@
+"""Sends made-up bad and hostile input through everything that reads some.
+
+  python -m benchmarks.inputs --examples=3000 --out=inputs.json
+
+Hypothesis draws the inputs, the same ones for the same number of examples. An input must be read or refused in one
+sentence (ValueError; InvalidArgumentError of a graph); anything else ends the campaign with the input that did it.
+What takes more than SECONDS is counted. tests/inputs_test.py runs a few of each. Linux only.
+"""
+
+import io
+import json
+import logging
+import os
+import resource
+import tempfile
+import time
+import zipfile
+
+import numpy as np
+from absl import flags
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import benchmarks
+from benchmarks import served
+from ltgans_tf import specs
+from trainers import import_tensorflow, run
+
+SECONDS = 5.0
+_SHAPE = (8, 8, 3)
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
+_WORDS = (
+    "mnist",
+    "digits@",
+    "folder:",
+    "npz:",
+    "tfds:",
+    "?train",
+    "?invert",
+    "@0-9",
+    "+",
+    ",",
+    "/",
+    "..",
+    "\n",
+    "\0",
+)
+
+# Inputs.
+
+texts = st.lists(st.sampled_from(_WORDS) | st.text(max_size=4), max_size=8).map("".join)
+numbers = (
+    st.integers().map(str) | st.floats().map(str) | st.sampled_from(("0", "-1", "1e999", "", "true", "²"))
+)
+values = numbers | texts
+jsons = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def damaged(draw, wholes):
+    """Bytes of something whole, with some exchanged, cut off, or put in."""
+    data = bytearray(draw(wholes))
+    for _ in range(draw(st.sampled_from((0, 0, 1, 2, 4)))):
+        place = draw(st.integers(0, len(data)))
+        data[place : place + draw(st.integers(0, 9))] = draw(st.binary(max_size=9))
+    return bytes(data[: draw(st.integers(0, len(data)) | st.just(len(data)))])
+
+
+sides = st.integers(1, 40) | st.integers(1, 2**31 - 1)
+image_files = st.one_of(
+    st.builds(
+        served.picture,
+        st.sampled_from(_FORMATS),
+        st.tuples(st.integers(1, 40), st.integers(1, 40)),
+        st.sampled_from(("1", "L", "P", "RGB")),
+    ),
+    st.builds(
+        served.picture, st.sampled_from(("GIF", "WEBP", "PNG")), st.just((9, 9)), animated=st.just(True)
+    ),
+    st.builds(
+        served.png_of, sides, sides, st.sampled_from((1, 2, 4, 8, 16)), st.sampled_from((0, 2, 3, 4, 6))
+    ),
+)
+image_bytes = (
+    damaged(image_files) | st.binary(max_size=60) | st.binary(max_size=40).map(lambda d: b"GIF89a" + d)
+)
+
+
+@st.composite
+def archives(draw):
+    """Bytes of an .npz: whole, or of arrays and headers that nobody would write."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(
+        file, "w", draw(st.sampled_from((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
+    ) as archive:
+        for name in draw(
+            st.lists(st.sampled_from(("images", "labels", "size", "../x")), max_size=3, unique=True)
+        ):
+            kind = draw(
+                st.sampled_from(("|u1", "<i8", "<f4", "|O", "<U3", "", "V9", "<c8")) | st.text(max_size=3)
+            )
+            shape = draw(st.lists(st.integers(0, 9) | st.integers(-1, 2**62), max_size=4))
+            header = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {tuple(shape)!r}, }}\n".encode()
+            header = draw(st.just(header) | damaged(st.just(header)))
+            version = draw(st.sampled_from((b"\1\0", b"\1\0", b"\2\0", b"\3\0", b"\7\0")))
+            length = len(header).to_bytes(2 if version == b"\1\0" else 4, "little")
+            body = b"\x93NUMPY" + version + length + header + bytes(draw(st.sampled_from((0, 64, 640))))
+            archive.writestr(f"train_{name}.npy", body)
+    return file.getvalue()
+
+
+def _archive(count, side):
+    """The bytes of an .npz as it should be."""
+    file = io.BytesIO()
+    np.savez(file, train_images=np.zeros((count, side, side), np.uint8), train_size=np.arange(count))
+    return file.getvalue()
+
+
+@st.composite
+def trees(draw):
+    """Files of a folder, {name in bytes: bytes}; a name in `links` stands for a link to the value."""
+    name = st.binary(min_size=1, max_size=30).filter(
+        lambda n: n not in (b".", b"..") and not set(n) & set(b"/\0")
+    )
+    names = draw(st.lists(name, min_size=1, max_size=4, unique=True))
+    ends = st.sampled_from((b".png", b".JPG", b".gif", b"", b"/1.png", b"/deep/er/2.bmp"))
+    files = {n + draw(ends): draw(image_bytes | st.just(served.picture("PNG", (9, 9)))) for n in names}
+    links = draw(
+        st.dictionaries(name, st.sampled_from((b"..", b".", b"/", b"nothing", b"/dev/zero")), max_size=1)
+    )
+    return files, {n + draw(ends.filter(lambda e: b"/" not in e)): to for n, to in links.items()}
+
+
+# What reads them; `folder` is one that each may use.
+
+
+def read_spec(folder, text):
+    del folder
+    specs.check(text)
+
+
+def read_flags(folder, given):
+    """Flags of trainers.train, up to where training would begin."""
+    from trainers import train
+
+    train.FLAGS.unparse_flags()
+    try:
+        train.FLAGS(
+            ["train", f"--workdir={folder}/run", *(f"--{name}={value}" for name, value in given.items())]
+        )
+        preset, *_ = train.resolve()
+        for spec in preset.tasks:
+            specs.check(spec, train.FLAGS.data_dir)
+    except flags.Error as error:  # which the programs print in one line
+        raise ValueError(str(error)) from error
+    finally:
+        for name in given:
+            train.FLAGS[name].unparse()
+        train.FLAGS.mark_as_parsed()
+
+
+def read_archive(folder, data):
+    from ltgans_tf import datasets
+
+    path = os.path.join(folder, "set.npz")
+    with open(path, "wb") as file:
+        file.write(data)
+    source = datasets.load(f"npz:{path}", "train", _SHAPE)
+    if source.gather(np.arange(len(source))).shape != (len(source), *_SHAPE):
+        raise RuntimeError(f"{path} gave images of another shape")
+
+
+def read_folder(folder, tree):
+    """All but the pipeline, which takes a second to be traced."""
+    from ltgans_tf import folders
+
+    with tempfile.TemporaryDirectory(dir=folder) as root:
+        files, links = tree
+        for name, data in files.items():
+            path = os.path.join(os.fsencode(root), name)
+            try:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "wb") as file:
+                    file.write(data)
+            except (NotADirectoryError, FileExistsError, IsADirectoryError):
+                continue  # two names of which one is inside the other
+        for name, to in links.items():
+            if not os.path.lexists(path := os.path.join(os.fsencode(root), name)):
+                os.symlink(to, path)
+        specs.check(f"folder:{root}")
+        names, labels = folders.list_files(root, "train")
+        folders.without_broken(root, names, labels, skip_broken=True)
+
+
+def read_image(folder, data):
+    """Through the file, as training reads it."""
+    from ltgans_tf import images, sources
+
+    path = os.path.join(folder, "picture")
+    with open(path, "wb") as file:
+        file.write(data)
+    images.preprocess(sources.decode_file(path), _SHAPE)
+
+
+def read_config(folder, data):
+    from ltgans_tf import checkpoints
+
+    _write(folder, "config.json", data)
+    checkpoints.read_config(folder)
+
+
+def read_manifest(folder, data):
+    """A checkpoint's manifest; nothing that hypothesis writes names the files that are there."""
+    from ltgans_tf import checkpoints
+
+    _write(folder, "checkpoints/task_000_step_000000001/manifest.json", data)
+    checkpoints.restore_newest(folder, None)
+
+
+def read_scores(folder, data):
+    from ltgans_tf import scores
+
+    _write(folder, "eval/task_00/scores.json", data)
+    scores.read_rows(folder)
+
+
+def read_export(folder, data):
+    from ltgans_tf import exported
+
+    _write(folder, "exports/latest.json", data)
+    _write(folder, "exports/generator/1/assets.extra/export_info.json", data)
+    _write(folder, "exports/generator/1/saved_model.pb", data)
+    for place in ("exports", "exports/generator"):
+        try:
+            exported.load(os.path.join(folder, place))
+        except ValueError as error:
+            refused = error
+        except OSError as error:  # of TensorFlow, about saved_model.pb
+            refused = ValueError(str(error))
+    raise refused
+
+
+def _write(folder, name, data):
+    path = os.path.join(folder, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def serving():
+    """The signatures of a tiny encoder that take files, as a target."""
+    import tensorflow as tf
+
+    from export import signatures
+
+    with tempfile.TemporaryDirectory() as path:
+        signatures.save_encoder(served.tiny_model(), _SHAPE, "crop", path)
+        encoder = tf.saved_model.load(path).signatures
+
+    def read(folder, files):
+        del folder
+        encoder["score"](image_bytes=tf.constant(files, tf.string, [len(files)]))
+
+    return read
+
+
+def _json_bytes(**usual):
+    """JSON of any kind, mostly an object of usual fields some of which are others, and some of it damaged."""
+    whole = st.dictionaries(st.sampled_from(sorted(usual)), jsons, max_size=2).map(
+        lambda more: {**usual, **more}
+    )
+    whole = whole | st.just(usual) | jsons
+    return damaged(whole.map(lambda value: json.dumps(value).encode())) | st.binary(max_size=30)
+
+
+def targets():
+    """{name: (what reads, what is read)}."""
+    from trainers import train
+
+    names = sorted(_flags_of(train))
+    row = {"format_version": 2, "after_task": 0, "scores": {"a": {"nlog": 1.0}}, "union": {}}
+    export = {
+        "version": 1,
+        "generator": "generator/1",
+        "format_version": 1,
+        "kind": "generator",
+        "fit": "crop",
+    }
+    return {
+        "task specs": (read_spec, texts | st.text(max_size=20)),
+        "flags and presets": (
+            read_flags,
+            st.dictionaries(st.sampled_from(names), values, min_size=1, max_size=3),
+        ),
+        "folders": (read_folder, trees()),
+        "npz files": (
+            read_archive,
+            damaged(st.builds(_archive, st.integers(1, 9), st.integers(3, 12))) | archives(),
+        ),
+        "images in training": (read_image, image_bytes),
+        "images in signatures": (serving(), st.lists(image_bytes, max_size=3)),
+        "config.json": (read_config, _json_bytes(format_version=1, stream={"specs": []}, model={})),
+        "manifests": (read_manifest, _json_bytes(format_version=1, files={"state.index": ""})),
+        "scores.json": (read_scores, _json_bytes(**row)),
+        "exports": (read_export, _json_bytes(**export)),
+    }
+
+
+def _flags_of(module):
+    """Names of the flags that a module defines, but for those that name files of the user."""
+    return {flag.name for flag in flags.FLAGS.flags_by_module_dict()[module.__name__]} - {
+        "workdir",
+        "init_from",
+    }
+
+
+def campaign(read, inputs, examples):
+    """Sends `examples` inputs through a target.
+
+    Returns:
+      JSON-ready dict: how many were 'tried', 'read' and 'refused', 'hangs' over SECONDS, 'slowest' in seconds with 'slowest_input',
+      and 'peak_mb', the most memory that the process has held so far.
+
+    Raises:
+      Exception: whatever was neither read nor refused in a sentence; hypothesis names the input.
+    """
+    import tensorflow as tf
+
+    found = {"tried": 0, "read": 0, "refused": 0, "hangs": 0, "slowest": 0.0, "slowest_input": ""}
+    with tempfile.TemporaryDirectory() as folder:
+
+        @settings(
+            max_examples=examples,
+            database=None,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(inputs)
+        def attempt(value):
+            begin = time.perf_counter()
+            try:
+                read(folder, value)
+                outcome = "read"
+            except (ValueError, tf.errors.InvalidArgumentError) as error:
+                if not str(error).strip():
+                    raise RuntimeError(f"{value!r} is refused without a word") from error
+                outcome = "refused"
+            taken = time.perf_counter() - begin
+            found["tried"] += 1
+            found[outcome] += 1
+            if found["tried"] == 1:  # in which graphs are traced
+                return
+            found["hangs"] += taken > SECONDS
+            if taken > found["slowest"]:
+                found.update(slowest=taken, slowest_input=repr(value)[:200])
+
+        attempt()
+    return {**found, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024e-6}
+
+
+def main(_):
+    given_flags = flags.FLAGS
+    import_tensorflow()
+    logging.getLogger("ltgans_tf").setLevel(logging.ERROR)  # it warns of each damaged checkpoint
+    rows = {}
+    for name, (read, inputs) in targets().items():
+        rows[name] = campaign(read, inputs, given_flags.examples)
+        print(name, rows[name], flush=True)
+    benchmarks.publish({"conditions": benchmarks.conditions(), "targets": rows}, report(rows))
+
+
+def report(rows):
+    """The table of `campaign`'s results, as text."""
+    header = ["target", "tried", "read", "refused", f"over {SECONDS:.0f} s", "slowest, s", "peak, MB"]
+    counts = ("tried", "read", "refused", "hangs")
+    cells = [
+        [name, *(row[key] for key in counts), f"{row['slowest']:.2f}", f"{row['peak_mb']:.0f}"]
+        for name, row in rows.items()
+    ]
+    total = ["all", *(sum(row[key] for row in rows.values()) for key in counts), "", ""]
+    return benchmarks.table(header, [*cells, total])
+
+
+if __name__ == "__main__":
+    flags.DEFINE_integer("examples", 2500, "Inputs of each target.", 1)
+    benchmarks.define_output()
+    run(main)

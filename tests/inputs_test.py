@@ -1,0 +1,24 @@
+"""A few of the inputs that benchmarks.inputs makes up, for each thing that reads some."""
+
+import pytest
+
+from benchmarks import inputs
+
+inputs.import_tensorflow()
+TARGETS = inputs.targets()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_input_is_read_or_refused_in_a_sentence(name):
+    read, what = TARGETS[name]
+    found = inputs.campaign(read, what, 40)
+    assert found["tried"] == found["read"] + found["refused"] >= 30
+    assert not found["hangs"], found["slowest_input"]
+
+
+def test_an_input_that_ends_in_another_error_is_told():
+    def read(folder, value):
+        return {}[value]
+
+    with pytest.raises(KeyError):
+        inputs.campaign(read, inputs.texts, 5)
