@@ -1,5 +1,6 @@
 """Folders of image files: which files belong to a split, their classes, and which are broken."""
 
+import itertools
 import os
 import zlib
 from concurrent import futures
@@ -10,13 +11,15 @@ from ltgans_tf import sources, specs
 
 # A folder with more files than this is decoded as it is read, not when it is opened.
 IN_MEMORY_FILES = 5_000
+_PORTION = 64  # files that a thread looks at in one go
 
 
 def list_files(root, split):
     """Lists the image files of a split, sorted, and their labels (the index of the class subfolder)."""
     entries = {e for e in os.listdir(root) if os.path.isdir(os.path.join(root, e))}
     own_folders = set(specs.SPLITS) <= entries
-    names = sorted(os.path.relpath(path, root) for path in specs.image_files(root))
+    prefix = os.path.join(root, "")
+    names = sorted(path.removeprefix(prefix) for path in specs.image_files(root))
     names = [n for n in names if not own_folders or n.startswith(split + os.sep)]
     classes = _class_names(root, own_folders)
     if not own_folders:
@@ -81,8 +84,11 @@ def without_broken(root, names, labels, skip_broken):
             return True
         return False
 
+    # A future for each file would cost as much as the look at it.
+    portions = [names[i : i + _PORTION] for i in range(0, len(names), _PORTION)]
     with futures.ThreadPoolExecutor(_threads()) as pool:
-        good = [i for i, broken in enumerate(pool.map(is_broken, names)) if not broken]
+        found = pool.map(lambda portion: [is_broken(name) for name in portion], portions)
+        good = [i for i, broken in enumerate(itertools.chain.from_iterable(found)) if not broken]
     if not good:
         raise ValueError(f"Every image of the folder {root!r} is broken; put readable images there.")
     return [names[i] for i in good], None if labels is None else labels[good], len(names) - len(good)

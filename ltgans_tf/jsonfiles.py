@@ -21,12 +21,12 @@ def read_object(path, **fields):
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}); restore it from a copy.") from error
+        raise ValueError(f"{path} is damaged ({error}); restore it from a backup.") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged (it holds a {type(found).__name__}); restore it from a copy.")
+        raise ValueError(f"{path} is damaged (it holds a {type(found).__name__}); restore it from a backup.")
     for name, kind in fields.items():
         if not isinstance(found.get(name), kind):
             raise ValueError(
-                f"{path} is damaged (it has no {name} of type {kind.__name__}); restore it from a copy."
+                f"{path} is damaged (it has no {name} of type {kind.__name__}); restore it from a backup."
             )
     return found
