@@ -86,6 +86,6 @@ class Student(keras.Model):
         with tf.GradientTape() as tape:
             sse, kl = self.elbo_terms(images, noise)
             loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
-        gradients = tape.gradient(loss, self.trainable_variables)
+        gradients = losses.gradients(tape, loss, self.trainable_variables)
         optimizer.apply(gradients, self.trainable_variables)
         return sse, kl, gradients, loss

@@ -262,7 +262,7 @@ class CURL(LifelongModel):
             sse, kl, q = self.student.terms(batch, noise)
             loss = tf.reduce_sum(losses.negative_elbo(sse, kl, self.recipe.beta))
             loss /= rows * self.distribute_strategy.num_replicas_in_sync
-        gradients = tape.gradient(loss, self.student.trainable_variables)
+        gradients = losses.gradients(tape, loss, self.student.trainable_variables)
         self.student_optimizer.apply(gradients, self.student.trainable_variables)
         return loss, sse, kl, q, gradients
 

@@ -363,7 +363,7 @@ class LGM(LifelongModel):
                 consistency = tf.reduce_sum(weights * categorical_kl(probabilities, known))
             elbo = tf.reduce_sum(losses.negative_elbo(sse, kl, self.recipe.beta)) / self.global_rows
             loss = elbo + self.settings.consistency * consistency
-        gradients = tape.gradient(loss, self.student.trainable_variables)
+        gradients = losses.gradients(tape, loss, self.student.trainable_variables)
         self.student_optimizer.apply(gradients, self.student.trainable_variables)
         return {
             "student/loss": loss,
