@@ -325,6 +325,8 @@ class LifelongModel(keras.Model):
             checkpoints.open_workdir(workdir, settings, resume, chief) as run,
             contextlib.ExitStack() as behind,
         ):
+            gc.collect()
+            gc.freeze()  # TensorFlow need not be looked through at each boundary: a third of a second
             behind.callback(gc.unfreeze)
             run.restore(self)
             self._check_all_begin_alike(workdir)
@@ -376,7 +378,6 @@ class LifelongModel(keras.Model):
             for seen in stream.tasks:
                 seen.release()  # what was read of this task, and by the scores of the ones before
             gc.collect()  # the graphs of a task's data and exports are cycles, tens of MB of them
-            gc.freeze()  # what lives on need not be looked through at each boundary: a third of a second
         return True
 
     def request_stop(self):
