@@ -147,7 +147,6 @@ def read_flags(folder, given):
     """Flags of trainers.train, up to where training would begin."""
     from trainers import train
 
-    train.FLAGS.unparse_flags()
     try:
         train.FLAGS(
             ["train", f"--workdir={folder}/run", *(f"--{name}={value}" for name, value in given.items())]

@@ -186,10 +186,10 @@ def _read_info(path):
     file = os.path.join(path, _INFO)
     if not os.path.isfile(file):
         raise ValueError(f"{path} was not exported by ltgans_tf: it has no {_INFO}.")
-    info = jsonfiles.read_object(file)
+    info = jsonfiles.read_object(file, format_version=int)
     if info.get("format_version") != 1:
         raise ValueError(
             f"{path} has format version {info.get('format_version')}, this ltgans_tf reads"
             " 1; use the ltgans_tf that wrote it."
         )
-    return info
+    return jsonfiles.read_object(file, kind=str, image_shape=list, fit=str, latent_dim=int)

@@ -134,3 +134,14 @@ def test_folder_without_an_export_is_refused(tmp_path):
     tf.saved_model.save(module, str(tmp_path / "1"))
     with pytest.raises(ValueError, match="was not exported by ltgans_tf"):
         exported.load(tmp_path)
+
+
+@pytest.mark.parametrize("field", ["format_version", "kind", "image_shape", "fit", "latent_dim"])
+def test_an_export_that_lost_what_it_says_of_itself_is_refused_by_name(field, pairs, tmp_path):
+    shutil.copytree(pairs[0], tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("export_info.json"):
+        info = json.loads(path.read_text(encoding="utf-8"))
+        del info[field]
+        path.write_text(json.dumps(info), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"export_info.json is damaged \(it has no {field} of type"):
+        exported.load(tmp_path / "copy")
