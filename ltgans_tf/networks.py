@@ -36,7 +36,7 @@ def critic(arch, channels=3, heads=1, seed=0, name="critic", precision="float32"
     others of its batch (the authors' later code has batch norm here; Gulrajani et al. 2017,
     section 4, advise against it). `heads` is 1 for Eq. 1 as written, 2 for one head per twin.
     """
-    images, features = _downward(arch, channels, rng := random.Random(seed), precision)
+    images, features = _downward(arch, channels, rng := random.Random(seed), precision, TwiceLeakyReLU)
     values = keras.layers.Dense(heads, kernel_initializer=_glorot(rng), dtype="float32")(features)
     return keras.Model(images, values, name=name)
 
@@ -46,7 +46,9 @@ def encoder(arch, channels=3, seed=0, name="encoder", precision="float32"):
 
     stddev is a softplus, so at least 0; `Student.encode` keeps it away from 0.
     """
-    images, features = _downward(arch, channels, rng := random.Random(seed), precision)
+    images, features = _downward(
+        arch, channels, rng := random.Random(seed), precision, keras.layers.LeakyReLU
+    )
     mean = keras.layers.Dense(arch.code_dim, kernel_initializer=_glorot(rng), dtype="float32", name="mean")(
         features
     )
@@ -60,8 +62,10 @@ class TwiceLeakyReLU(keras.layers.LeakyReLU):
     """LeakyReLU whose derivative is told by its output, and whose second derivative, which is 0, is left out.
 
     A gradient penalty asks for the second one, and TensorFlow answers with zeros that it then takes back
-    through the whole critic. The first one TensorFlow tells by the input, for which its pass that fuses
-    convolution, bias and activation fails on the whole step. The gradients are the same bits.
+    through the whole critic. The first one TensorFlow tells by the input. The gradients are the same bits.
+
+    For a critic alone: TensorFlow keeps every graph in which `tf.custom_gradient` was traced for the life of the
+    process. A critic is traced in a few train functions, an encoder in each evaluation and export.
     """
 
     def call(self, inputs):
@@ -106,18 +110,18 @@ def _upward(arch, inputs, channels, seed, name, precision, normalise):
     return keras.Model(codes, images, name=name)
 
 
-def _downward(arch, channels, rng, precision):
+def _downward(arch, channels, rng, precision, activation):
     images = keras.Input([arch.image_size, arch.image_size, channels])
     x = images
     for out in arch.critic_channels:
         x = keras.layers.Conv2D(out, 3, 2, padding="same", kernel_initializer=_glorot(rng), dtype=precision)(
             x
         )
-        x = TwiceLeakyReLU(negative_slope=0.2, dtype=precision)(x)
+        x = activation(negative_slope=0.2, dtype=precision)(x)
     x = keras.layers.Flatten(dtype=precision)(x)
     if arch.critic_units:
         x = keras.layers.Dense(arch.critic_units, kernel_initializer=_glorot(rng), dtype=precision)(x)
-        x = TwiceLeakyReLU(negative_slope=0.2, dtype=precision)(x)
+        x = activation(negative_slope=0.2, dtype=precision)(x)
     if precision != "float32":  # for heads that are no Keras layer
         x = keras.layers.Activation("linear", dtype="float32")(x)
     return images, x

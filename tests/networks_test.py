@@ -1,5 +1,8 @@
 """The four networks: shapes, ranges, sizes, seeds, and what an image may depend on."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -70,9 +73,18 @@ def test_the_penalty_sends_no_zeros_back_through_the_critic_and_has_the_same_gra
     assert more_passes - passes == len(arch.critic_channels)
 
 
-@pytest.mark.parametrize("build", [networks.encoder, networks.critic])
-def test_the_slope_is_told_by_outputs_so_that_the_fusing_pass_can_work(build):
-    network = build(TINY)
+def test_no_graph_of_an_encoder_outlives_its_function():
+    encoder, alive = networks.encoder(TINY), []
+    for _ in range(2):
+        graph = tf.function(encoder).get_concrete_function(tf.constant(_images(2, TINY))).graph
+        alive.append(weakref.ref(graph))
+        del graph
+        gc.collect()
+    assert [found() for found in alive] == [None, None]
+
+
+def test_the_critics_slope_is_told_by_outputs():
+    network = networks.critic(TINY)
 
     @tf.function
     def gradients(u):
