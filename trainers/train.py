@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import re
-import resource
 import shlex
 import signal
 import sys
@@ -23,10 +22,10 @@ import time
 
 from absl import flags
 
-from export import continuation, push, terms, versions
-from ltgans_tf import architectures, baselines, jsonfiles, presets, scores, specs, upgrades
+from export import continuation, push, terms
+from ltgans_tf import architectures, baselines, jsonfiles, presets, specs, upgrades
 from ltgans_tf.baselines.settings import SETTINGS
-from trainers import estimate, flagfile, import_tensorflow, log, run
+from trainers import closing, estimate, flagfile, import_tensorflow, log, run
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_string(
@@ -103,7 +102,6 @@ def _define_settings():
 
 _define_settings()
 FLAGS = flags.FLAGS
-_SURE = 0.9  # domain accuracy of an extractor
 _KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
 
 
@@ -367,7 +365,7 @@ def _train(preset, recipe, settings):
             boundaries.BoundarySamples(),
             boundaries.BoundaryScores(evaluator),
             *([push.BoundaryExport(FLAGS.push_base, terms.from_flags("push_"), say)] if FLAGS.push else []),
-            lambda model, stream, task, workdir: say(_boundary(task, workdir)),
+            lambda model, stream, task, workdir: say(closing.boundary(task, workdir)),
         ],
         preset.checkpoint_every,
         FLAGS.stop_after_task,
@@ -375,7 +373,7 @@ def _train(preset, recipe, settings):
         FLAGS.on_nonfinite,
     )
     if chief:
-        say(_times(spans, say))
+        say(closing.times(spans, say))
         say(_ending(finished, model.student is not None))
     return 0 if finished else 128 + (stopped or [signal.SIGTERM])[-1]  # another worker may have been asked
 
@@ -460,85 +458,12 @@ def _write_environment(preset, recipe, settings, keras, tf):
         json.dump(environment, f, indent=1)
 
 
-def _boundary(task, workdir):
-    row = scores.read_rows(workdir)[task.index]
-    parts = [
-        f"{scores.SCORES[name].label} "
-        + ", ".join(
-            f"{of} {found[name]:.{scores.SCORES[name].digits}f}"
-            for of, found in row["scores"].items()
-            if name in found
-        )
-        for name in ("nlog", "fcd")
-        if any(name in found for found in row["scores"].values())
-    ]
-    if "fcd" in row["union"]:
-        parts.append(f"FCD of all {row['union']['fcd']:.2f} (real images {row['union']['fcd_floor']:.2f})")
-    if task.index == 0:
-        parts += _extractor(row["extractor"])
-    left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
-    seconds = sum(row["seconds"].values())
-    return (
-        f"after task {task.index + 1} ({task.name}), measured in {seconds:.0f} s: "
-        + "; ".join(parts)
-        + left_out
-    )
-
-
-def _extractor(about):
-    """How far the features of the distances can be trusted: list of at most one str."""
-    accuracy = about.get("domain_accuracy")
-    if accuracy is None:
-        return []
-    unsure = " (scores of single domains are unsure)" if accuracy < _SURE else ""
-    return [f"the extractor tells {accuracy:.1%} of the test images' domains{unsure}"]
-
-
-def _times(spans, say):
-    """Where the time went, and the most memory that the process has held."""
-    total = time.monotonic() - say.begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
-    if say.first_step is None:
-        return f"time: {total:.0f} s, no step was taken; peak memory {peak:.2f} GiB"
-    training = sum(end - begin for begin, end in spans) - (say.first_step - spans[0][0])
-    start_up = say.first_step - say.begin
-    return (
-        f"time: {total:.0f} s: start-up to the first step {start_up:.0f} s, training"
-        f" {training:.0f} s, boundaries {total - training - start_up:.0f} s; peak memory"
-        f" {peak:.2f} GiB"
-    )
-
-
 def _ending(finished, student):
-    workdir = FLAGS.workdir
+    """What the run leaves and what to do next, as text."""
     if not finished:
-        saved = glob.glob(os.path.join(glob.escape(workdir), "checkpoints", "task_*"))
-        return f"stopped, {'state saved' if saved else 'nothing to save yet'}; to go on:\n  {_command()}"
-    encode = f"\n  python -m trainers.encode --workdir={workdir} --images=YOUR_FOLDER --out=codes.npz"
-    return f"""done
-pictures:   {workdir}/figures/stream.png (after each task, the same latents)
-            {workdir}/samples/ (grids of each task)
-{_models(student)}
-next:
-  python -m trainers.evaluate --workdir={workdir}
-  python -m trainers.make_figures --workdir={workdir}
-  python -m trainers.report --workdir={workdir}
-  python -m trainers.sample --workdir={workdir} --count=1000 --out={workdir}/samples.npz{encode * student}
-  python -m tensorboard.main --logdir={workdir}/tensorboard --samples_per_plugin=images=200"""
-
-
-def _models(student):
-    """What of the exports is served."""
-    if not FLAGS.push:
-        return (
-            f"models:     none exported (--nopush); python -m export.push --workdir={FLAGS.workdir} does it"
-        )
-    base = FLAGS.push_base or os.path.join(FLAGS.workdir, "exports")
-    version = versions.read_latest(base).get("version")
-    if version is None:
-        return f"models:     none is served from {base}; python -m export.release --base={base} tells more"
-    encoder = f" and {base}/encoder/{version}" if student else ""
-    return f"models:     {base}/generator/{version}{encoder} (SavedModels)"
+        return closing.stopped(FLAGS.workdir, _command())
+    base = (FLAGS.push_base or os.path.join(FLAGS.workdir, "exports")) if FLAGS.push else None
+    return closing.done(FLAGS.workdir, base, student)
 
 
 if __name__ == "__main__":

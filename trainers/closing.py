@@ -1,0 +1,104 @@
+"""What `trainers.train` says behind each task and at its end."""
+
+import glob
+import os
+import resource
+import time
+
+from export import versions
+from ltgans_tf import scores
+
+_SURE = 0.9  # domain accuracy of an extractor
+
+
+def boundary(task, workdir):
+    """The scores of the row behind `task`, a `streams.Task`, in one line."""
+    row = scores.read_rows(workdir)[task.index]
+    parts = [
+        f"{scores.SCORES[name].label} "
+        + ", ".join(
+            f"{of} {found[name]:.{scores.SCORES[name].digits}f}"
+            for of, found in row["scores"].items()
+            if name in found
+        )
+        for name in ("nlog", "fcd")
+        if any(name in found for found in row["scores"].values())
+    ]
+    if "fcd" in row["union"]:
+        parts.append(f"FCD of all {row['union']['fcd']:.2f} (real images {row['union']['fcd_floor']:.2f})")
+    if task.index == 0:
+        parts += _extractor(row["extractor"])
+    left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
+    seconds = sum(row["seconds"].values())
+    return (
+        f"after task {task.index + 1} ({task.name}), measured in {seconds:.0f} s: "
+        + "; ".join(parts)
+        + left_out
+    )
+
+
+def _extractor(about):
+    """How far the features of the distances can be trusted: list of at most one str."""
+    accuracy = about.get("domain_accuracy")
+    if accuracy is None:
+        return []
+    unsure = " (scores of single domains are unsure)" if accuracy < _SURE else ""
+    return [f"the extractor tells {accuracy:.1%} of the test images' domains{unsure}"]
+
+
+def times(spans, say):
+    """Where the time went, and the most memory that the process has held.
+
+    Args:
+      spans: (begin, end) of the training in each task, by time.monotonic.
+      say: the `log.Lines` of the run.
+    """
+    total = time.monotonic() - say.begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    if say.first_step is None:
+        return f"time: {total:.0f} s, no step was taken; peak memory {peak:.2f} GiB"
+    training = sum(end - begin for begin, end in spans) - (say.first_step - spans[0][0])
+    start_up = say.first_step - say.begin
+    return (
+        f"time: {total:.0f} s: start-up to the first step {start_up:.0f} s, training"
+        f" {training:.0f} s, boundaries {total - training - start_up:.0f} s; peak memory"
+        f" {peak:.2f} GiB"
+    )
+
+
+def stopped(workdir, command):
+    """That the run was stopped, what is saved of it, and the command that goes on."""
+    saved = glob.glob(os.path.join(glob.escape(workdir), "checkpoints", "task_*"))
+    return f"stopped, {'state saved' if saved else 'nothing to save yet'}; to go on:\n  {command}"
+
+
+def done(workdir, base, student):
+    """Where all of it is, and what to do next.
+
+    Args:
+      workdir: folder of the run.
+      base: folder of its exports, or None where none were made.
+      student: bool, whether it has a Student.
+    """
+    encode = f"\n  python -m trainers.encode --workdir={workdir} --images=YOUR_FOLDER --out=codes.npz"
+    return f"""done
+pictures:   {workdir}/figures/stream.png (after each task, the same latents)
+            {workdir}/samples/ (grids of each task)
+models:     {_models(workdir, base, student)}
+next:
+  python -m trainers.evaluate --workdir={workdir}
+  python -m trainers.make_figures --workdir={workdir}
+  python -m trainers.report --workdir={workdir}
+  python -m trainers.sample --workdir={workdir} --count=1000 --out={workdir}/samples.npz{encode * student}
+  python -m tensorboard.main --logdir={workdir}/tensorboard --samples_per_plugin=images=200"""
+
+
+def _models(workdir, base, student):
+    """What of the exports is served."""
+    if base is None:
+        return f"none exported (--nopush); python -m export.push --workdir={workdir} does it"
+    version = versions.read_latest(base).get("version")
+    if version is None:
+        return f"none is served from {base}; python -m export.release --base={base} tells more"
+    encoder = f" and {base}/encoder/{version}" if student else ""
+    return f"{base}/generator/{version}{encoder} (SavedModels)"
