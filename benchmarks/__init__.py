@@ -82,6 +82,12 @@ def conditions():
     }
 
 
+def resident_mb():
+    """Resident memory of this process in MB (10^6 bytes); from /proc, so on Linux only."""
+    with open("/proc/self/status", encoding="utf-8") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS")) * 1024e-6
+
+
 def summary(values):
     """Median, least and greatest of some numbers, and the numbers: JSON-ready dict."""
     values = [float(value) for value in values]

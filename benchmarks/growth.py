@@ -145,10 +145,8 @@ def step_times():
 
 def _footprint():
     """Resident memory in MB (10^6 bytes), and the numbers of open files and threads of this process."""
-    with open("/proc/self/status", encoding="utf-8") as f:
-        kib = next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
     return {
-        "memory_mb": kib * 1024e-6,
+        "memory_mb": benchmarks.resident_mb(),
         "open_files": len(os.listdir("/proc/self/fd")),
         "threads": len(os.listdir("/proc/self/task")),
     }

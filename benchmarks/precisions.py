@@ -12,19 +12,15 @@ from absl import flags
 
 import benchmarks
 from benchmarks import step
-from ltgans_tf import architectures, presets
-from trainers import import_tensorflow, run
+from ltgans_tf import architectures
+from trainers import run
 
 _PLAIN, _GEMM = "plain float32", "GEMM float32"
 
 
 def main(_):
     given = flags.FLAGS
-    arch = architectures.architecture(given.architecture)
-    recipe = dataclasses.replace(presets.recipe(given.recipe, arch.name), n_critic=given.n_critic)
-    tf = import_tensorflow()
-    if given.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    arch, recipe = step.set_up()
     batches = step.digits(arch, 3, given.batch_size, given.n_critic + 1)
     results = {"conditions": benchmarks.conditions()} | measure(
         arch, recipe, batches, given.precisions, given.xla, given.repeats, given.seconds, given.warm_up
@@ -91,15 +87,9 @@ def report(results):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
-    flags.DEFINE_string("recipe", "recommended", "The method's settings, paper or recommended.")
+    step.define_flags()
     flags.DEFINE_list("precisions", ["float32", "mixed_bfloat16", "mixed_float16"], "What to measure.")
     flags.DEFINE_bool("xla", True, "Whether each is also compiled by XLA.")
-    flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
-    flags.DEFINE_integer("n_critic", 1, "Critic updates per step.", 1)
-    flags.DEFINE_bool("deterministic", True, "Whether operations are deterministic, as in train.")
-    flags.DEFINE_integer("repeats", 7, "Turns of each candidate.", 1)
-    flags.DEFINE_float("seconds", 0.5, "How long a turn takes.", 0.0)
     flags.DEFINE_float("warm_up", 2.5, "Seconds that each candidate runs before.", 0.0)
     benchmarks.define_output()
     run(main)

@@ -218,7 +218,7 @@ def measure(model, folder, requests, seed=0):
         if error and len(wrong) < 20:
             wrong.append(f"{kind} request of {len(rows)} rows to {name}: {error}")
         if i + 1 in marks:
-            memory[str(marks[i + 1])] = _resident_mb()
+            memory[str(marks[i + 1])] = benchmarks.resident_mb()
     return {"kinds": dict(sorted(kinds.items())), "wrong": wrong, "memory_mb": memory, "slowest": slowest}
 
 
@@ -260,11 +260,6 @@ def _agree(value, wanted):
         value = np.array([tf.io.decode_png(data).numpy() for data in value], int).reshape(wanted.shape)
         return bool((np.abs(value - wanted) <= _LEVELS).all())
     return value.shape == wanted.shape and np.allclose(value, wanted, _RELATIVE, _ABSOLUTE)
-
-
-def _resident_mb():
-    with open("/proc/self/status", encoding="utf-8") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS")) * 1024e-6
 
 
 def report(results):

@@ -24,11 +24,7 @@ OURS = "package"
 
 def main(_):
     given = flags.FLAGS
-    arch = architectures.architecture(given.architecture)
-    recipe = dataclasses.replace(presets.recipe(given.recipe, arch.name), n_critic=given.n_critic)
-    tf = import_tensorflow()
-    if given.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    arch, recipe = set_up()
     conditions = benchmarks.conditions()
     results = measure(
         arch,
@@ -40,6 +36,28 @@ def main(_):
     )
     results = {"conditions": conditions, "deterministic": given.deterministic, **results}
     benchmarks.publish(results, report(results))
+
+
+def define_flags():
+    """The flags that say which step is measured, and how."""
+    flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
+    flags.DEFINE_string("recipe", "recommended", "The method's settings, paper or recommended.")
+    flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
+    flags.DEFINE_integer("n_critic", 1, "Critic updates per step.", 1)
+    flags.DEFINE_bool("deterministic", True, "Whether operations are deterministic, as in train.")
+    flags.DEFINE_integer("repeats", 7, "Turns of each candidate.", 1)
+    flags.DEFINE_float("seconds", 0.5, "How long a turn takes.", 0.0)
+
+
+def set_up():
+    """Starts TensorFlow as these flags say; returns the architecture and the recipe."""
+    given = flags.FLAGS
+    arch = architectures.architecture(given.architecture)
+    recipe = dataclasses.replace(presets.recipe(given.recipe, arch.name), n_critic=given.n_critic)
+    tf = import_tensorflow()
+    if given.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return arch, recipe
 
 
 def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up=2.5, tasks=(FIRST, LATER)):
@@ -245,14 +263,8 @@ def in_turns(candidates, repeats, seconds, warm_up):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
-    flags.DEFINE_string("recipe", "recommended", "The method's settings, paper or recommended.")
+    define_flags()
     flags.DEFINE_integer("channels", 3, "Channels of the images, 1 or 3.", 1, 3)
-    flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
-    flags.DEFINE_integer("n_critic", 1, "Critic updates per step.", 1)
     flags.DEFINE_bool("student", True, "Whether a Student is trained in step.")
-    flags.DEFINE_bool("deterministic", True, "Whether operations are deterministic, as in train.")
-    flags.DEFINE_integer("repeats", 7, "Turns of each candidate.", 1)
-    flags.DEFINE_float("seconds", 0.5, "How long a turn takes.", 0.0)
     benchmarks.define_output()
     run(main)

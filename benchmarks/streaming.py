@@ -71,7 +71,7 @@ def measure(folder, batch_size, steps, architecture="small32"):
     still = np.zeros((batch_size, count, *model.image_shape), np.uint8)
     for _ in range(_WARM_UP):
         float(step(iter([still]))["critic/loss"])
-    before = _memory()
+    before = benchmarks.resident_mb()
     begin = time.perf_counter()
     (task,) = streams.TaskStream([f"folder:{folder}"], model.image_shape, batch_size).tasks
     batches = iter(task.batches(0, count))
@@ -86,7 +86,7 @@ def measure(folder, batch_size, steps, architecture="small32"):
         waits.append(time.perf_counter() - stepped)
         times.append(stepped - begin)
         if i + 1 in (max(1, steps // 3), steps):
-            risen.append(_memory() - before)
+            risen.append(benchmarks.resident_mb() - before)
     return {
         "first_batch_s": first,
         "step_ms": 1e3 * float(np.median(times)),
@@ -106,12 +106,6 @@ def report(results):
         f" {results['wait_share']:.1%} of the time is waited\n"
         f"memory {results['memory_mb']:.0f} MB, risen by {risen} at a third of the steps and at the end"
     )
-
-
-def _memory():
-    """Resident memory of this process in MB."""
-    with open("/proc/self/status", encoding="utf-8") as f:
-        return next(int(line.split()[1]) / 1024 for line in f if line.startswith("VmRSS"))
 
 
 if __name__ == "__main__":

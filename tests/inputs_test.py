@@ -1,6 +1,7 @@
 """A few of the inputs that benchmarks.inputs makes up, for each thing that reads some."""
 
 import pytest
+from absl import flags
 
 from benchmarks import inputs
 
@@ -14,6 +15,13 @@ def test_input_is_read_or_refused_in_a_sentence(name):
     found = inputs.campaign(read, what, 40)
     assert found["tried"] == found["read"] + found["refused"] >= 30
     assert not found["hangs"], found["slowest_input"]
+
+
+def test_flags_that_are_tried_leave_the_others_as_they_were(tmp_path):
+    flags.FLAGS(["program", "--batch_size=3", f"--workdir={tmp_path}"])
+    inputs.read_flags(tmp_path, {"seed": "5"})
+    assert flags.FLAGS.batch_size == 3 and flags.FLAGS.seed is None
+    flags.FLAGS["batch_size"].unparse()
 
 
 def test_an_input_that_ends_in_another_error_is_told():
