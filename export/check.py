@@ -33,7 +33,7 @@ def main(path):
         spec = json.load(file)
     report, looser = {}, 1.0 if spec["precision"] == "float32" else _SIXTEEN_BITS
     for kind, (folder, answers) in spec["halves"].items():
-        with np.load(answers) as arrays:
+        with np.load(answers, allow_pickle=False) as arrays:
             try:
                 report[kind] = _check(kind, folder, dict(arrays), spec["max_latency"], looser)
             except _Refused as error:

@@ -45,7 +45,7 @@ class BoundarySamples:
     def _stream_sheet(self, stream, workdir):
         rows, labels = [], []
         for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.npz"))):
-            with np.load(path) as stored:
+            with np.load(path, allow_pickle=False) as stored:
                 rows.append(stored["images"][:48])
                 labels.append(f"after task {len(rows)} ({stored['task']})")
         figures.save_png(

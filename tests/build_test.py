@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from importlib import metadata
 
 import pytest
 import source_imports
@@ -151,6 +152,25 @@ def test_every_file_of_the_lock_has_its_hash():
     for entry in entries:
         name, *hashes = entry.split()
         assert "==" in name and hashes and all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", h) for h in hashes)
+
+
+def test_every_locked_package_has_its_licence_listed():
+    text = (source_imports.ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    listed = [
+        (name.partition(" (")[0], licence) for licence, names in rows[1:] for name in names.split(", ")
+    ]
+    licences = dict(listed)
+    assert len(licences) == len(listed)
+    assert licences.keys() == _requirements("requirements-lock.txt").keys()
+    stated = {
+        name: metadata.metadata(name)["License-Expression"]
+        for name in licences
+        if any(metadata.distributions(name=name))
+    }
+    assert sum(map(bool, stated.values())) > 10
+    for name, licence in stated.items():
+        assert licence in (None, licences[name]), name
 
 
 def test_every_requirement_is_bounded_above():

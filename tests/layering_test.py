@@ -1,5 +1,6 @@
 """Who may import whom: the table below, held against the imports of every file."""
 
+import ast
 import graphlib
 import pathlib
 import subprocess
@@ -104,6 +105,7 @@ WITHOUT_TENSORFLOW = (
     "specs",
     "upgrades",
 )
+RUN_WHAT_THEY_READ = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code", "runpy"}
 SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 SOURCES = source_imports.source_files()
@@ -153,6 +155,19 @@ def test_no_module_waits_for_itself():
 def test_no_file_has_a_name_that_says_nothing():
     named = [path for path in SOURCES if pathlib.Path(path).stem in SAY_NOTHING]
     assert not named, f"name these for what they hold: {named}"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if not path.startswith("tests/")])
+def test_nothing_unpickles_or_evaluates_text(path):
+    assert not RUN_WHAT_THEY_READ & source_imports.imported_names(path)
+    for node in ast.walk(source_imports.parse(path)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        assert called not in ("eval", "exec", "compile", "__import__"), f"{path}:{node.lineno}"
+        if called == "np.load":
+            assert "allow_pickle=False" in ast.unparse(node), f"{path}:{node.lineno}"
+        assert "safe_mode=False" not in ast.unparse(node), f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize("module", WITHOUT_TENSORFLOW)

@@ -54,6 +54,11 @@ def dependencies(path):
     return own - {module_name(path)}, foreign
 
 
+def imported_names(path):
+    """Returns the top-level names of all modules that the file at `path` imports: a set."""
+    return {name.partition(".")[0] for name in _imported(path)}
+
+
 def _imported(path):
     """Yields a dotted name for everything that the file at `path` imports."""
     package = module_name(path).split(".")
