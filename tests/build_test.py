@@ -157,9 +157,7 @@ def test_every_file_of_the_lock_has_its_hash():
 def test_every_locked_package_has_its_licence_listed():
     text = (source_imports.ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
-    listed = [
-        (name.partition(" (")[0], licence) for licence, names in rows[1:] for name in names.split(", ")
-    ]
+    listed = [(name.partition(" (")[0], licence) for licence, names in rows[1:] for name in names.split(", ")]
     licences = dict(listed)
     assert len(licences) == len(listed)
     assert licences.keys() == _requirements("requirements-lock.txt").keys()
