@@ -13,8 +13,9 @@ import tensorflow as tf
 def generator(arch, channels=3, seed=0, name="generator", precision="float32"):
     """latents [B, latent_dim] -> images float32 [B, H, W, C] in [-1, 1] (tanh).
 
-    Batch norm and ReLU behind each layer, as in the authors' later code. Batch statistics are those
-    of the global batch on any number of replicas.
+    Batch norm and ReLU behind each layer, as in the authors' later code. The normaliser is
+    synchronised, so that batch statistics are those of the global batch on any number of
+    replicas.
     """
     return _upward(arch, arch.latent_dim, channels, seed, name, precision, normalise=True)
 
@@ -83,25 +84,6 @@ class TwiceLeakyReLU(keras.layers.LeakyReLU):
         return activate(inputs)
 
 
-class GlobalBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation by the batch of all replicas, which exchange their sums once.
-
-    Keras' own (`synchronized=True`) exchanges sums, squares and counts one after the other, and as much again
-    on the way back, each time a wait for the slowest replica. On one device the bits are the same.
-    """
-
-    def _moments(self, inputs, mask):
-        axes = [axis for axis in range(inputs.shape.rank) if axis != self.axis % inputs.shape.rank]
-        sums = tf.stack([tf.reduce_sum(inputs, axes), tf.reduce_sum(tf.square(inputs), axes)])
-        count = tf.size(inputs) // tf.shape(inputs)[self.axis]
-        context = tf.distribute.get_replica_context()
-        if context and context.num_replicas_in_sync > 1:  # every replica has as many rows
-            sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
-            count *= context.num_replicas_in_sync
-        mean, square = tf.unstack(tf.math.divide_no_nan(sums, tf.cast(count, sums.dtype)))
-        return mean, tf.maximum(square - tf.square(mean), 0.0)
-
-
 def _upward(arch, inputs, channels, seed, name, precision, normalise):
     rng = random.Random(seed)
     size, width = arch.base
@@ -110,7 +92,7 @@ def _upward(arch, inputs, channels, seed, name, precision, normalise):
 
     def activate(x):
         if normalise:
-            x = GlobalBatchNormalization(dtype=precision)(x)
+            x = keras.layers.BatchNormalization(synchronized=True, dtype=precision)(x)
         return keras.layers.ReLU(dtype=precision)(x)
 
     codes = keras.Input([inputs])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf import distribution, networks, presets, twin_gan
+from ltgans_tf import distribution, presets, twin_gan
 from tests.conftest import TINY
 
 # One for the process: a second one would reuse the keys of the first one's collectives.
@@ -47,28 +47,6 @@ def test_the_replicas_of_a_model_stay_equal(tiny_stream):
         copies = [copy.numpy() for copy in weight.value.values]
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies)
-
-
-def test_a_normaliser_asks_the_other_replica_once_and_sees_the_global_batch(monkeypatch):
-    rows = np.random.default_rng(0).standard_normal((8, 3, 3, 4)).astype(np.float32)
-    with MIRRORED.scope():
-        layer = networks.GlobalBatchNormalization()
-        layer.build(rows.shape)
-    exchanges, all_reduce = [], tf.distribute.ReplicaContext.all_reduce
-    monkeypatch.setattr(
-        tf.distribute.ReplicaContext,
-        "all_reduce",
-        lambda self, *args, **kwargs: exchanges.append(1) or all_reduce(self, *args, **kwargs),
-    )
-
-    def own_rows():
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return layer(tf.constant(rows)[4 * replica : 4 * replica + 4], training=True)
-
-    shares = MIRRORED.run(own_rows).values
-    assert len(exchanges) == 2  # one of each replica
-    expected = (rows - rows.mean((0, 1, 2))) / np.sqrt(rows.var((0, 1, 2)) + layer.epsilon)
-    np.testing.assert_allclose(np.concatenate([s.numpy() for s in shares]), expected, atol=1e-5)
 
 
 def test_each_replica_takes_its_own_rows_of_one_global_draw(tiny_model):
