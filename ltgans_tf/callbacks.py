@@ -29,6 +29,7 @@ class TensorLogs(keras.callbacks.CallbackList):
 
     def on_train_batch_end(self, batch, logs=None):
         self.model.keep_steps()  # before any callback writes of the step
+        logs = distribution.unpacked(logs)
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs)
 

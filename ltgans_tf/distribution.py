@@ -5,6 +5,7 @@ the chief, which alone writes.
 """
 
 import contextlib
+import ctypes
 import os
 import shutil
 
@@ -19,6 +20,8 @@ _LOST = (
     tf.errors.InternalError,
     tf.errors.UnavailableError,
 )
+# Of glibc's malloc.h, with how many bytes it keeps at the end of the heap and from how many on it asks the kernel.
+_KEPT = {-2: 2**28, -3: 2**25}  # M_TOP_PAD, M_MMAP_THRESHOLD at its greatest
 
 
 class WorkerLostError(ConnectionError):
@@ -50,7 +53,21 @@ def strategy(name="one", replicas=None):
         return tf.distribute.get_strategy()
     if name == "mirrored":
         return tf.distribute.MirroredStrategy(_devices(replicas))
-    return tf.distribute.MultiWorkerMirroredStrategy(_cluster())
+    cluster = _cluster()
+    _keep_freed_memory()
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+
+
+def _keep_freed_memory():
+    """Has the C library keep what one step frees for the next one, where it is glibc.
+
+    With several workers TensorFlow 2.21 reads data through an operation that tells glibc to give all above 128 kB
+    back at once (generator_dataset_op.cc), so that each step has to ask for its tensors page by page again: 6,400
+    page faults in a step of small32.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        for option, size in _KEPT.items():
+            mallopt(option, size)
 
 
 def _devices(replicas):
@@ -140,6 +157,29 @@ def as_elements(own_batches, batch_size):
     elements = own_batches.unbatch().batch(batch_size, drop_remainder=True)
     # Where a dataset may end, shapes are not static in a step of several workers.
     return elements.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+
+def packed(report):
+    """What a step on one of several workers returns, for `unpacked`.
+
+    Keras takes the mean over the workers of whatever a step returns, along axis 0, and asks them for each
+    tensor in turn, twice; so it gets one.
+
+    Args:
+      report: dict of float32 scalars whose names have no comma.
+
+    Returns:
+      {the names, a comma before each: float32 [1, number of scalars]}.
+    """
+    return {"".join(f",{name}" for name in report): tf.stack(list(report.values()))[None]}
+
+
+def unpacked(logs):
+    """The dict of scalars that was `packed`, from what Keras made of it; other logs as they are."""
+    found = {}
+    for name, value in (logs or {}).items():
+        found |= dict(zip(name.split(",")[1:], tf.unstack(value))) if "," in name else {name: value}
+    return found
 
 
 def is_chief(strategy):

@@ -212,8 +212,8 @@ class LifelongModel(keras.Model):
             not returned.
 
         Returns:
-          dict of float32 scalars over all replicas, for `train_step` to return; on several workers of
-          shape [1].
+          dict of float32 scalars over all replicas, for `train_step` to return; on several workers
+          packed, see `distribution.packed`.
         """
         context = tf.distribute.get_replica_context()
         unreported = dict(unreported)
@@ -234,9 +234,7 @@ class LifelongModel(keras.Model):
         self.task_step.assign_add(1)
         self.global_step.assign_add(1)
         report |= {name: tf.cast(value, tf.float32) for name, value in dict(equal).items()}
-        # Of several workers' logs Keras takes the mean along axis 0.
-        several = distribution.workers(self.distribute_strategy) > 1
-        return {name: value[None] if several else value for name, value in report.items()}
+        return distribution.packed(report) if distribution.workers(self.distribute_strategy) > 1 else report
 
     def make_train_function(self, force=False):
         """Keeps one compiled function per `trace_key` and switches between them.

@@ -1,7 +1,10 @@
 """One replica and two (two logical CPUs) take the same steps, and data and noise are shared out."""
 
+import ctypes
 import json
 import os
+import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -11,6 +14,7 @@ import tensorflow as tf
 from ltgans_tf import distribution, presets, twin_gan
 from tests.conftest import TINY
 
+ROOT = pathlib.Path(__file__).parents[1]
 # One for the process: a second one would reuse the keys of the first one's collectives.
 MIRRORED = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
@@ -152,6 +156,49 @@ def test_workers_take_neighbouring_rows_and_elements_of_as_many_steps_as_there_a
     elements = distribution.as_elements(steps, 8)
     assert elements.element_spec.shape == [8] and elements.cardinality() == tf.data.INFINITE_CARDINALITY
     np.testing.assert_array_equal(next(iter(elements)), [0, 1, 2, 3, 100, 101, 102, 103])
+
+
+def test_keras_gets_the_scalars_of_a_step_of_several_workers_as_one_tensor(tiny_model, monkeypatch):
+    monkeypatch.setattr(distribution, "workers", lambda strategy: 2)
+    packed = tiny_model().end_step(
+        {"a/loss": tf.constant(1.5), "b": tf.constant(-2.0)}, {"c": tf.constant(3)}
+    )
+    (value,) = packed.values()
+    assert value.shape == (1, 3)
+    means = {name: tf.reduce_mean(value, axis=0) for name, value in packed.items()}  # as Keras does
+    read = distribution.unpacked(means | {"own": tf.constant(4.0)})
+    assert {name: float(value) for name, value in read.items()} == {
+        "a/loss": 1.5,
+        "b": -2.0,
+        "c": 3.0,
+        "own": 4.0,
+    }
+    assert distribution.unpacked(None) == {}
+
+
+_FAULTS = """
+import ctypes, resource, sys
+import numpy as np
+from ltgans_tf import distribution
+if sys.argv[1] == "kept":
+    distribution._keep_freed_memory()
+ctypes.CDLL(None).mallopt(-1, 128 * 1024)  # as TensorFlow's generator_dataset_op.cc does: M_TRIM_THRESHOLD
+for _ in range(10):
+    np.ones(2**18)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    np.ones(2**18)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+def test_a_worker_keeps_the_memory_that_a_step_frees():
+    def faults(how):
+        command = [sys.executable, "-c", _FAULTS, how]
+        return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+    assert faults("kept") < 100 < 10 * 2**21 / 4096 / 2 < faults("as it was")
 
 
 def test_an_error_of_a_collective_is_told_as_such_among_several_workers_alone(monkeypatch):
