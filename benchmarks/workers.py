@@ -3,12 +3,15 @@
   python -m benchmarks.workers --repeats=7 --out=workers.json
 
 Both take the same batches of digits through the same steps from task 2 on; the two workers are processes on
-this machine that talk over loopback, as they would over a network. Shown are the medians of a step over the
-repeats, and the speed of two workers over that of one process.
+this machine that talk over loopback, as they would over a network. A third candidate tells what the workers
+have to do beside talking: two processes at once, each with half of the batch on a core of its own and nothing
+to exchange. Shown are the medians of a step over the repeats, the processor time of all threads of a process
+in it, and the speed of two workers over that of one process.
 """
 
 import json
 import os
+import resource
 import socket
 import statistics
 import subprocess
@@ -20,7 +23,7 @@ import benchmarks
 from ltgans_tf import architectures
 from trainers import import_tensorflow, run
 
-ONE, TWO = "one process", "two workers"
+ONE, TWO, HALVES = "one process", "two workers", "two halves alone"
 
 
 def main(_):
@@ -35,7 +38,7 @@ def main(_):
     repeats = []
     for i in range(given.repeats):
         repeats.append(turn(cores))
-        shown = ", ".join(f"{name} {ms:.0f} ms" for name, ms in repeats[-1].items())
+        shown = ", ".join(f"{name} {found['ms']:.0f} ms" for name, found in repeats[-1].items())
         print(f"repeat {i + 1} of {given.repeats}: {shown}", flush=True)
     import_tensorflow()
     settings = {"architecture": arch.name, "batch_size": given.batch_size, "steps": given.steps}
@@ -45,17 +48,23 @@ def main(_):
 
 
 def turn(cores):
-    """Milliseconds per step of both candidates, one after the other: {name: float}."""
+    """What a step of each candidate takes, one after the other: {name: {'ms': float, 'cpu_ms': float}}."""
     ports = _free_ports(2)
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     places = [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(2)]
-    single = _wait([_start(cores, None)])
-    several = _wait([_start([core], place) for core, place in zip(cores, places)])
-    return {ONE: single[0], TWO: max(several)}
+    half = f"--batch_size={flags.FLAGS.batch_size // 2}"
+    return {
+        ONE: _wait([_start(cores, None)]),
+        TWO: _wait([_start([core], place) for core, place in zip(cores, places)]),
+        HALVES: _wait([_start([core], None, half) for core in cores]),
+    }
 
 
 def one(arch, batch_size, steps):
-    """Median milliseconds of a step in task 2; 0 in a worker that is not the chief."""
+    """Of a step in task 2 {'ms': median, 'cpu_ms': mean of this process}; None in a worker that is not the chief.
+
+    The chief alone has callbacks, and waits in each step for the others.
+    """
     tf = import_tensorflow()
     tf.config.experimental.enable_op_determinism()
     import keras
@@ -70,38 +79,61 @@ def one(arch, batch_size, steps):
     with strategy.scope():
         model = twin_gan.TwinGAN.from_architecture(arch)
         model.compile()
-    times = growth.step_times()
-    model.fit_stream(stream, steps, callbacks=[times])
-    if not distribution.is_chief(
-        strategy
-    ):  # which alone has callbacks, and waits in each step for the others
-        return 0.0
-    later = times.milliseconds[steps:]
-    return statistics.median(later[len(later) // 4 :])
+    times, spent = growth.step_times(), []
+    cpu = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: spent.append(_cpu_ms()))
+    model.fit_stream(stream, steps, callbacks=[times, cpu])
+    if not distribution.is_chief(strategy):
+        return None
+    first = steps + steps // 4
+    return {
+        "ms": statistics.median(times.milliseconds[first:]),
+        "cpu_ms": (spent[-1] - spent[first]) / (len(spent) - 1 - first),
+    }
+
+
+def _cpu_ms():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return 1e3 * (used.ru_utime + used.ru_stime)
 
 
 def summarise(repeats):
-    """Milliseconds of both, and the speed of two workers over that of one process, repeat by repeat."""
+    """Wall and processor time of each candidate, and the speed of two workers over that of one process."""
     return {
-        "ms": {name: benchmarks.summary(turn[name] for turn in repeats) for name in (ONE, TWO)},
-        "two_over_one": benchmarks.summary(turn[ONE] / turn[TWO] for turn in repeats),
+        **{
+            key: {
+                name: benchmarks.summary(turn[name][key] for turn in repeats) for name in (ONE, TWO, HALVES)
+            }
+            for key in ("ms", "cpu_ms")
+        },
+        "two_over_one": benchmarks.summary(turn[ONE]["ms"] / turn[TWO]["ms"] for turn in repeats),
     }
 
 
 def report(results):
     """The table of `summarise`'s results, as text."""
     rows = [
-        [name, *(f"{ms[key]:.1f}" for key in ("median", "min", "max"))] for name, ms in results["ms"].items()
+        [
+            name,
+            *(f"{ms[key]:.1f}" for key in ("median", "min", "max")),
+            f"{results['cpu_ms'][name]['median']:.1f}",
+        ]
+        for name, ms in results["ms"].items()
     ]
     ratio = results["two_over_one"]
-    rows.append(["speed, two over one", *(f"{ratio[key]:.2f}" for key in ("median", "min", "max"))])
-    return benchmarks.table(["ms per step", "median", "least", "greatest"], rows)
+    rows.append(
+        [
+            "speed, two workers over one process",
+            *(f"{ratio[key]:.2f}" for key in ("median", "min", "max")),
+            "",
+        ]
+    )
+    return benchmarks.table(["ms per step", "median", "least", "greatest", "processor, each"], rows)
 
 
-def _start(cores, place):
+def _start(cores, place, *more):
     environment = {**os.environ, "TF_CONFIG": json.dumps(place)} if place else dict(os.environ)
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.workers", *sys.argv[1:], "--as_worker"],
+        [sys.executable, "-m", "benchmarks.workers", *sys.argv[1:], *more, "--as_worker"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -111,14 +143,14 @@ def _start(cores, place):
 
 
 def _wait(processes):
-    """What each of them printed last, a number."""
+    """What those that have callbacks printed last, the slowest one's."""
     found = []
     for process in processes:
         out, err = process.communicate()
         if process.returncode:
             raise ValueError(f"a process ended with status {process.returncode}: {err.strip()[-500:]}")
-        found.append(float(out.splitlines()[-1]))
-    return found
+        found.append(json.loads(out.splitlines()[-1]))
+    return max(filter(None, found), key=lambda each: each["ms"])
 
 
 def _free_ports(count):

@@ -303,10 +303,12 @@ def test_startup_times_the_first_step_of_a_run(tmp_path):
 
 
 def test_workers_sets_the_speed_of_two_over_that_of_one():
-    results = workers.summarise(
-        [{workers.ONE: 30.0, workers.TWO: 40.0}, {workers.ONE: 30.0, workers.TWO: 20.0}]
-    )
+    def turn(*ms):
+        return {n: {"ms": m, "cpu_ms": m / 2} for n, m in zip((workers.ONE, workers.TWO, workers.HALVES), ms)}
+
+    results = workers.summarise([turn(30.0, 40.0, 25.0), turn(30.0, 20.0, 25.0)])
     assert results["two_over_one"]["values"] == [0.75, 1.5] and results["ms"][workers.TWO]["median"] == 30.0
+    assert results["cpu_ms"][workers.HALVES]["median"] == 12.5
     assert "1.12" in workers.report(results).splitlines()[-1]
     assert len(set(workers._free_ports(3))) == 3
 
@@ -318,7 +320,8 @@ def test_workers_runs_both_candidates(tmp_path):
     command = [sys.executable, "-m", "benchmarks.workers", "--batch_size=4", "--steps=4", "--repeats=1"]
     subprocess.run([*command, f"--out={out}"], cwd=ROOT, check=True, timeout=300)
     results = json.loads(out.read_text(encoding="utf-8"))
-    assert all(ms["median"] > 0 for ms in results["ms"].values()) and results["settings"]["steps"] == 4
+    assert len(results["ms"]) == 3 and results["settings"]["steps"] == 4
+    assert all(found["median"] > 0 for key in ("ms", "cpu_ms") for found in results[key].values())
 
 
 def test_table_aligns_its_columns():
