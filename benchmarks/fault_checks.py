@@ -2,6 +2,7 @@
 
 import collections
 import glob
+import hashlib
 import json
 import os
 import re
@@ -49,7 +50,9 @@ def differences(wanted, found):
     problems = []
     if found["status"]:
         problems.append(f"the command ended with status {found['status']}: {found['said'][-500:]}")
-    for name in ("weights", "checkpoints", "metrics", "exports", "files"):
+    if found["weights"] != wanted["weights"]:
+        problems.append(f"weights: {_apart(wanted['weights'], found['weights'])}")
+    for name in ("checkpoints", "metrics", "exports", "files"):
         if found[name] != wanted[name]:
             problems.append(
                 f"{name}: {_told(wanted[name])} in the undisturbed run, {_told(found[name])} here"
@@ -83,9 +86,36 @@ def own_seconds(record):
 
 
 def _weights(path):
+    """The name of a checkpoint, the checksums of its files and, to tell where two of them are apart, its tensors."""
+    import numpy as np
+    import tensorflow as tf
+
     with open(os.path.join(path, "manifest.json"), encoding="utf-8") as f:
         manifest = json.load(f)
-    return {"name": os.path.basename(path), **manifest["files"]}
+    stored = tf.train.load_checkpoint(os.path.join(path, "state"))
+    tensors = {
+        name: [hashlib.sha256(value.tobytes()).hexdigest(), float(np.abs(value).astype(np.float64).sum())]
+        for name in stored.get_variable_to_shape_map()
+        if isinstance(value := stored.get_tensor(name), np.ndarray | np.number)
+    }
+    return {"name": os.path.basename(path), "files": manifest["files"], "tensors": tensors}
+
+
+def _apart(wanted, found):
+    """In which tensors two of `_weights` differ and by how much in the sum of magnitudes, as text."""
+    if not (wanted and found and wanted["name"] == found["name"]):
+        return (
+            " in the undisturbed run, ".join(str(side and side["name"]) for side in (wanted, found)) + " here"
+        )
+    ours, theirs = wanted["tensors"], found["tensors"]
+    other = {
+        name: abs(ours[name][1] - theirs[name][1]) / max(ours[name][1], 1e-30)
+        for name in sorted(ours.keys() & theirs.keys())
+        if ours[name][0] != theirs[name][0]
+    }
+    missing = sorted(ours.keys() ^ theirs.keys())
+    told = ", ".join(f"{name} {share:.1e}" for name, share in other.items())
+    return f"{len(other)} of {len(ours)} tensors of {wanted['name']} differ ({told}); in one run alone: {missing}"
 
 
 def _metrics(path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import faults
+from benchmarks import fault_checks, faults
 from ltgans_tf import callbacks, checkpoints, eventlog
 from tests import source_imports
 from tests.faults.counting import Counting
@@ -142,6 +142,24 @@ def test_a_signal_before_the_model_is_built_ends_the_program_with_the_command(tm
         f"  python -m trainers.train --preset=smoke '--workdir={tmp_path}/a run'\n"
     )
     assert errors == "" and not (tmp_path / "a run").exists()
+
+
+def test_two_checkpoints_that_differ_are_told_by_their_tensors(tmp_path):
+    model, found = Counting(), []
+    for i in range(2):
+        model.total.assign(model.total + float(i))
+        found.append(fault_checks._weights(checkpoints.save(str(tmp_path / str(i)), model)))
+    assert fault_checks._apart(found[0], found[0]).startswith("0 of ")
+    (text,) = (p for p in fault_checks.differences(*({"weights": f, **_NOTHING} for f in found)) if p)
+    assert (
+        text.startswith("weights: 1 of ") and " tensors of task_000_step_000000000 differ (weights/" in text
+    )
+    assert fault_checks._apart(None, found[0]) == "None in the undisturbed run, task_000_step_000000000 here"
+
+
+_NOTHING = dict.fromkeys(("checkpoints", "metrics", "exports", "files", "status", "litter"), 0) | {
+    "tensorboard": []
+}
 
 
 @pytest.mark.slow
