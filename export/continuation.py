@@ -7,6 +7,7 @@ task's index, and what the evaluator keeps (references, rows of scores, the extr
 a data set. `trainers.train --init_from=...` takes it up.
 """
 
+import glob
 import os
 import re
 import shutil
@@ -64,8 +65,8 @@ def start(source, workdir, specs):
             f"workdir {workdir!r} is not empty; a run that goes on from {source} needs a new one. (To resume"
             " what was started there leave --init_from out.)"
         )
+    _remove_remains(workdir)
     staging = f"{os.path.normpath(workdir)}.tmp-{os.getpid()}"
-    shutil.rmtree(staging, ignore_errors=True)
     try:
         config = _copy(bundle, staging, learnt)
         config["stream"]["specs"] = [*config["stream"]["specs"], *specs]
@@ -76,6 +77,24 @@ def start(source, workdir, specs):
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return config["stream"]["specs"]
+
+
+def _remove_remains(workdir):
+    """Removes what a process that was killed in `start` has left beside `workdir`."""
+    for path in glob.glob(f"{glob.escape(os.path.normpath(workdir))}.tmp-*"):
+        process = path.rsplit("-", 1)[1]
+        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
+            shutil.rmtree(path)
+
+
+def _is_running(process):
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def learnt_specs(source):

@@ -87,6 +87,19 @@ def test_an_earlier_version_can_be_gone_on_from(learnt, tiny_model):
     assert lt.load(str(folder / "later")).task_index.numpy() == 1
 
 
+def test_what_a_killed_start_has_left_is_removed_and_what_another_one_is_writing_is_not(learnt):
+    folder, specs = learnt
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        remains = [folder / f"on.tmp-{name}" for name in (ended.pid, os.getpid(), other.pid, "mine")]
+        for path in remains:
+            path.mkdir()
+        continuation.start(str(folder / "first"), str(folder / "on"), specs[2:])
+        assert [path.exists() for path in remains] == [False, False, True, True]
+        other.kill()
+
+
 def test_what_cannot_be_gone_on_from_is_said_and_nothing_is_left(learnt):
     folder, specs = learnt
     later = folder / "later"
