@@ -15,6 +15,7 @@ system of its own, until the run has ended: a tmpfs of some 100 MB.
 """
 
 import collections
+import contextlib
 import os
 import random
 import shutil
@@ -197,11 +198,10 @@ def _filled(process, folder):
     """Fills the disk until the process has ended; returns what it ended with."""
     filler = os.path.join(folder, "filler")
     with open(filler, "wb") as file:
-        free = shutil.disk_usage(folder).free
-        os.posix_fallocate(file.fileno(), 0, max(free, 1))
         while process.is_running():
-            if free := shutil.disk_usage(folder).free:  # what the run has given back
-                os.posix_fallocate(file.fileno(), 0, os.path.getsize(filler) + free)
+            if free := shutil.disk_usage(folder).free:  # all of it, and then what the run has given back
+                with contextlib.suppress(OSError):  # the run was quicker
+                    os.posix_fallocate(file.fileno(), 0, os.path.getsize(filler) + free)
             time.sleep(0.05)
     status = process.wait(_PATIENCE)
     os.remove(filler)

@@ -224,7 +224,7 @@ def read_scores(folder, data):
     from ltgans_tf import scores
 
     _write(folder, "eval/task_00/scores.json", data)
-    scores.read_rows(folder)
+    scores.score_matrix(folder)
 
 
 def read_export(folder, data):

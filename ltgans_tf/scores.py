@@ -224,7 +224,23 @@ def _read(path):
             f"{path} has format version {version}, this ltgans_tf reads {FORMAT_VERSION}; evaluate the run"
             " again, or use the ltgans_tf that wrote it."
         )
+    if not _is_row(row):
+        raise ValueError(
+            f"{path} is damaged (after_task and scores are not those of a row); restore it from a backup. Or"
+            " evaluate the run again."
+        )
     return row
+
+
+def _is_row(row):
+    """Whether there are scores, numbers or None, of as many tasks as were learnt."""
+    index, found = row.get("after_task"), row.get("scores")
+    if type(index) is not int or index < 0 or not isinstance(found, dict) or len(found) != index + 1:
+        return False
+    groups = [*found.values(), row.get("union", {})]
+    return all(isinstance(group, dict) for group in groups) and all(
+        value is None or type(value) in (int, float) for group in groups for value in group.values()
+    )
 
 
 def _mean(values):

@@ -110,6 +110,19 @@ def test_a_folder_without_rows_is_refused(tmp_path):
         ("{", "is damaged .* evaluate the run again"),
         ('{"scores": {}}', "has format version 1, this ltgans_tf reads 2"),
         ('{"format_version": 3}', "has format version 3, this ltgans_tf reads 2"),
+        *(
+            (json.dumps({"format_version": 2, **fields}), "is damaged .* evaluate the run again")
+            for fields in (
+                {"fter_task": 0, "scores": {"a": {}}},
+                {"after_task": 1, "scores": {"a": {}}},
+                {"after_task": -1, "scores": {}},
+                {"after_task": "0", "scores": {"a": {}}},
+                {"after_task": 0, "scores": [1]},
+                {"after_task": 0, "scores": {"a": 1}},
+                {"after_task": 0, "scores": {"a": {"nlog": "100"}}},
+                {"after_task": 0, "scores": {"a": {}}, "union": [1]},
+            )
+        ),
     ],
 )
 def test_a_row_of_another_format_or_a_damaged_one_is_refused(tmp_path, text, message):
