@@ -227,6 +227,27 @@ def read_scores(folder, data):
     scores.score_matrix(folder)
 
 
+def read_extractor(folder, description):
+    from ltgans_tf import features
+
+    features.load(_described(folder, "extractor.npz", description))
+
+
+def read_reference(folder, description):
+    from ltgans_tf import references
+
+    _described(folder, "eval/references/task_00.npz", description)
+    references.load(folder, 0)
+
+
+def _described(folder, name, description):
+    """Writes an .npz with such a description and two arrays; returns its path."""
+    file = io.BytesIO()
+    np.savez(file, description=np.asarray(description), weight_000=np.zeros(3), ab_test_count=np.int64(1))
+    _write(folder, name, file.getvalue())
+    return os.path.join(folder, name)
+
+
 def read_export(folder, data):
     from ltgans_tf import exported
 
@@ -289,6 +310,8 @@ def targets():
         "kind": "generator",
         "fit": "crop",
     }
+    extractor = {"format_version": 1, "image_shape": [8, 8, 3], "classes": [[0, 1]], "about": {"sha256": ""}}
+    reference = {"format_version": 1, "task": "a", "extractors": ["ab"], "numbers": {}}
     return {
         "task specs": (read_spec, texts | st.text(max_size=20)),
         "flags and presets": (
@@ -306,6 +329,8 @@ def targets():
         "manifests": (read_manifest, _json_bytes(format_version=1, files={"state.index": ""})),
         "scores.json": (read_scores, _json_bytes(**row)),
         "exports": (read_export, _json_bytes(**export)),
+        "extractors": (read_extractor, _json_bytes(**extractor)),
+        "references": (read_reference, _json_bytes(**reference)),
     }
 
 

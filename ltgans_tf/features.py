@@ -18,10 +18,12 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf import images as images_lib
+from ltgans_tf import jsonfiles
 
 FEATURES = 64
 EPOCHS = 4
 MOST_IMAGES = 12_000  # of each domain, for training
+_MOST_SIDE = 4096  # of images that a file may say it is for
 _FORMAT_VERSION = 1  # of the file and of the network and its training: another for a change of any
 _CHANNELS = (32, 64, 128)  # of the 3x3 stride-2 convolutions
 _BATCH = 64
@@ -246,9 +248,9 @@ def load(path):
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            description = json.loads(str(file["description"]))
+            description = jsonfiles.checked(json.loads(str(file["description"])), path, format_version=int)
             weights = [file[name] for name in sorted(file.files) if name.startswith("weight_")]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is no extractor of this package ({error}); remove it, or name another."
         ) from error
@@ -257,13 +259,26 @@ def load(path):
             f"{path} has format version {description['format_version']}, this ltgans_tf reads"
             f" {_FORMAT_VERSION}; use the ltgans_tf that wrote it."
         )
-    classes = tuple(tuple(row) for row in description["classes"])
-    network, _ = _network(tuple(description["image_shape"]), len(classes), 0, False)
-    network.set_weights(weights)
+    try:
+        jsonfiles.checked(description, path, classes=list, image_shape=list, about=dict)
+        classes = tuple(tuple(row) for row in description["classes"])
+        network, _ = _network(_shape(description["image_shape"]), len(classes), 0, False)
+        network.set_weights(weights)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no extractor of this package ({error}); remove it, or name another."
+        ) from error
     extractor = Extractor(network, classes, description["about"])
-    if extractor.sha256 != description["about"]["sha256"]:
+    if extractor.sha256 != description["about"].get("sha256"):
         raise ValueError(f"{path} has changed since it was written; remove it, so that it is made again.")
     return extractor
+
+
+def _shape(given):
+    """(H, W, C) as a description has it."""
+    if len(given) != 3 or not all(type(n) is int and 0 < n <= _MOST_SIDE for n in given):
+        raise ValueError(f"image_shape is {given!r}; it must be three numbers from 1 to {_MOST_SIDE}")
+    return tuple(given)
 
 
 def _class_table(domains):

@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 
-from ltgans_tf import metrics
+from ltgans_tf import jsonfiles, metrics
 
 _FORMAT_VERSION = 1
 _RIDGE = 0.01  # of the mean variance; features behind a ReLU may have columns without any
@@ -67,19 +67,23 @@ def load(workdir, index):
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
-            description = json.loads(str(file["description"]))
+            description = jsonfiles.checked(json.loads(str(file["description"])), path, format_version=int)
             arrays = {name: file[name] for name in file.files if name != "description"}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}); its task has to be learnt again.") from error
     if description["format_version"] != _FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {description['format_version']}, this ltgans_tf reads"
             f" {_FORMAT_VERSION}; use the ltgans_tf that wrote it."
         )
-    moments = {
-        sha256: tuple(_moments(arrays, f"{sha256}_{part}") for part in ("test", "train"))
-        for sha256 in description["extractors"]
-    }
+    jsonfiles.checked(description, path, task=str, extractors=list, numbers=dict)
+    try:
+        moments = {
+            sha256: tuple(_moments(arrays, f"{sha256}_{part}") for part in ("test", "train"))
+            for sha256 in map(str, description["extractors"])
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); its task has to be learnt again.") from error
     return Reference(description["task"], moments, description["numbers"])
 
 

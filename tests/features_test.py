@@ -1,5 +1,6 @@
 """The extractor for distances: what it learns, and what a distance on its features tells."""
 
+import json
 import dataclasses
 
 import numpy as np
@@ -214,3 +215,20 @@ def test_training_leaves_the_last_short_batch_out_but_takes_a_single_one():
 def test_wrong_images_and_labels_are_named(images_, labels, message):
     with pytest.raises(ValueError, match=message):
         features.train([features.Domain("d", images_, labels)])
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"format_version": 1, "task": "a", "extractors": [], "numbers": {}},  # of another file of a run
+        {"format_version": 1, "classes": [[0, 1]], "image_shape": [8, 8, 10**6], "about": {"sha256": ""}},
+        {"format_version": 1, "classes": [0], "image_shape": [8, 8, 3], "about": {"sha256": ""}},
+        {"format_version": 1, "classes": [[0, 1]], "image_shape": [8, 8, 3], "about": {"sha256": ""}},
+        [1],
+        {},
+    ],
+)
+def test_a_file_of_something_else_is_refused(description, tmp_path):
+    np.savez(tmp_path / "other.npz", description=json.dumps(description), weight_000=np.zeros(3))
+    with pytest.raises(ValueError, match="other.npz is no extractor of this package .* or name another"):
+        features.load(str(tmp_path / "other.npz"))

@@ -1,5 +1,6 @@
 """What is kept of a task whose data is gone."""
 
+import json
 import os
 
 import numpy as np
@@ -85,3 +86,20 @@ def test_features_that_never_vary_are_borne():
     rows[:, 0] = np.arange(20)
     members = [metrics.moments(rows), metrics.moments(rows + [0, 0, 0, 100])]
     np.testing.assert_array_equal(references.likeliest(rows + [0, 0, 0, 90], members), np.ones(20))
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"format_version": 1},
+        {"format_version": 1, "task": "a", "extractors": ["ab"], "numbers": {}},  # a mean is missing
+        {"task": "a", "extractors": [], "numbers": {}},
+        [1],
+    ],
+)
+def test_a_reference_that_lacks_something_is_refused(description, tmp_path):
+    (tmp_path / "eval" / "references").mkdir(parents=True)
+    path = tmp_path / "eval" / "references" / "task_00.npz"
+    np.savez(path, description=json.dumps(description), ab_test_count=np.int64(1))
+    with pytest.raises(ValueError, match="task_00.npz is damaged"):
+        references.load(str(tmp_path), 0)
