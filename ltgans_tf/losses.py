@@ -58,6 +58,17 @@ def gradients(tape, target, variables, scale=1.0, upstream=None):
     return [gradient / scale for gradient in found]
 
 
+def descend(optimizer, gradients, variables, target):
+    """Updates variables, but not before `target`, of which these are the gradients, is there.
+
+    A gradient may not depend on all that was read for its target: that of a critic's last kernel does not depend on
+    the critic's values. TensorFlow 2.21 orders the reads of a variable before its update, and then its graph
+    optimiser drops what it takes for redundant, so that now and then a weight was read after its update.
+    """
+    with tf.control_dependencies([target]):
+        optimizer.apply(gradients, variables)
+
+
 def gradient_penalty(critic_values_fn, images, scale=1.0):
     """(||grad_u D(u)||_2 - 1)^2 per image (Gulrajani et al. 2017, Eq. 3).
 

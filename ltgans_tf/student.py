@@ -87,5 +87,5 @@ class Student(keras.Model):
             sse, kl = self.elbo_terms(images, noise)
             loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
         gradients = losses.gradients(tape, loss, self.trainable_variables)
-        optimizer.apply(gradients, self.trainable_variables)
+        losses.descend(optimizer, gradients, self.trainable_variables, loss)
         return sse, kl, gradients, loss

@@ -394,7 +394,7 @@ class TwinGAN(LifelongModel):
             loss = losses.critic_loss(real_values, fake_values)
             loss = tf.reduce_sum(loss + self.recipe.penalty_weight * penalty) / self.global_rows
         gradients = losses.gradients(tape, loss, self.critic.trainable_variables, scale)
-        self.critic_optimizer.apply(gradients, self.critic.trainable_variables)
+        losses.descend(self.critic_optimizer, gradients, self.critic.trainable_variables, loss)
         distance = tf.reduce_sum(real_values - fake_values) / (learners * self.global_rows)
         return {
             "critic/loss": loss,
@@ -427,7 +427,7 @@ class TwinGAN(LifelongModel):
         for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
             variables = self.generators[learner].trainable_variables
             gradients = losses.gradients(tape, images_, variables, scale, gradient)
-            self.generator_optimizers[learner].apply(gradients, variables)
+            losses.descend(self.generator_optimizers[learner], gradients, variables, images_)
             norms.append(_norm(gradients))
             if self.averages:
                 self._average(learner)

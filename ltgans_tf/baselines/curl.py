@@ -263,7 +263,7 @@ class CURL(LifelongModel):
             loss = tf.reduce_sum(losses.negative_elbo(sse, kl, self.recipe.beta))
             loss /= rows * self.distribute_strategy.num_replicas_in_sync
         gradients = losses.gradients(tape, loss, self.student.trainable_variables)
-        self.student_optimizer.apply(gradients, self.student.trainable_variables)
+        losses.descend(self.student_optimizer, gradients, self.student.trainable_variables, loss)
         return loss, sse, kl, q, gradients
 
     # Expansion. All of it is computed from the global batch, and so alike on every replica.

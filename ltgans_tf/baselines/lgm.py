@@ -364,7 +364,7 @@ class LGM(LifelongModel):
             elbo = tf.reduce_sum(losses.negative_elbo(sse, kl, self.recipe.beta)) / self.global_rows
             loss = elbo + self.settings.consistency * consistency
         gradients = losses.gradients(tape, loss, self.student.trainable_variables)
-        self.student_optimizer.apply(gradients, self.student.trainable_variables)
+        losses.descend(self.student_optimizer, gradients, self.student.trainable_variables, loss)
         return {
             "student/loss": loss,
             "student/sse": tf.reduce_sum(sse) / self.global_rows,
