@@ -5,6 +5,7 @@ or is absent with its reason; no score of an earlier row is needed for a later o
 """
 
 import contextlib
+import glob
 import os
 import time
 
@@ -121,6 +122,8 @@ class Evaluator:
         if self._prepared is None:
             self._prepared = self._given or self._train_extractor(stream)
         if path is not None:
+            for remains in glob.glob(f"{glob.escape(path)}.*.tmp"):  # of a run that was killed while it wrote
+                os.remove(remains)
             self._prepared.save(path)
         return self._prepared
 

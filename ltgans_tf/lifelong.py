@@ -394,6 +394,11 @@ class LifelongModel(keras.Model):
             if self.stop_requested:
                 raise StopRequested
             yield
+        except Exception as error:
+            if not self.stop_requested:
+                raise
+            # C code of TensorFlow makes a SystemError of what is raised out of a signal handler.
+            raise StopRequested from error
         finally:
             self._may_break_off = False
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import fault_checks, faults
-from ltgans_tf import callbacks, checkpoints, eventlog
+from ltgans_tf import callbacks, checkpoints, evaluation, eventlog, features, lifelong
 from tests import source_imports
 from tests.faults.counting import Counting
 
@@ -36,6 +36,15 @@ def test_what_a_kill_leaves_of_a_checkpoint_is_removed_by_the_next_run(tiny_stre
     assert not remains.exists() and len(checkpoints.checkpoints(str(tmp_path))) == 2
 
 
+def test_what_a_kill_leaves_of_an_extractor_is_removed_by_the_next_run(tiny_stream, tmp_path):
+    domain = features.Domain("a", np.zeros((8, 8, 8, 3), np.uint8), np.arange(8) % 2)
+    extractor = features.train([domain], epochs=1)
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "extractor.npz.4711.tmp").write_text("half")
+    evaluation.Evaluator(extractor=extractor).prepare(tiny_stream(tasks=1), str(tmp_path))
+    assert [path.name for path in (tmp_path / "eval").iterdir()] == ["extractor.npz"]
+
+
 def test_what_a_kill_leaves_of_an_event_file_is_removed_before_tensorboard_reads_it(tmp_path):
     folder = tmp_path / "tensorboard"
     with eventlog.writer(str(folder), "scalars").as_default():
@@ -57,11 +66,17 @@ def test_damaged_checkpoints_of_later_steps_do_not_push_good_ones_out(tmp_path):
     assert good == saved[:0:-1]
 
 
-def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(tiny_stream, tmp_path):
+@pytest.mark.parametrize("mangled", [False, True])
+def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(tiny_stream, tmp_path, mangled):
     stream, done = tiny_stream(tasks=2), []
 
     def asked(model, stream, task, workdir):
-        model.request_stop()
+        try:
+            model.request_stop()
+        except lifelong.StopRequested:
+            if mangled:  # as C code does with what a signal handler raises
+                raise SystemError("bad argument to internal function") from None
+            raise
         done.append("not reached")
 
     model = Counting()
