@@ -7,6 +7,7 @@ import os
 
 import ltgans_tf
 from export import blessing, validation, versions
+from ltgans_tf import checkpoints
 
 FORMAT_VERSION = 1
 
@@ -57,7 +58,7 @@ def written(kind, base, write):
         return write()
     except (OSError, tf.errors.OpError) as error:
         raise OSError(
-            f"could not push the {kind} to {base}: {str(error).splitlines()[0]}; see to the"
+            f"could not push the {kind} to {base}: {checkpoints.reason(error)}; see to the"
             " disk there and run the same command again."
         ) from error
 

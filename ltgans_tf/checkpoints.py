@@ -208,7 +208,7 @@ def save(workdir, model):
         shutil.rmtree(staging, ignore_errors=True)
         kept = [c for c in checkpoints(workdir) if not damage(c)]
         raise OSError(
-            f"could not write a checkpoint to {folder}: {_reason(error)}. "
+            f"could not write a checkpoint to {folder}: {reason(error)}. "
             + (f"The last good one is {kept[0]}; " if kept else "There is no earlier one; ")
             + "see to the disk there and run the same command again."
         ) from error
@@ -366,7 +366,8 @@ def _sync(path):
         os.close(descriptor)
 
 
-def _reason(error):
+def reason(error):
+    """What was the matter with the storage, by an OSError or an error of TensorFlow, in a few words."""
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
         return "no space is left on the disk"
     return str(error).splitlines()[0]

@@ -62,8 +62,8 @@ def descend(optimizer, gradients, variables, target):
     """Updates variables, but not before `target`, of which these are the gradients, is there.
 
     A gradient may not depend on all that was read for its target: that of a critic's last kernel does not depend on
-    the critic's values. TensorFlow 2.21 orders the reads of a variable before its update, and then its graph
-    optimiser drops what it takes for redundant, so that now and then a weight was read after its update.
+    the critic's values. TensorFlow 2.21 orders the reads of a variable before its update, but in what its graph
+    optimiser makes of such a step that order is gone, and now and then a weight was read after its update.
     """
     with tf.control_dependencies([target]):
         optimizer.apply(gradients, variables)
