@@ -7,7 +7,6 @@ import os
 
 import ltgans_tf
 from export import blessing, validation, versions
-from ltgans_tf import checkpoints
 
 FORMAT_VERSION = 1
 
@@ -53,6 +52,8 @@ def _save(model, kind, folder, about):
 def written(kind, base, write):
     """What `write()` returns; an error of the disk is told in one sentence."""
     import tensorflow as tf
+
+    from ltgans_tf import checkpoints
 
     try:
         return write()
