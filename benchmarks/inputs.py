@@ -243,7 +243,8 @@ def read_reference(folder, description):
 def _described(folder, name, description):
     """Writes an .npz with such a description and two arrays; returns its path."""
     file = io.BytesIO()
-    np.savez(file, description=np.asarray(description), weight_000=np.zeros(3), ab_test_count=np.int64(1))
+    text = description.decode(errors="replace")
+    np.savez(file, description=text, weight_000=np.zeros(3), ab_test_count=np.int64(1))
     _write(folder, name, file.getvalue())
     return os.path.join(folder, name)
 

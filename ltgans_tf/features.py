@@ -18,7 +18,6 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf import images as images_lib
-from ltgans_tf import jsonfiles
 
 FEATURES = 64
 EPOCHS = 4
@@ -248,37 +247,35 @@ def load(path):
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            description = jsonfiles.checked(json.loads(str(file["description"])), path, format_version=int)
+            description = json.loads(str(file["description"]))
             weights = [file[name] for name in sorted(file.files) if name.startswith("weight_")]
-    except (OSError, ValueError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:
+        version = description["format_version"]
+        extractor = _described(description, weights) if version == _FORMAT_VERSION else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is no extractor of this package ({error}); remove it, or name another."
         ) from error
-    if description["format_version"] != _FORMAT_VERSION:
+    if extractor is None:
         raise ValueError(
-            f"{path} has format version {description['format_version']}, this ltgans_tf reads"
-            f" {_FORMAT_VERSION}; use the ltgans_tf that wrote it."
+            f"{path} has format version {version}, this ltgans_tf reads {_FORMAT_VERSION}; use the ltgans_tf"
+            " that wrote it."
         )
-    try:
-        jsonfiles.checked(description, path, classes=list, image_shape=list, about=dict)
-        classes = tuple(tuple(row) for row in description["classes"])
-        network, _ = _network(_shape(description["image_shape"]), len(classes), 0, False)
-        network.set_weights(weights)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no extractor of this package ({error}); remove it, or name another."
-        ) from error
-    extractor = Extractor(network, classes, description["about"])
     if extractor.sha256 != description["about"].get("sha256"):
         raise ValueError(f"{path} has changed since it was written; remove it, so that it is made again.")
     return extractor
 
 
-def _shape(given):
-    """(H, W, C) as a description has it."""
-    if len(given) != 3 or not all(type(n) is int and 0 < n <= _MOST_SIDE for n in given):
-        raise ValueError(f"image_shape is {given!r}; it must be three numbers from 1 to {_MOST_SIDE}")
-    return tuple(given)
+def _described(description, weights):
+    """The extractor of a file's description; a KeyError, TypeError or ValueError where it is none."""
+    shape, about = description["image_shape"], description["about"]
+    if len(shape) != 3 or not all(type(n) is int and 0 < n <= _MOST_SIDE for n in shape):
+        raise ValueError(f"image_shape is {shape!r}; it must be three numbers from 1 to {_MOST_SIDE}")
+    if not isinstance(about, dict):
+        raise TypeError(f"about is {about!r}")
+    classes = tuple(tuple(row) for row in description["classes"])
+    network, _ = _network(tuple(shape), len(classes), 0, False)
+    network.set_weights(weights)
+    return Extractor(network, classes, about)
 
 
 def _class_table(domains):

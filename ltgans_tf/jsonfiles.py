@@ -22,11 +22,6 @@ def read_object(path, **fields):
             found = json.load(file)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it from a backup.") from error
-    return checked(found, path, **fields)
-
-
-def checked(found, path, **fields):
-    """What was read from `path`, if it is an object with these fields: see `read_object`."""
     if not isinstance(found, dict):
         raise ValueError(f"{path} is damaged (it holds a {type(found).__name__}); restore it from a backup.")
     for name, kind in fields.items():

@@ -7,6 +7,7 @@ evaluation and the switch of compiled functions at a task boundary come from her
 
 import contextlib
 import gc
+import logging
 
 import keras
 import tensorflow as tf
@@ -15,6 +16,7 @@ from ltgans_tf import callbacks as callbacks_lib
 from ltgans_tf import checkpoints, distribution, evaluation, nonfinite, sampling
 
 NonFiniteError = nonfinite.NonFiniteError
+_log = logging.getLogger(__name__)
 # What the seed of a step's noise is moved by from one stream to the next: more than a run has steps.
 _STREAM = 2**40
 
@@ -398,6 +400,7 @@ class LifelongModel(keras.Model):
             if not self.stop_requested:
                 raise
             # C code of TensorFlow makes a SystemError of what is raised out of a signal handler.
+            _log.warning("A stop broke off %s: %s.", type(error).__name__, error)
             raise StopRequested from error
         finally:
             self._may_break_off = False

@@ -64,6 +64,11 @@ def descend(optimizer, gradients, variables, target):
     A gradient may not depend on all that was read for its target: that of a critic's last kernel does not depend on
     the critic's values. TensorFlow 2.21 orders the reads of a variable before its update, but in what its graph
     optimiser makes of such a step that order is gone, and now and then a weight was read after its update.
+
+    Args:
+      optimizer: a Keras optimizer.
+      gradients, variables: lists of equal length.
+      target: tensor that was differentiated.
     """
     with tf.control_dependencies([target]):
         optimizer.apply(gradients, variables)

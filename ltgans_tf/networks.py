@@ -113,14 +113,12 @@ def _upward(arch, inputs, channels, seed, name, precision, normalise):
 def _downward(arch, channels, rng, precision, activation):
     images = keras.Input([arch.image_size, arch.image_size, channels])
     x = images
-    for i, out in enumerate(arch.critic_channels):
+    for out in arch.critic_channels:
         x = keras.layers.Conv2D(out, 3, 2, padding="same", kernel_initializer=_glorot(rng), dtype=precision)(
             x
         )
-        if i == len(arch.critic_channels) - 1:
-            # In this order: of a LeakyReLU between the two, TensorFlow's remapper says that it failed.
-            x = keras.layers.Flatten(dtype=precision)(x)
         x = activation(negative_slope=0.2, dtype=precision)(x)
+    x = keras.layers.Flatten(dtype=precision)(x)
     if arch.critic_units:
         x = keras.layers.Dense(arch.critic_units, kernel_initializer=_glorot(rng), dtype=precision)(x)
         x = activation(negative_slope=0.2, dtype=precision)(x)

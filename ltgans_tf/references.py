@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 
-from ltgans_tf import jsonfiles, metrics
+from ltgans_tf import metrics
 
 _FORMAT_VERSION = 1
 _RIDGE = 0.01  # of the mean variance; features behind a ReLU may have columns without any
@@ -67,24 +67,27 @@ def load(workdir, index):
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
-            description = jsonfiles.checked(json.loads(str(file["description"])), path, format_version=int)
+            description = json.loads(str(file["description"]))
             arrays = {name: file[name] for name in file.files if name != "description"}
-    except (OSError, ValueError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:
+        version = description["format_version"]
+        reference = _described(description, arrays) if version == _FORMAT_VERSION else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}); its task has to be learnt again.") from error
-    if description["format_version"] != _FORMAT_VERSION:
+    if reference is None:
         raise ValueError(
-            f"{path} has format version {description['format_version']}, this ltgans_tf reads"
-            f" {_FORMAT_VERSION}; use the ltgans_tf that wrote it."
+            f"{path} has format version {version}, this ltgans_tf reads {_FORMAT_VERSION}; use the ltgans_tf"
+            " that wrote it."
         )
-    jsonfiles.checked(description, path, task=str, extractors=list, numbers=dict)
-    try:
-        moments = {
-            sha256: tuple(_moments(arrays, f"{sha256}_{part}") for part in ("test", "train"))
-            for sha256 in map(str, description["extractors"])
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}); its task has to be learnt again.") from error
-    return Reference(description["task"], moments, description["numbers"])
+    return reference
+
+
+def _described(description, arrays):
+    """The reference of a file's description; a KeyError, TypeError or ValueError where it is none."""
+    moments = {
+        sha256: tuple(_moments(arrays, f"{sha256}_{part}") for part in ("test", "train"))
+        for sha256 in description["extractors"]
+    }
+    return Reference(description["task"], moments, dict(description["numbers"]))
 
 
 def likeliest(features, members):

@@ -365,7 +365,9 @@ def test_failed_write_is_one_sentence_and_leaves_nothing_behind(tiny_model, tmp_
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nmore")
 
     monkeypatch.setattr(signatures, "save_generator", refuse)
-    with pytest.raises(OSError, match="could not push the generator to .*no space is left on the disk; see to the"):
+    with pytest.raises(
+        OSError, match="could not push the generator to .*no space is left on the disk; see to the"
+    ):
         push.push(tiny_model(student=False), TASK, tmp_path, INFO, UNTRIED)
     assert not os.listdir(tmp_path / "generator")
     assert versions.read_latest(tmp_path) == {}

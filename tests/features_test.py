@@ -1,7 +1,7 @@
 """The extractor for distances: what it learns, and what a distance on its features tells."""
 
-import json
 import dataclasses
+import json
 
 import numpy as np
 import pytest

@@ -67,7 +67,9 @@ def test_damaged_checkpoints_of_later_steps_do_not_push_good_ones_out(tmp_path):
 
 
 @pytest.mark.parametrize("mangled", [False, True])
-def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(tiny_stream, tmp_path, mangled):
+def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(
+    tiny_stream, tmp_path, mangled, caplog
+):
     stream, done = tiny_stream(tasks=2), []
 
     def asked(model, stream, task, workdir):
@@ -81,6 +83,7 @@ def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(tiny_s
 
     model = Counting()
     assert not _fit(model, stream, tmp_path, boundary_callbacks=[asked])
+    assert ("A stop broke off SystemError" in caplog.text) == mangled
     assert not done and not list(tmp_path.glob("boundary/*.done"))
     again = Counting()
     assert _fit(again, stream, tmp_path, boundary_callbacks=[lambda m, s, task, w: done.append(task.index)])
@@ -165,16 +168,13 @@ def test_two_checkpoints_that_differ_are_told_by_their_tensors(tmp_path):
         model.total.assign(model.total + float(i))
         found.append(fault_checks._weights(checkpoints.save(str(tmp_path / str(i)), model)))
     assert fault_checks._apart(found[0], found[0]).startswith("0 of ")
-    (text,) = (p for p in fault_checks.differences(*({"weights": f, **_NOTHING} for f in found)) if p)
+    names = ("checkpoints", "metrics", "exports", "files", "status", "litter")
+    same = {**dict.fromkeys(names, 0), "tensorboard": []}
+    (text,) = fault_checks.differences(*({**same, "weights": weights} for weights in found))
     assert (
         text.startswith("weights: 1 of ") and " tensors of task_000_step_000000000 differ (weights/" in text
     )
     assert fault_checks._apart(None, found[0]) == "None in the undisturbed run, task_000_step_000000000 here"
-
-
-_NOTHING = dict.fromkeys(("checkpoints", "metrics", "exports", "files", "status", "litter"), 0) | {
-    "tensorboard": []
-}
 
 
 @pytest.mark.slow
