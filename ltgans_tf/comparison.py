@@ -139,8 +139,7 @@ class Comparison:
         if len(test) < 2:
             raise distances.Absent(f"{len(test)} test image is too few; at least 2 are needed.")
         try:
-            # As many as there are generated images, over all domains together.
-            train = holding.train(max(2, len(self._made) // len(self._holdings)))
+            train = holding.train(training_images(len(self._made), len(self._holdings), audit=False))
         except distances.Absent:
             train = None
         return distances.Real.of(
@@ -176,6 +175,14 @@ class Comparison:
                 continue
             right.append(np.mean(self._assign(shown, self._real(place, self._extractor).test) == place))
         return {"domain_accuracy": float(np.mean(right))} if right else {}
+
+
+def training_images(samples, domains, audit):
+    """How many training images of a domain are looked at, at most.
+
+    For the distances as many as there are generated images, over all domains together.
+    """
+    return max(2, samples // domains, _TRAINING if audit else 0)
 
 
 def _features(extractor, shown):

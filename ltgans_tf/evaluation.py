@@ -169,7 +169,7 @@ class Evaluator:
         """
         extractor = self.prepare(stream, workdir)
         learnt = max(int(model.task_index.numpy()), 1)
-        held = [self._hold(task, workdir, task.index == learnt - 1) for task in stream.tasks[:learnt]]
+        held = [self._hold(task, workdir, learnt) for task in stream.tasks[:learnt]]
         row = Row([holding.name for holding in held], self.settings["max_seconds"], self.progress)
         extractors = [extractor, *([self.inception] if self.inception else [])]
         compared = comparison.Comparison(model, held, extractors, self.settings)
@@ -217,10 +217,12 @@ class Evaluator:
             "seconds": {part: round(seconds, 2) for part, seconds in row.seconds.items()},
         }
 
-    def _hold(self, task, workdir, is_last):
-        may_read = is_last or self.protocol == "research"
+    def _hold(self, task, workdir, learnt):
+        past = task.index < learnt - 1
+        may_read = not past or self.protocol == "research"
         kept = None if workdir is None else references.load(workdir, task.index)
-        return holdings.Holding(task, self.settings["test_images"], may_read, kept)
+        training = comparison.training_images(self.settings["samples"], learnt, "audit" in self.parts)
+        return holdings.Holding(task, self.settings["test_images"], training, may_read, kept, past)
 
     def _likelihood(self, student, holding):
         return likelihood.nlog(_checked(student), images.normalize(holding.test()), seed=self.seed)

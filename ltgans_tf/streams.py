@@ -171,7 +171,7 @@ class Task:
         sources.
         """
         source = self._source("test")
-        chosen = _subset(len(source), limit)
+        chosen = subset(len(source), limit)
         return {name: values[chosen] for name, values in source.factors.items()}
 
     @property
@@ -214,11 +214,11 @@ class Task:
 
     def _images(self, split, limit):
         source = self._source(split)
-        return sources.images_of(source, _subset(len(source), limit))
+        return sources.images_of(source, subset(len(source), limit))
 
     def _labels(self, split, limit):
         source = self._source(split)
-        return None if source.labels is None else source.labels[_subset(len(source), limit)]
+        return None if source.labels is None else source.labels[subset(len(source), limit)]
 
 
 def steps_of(tasks, images_at, start_step, batch_size, updates_per_step, rows=slice(None)):
@@ -270,7 +270,11 @@ def _shuffled(positions, count, seed, task_index):
     )
 
 
-def _subset(count, limit):
+def subset(count, limit):
+    """int64, sorted: the places, of `count`, of the images that are taken where at most `limit` are asked for.
+
+    A smaller limit takes some of those that a larger one takes.
+    """
     if limit is None or limit >= count:
         return np.arange(count)
     limit = _checked_integer("limit", limit, 1)

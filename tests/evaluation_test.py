@@ -1,14 +1,18 @@
 """The evaluator: which data each protocol reads, what a row holds, and why a score is absent."""
 
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from ltgans_tf import (
+    datasets,
     evaluation,
     features,
+    holdings,
     images,
     likelihood,
     memorisation,
@@ -223,6 +227,34 @@ def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor,
     assert found["fcd"] == pytest.approx(whole["scores"]["dark.npz"]["fcd"], rel=1e-6)
     assert row["union"]["fcd"] == pytest.approx(whole["union"]["fcd"], rel=1e-6)
     assert row["data"]["dark.npz"] == before["data"]["dark.npz"] != {}
+
+
+def test_each_part_of_a_past_task_is_read_once_and_let_go_of(extractor, model, specs, monkeypatch):
+    load, read = datasets.load, []
+
+    def noted(spec, split, *args, **kwargs):
+        source = load(spec, split, *args, **kwargs)
+        read.append((str(spec), split, weakref.ref(source)))
+        return source
+
+    monkeypatch.setattr(datasets, "load", noted)
+    stream = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    evaluation.Evaluator(extractor=extractor, samples=400).evaluate(model, stream)
+    gc.collect()
+    alive = {(spec, split): source() is not None for spec, split, source in read}
+    assert len(read) == len(alive) == 4
+    assert alive == {(spec, split): spec == specs[1] for spec in specs for split in ("train", "test")}
+
+
+@pytest.mark.parametrize("limit", [1, 40, 50, 60, None])
+def test_a_holding_gives_the_images_that_its_task_gives(stream, limit):
+    task = stream.tasks[0]
+    holding = holdings.Holding(task, 50, 50, True, None, past=True)
+    given = min(limit or 50, 50)
+    np.testing.assert_array_equal(holding.test(limit), task.test_images(given))
+    np.testing.assert_array_equal(holding.train(limit), task.train_images(given))
+    np.testing.assert_array_equal(holding.test_labels(), task.test_labels(50))
+    np.testing.assert_array_equal(holding.test_factors()["side"], task.test_factors(50)["side"])
 
 
 def test_production_reads_no_image_of_a_past_task(tiny_model, model, specs, tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ LIBRARY = {
     "representations": "walks",
     "references": "metrics",
     "distances": "metrics",
-    "holdings": "distances",
+    "holdings": "distances streams",
     "comparison": "distances images memorisation metrics references",
     "evaluation": "comparison distances features holdings images likelihood provenance references"
     " representations scores",
