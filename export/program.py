@@ -3,6 +3,7 @@
 It stands here because `trainers` may import `export` and not the other way round.
 """
 
+import contextlib
 import difflib
 import errno
 import importlib
@@ -14,6 +15,8 @@ import tempfile
 from absl import app, flags, logging
 
 _FULL = os.strerror(errno.ENOSPC)
+# Keras imports them where they are installed, for what no program here calls: a fifth of the time of all imports.
+_OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
 
 
 def run(main):
@@ -41,23 +44,42 @@ def run(main):
 
 
 def import_tensorflow():
-    """Imports TensorFlow without the notes that it prints on its way, to which no level applies.
+    """Imports TensorFlow, and Keras, without what they do not need and without the notes that they print.
 
     A program calls this in `main`, once the flags are checked: the notes (oneDNN, CUDA) would bury
-    the one sentence. If the import fails they are printed after all, and where the environment
-    sets TF_CPP_MIN_LOG_LEVEL below 2 they are left alone.
+    the one sentence, and no level applies to them. If the import fails they are printed after all, and
+    where the environment sets TF_CPP_MIN_LOG_LEVEL below 2 they are left alone.
 
     Returns:
       the module `tensorflow`.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1"):
+    noted = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1")
+    with _hidden(_OPTIONAL_TO_KERAS), contextlib.nullcontext() if noted else _silenced():
+        importlib.import_module("keras")
         return importlib.import_module("tensorflow")
+
+
+@contextlib.contextmanager
+def _hidden(names):
+    """As if these packages were not installed; behind it they can be imported as ever."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # None is what makes an import fail
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _silenced():
+    """Keeps back what is written to the descriptor of stderr, unless it ends with an error."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
-            return importlib.import_module("tensorflow")
+            yield
         except BaseException:
             notes.seek(0)
             os.write(stderr, notes.read())

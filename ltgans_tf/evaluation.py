@@ -5,6 +5,7 @@ or is absent with its reason; no score of an earlier row is needed for a later o
 """
 
 import contextlib
+import functools
 import glob
 import os
 import time
@@ -173,10 +174,11 @@ class Evaluator:
         row = Row([holding.name for holding in held], self.settings["max_seconds"], self.progress)
         extractors = [extractor, *([self.inception] if self.inception else [])]
         compared = comparison.Comparison(model, held, extractors, self.settings)
+        graphs = {}  # of the Student as it is now
         measures = {
             "likelihood": self._likelihood,
             "representation": self._representation,
-            "smoothness": lambda student, holding: self._smoothness(student, holding, extractor),
+            "smoothness": functools.partial(self._smoothness, extractor=extractor),
             "iwae": self._iwae,
         }
         student = getattr(model, "student", None)
@@ -188,7 +190,7 @@ class Evaluator:
                 if part == "audit":
                     row.measure(part, holding.name, lambda: compared.audit(place))
                 else:
-                    row.measure(part, holding.name, lambda: measures[part](student, holding))
+                    row.measure(part, holding.name, lambda: measures[part](student, holding, graphs))
         if workdir is not None and extractor is not None:
             last = held[-1]
             self._keep_reference(workdir, last, compared.moments(len(held) - 1), row.scores[last.name])
@@ -224,11 +226,12 @@ class Evaluator:
         training = comparison.training_images(self.settings["samples"], learnt, "audit" in self.parts)
         return holdings.Holding(task, self.settings["test_images"], training, may_read, kept, past)
 
-    def _likelihood(self, student, holding):
-        return likelihood.nlog(_checked(student), images.normalize(holding.test()), seed=self.seed)
+    def _likelihood(self, student, holding, graphs):
+        test = images.normalize(holding.test())
+        return likelihood.nlog(_checked(student), test, seed=self.seed, graphs=graphs)
 
-    def _representation(self, student, holding):
-        codes = likelihood.codes(_checked(student), images.normalize(holding.test()))
+    def _representation(self, student, holding, graphs):
+        codes = likelihood.codes(_checked(student), images.normalize(holding.test()), graphs=graphs)
         labels, factors, found = holding.test_labels(), holding.test_factors(), {}
         if labels is None and not factors:
             raise distances.Absent("Its images have neither labels nor known factors.")
@@ -239,8 +242,9 @@ class Evaluator:
                 found |= representations.scores(codes, labels, self.seed)
         return found
 
-    def _smoothness(self, student, holding, extractor):
-        codes = likelihood.codes(_checked(student), images.normalize(holding.test(2 * _PAIRS)))
+    def _smoothness(self, student, holding, graphs, extractor):
+        test = images.normalize(holding.test(2 * _PAIRS))
+        codes = likelihood.codes(_checked(student), test, graphs=graphs)
         half = len(codes) // 2
         if not half:
             raise distances.Absent("There is one test image; an interpolation needs two.")
@@ -253,11 +257,12 @@ class Evaluator:
             )
         return {"smoothness": rough}
 
-    def _iwae(self, student, holding):
+    def _iwae(self, student, holding, graphs):
         if not self.settings["iwae_images"]:
             raise distances.Absent("It was not asked for: iwae_images is 0.")
         test = images.normalize(holding.test(self.settings["iwae_images"]))
-        return likelihood.iwae(_checked(student), test, self.settings["iwae_k"], seed=self.seed)
+        student, k = _checked(student), self.settings["iwae_k"]
+        return likelihood.iwae(student, test, k, seed=self.seed, graphs=graphs)
 
     def _keep_reference(self, workdir, holding, moments, found):
         if not holding.can_read():

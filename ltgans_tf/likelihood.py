@@ -17,7 +17,7 @@ import tensorflow as tf
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 5.2
 
 
-def nlog(student, images, batch_size=250, seed=0):
+def nlog(student, images, batch_size=250, seed=0, graphs=None):
     """NLOG of a Student, the paper's figure of merit, and what follows from the same pass.
 
     NLOG is the SSE over all pixels of images in [-1, 1] plus KL, lower is better; KL has weight 1
@@ -30,6 +30,8 @@ def nlog(student, images, batch_size=250, seed=0):
       images: float [N, H, W, C] in [-1, 1].
       batch_size: images per forward pass.
       seed: int, of the codes drawn.
+      graphs: a dict that keeps the graphs of a Student for further calls of this module, before which
+        nothing of it but its weights may change; None to make them anew, which takes 0.3 s.
 
     Returns:
       dict of means per image, floats but for the two counts: 'nlog' = 'sse' + 'kl' and 'nlog_sampled'
@@ -46,7 +48,7 @@ def nlog(student, images, batch_size=250, seed=0):
 
     width = _code_dim(student, images)
 
-    @_compiled(images, [None, width])
+    @_compiled(graphs, images, [None, width])
     def terms(batch, noise):
         sse, kl = student.elbo_terms(batch)
         return sse, kl, student.elbo_terms(batch, noise)[0], student.encode(batch).mean()
@@ -75,7 +77,7 @@ def nlog(student, images, batch_size=250, seed=0):
     }
 
 
-def iwae(student, images, k=64, batch_size=125, chunk=4, seed=0):
+def iwae(student, images, k=64, batch_size=125, chunk=4, seed=0, graphs=None):
     """The importance-weighted bound on the likelihood (Burda et al. 2016, Eq. 8), lower is better.
 
     The mean over the images of -log 1/K sum_k exp(-SSE_k - log q(z_k|x) + log p(z_k)), z_k ~ q(z|x).
@@ -92,6 +94,7 @@ def iwae(student, images, k=64, batch_size=125, chunk=4, seed=0):
       batch_size: images per pass.
       chunk: codes of each image per pass.
       seed: int, of the codes.
+      graphs: see `nlog`.
 
     Returns:
       dict: 'iwae' in the units of NLOG (nats up to the decoder's constant), 'iwae_bits_per_dim',
@@ -106,12 +109,12 @@ def iwae(student, images, k=64, batch_size=125, chunk=4, seed=0):
 
     width = _code_dim(student, images)
 
-    @_compiled(images)
+    @_compiled(graphs, images)
     def encode(batch):
         posterior = student.encode(batch)
         return posterior.mean(), posterior.stddev()
 
-    @_compiled(images, [None, width], [None, width], [None, None, width])
+    @_compiled(graphs, images, [None, width], [None, width], [None, None, width])
     def log_weights(batch, mean, stddev, noise):
         codes = mean + stddev * noise  # [chunk, B, code_dim]
         decoded = student.decode(tf.reshape(codes, [-1, width]))
@@ -139,10 +142,10 @@ def iwae(student, images, k=64, batch_size=125, chunk=4, seed=0):
     }
 
 
-def codes(student, images, batch_size=250):
-    """Posterior means: float [N, H, W, C] in [-1, 1] -> float32 [N, code_dim]."""
+def codes(student, images, batch_size=250, graphs=None):
+    """Posterior means: float [N, H, W, C] in [-1, 1] -> float32 [N, code_dim]; for `graphs` see `nlog`."""
     images = _checked(images)
-    encode = _compiled(images)(lambda batch: student.encode(batch).mean())
+    encode = _compiled(graphs, images)(lambda batch: student.encode(batch).mean())
     batches = _batches(len(images), batch_size)
     return np.concatenate([encode(np.asarray(images[rows], np.float32)) for rows in batches])
 
@@ -162,16 +165,24 @@ def bits_per_dim(nats, image_shape):
     return (nats + constant(image_shape)) / (math.prod(image_shape) * math.log(2)) + math.log2(127.5)
 
 
-def _compiled(images, *shapes):
+def _compiled(graphs, images, *shapes):
     """Decorates a function of a batch of `images` and of float32 tensors of these shapes.
 
-    One graph serves every size of batch. It is made anew in each call of this module (0.3 s), because
-    a graph that outlived the call would not see what has changed in a Student besides its weights.
+    One graph serves every size of batch. Without `graphs` it is made anew in each call of this module,
+    because a graph that outlived the call would not see what has changed in a Student besides its weights.
     """
+    graphs = {} if graphs is None else graphs
     batch = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
-    others = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    # Concrete, because TensorFlow takes several graphs of one line of code for a mistake and warns of it.
-    return lambda function: tf.function(function, input_signature=[batch, *others]).get_concrete_function()
+    signature = (batch, *(tf.TensorSpec(shape, tf.float32) for shape in shapes))
+
+    def compiled(function):
+        key = function.__qualname__, signature
+        if key not in graphs:
+            # Concrete, because TensorFlow takes several graphs of one line of code for a mistake and warns of it.
+            graphs[key] = tf.function(function, input_signature=signature).get_concrete_function()
+        return graphs[key]
+
+    return compiled
 
 
 def _noise(count, width, seed, sample):

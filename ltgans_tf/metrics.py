@@ -153,7 +153,11 @@ def kernel_distance(features_a, features_b, subset_size=1000, subsets=100, seed=
     else:
         rng = np.random.default_rng(seed)
         draws = [[rng.choice(len(s), size, replace=False) for s in (a, b)] for _ in range(subsets)]
-    values = np.array(list(_threaded(lambda draw: _squared_mmd(a[draw[0]], b[draw[1]]), draws)))
+    # Of few rows or for many subsets it is less work to take the kernel of every pair of rows once.
+    if len(a) ** 2 + len(b) ** 2 + len(a) * len(b) < 1.5 * len(draws) * size**2:
+        values = _squared_mmds(a, b, *(_chosen(draw, len(s)) for draw, s in zip(zip(*draws), (a, b))))
+    else:
+        values = np.array(list(_threaded(lambda draw: _squared_mmd(a[draw[0]], b[draw[1]]), draws)))
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return float(values.mean()), float(error)
 
@@ -310,19 +314,55 @@ def _squared_radii(rows, k):
 def _squared_mmd(a, b):
     """Unbiased estimate of the squared MMD from n rows of each set."""
     count = len(a)
-    within = sum(_kernel_sum(rows, rows) - _kernel_diagonal(rows) for rows in (a, b))
+    within = sum(_kernel_sum(rows, rows) - _kernel_diagonal(rows).sum() for rows in (a, b))
     return within / (count * (count - 1)) - 2 * _kernel_sum(a, b) / count**2
 
 
+def _squared_mmds(a, b, in_a, in_b):
+    """`_squared_mmd` of each subset, with the kernel of every pair of rows taken once.
+
+    Args:
+      in_a, in_b: float64 [S, N] and [S, M], 1 for the rows that a subset has and 0 for others.
+    """
+    count = in_a[0].sum()
+    within = sum(
+        _kernel_sums(rows, rows, has, has) - has @ _kernel_diagonal(rows)
+        for rows, has in ((a, in_a), (b, in_b))
+    )
+    return within / (count * (count - 1)) - 2 * _kernel_sums(a, b, in_a, in_b) / count**2
+
+
+def _chosen(places, count):
+    """Float64 [S, count]: 1 at the places of each subset, a list of indices or slices."""
+    chosen = np.zeros([len(places), count])
+    for row, place in zip(chosen, places):
+        row[place] = 1.0
+    return chosen
+
+
 def _kernel_sum(a, b):
-    """Sum of (x.y / D + 1)^3 over all pairs of a's and b's rows."""
-    left, right = (np.hstack([rows, np.ones([len(rows), 1])]) for rows in (a / a.shape[1], b))
+    """Sum of the kernel over all pairs of a's and b's rows."""
+    # In one thread, unlike a dot.
+    return sum(np.einsum("ij->", values) for _, values in _kernel_blocks(a, b))
+
+
+def _kernel_sums(a, b, in_a, in_b):
+    """Sum of the kernel over all pairs of the rows that each subset has: [S]."""
     total = 0.0
-    for block in _blocks(len(a), len(b)):
-        values = _products(left[block], right)
-        total += np.einsum("ij,ij->", values * values, values)  # in one thread, unlike a dot
+    for block, values in _kernel_blocks(a, b):
+        total += np.einsum("sr,sr->s", in_a[:, block], _products(in_b, values))
     return total
 
 
+def _kernel_blocks(a, b):
+    """Yields slices of a's rows, and (x.y / D + 1)^3 of these and all of b's rows."""
+    left, right = (np.hstack([rows, np.ones([len(rows), 1])]) for rows in (a / a.shape[1], b))
+    for block in _blocks(len(a), len(b)):
+        values = _products(left[block], right)
+        cubes = values * values
+        cubes *= values
+        yield block, cubes
+
+
 def _kernel_diagonal(rows):
-    return np.sum((np.square(rows).sum(axis=1) / rows.shape[1] + 1) ** 3)
+    return (np.square(rows).sum(axis=1) / rows.shape[1] + 1) ** 3

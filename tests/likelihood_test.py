@@ -84,6 +84,18 @@ def test_nlog_sees_what_was_learnt_between_two_calls(tiny_model):
     assert likelihood.nlog(student, images)["nlog"] != pytest.approx(before, rel=1e-3)
 
 
+def test_graphs_that_are_kept_are_made_once_and_see_new_weights(tiny_model):
+    student, images = tiny_model().student, _images(4, (8, 8, 3))
+    elbo_terms, traced, graphs = student.elbo_terms, [], {}
+    student.elbo_terms = lambda *args: traced.append(args) or elbo_terms(*args)
+    before = likelihood.nlog(student, images, graphs=graphs)
+    for weights in student.trainable_variables:
+        weights.assign(weights * 2)
+    after = likelihood.nlog(student, images, graphs=graphs)
+    assert len(traced) == 2  # with and without noise, in one graph
+    assert after == likelihood.nlog(student, images) != before
+
+
 def test_sampled_scores_decode_one_code_of_each_posterior():
     student, images = _LinearGaussian(shift=0.3), _images(50)
     scores = likelihood.nlog(student, images, seed=5)

@@ -193,6 +193,17 @@ def test_kernel_distance_is_the_unbiased_mmd_of_all_features():
     assert metrics.kernel_distance(a, b, subsets=1, seed=7) == pytest.approx((mean, error), nan_ok=True)
 
 
+@pytest.mark.parametrize("subsets", [2, 90])  # one by one, and with the kernel of all pairs taken once
+def test_kernel_distance_is_the_mean_over_the_subsets_drawn(subsets):
+    a, b = _features(30, 5, 5, seed=0), _features(20, 5, 5, seed=1)
+    draw = np.random.default_rng(4)
+    places = [[draw.choice(len(s), 6, replace=False) for s in (a, b)] for _ in range(subsets)]
+    values = [_unbiased_mmd(a[of_a], b[of_b]) for of_a, of_b in places]
+    mean, error = metrics.kernel_distance(a, b, subset_size=6, subsets=subsets, seed=4)
+    assert mean == pytest.approx(np.mean(values), rel=1e-9)
+    assert error == pytest.approx(np.std(values, ddof=1) / np.sqrt(subsets), rel=1e-9)
+
+
 def test_kernel_distance_does_not_depend_on_the_size_of_blocks(monkeypatch):
     a, b = _features(50, 5, 5, seed=0), _features(50, 5, 5, seed=1)
     whole = metrics.kernel_distance(a, b)[0]

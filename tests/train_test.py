@@ -208,6 +208,16 @@ def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tm
     assert "unknown flag --data_dir_tasks" in _refused(*flags, "--data_dir_tasks=mnist")
 
 
+def test_programs_do_not_wait_for_packages_that_keras_can_do_without():
+    program = (
+        "import sys; from trainers import import_tensorflow; import_tensorflow()\n"
+        "print({'matplotlib', 'sklearn'} & set(sys.modules))\n"
+        "import matplotlib.figure, sklearn.neighbors"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()" and not done.returncode, done.stderr
+
+
 def test_help_names_presets_and_settings():
     done = _run("--help")
     assert done.returncode == 0
