@@ -1,11 +1,12 @@
 """Tries staged SavedModels in a process of its own, in which this library cannot be imported.
 
-  python -m export.check SPEC.json
+  python -m export.check < SENT.npz
 
-`validation.infra` writes the file and reads the report, one line of JSON. Whoever loads the version
-later has TensorFlow and nothing of ours, and so has this process.
+`validation.infra` sends what is to be checked to its standard input and reads the report, one line of JSON.
+Whoever loads the version later has TensorFlow and nothing of ours, and so has this process.
 """
 
+import io
 import json
 import statistics
 import sys
@@ -17,11 +18,11 @@ _SIXTEEN_BITS = 50.0  # times that where hidden layers compute in 16 bits, which
 _LEVELS = 1  # of 255, of images in files
 
 
-def main(path):
-    """Checks what the file at `path` names.
+def main(sent):
+    """Checks what the bytes of an npz file name.
 
-    It has, by kind, the folder of a SavedModel and the npz file of the answers to its warm-up
-    requests, '<request>/<output>'; 'max_latency', in seconds; and 'precision', that of the layers.
+    It has the answers to the warm-up requests, '<kind>/<request>/<output>', and 'spec', JSON: by kind
+    the folder of a SavedModel, 'halves'; 'max_latency', in seconds; and 'precision', that of the layers.
 
     Returns:
       {kind: {'load_seconds', 'latency_ms': {signature: median for one row}}}, or {'refused':
@@ -29,15 +30,16 @@ def main(path):
     """
     import numpy as np
 
-    with open(path, encoding="utf-8") as file:
-        spec = json.load(file)
+    with np.load(io.BytesIO(sent), allow_pickle=False) as file:
+        arrays = dict(file)
+    spec = json.loads(str(arrays.pop("spec")))
     report, looser = {}, 1.0 if spec["precision"] == "float32" else _SIXTEEN_BITS
-    for kind, (folder, answers) in spec["halves"].items():
-        with np.load(answers, allow_pickle=False) as arrays:
-            try:
-                report[kind] = _check(kind, folder, dict(arrays), spec["max_latency"], looser)
-            except _Refused as error:
-                return {"refused": str(error)}
+    for kind, folder in spec["halves"].items():
+        answers = {name.partition("/")[2]: a for name, a in arrays.items() if name.startswith(f"{kind}/")}
+        try:
+            report[kind] = _check(kind, folder, answers, spec["max_latency"], looser)
+        except _Refused as error:
+            return {"refused": str(error)}
     return report
 
 
@@ -113,6 +115,7 @@ def _line(error):
 
 
 if __name__ == "__main__":
-    for _blocked in ("ltgans_tf", "tensorflow_probability"):
-        sys.modules[_blocked] = None  # importing it fails, wherever it is installed
-    print(json.dumps(main(sys.argv[1])))
+    # Importing them fails, wherever they are installed: the latter two would only make Keras wait.
+    for _blocked in ("ltgans_tf", "tensorflow_probability", "matplotlib", "sklearn"):
+        sys.modules[_blocked] = None
+    print(json.dumps(main(sys.stdin.buffer.read())))

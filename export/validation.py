@@ -3,11 +3,11 @@
 Its names are TFX's: what passes carries the file assets.extra/INFRA_BLESSED.
 """
 
+import io
 import json
 import os
 import subprocess
 import sys
-import tempfile
 
 BLESSED = "INFRA_BLESSED"
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -38,36 +38,35 @@ def infra(halves, max_latency=1.0, precision="float32"):
     """
     import numpy as np  # here, so that the programs' flags do not wait for it
 
-    with tempfile.TemporaryDirectory() as folder:
-        spec = {"max_latency": max_latency, "precision": precision, "halves": {}}
-        for kind, (path, answers) in halves.items():
-            file = os.path.join(folder, f"{kind}.npz")
-            np.savez(file, **{f"{i}/{name}": a for i, one in enumerate(answers) for name, a in one.items()})
-            spec["halves"][kind] = os.path.abspath(path), file
-        with open(os.path.join(folder, "spec.json"), "w", encoding="utf-8") as f:
-            json.dump(spec, f)
-        report = _run(f.name)
+    spec = {"max_latency": max_latency, "precision": precision, "halves": {}}
+    arrays = {}
+    for kind, (folder, answers) in halves.items():
+        spec["halves"][kind] = os.path.abspath(folder)
+        arrays |= {f"{kind}/{i}/{name}": a for i, one in enumerate(answers) for name, a in one.items()}
+    sent = io.BytesIO()  # no file, which a kill would leave behind
+    np.savez(sent, spec=json.dumps(spec), **arrays)
+    report = _run(sent.getvalue())
     if "refused" in report:
         raise NotBlessed(report["refused"])
     return report
 
 
-def _run(spec):
+def _run(sent):
     path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
     # A GPU is the trainer's; what is compared are numbers of the CPU's kernels or of a GPU's alike.
     environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "export.check", spec],
+            [sys.executable, "-m", "export.check"],
             env=environment,
+            input=sent,
             capture_output=True,
-            text=True,
             timeout=_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise NotBlessed(f"the check of the export was not done after {_TIMEOUT} seconds.") from error
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
         raise NotBlessed(f"the check of the export died with status {done.returncode}: {last}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -73,13 +74,34 @@ def test_layers_in_16_bits_may_round_elsewhere_but_not_be_wrong():
 
 
 def test_the_process_of_the_check_cannot_import_the_library():
-    with pytest.raises(validation.NotBlessed, match="died with status 1: .*FileNotFoundError.*nowhere"):
-        validation._run("nowhere.json")
-    program = "import runpy, sys; sys.argv[1:] = ['nowhere.json']\ntry:\n  runpy.run_module('export.check', run_name='__main__')\nexcept OSError:\n  import ltgans_tf"
+    with pytest.raises(validation.NotBlessed, match="died with status 1: ValueError"):
+        validation._run(b"no npz")
+    program = (
+        "import runpy\ntry:\n  runpy.run_module('export.check', run_name='__main__')\n"
+        "except Exception:\n  import ltgans_tf"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=source_imports.ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        cwd=source_imports.ROOT,
+        input="no npz",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "import of ltgans_tf halted" in done.stderr
+
+
+def test_there_is_no_file_that_a_kill_could_leave_behind(staged, tmp_path, monkeypatch):
+    run, there = subprocess.run, []
+
+    def noted(*args, **kwargs):
+        there.append(list(tmp_path.iterdir()))
+        return run(*args, **kwargs)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(subprocess, "run", noted)
+    validation.infra(staged, 60.0)
+    assert there == [[]]
 
 
 def _changed(staged, kind, change):
