@@ -52,7 +52,10 @@ def differences(wanted, found):
         problems.append(f"the command ended with status {found['status']}: {found['said'][-500:]}")
     if found["weights"] != wanted["weights"]:
         problems.append(f"weights: {_apart(wanted['weights'], found['weights'])}")
-    for name in ("checkpoints", "metrics", "exports", "files"):
+    ours, theirs = (collections.Counter(side["files"]) for side in (wanted, found))
+    if ours != theirs:
+        problems.append(f"files: lacks {dict(ours - theirs)} and has too much {dict(theirs - ours)}")
+    for name in ("checkpoints", "metrics", "exports"):
         if found[name] != wanted[name]:
             problems.append(
                 f"{name}: {_told(wanted[name])} in the undisturbed run, {_told(found[name])} here"
@@ -163,10 +166,15 @@ def _exports(base):
 
 
 def _files(workdir):
-    """Names of all files but those of exports and TensorBoard, whose names have times in them."""
+    """Names of all files but those of exports and TensorBoard, whose names have times in them.
+
+    Those of checkpoints stand without their steps: behind a stop the one before the newest is another.
+    """
     found = []
     for folder, _, names in os.walk(workdir):
         place = os.path.relpath(folder, workdir)
+        if place.startswith("checkpoints"):
+            place = "checkpoints"
         if not place.startswith(("exports", "tensorboard")):
             found += [os.path.normpath(os.path.join(place, name)) for name in names]
     return sorted(name for name in found if ".tmp" not in name)

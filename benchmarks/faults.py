@@ -222,7 +222,8 @@ def report(results):
     fell = [record for record in results["rounds"] if record["fell"] != "behind the end"]
     count = collections.Counter((record["fault"], record["fell"]) for record in fell)
     names = sorted({record["fault"] for record in fell})
-    rows = [[phase, *(count[name, phase] for name in names)] for phase in (*_SPANS, "ending")]
+    phases = dict.fromkeys([*_SPANS, *(record["fell"] for record in fell)])
+    rows = [[phase, *(count[name, phase] for name in names)] for phase in phases]
     rows.append(["all", *(sum(record["fault"] == name for record in fell) for name in names)])
     lines = [benchmarks.table(["the fault fell in", *names], rows)]
     for name in names:

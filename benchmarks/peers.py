@@ -24,7 +24,7 @@ import benchmarks
 from ltgans_tf import architectures, presets
 from trainers import import_tensorflow, run
 
-_TORCH_STEP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_step.py")
+TORCH_STEP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_step.py")
 _VARIANTS = ("eager", "channels_last", "compile")
 OURS = "package"
 
@@ -53,14 +53,16 @@ def main(_):
     candidates = {OURS: [sys.executable, "-m", "benchmarks.peers", *sys.argv[1:], "--one"]}
     for variant in variants:
         described = json.dumps({**shared, "variant": variant})
-        candidates[variant] = [given.torch_python, _TORCH_STEP, described]
+        candidates[variant] = [given.torch_python, TORCH_STEP, described]
     repeats = []
     for i in range(given.repeats):
-        repeats.append({name: _timed(name, command) for name, command in candidates.items()})
+        repeats.append(
+            {name: statistics.median(answer(name, command)["ms"]) for name, command in candidates.items()}
+        )
         shown = ", ".join(f"{name} {ms:.0f} ms" for name, ms in repeats[-1].items())
         print(f"repeat {i + 1} of {given.repeats}: {shown}", flush=True)
     results = summarise(repeats)
-    conditions = {**benchmarks.conditions(), "torch": _torch_version(given.torch_python)}
+    conditions = {**benchmarks.conditions(), "torch": torch_version(given.torch_python)}
     settings = {**shared, "precision": given.precision}
     benchmarks.publish({"conditions": conditions, "settings": settings, **results}, report(results))
     return 0
@@ -102,15 +104,17 @@ def report(results):
     return benchmarks.table(["step", "ms (median)", "min to max", "over package", "min to max"], rows)
 
 
-def _timed(name, command):
+def answer(name, command):
+    """What a candidate's process prints last, JSON."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise ValueError(f"the process of {name} ended with status {done.returncode}: {last}")
-    return statistics.median(json.loads(done.stdout.strip().splitlines()[-1])["ms"])
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def _torch_version(python):
+def torch_version(python):
+    """The version of the torch that this Python has."""
     command = [python, "-c", "import torch; print(torch.__version__)"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 

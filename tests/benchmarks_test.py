@@ -16,6 +16,7 @@ import benchmarks
 from benchmarks import (
     exports,
     growth,
+    peer_profile,
     peers,
     plain,
     precisions,
@@ -249,7 +250,24 @@ def test_peers_sets_ratios_over_the_package_repeat_by_repeat():
     assert results["ms"]["package"]["median"] == 3.0 and list(results["over_package"]) == ["eager"]
     assert "2.00" in peers.report(results).splitlines()[2]
     with pytest.raises(ValueError, match="process of eager ended with status 1: .*No module named 'torch'"):
-        peers._timed("eager", [sys.executable, peers._TORCH_STEP, "{}"])
+        peers.answer("eager", [sys.executable, peers.TORCH_STEP, "{}"])
+
+
+def test_a_profile_sums_operations_by_their_kind(tmp_path):
+    batches = _data(1)[None]
+    recipe = presets.Recipe()
+    model = step.model_at(twin_gan.TwinGAN, TINY, recipe, batches, True, step.LATER)
+    take_step = step.compiled_step(model, batches)
+    take_step()
+    tf.profiler.experimental.start(str(tmp_path))
+    for _ in range(3):
+        float(take_step())
+    tf.profiler.experimental.stop()
+    found = peer_profile.operations(str(tmp_path), 3)
+    assert {"Conv2DBackpropFilter", "MatMul"} <= set(found) and all(0 < ms < 1000 for ms in found.values())
+    told = {"ms": 4.4, "profiled_ms": 6.0, "operations": {"Conv2D": 1.0, "aten::convolution_backward": 2.0}}
+    told["operations"]["Mul"] = 5.0
+    assert peer_profile.report({"eager": told}).splitlines()[1].split() == "torch, eager 4 6 3 5".split()
 
 
 def test_results_are_written_with_their_conditions(tmp_path):
@@ -340,6 +358,7 @@ def test_table_aligns_its_columns():
         ("exports", "--batches=0", "batches are [0] and repeats 100; give at least 1 and 2."),
         ("twins", "--sedes=3", "unknown flag --sedes; did you mean --seeds?"),
         ("peers", "--batch_size=4", "--torch_python is missing"),
+        ("peer_profile", "--steps=2", "--torch_python is missing"),
         ("peers", "--variants=eager,jit", "--variants is 'eager,jit'; give some of eager, channels_last"),
         ("quality_per_second", "--seconds=0,5", "--seconds is '0,5'; give times above 0"),
     ],

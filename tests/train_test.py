@@ -177,6 +177,17 @@ def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
     assert list((workdir / "checkpoints").glob("task_000_step_*"))
 
 
+def test_a_signal_behind_the_end_does_not_change_the_status(finished):
+    command = [sys.executable, "-m", "trainers.train", f"--flagfile={finished[0]}/flags.txt"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not process.stdout.readline().startswith("time: "):
+        assert process.poll() is None, process.stderr.read()
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.002)
+    assert process.returncode == 0 and "python -m trainers.report" in process.stdout.read()
+
+
 @pytest.mark.slow
 def test_a_run_that_diverges_goes_back_three_times_and_says_so_in_its_log(tmp_path):
     flags = [*SMALL, "--nopush", "--critic_optimizer=rmsprop(1e30)", "--on_nonfinite=rollback"]

@@ -168,13 +168,26 @@ def test_two_checkpoints_that_differ_are_told_by_their_tensors(tmp_path):
         model.total.assign(model.total + float(i))
         found.append(fault_checks._weights(checkpoints.save(str(tmp_path / str(i)), model)))
     assert fault_checks._apart(found[0], found[0]).startswith("0 of ")
-    names = ("checkpoints", "metrics", "exports", "files", "status", "litter")
-    same = {**dict.fromkeys(names, 0), "tensorboard": []}
+    names = ("checkpoints", "metrics", "exports", "status", "litter")
+    same = {**dict.fromkeys(names, 0), "tensorboard": [], "files": []}
     (text,) = fault_checks.differences(*({**same, "weights": weights} for weights in found))
     assert (
         text.startswith("weights: 1 of ") and " tensors of task_000_step_000000000 differ (weights/" in text
     )
     assert fault_checks._apart(None, found[0]) == "None in the undisturbed run, task_000_step_000000000 here"
+
+
+def test_two_workdirs_that_differ_are_told_by_their_files(tmp_path):
+    for run, step in ("a", 6), ("b", 7):
+        folder = tmp_path / run / "checkpoints" / f"task_000_step_00000000{step}"
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").touch()
+    (tmp_path / "b" / "flags.txt").touch()
+    names = ("checkpoints", "metrics", "exports", "status", "litter", "weights")
+    same = {**dict.fromkeys(names, 0), "tensorboard": []}
+    left, right = ({**same, "files": fault_checks._files(str(tmp_path / run))} for run in "ab")
+    assert fault_checks.differences(left, left) == []
+    assert fault_checks.differences(left, right) == ["files: lacks {} and has too much {'flags.txt': 1}"]
 
 
 @pytest.mark.slow
