@@ -72,7 +72,7 @@ TABLE = {
     "demo": {"sample_every": 400},
     "builtin_cpu": _CPU,
     "table1_msfo": {**_PAPER32, "tasks": (*_MSF, "omniglot")},
-    "table1_msfo_cpu": {**_MSFO_CPU, "steps_per_task": 450, "sample_every": 150, "checkpoint_every": 150},
+    "table1_msfo_cpu": {**_MSFO_CPU, "steps_per_task": 400},
     "twins_cpu": _MSFO_CPU,
     "table2_cifar_imagenet": {**_PAPER32, "tasks": ("cifar10", *_SUBSETS)},
     "table2_cifar_imagenet_cpu": {
