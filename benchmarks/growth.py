@@ -153,13 +153,14 @@ def _footprint():
 
 
 def _size(folder, pattern=""):
-    """Bytes of the files in a folder, or of those whose names have a pattern."""
-    return sum(
-        os.path.getsize(os.path.join(place, name))
+    """Bytes of the files in a folder, or of those whose names have a pattern; of a file with two names once."""
+    found = (
+        os.stat(os.path.join(place, name))
         for place, _, names in os.walk(folder)
         for name in names
         if re.search(pattern, name)
     )
+    return sum({about.st_ino: about.st_size for about in found}.values())
 
 
 def _traces(model):

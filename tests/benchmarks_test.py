@@ -264,7 +264,9 @@ def test_a_profile_sums_operations_by_their_kind(tmp_path):
         float(take_step())
     tf.profiler.experimental.stop()
     found = peer_profile.operations(str(tmp_path), 3)
-    assert {"Conv2DBackpropFilter", "MatMul"} <= set(found) and all(0 < ms < 1000 for ms in found.values())
+    for kind in "Conv2DBackpropFilter", "MatMul":  # oneDNN's have a prefix
+        assert any(name.endswith(kind) for name in found), found
+    assert all(0 < ms < 1000 for ms in found.values())
     told = {"ms": 4.4, "profiled_ms": 6.0, "operations": {"Conv2D": 1.0, "aten::convolution_backward": 2.0}}
     told["operations"]["Mul"] = 5.0
     assert peer_profile.report({"eager": told}).splitlines()[1].split() == "torch, eager 4 6 3 5".split()

@@ -79,6 +79,25 @@ def test_a_bundle_has_the_state_behind_its_task_and_no_data(learnt):
         assert lt.load(str(bundle)).task_index.numpy() == tasks
 
 
+def test_boundary_images_are_there_once_however_many_bundles_have_them(learnt):
+    folder, _ = learnt
+    bundles = [pair["continuation"] for pair in versions.read_latest(folder / "base")["pairs"]]
+    names = [folder / "base" / bundle / "boundary" / "task_00.npz" for bundle in bundles]
+    assert len(names) == 2 and all(
+        name.samefile(folder / "first" / "boundary" / "task_00.npz") for name in names
+    )
+
+
+def test_boundary_images_are_copied_where_a_file_cannot_have_two_names(learnt, tmp_path, monkeypatch):
+    folder, specs = learnt
+    bundle = folder / "base" / versions.read_latest(folder / "base")["continuation"]
+    monkeypatch.setattr(os, "link", lambda *_: os.stat("/nowhere"))
+    continuation.start(str(bundle), str(tmp_path / "new"), specs[2:])
+    for name in ("task_00.npz", "task_01.npz"):
+        ours, theirs = (place / "boundary" / name for place in (tmp_path / "new", bundle))
+        assert ours.read_bytes() == theirs.read_bytes() and not ours.samefile(theirs)
+
+
 def test_an_earlier_version_can_be_gone_on_from(learnt, tiny_model):
     folder, specs = learnt
     first = versions.read_latest(folder / "base")["pairs"][0]
