@@ -375,9 +375,7 @@ def _train(preset, recipe, settings):
     if chief:
         say(closing.times(spans, say))
         say(_ending(finished, model.student is not None))
-    _on_signals(
-        signal.SIG_IGN
-    )  # all is done; while Python ends they would kill it, and the status be another
+    _on_signals(signal.SIG_IGN)  # while Python ends they would kill it, and the status be another
     return 0 if finished else 128 + (stopped or [signal.SIGTERM])[-1]  # another worker may have been asked
 
 
