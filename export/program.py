@@ -15,7 +15,7 @@ import tempfile
 from absl import app, flags, logging
 
 _FULL = os.strerror(errno.ENOSPC)
-# Keras imports them where they are installed, for what no program here calls: a fifth of the time of all imports.
+# Keras imports them where they are installed, for what no program here calls: a quarter of the time of all imports.
 _OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
 
 
@@ -44,7 +44,7 @@ def run(main):
 
 
 def import_tensorflow():
-    """Imports TensorFlow, and Keras, without what they do not need and without the notes that they print.
+    """Imports TensorFlow, and Keras with it, without what they do not need and without the notes that they print.
 
     A program calls this in `main`, once the flags are checked: the notes (oneDNN, CUDA) would bury
     the one sentence, and no level applies to them. If the import fails they are printed after all, and
@@ -55,7 +55,6 @@ def import_tensorflow():
     """
     noted = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1")
     with _hidden(_OPTIONAL_TO_KERAS), contextlib.nullcontext() if noted else _silenced():
-        importlib.import_module("keras")
         return importlib.import_module("tensorflow")
 
 
