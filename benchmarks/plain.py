@@ -103,7 +103,8 @@ class PlainTwinGAN(twin_gan.TwinGAN):
                 loss = tf.reduce_sum(losses.generator_loss(values)) / rows
                 if replay is not None:
                     apart = losses.sum_squared_error(replay.images, fake)[replay.chosen]
-                    loss += self.recipe.distillation * tf.reduce_sum(apart) / rows
+                    past = tf.cast(self.task_index.value, tf.float32)
+                    loss += self.recipe.distillation * past * tf.reduce_sum(apart) / rows
             gradients = tape.gradient(loss, variables)
             self.generator_optimizers[learner].apply(gradients, variables)
             if self.averages:

@@ -133,13 +133,13 @@ class Recipe:
     )
     distillation: float = _setting(
         0.0,
-        "Weight of the squared error between the Assistant's and the Teacher's images of the same"
-        " latents, for which the past gets a sector of them; 0 = the critic alone passes knowledge on.",
+        "Weight, for each past task, of the squared error between the Assistant's and the Teacher's images of"
+        " the same latents, for which the past gets a sector of them; 0 = the critic alone passes knowledge on.",
     )
     ema: float = _setting(
         0.0,
         "Decay per step of a moving average of the learners' weights that becomes the"
-        " generator at the end of each task; 0 = none.",
+        " generator at the end of each task, (1+t)/(10+t) in step t where that is less; 0 = none.",
     )
     warm_start: float = _setting(
         0.0,
@@ -206,7 +206,7 @@ class Recipe:
 
 
 # Found on small nets in minutes of two CPU cores; see docs/results.md.
-_SMALL = Recipe(ema=0.99, latent_law="circle", distillation=0.02, warm_start=1.0)
+_SMALL = Recipe(ema=0.99, latent_law="circle", distillation=0.01, warm_start=1.0)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(
     replay_share="paper",

@@ -421,7 +421,9 @@ class TwinGAN(LifelongModel):
             if replay is not None and self.recipe.distillation:
                 apart = losses.sum_squared_error(replay.images, fake)
                 apart = tf.reduce_sum(tf.where(replay.chosen, apart, 0.0)) / self.global_rows
-                loss += self.recipe.distillation * apart
+                # All past tasks share half of the rows; so each counts the same, however many there are.
+                past = tf.cast(self.task_index.value, tf.float32)
+                loss += self.recipe.distillation * past * apart
         (upstream,) = losses.gradients(tape, loss, [fake], scale)
         upstream, norms = tf.split(upstream, len(roles.learners)), []
         for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
@@ -435,7 +437,13 @@ class TwinGAN(LifelongModel):
         return report | ({"generator/distillation": apart} if self.recipe.distillation else {})
 
     def _average(self, learner):
-        decay = self.recipe.ema
+        """Moves the learner's average on by one step, with a decay that grows over the task to the recipe's.
+
+        It grows as in `tf.train.ExponentialMovingAverage` with `num_updates`. What a task began with, noise in the
+        first one, is then out of the average within few steps.
+        """
+        step = tf.cast(self.task_step.value, tf.float32)
+        decay = tf.minimum(self.recipe.ema, (1.0 + step) / (10.0 + step))
         for average, weight in zip(self.averages[learner].weights, self.generators[learner].weights):
             average.assign(decay * average.value + (1.0 - decay) * weight.value)
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -153,20 +154,27 @@ def test_with_distillation_the_critic_has_a_head_for_the_past_and_one_for_the_ne
     np.testing.assert_allclose(report["critic/loss"], expected, rtol=1e-4)
 
 
-def test_the_assistant_descends_the_distance_to_the_teacher_where_it_knows(tiny_model, monkeypatch):
-    model, seen = _at(tiny_model(student=False, **DISTILLED), 1), {}
+@pytest.mark.parametrize("tasks_before, assistant", [(1, 1), (2, 0), (5, 1)])
+def test_the_assistant_descends_the_distance_to_the_teacher_where_it_knows(
+    tiny_model, monkeypatch, tasks_before, assistant
+):
+    model, seen = _at(tiny_model(student=False, **DISTILLED), tasks_before), {}
     monkeypatch.setattr(
-        model.generator_optimizers[1], "apply", lambda g, v: seen.update(gradients=[x.numpy() for x in g])
+        model.generator_optimizers[assistant],
+        "apply",
+        lambda g, v: seen.update(gradients=[x.numpy() for x in g]),
     )
     latents, past = model.noise(0, 8, 4, law="circle"), np.arange(8) % 2 == 1
-    taught = model.teacher_images(latents, lakd.roles_for_task(1))
+    taught = model.teacher_images(latents, lakd.roles_for_task(tasks_before))
     report = model.train_step(_data())
     with tf.GradientTape() as tape:
-        fake = model.generators[1](sectors.squeeze(latents, past, 0.5), training=True)
+        squeezed = sectors.squeeze(latents, past, tasks_before / (tasks_before + 1))
+        fake = model.generators[assistant](squeezed, training=True)
         apart = tf.reduce_sum((fake - taught) ** 2, axis=[1, 2, 3])[past]
         value = tf.gather(model.critic(fake), past.astype(int), axis=1, batch_dims=1)
-        loss = tf.reduce_mean(-value) + 0.3 * tf.reduce_sum(apart) / 8
-    expected = tape.gradient(loss, model.generators[1].trainable_variables)
+        # The weight is that of each task before.
+        loss = tf.reduce_mean(-value) + 0.3 * tasks_before * tf.reduce_sum(apart) / 8
+    expected = tape.gradient(loss, model.generators[assistant].trainable_variables)
     for ours, theirs in zip(seen["gradients"], expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(report["generator/distillation"], tf.reduce_sum(apart) / 8, rtol=1e-4)
@@ -241,15 +249,17 @@ def test_a_stream_of_any_length_needs_three_traces(tiny_model, tiny_stream):
 
 
 def test_the_moving_average_becomes_the_generator_at_the_end_of_its_task(tiny_model, tiny_stream):
-    model = tiny_model(ema=0.9, student=False)
-    start = model.generators[0].get_weights()
-    model.fit_stream(tiny_stream(tasks=1), 1)
-    plain = tiny_model(student=False)
-    plain.fit_stream(tiny_stream(tasks=1), 1)
-    for average, begin, end in zip(
-        model.generators[0].get_weights(), start, plain.generators[0].get_weights()
-    ):
-        np.testing.assert_allclose(average, 0.9 * begin + 0.1 * end, rtol=1e-4, atol=1e-6)
+    model, seen = tiny_model(ema=0.27, student=False), []
+    expected = model.generators[0].get_weights()
+    keep = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: seen.append(model.generators[0].get_weights())
+    )
+    model.fit_stream(tiny_stream(tasks=1), 5, callbacks=[keep])
+    for decay, weights in zip((1 / 10, 2 / 11, 3 / 12, 0.27, 0.27), seen, strict=True):
+        expected = [decay * old + (1 - decay) * new for old, new in zip(expected, weights)]
+    for average, weight, last in zip(model.generators[0].get_weights(), expected, seen[-1], strict=True):
+        np.testing.assert_allclose(average, weight, rtol=1e-4, atol=1e-6)
+        assert np.abs(average - last).max() > 1e-5
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
