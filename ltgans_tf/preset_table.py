@@ -48,7 +48,7 @@ _CPU = {
     "eval_samples": 2000,
     "eval_iwae_images": 0,
 }
-_CPU64 = {**_CPU, "architecture": "small64", "steps_per_task": 300}
+_CPU64 = {**_CPU, "architecture": "small64", "steps_per_task": 250}
 
 _MSFO_CPU = {
     **_CPU,
