@@ -1,6 +1,6 @@
 """The experiments by name: what each changes of the defaults of `presets.Preset`.
 
-Those that end in `_cpu` are the paper's experiments in a size that takes at most five minutes for one
+Those that end in `_cpu` are the paper's experiments in a size that takes about five minutes for one
 run on one CPU core. With `--data_dir` they read smaller sets of other images in place of those that
 the paper names (`data_dir_tasks`), so that their numbers stand for nothing but themselves.
 """
