@@ -99,6 +99,7 @@ TABLE = {
         **_CPU,
         "tasks": ("celeb_a", "cacd"),
         "data_dir_tasks": ("emnist_letters", "chairs64"),
+        "steps_per_task": 800,
     },
     "fig2_chairs": {**_PAPER64, "tasks": _FACES_AND_CHAIRS},
     "fig2_chairs_cpu": {**_CPU64, "tasks": _FACES_AND_CHAIRS, "data_dir_tasks": _CHAIRS_AT_HAND},
