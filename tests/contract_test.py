@@ -217,7 +217,8 @@ def test_two_replicas_take_the_steps_of_one_and_save_score_and_export_as_one(run
     two.fit_stream(_stream(folder), STEPS, workdir, [], stop_after_task=1)
     # Measured by what training changed: Adam turns the rounding of a gradient near zero into a part of a step.
     begun = itertools.chain(_model(model.method).get_weights(), itertools.repeat(0))  # optimizers keep 0 then
-    for i, (a, b, start) in enumerate(zip(_state(two), watch.ends[1][0], begun)):
+    both = zip(_state(two), watch.ends[1][0], strict=True)
+    for i, ((a, b), start) in enumerate(zip(both, begun)):
         assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(b - start), i
     alone = loading.load(workdir)  # on one device
     for a, b in zip(_state(two), _state(alone), strict=True):
