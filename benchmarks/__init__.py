@@ -9,7 +9,7 @@ import sys
 
 from absl import flags
 
-from ltgans_tf import provenance
+from ltgans_tf.files import provenance
 
 
 def define_output():

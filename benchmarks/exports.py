@@ -13,7 +13,7 @@ import time
 from absl import flags
 
 import benchmarks
-from ltgans_tf import architectures
+from ltgans_tf.settings import architectures
 from trainers import import_tensorflow, run
 
 
@@ -24,7 +24,7 @@ def main(_):
     if min(batches) < 1 or given.repeats < 2:
         raise ValueError(f"batches are {batches} and repeats {given.repeats}; give at least 1 and 2.")
     tf = import_tensorflow()
-    from ltgans_tf import twin_gan
+    from ltgans_tf.methods import twin_gan
 
     conditions = benchmarks.conditions()
     model = twin_gan.TwinGAN.from_architecture(arch)

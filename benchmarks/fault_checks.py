@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 
-from ltgans_tf import checkpoints
+from ltgans_tf.training import checkpoints
 
 _STOPPED_WITHIN = 10.0  # seconds
 # Loads versions as a server would, and tells of each its signatures and a checksum of its weights, in any order.

@@ -7,7 +7,8 @@ docs/results.md says what each gave beside the recommended recipe.
 
 import tensorflow as tf
 
-from ltgans_tf import lakd, sectors, twin_gan
+from ltgans_tf.methods import lakd, twin_gan
+from ltgans_tf.networks import sectors
 
 
 class Filtered(twin_gan.TwinGAN):

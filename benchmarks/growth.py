@@ -18,7 +18,7 @@ import time
 from absl import flags
 
 import benchmarks
-from ltgans_tf import architectures
+from ltgans_tf.settings import architectures
 from trainers import import_tensorflow, run
 
 _LEFT_OUT = 0.2  # of a task's steps, at its start
@@ -31,7 +31,8 @@ def main(_):
     tf = import_tensorflow()
     import keras
 
-    from ltgans_tf import streams, twin_gan
+    from ltgans_tf.data import streams
+    from ltgans_tf.methods import twin_gan
 
     conditions = benchmarks.conditions()
     keras.utils.set_random_seed(0)
@@ -65,7 +66,8 @@ def measure(model, stream, steps, workdir):
       quantity in the last task to that in the second (the first has no Teacher).
     """
     from export import push
-    from ltgans_tf import boundaries, callbacks, checkpoints, evaluation
+    from ltgans_tf.evaluation import evaluation
+    from ltgans_tf.training import boundaries, callbacks, checkpoints
 
     evaluator = evaluation.Evaluator(test_images=200, parts=("likelihood",))
     times, traces = step_times(), _traces(model)

@@ -4,7 +4,7 @@
 
 Hypothesis draws the inputs, the same ones for the same number of examples. An input must be read or refused in one
 sentence (ValueError; InvalidArgumentError of a graph); anything else ends the campaign with the input that did it.
-What takes more than SECONDS is counted. tests/inputs_test.py runs a few of each. Linux only.
+What takes more than SECONDS is counted. tests/benchmarks/inputs_test.py runs a few of each. Linux only.
 """
 
 import io
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import benchmarks
 from benchmarks import served
-from ltgans_tf import specs
+from ltgans_tf.data import specs
 from trainers import import_tensorflow, run
 
 SECONDS = 5.0
@@ -163,7 +163,7 @@ def read_flags(folder, given):
 
 
 def read_archive(folder, data):
-    from ltgans_tf import datasets
+    from ltgans_tf.data import datasets
 
     path = os.path.join(folder, "set.npz")
     with open(path, "wb") as file:
@@ -175,7 +175,7 @@ def read_archive(folder, data):
 
 def read_folder(folder, tree):
     """All but the pipeline, which takes a second to be traced."""
-    from ltgans_tf import folders
+    from ltgans_tf.data import folders
 
     with tempfile.TemporaryDirectory(dir=folder) as root:
         files, links = tree
@@ -197,7 +197,7 @@ def read_folder(folder, tree):
 
 def read_image(folder, data):
     """Through the file, as training reads it."""
-    from ltgans_tf import images, sources
+    from ltgans_tf.data import images, sources
 
     path = os.path.join(folder, "picture")
     with open(path, "wb") as file:
@@ -206,7 +206,7 @@ def read_image(folder, data):
 
 
 def read_config(folder, data):
-    from ltgans_tf import checkpoints
+    from ltgans_tf.training import checkpoints
 
     _write(folder, "config.json", data)
     checkpoints.read_config(folder)
@@ -214,27 +214,27 @@ def read_config(folder, data):
 
 def read_manifest(folder, data):
     """A checkpoint's manifest; nothing that hypothesis writes names the files that are there."""
-    from ltgans_tf import checkpoints
+    from ltgans_tf.training import checkpoints
 
     _write(folder, "checkpoints/task_000_step_000000001/manifest.json", data)
     checkpoints.restore_newest(folder, None)
 
 
 def read_scores(folder, data):
-    from ltgans_tf import scores
+    from ltgans_tf.evaluation import scores
 
     _write(folder, "eval/task_00/scores.json", data)
     scores.score_matrix(folder)
 
 
 def read_extractor(folder, description):
-    from ltgans_tf import features
+    from ltgans_tf.evaluation import features
 
     features.load(_described(folder, "extractor.npz", description))
 
 
 def read_reference(folder, description):
-    from ltgans_tf import references
+    from ltgans_tf.evaluation import references
 
     _described(folder, "eval/references/task_00.npz", description)
     references.load(folder, 0)

@@ -20,7 +20,8 @@ import numpy as np
 from absl import flags
 
 import benchmarks
-from ltgans_tf import metrics, provenance
+from ltgans_tf.evaluation import metrics
+from ltgans_tf.files import provenance
 from trainers import run
 
 INSTALL = "pip install torch-fidelity prdc torch==2.13.0 absl-py"

@@ -20,7 +20,7 @@ from absl import flags
 
 import benchmarks
 from benchmarks import peers
-from ltgans_tf import architectures, presets
+from ltgans_tf.settings import architectures, presets
 from trainers import import_tensorflow, run
 
 _VARIANTS = ("eager", "channels_last")
@@ -84,7 +84,7 @@ def operations(folder, steps):
 def _ours(arch, steps, batch_size, n_critic, student):
     tf = import_tensorflow()
     from benchmarks import step as our_step
-    from ltgans_tf import twin_gan
+    from ltgans_tf.methods import twin_gan
 
     batches = our_step.digits(arch, 3, batch_size, n_critic)
     recipe = presets.Recipe(n_critic=n_critic)

@@ -21,7 +21,7 @@ import sys
 from absl import flags
 
 import benchmarks
-from ltgans_tf import architectures, presets
+from ltgans_tf.settings import architectures, presets
 from trainers import import_tensorflow, run
 
 TORCH_STEP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_step.py")

@@ -10,7 +10,9 @@ the activations, which is 0, goes back through the critic.
 import keras
 import tensorflow as tf
 
-from ltgans_tf import images, lakd, losses, twin_gan
+from ltgans_tf.data import images
+from ltgans_tf.methods import lakd, twin_gan
+from ltgans_tf.networks import losses
 
 # Tags of noise, by use; the package's own are below 700.
 _OWN_TEACHER_LATENTS, _OWN_LATENTS = 700, 800

@@ -12,7 +12,7 @@ from absl import flags
 
 import benchmarks
 from benchmarks import step
-from ltgans_tf import architectures
+from ltgans_tf.settings import architectures
 from trainers import run
 
 _PLAIN, _GEMM = "plain float32", "GEMM float32"
@@ -46,7 +46,7 @@ def measure(arch, recipe, batches, precisions, xla=True, repeats=7, seconds=0.5,
       step, the latter what `architectures.step_flops` counts; 'gemm_gflops', the speed of the matrix product.
     """
     from benchmarks import plain
-    from ltgans_tf import twin_gan
+    from ltgans_tf.methods import twin_gan
 
     def candidate(method, precision, jit_compile):
         chosen = dataclasses.replace(recipe, precision=precision)

@@ -13,7 +13,7 @@ import time
 from absl import flags
 
 import benchmarks
-from ltgans_tf import presets
+from ltgans_tf.settings import presets
 from trainers import import_tensorflow, run
 
 _SAMPLES = 2000
@@ -54,7 +54,10 @@ def measure(preset, recipe, seed, seconds, student, measure_fcd):
     Returns:
       JSON-ready list of {'seconds', 'steps', 'fcd'}.
     """
-    from ltgans_tf import architectures, callbacks, streams, twin_gan
+    from ltgans_tf.data import streams
+    from ltgans_tf.methods import twin_gan
+    from ltgans_tf.settings import architectures
+    from ltgans_tf.training import callbacks
 
     side = architectures.architecture(preset.architecture).image_size
     stream = streams.TaskStream(
@@ -106,7 +109,9 @@ def _fcd(preset):
 
     While a task is learnt the moving average of the learner's weights stands for its generator.
     """
-    from ltgans_tf import architectures, features, images, metrics, streams
+    from ltgans_tf.data import images, streams
+    from ltgans_tf.evaluation import features, metrics
+    from ltgans_tf.settings import architectures
 
     side = architectures.architecture(preset.architecture).image_size
     (task,) = streams.TaskStream(

@@ -20,7 +20,7 @@ from absl import flags
 from PIL import Image
 
 import benchmarks
-from ltgans_tf import architectures, presets
+from ltgans_tf.settings import architectures, presets
 from trainers import import_tensorflow, run
 
 _TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
@@ -33,7 +33,7 @@ _SHARES = (0.2, 1.0)  # of the requests, behind which memory is read
 
 def tiny_model():
     """A compiled TwinGAN with a Student, of networks for images of 8x8."""
-    from ltgans_tf import twin_gan
+    from ltgans_tf.methods import twin_gan
 
     model = twin_gan.TwinGAN.from_architecture(_TINY, 3, True, presets.Recipe(), 0)
     model.compile()
@@ -42,7 +42,7 @@ def tiny_model():
 
 def trained(folder, steps):
     """The same model behind two tasks of `steps` steps on noise."""
-    from ltgans_tf import streams
+    from ltgans_tf.data import streams
 
     model, draw, tasks = tiny_model(), np.random.default_rng(0), []
     for i in range(2):

@@ -18,7 +18,7 @@ import time
 from absl import flags
 
 import benchmarks
-from ltgans_tf import architectures
+from ltgans_tf.settings import architectures
 from trainers import import_tensorflow, run
 
 _TRAIN = [sys.executable, "-m", "trainers.train"]
@@ -89,7 +89,8 @@ def role_changes(arch, batch_size, tasks, steps=20):
     tf.config.experimental.enable_op_determinism()
     import keras
 
-    from ltgans_tf import streams, twin_gan
+    from ltgans_tf.data import streams
+    from ltgans_tf.methods import twin_gan
 
     class Clock(keras.callbacks.Callback):
         """Notes when each step has ended; so no step begins before the one before it has."""

@@ -13,7 +13,7 @@ import time
 from absl import flags
 
 import benchmarks
-from ltgans_tf import architectures, presets
+from ltgans_tf.settings import architectures, presets
 from trainers import import_tensorflow, run
 
 _GEMM = 2048  # rows and columns of the matrix product
@@ -146,7 +146,7 @@ def _shown(value, form):
 
 def one(arch, recipe, batches, student, repeats, seconds, warm_up):
     """Milliseconds of the package's step from task 2 on, alone: a `benchmarks.summary`."""
-    from ltgans_tf import twin_gan
+    from ltgans_tf.methods import twin_gan
 
     step = compiled_step(model_at(twin_gan.TwinGAN, arch, recipe, batches, student, LATER), batches)
     return in_turns({OURS: step}, repeats, seconds, warm_up)[OURS]
@@ -156,7 +156,7 @@ def digits(arch, channels, batch_size, count):
     """Batches of real digits, uint8 [N, B, count, H, W, C]."""
     import numpy as np
 
-    from ltgans_tf import streams
+    from ltgans_tf.data import streams
 
     shape = (arch.image_size, arch.image_size, channels)
     (task,) = streams.TaskStream(["digits"], shape, batch_size).tasks
@@ -166,7 +166,7 @@ def digits(arch, channels, batch_size, count):
 def _candidates(arch, recipe, batches, student, task):
     """What is measured, by (name, task): functions that return a scalar of their work's end."""
     from benchmarks import plain
-    from ltgans_tf import twin_gan
+    from ltgans_tf.methods import twin_gan
 
     models = {
         "package": model_at(twin_gan.TwinGAN, arch, recipe, batches, student, task),
@@ -202,7 +202,8 @@ def _stages(model, batch):
     """
     import tensorflow as tf
 
-    from ltgans_tf import images, lakd
+    from ltgans_tf.data import images
+    from ltgans_tf.methods import lakd
 
     rows, n_critic = batch.shape[0], model.recipe.n_critic
     model.global_rows = rows

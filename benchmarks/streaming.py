@@ -15,7 +15,7 @@ import time
 from absl import flags
 
 import benchmarks
-from ltgans_tf import presets
+from ltgans_tf.settings import presets
 from trainers import import_tensorflow, run
 
 _SIDE = 48
@@ -62,7 +62,8 @@ def measure(folder, batch_size, steps, architecture="small32"):
     """
     import numpy as np
 
-    from ltgans_tf import streams, twin_gan
+    from ltgans_tf.data import streams
+    from ltgans_tf.methods import twin_gan
 
     recipe = presets.recipe("recommended", "small32")
     model = twin_gan.TwinGAN.from_architecture(architecture, recipe=recipe)

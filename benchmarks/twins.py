@@ -16,7 +16,7 @@ import time
 from absl import flags
 
 import benchmarks
-from ltgans_tf import architectures, presets
+from ltgans_tf.settings import architectures, presets
 from trainers import import_tensorflow, run
 
 _EPOCHS = 8  # of the classifier
@@ -35,7 +35,7 @@ def main(_):
         tf.config.threading.set_inter_op_parallelism_threads(given.threads)
     import keras
 
-    from ltgans_tf import streams
+    from ltgans_tf.data import streams
 
     conditions = benchmarks.conditions()
     keras.utils.set_random_seed(0)
@@ -86,7 +86,8 @@ class Judge:
     """
 
     def __init__(self, task, samples):
-        from ltgans_tf import features, images
+        from ltgans_tf.data import images
+        from ltgans_tf.evaluation import features
 
         train, labels = task.train_images(), task.train_labels()
         if labels is None:
@@ -104,13 +105,13 @@ class Judge:
         self.floor = self.fcd(images.normalize(task.train_images(self.count)))
 
     def _features(self, samples):
-        from ltgans_tf import metrics
+        from ltgans_tf.evaluation import metrics
 
         return metrics.features_of(self.classifier.features, samples)
 
     def fcd(self, samples):
         """FCD of float [count, H, W, C] in [-1, 1] to the test part."""
-        from ltgans_tf import metrics
+        from ltgans_tf.evaluation import metrics
 
         return metrics.frechet_distance(self._test_features, self._features(samples))
 
@@ -129,12 +130,12 @@ def measure(arch, heads, seed, steps, stream, judge):
     """
     import tensorflow as tf
 
-    from ltgans_tf import baselines
+    from ltgans_tf.methods import registry
 
     # Distillation, which needs two heads, does nothing in task 1.
     recipe = presets.recipe("recommended", arch.name)
     recipe = dataclasses.replace(recipe, distillation=0.0, critic_heads=heads or 1)
-    method = baselines.method_class("ltgan" if heads else "finetune")
+    method = registry.method_class("ltgan" if heads else "finetune")
     model = method.from_architecture(arch, stream.image_shape[-1], False, recipe, seed)
     model.compile()
     begin = time.monotonic()

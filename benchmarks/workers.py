@@ -20,7 +20,7 @@ import sys
 from absl import flags
 
 import benchmarks
-from ltgans_tf import architectures
+from ltgans_tf.settings import architectures
 from trainers import import_tensorflow, run
 
 ONE, TWO, HALVES = "one process", "two workers", "two halves alone"
@@ -70,7 +70,9 @@ def one(arch, batch_size, steps):
     import keras
 
     from benchmarks import growth
-    from ltgans_tf import distribution, streams, twin_gan
+    from ltgans_tf.data import streams
+    from ltgans_tf.methods import twin_gan
+    from ltgans_tf.training import distribution
 
     strategy = distribution.strategy("multi_worker" if os.environ.get("TF_CONFIG") else "one")
     keras.utils.set_random_seed(0)

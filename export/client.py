@@ -140,7 +140,7 @@ def _write_grid(out, pngs):
     import numpy as np
     from PIL import Image
 
-    from ltgans_tf import figures
+    from ltgans_tf.figures import figures
 
     pixels = []
     for data in pngs:

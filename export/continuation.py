@@ -13,7 +13,7 @@ import re
 import shutil
 
 from export import versions
-from ltgans_tf import upgrades
+from ltgans_tf.settings import upgrades
 
 FOLDER = "continuation"
 _COPIED = ("flags.txt", "environment.json")

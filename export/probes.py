@@ -7,7 +7,8 @@ made by the networks themselves, not by the graphs that were saved.
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf import images, sampling
+from ltgans_tf.data import images
+from ltgans_tf.networks import sampling
 
 _SIZES = (1, 4)  # rows of a request of each signature
 _SEED = 20_210_919

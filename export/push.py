@@ -125,7 +125,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
 
 def row(workdir, task_index):
     """The row of scores that a run has behind a task, or None."""
-    from ltgans_tf import scores
+    from ltgans_tf.evaluation import scores
 
     return versions.read_json(scores.row_path(workdir, task_index)) or None
 
@@ -158,7 +158,8 @@ def push_workdir(workdir, base=None, terms=Terms()):
             " trainers.train wrote."
         )
     program.import_tensorflow()
-    from ltgans_tf import checkpoints, loading
+    from ltgans_tf import loading
+    from ltgans_tf.training import checkpoints
 
     model = loading.load(workdir)
     stream = checkpoints.read_config(workdir)["stream"]

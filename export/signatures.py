@@ -10,7 +10,8 @@ INVALID_ARGUMENT with a sentence.
 
 import tensorflow as tf
 
-from ltgans_tf import images, sampling
+from ltgans_tf.data import images
+from ltgans_tf.networks import sampling
 
 
 def save_generator(model, path):

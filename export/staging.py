@@ -53,7 +53,7 @@ def written(kind, base, write):
     """What `write()` returns; an error of the disk is told in one sentence."""
     import tensorflow as tf
 
-    from ltgans_tf import checkpoints
+    from ltgans_tf.training import checkpoints
 
     try:
         return write()

@@ -17,7 +17,8 @@ import os
 import shutil
 import time
 
-from ltgans_tf import jsonfiles, upgrades
+from ltgans_tf.files import jsonfiles
+from ltgans_tf.settings import upgrades
 
 KINDS = ("encoder", "generator")  # in the order in which they are put in place
 INFO = os.path.join("assets.extra", "export_info.json")

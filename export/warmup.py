@@ -2,7 +2,7 @@
 
 A server sends them through a version before it answers with it. The messages are built here from
 the field numbers of its published protos, so that no package of the server is needed to write
-them; tests/warmup_test.py reads them with that package.
+them; tests/export/warmup_test.py reads them with that package.
 """
 
 import functools

@@ -10,34 +10,37 @@ model.fit_stream(stream, steps_per_task=2000, workdir="runs/mine")
 images = model.sample(64, seed=0)
 ```
 
+`networks`, `data`, `evaluation` and `methods` are what research builds on: the names that `dir` shows of
+them are public. The other packages, and names that begin with _, are internal.
+
 Names are looked up when they are first used, so that `import ltgans_tf` does not wait for
 TensorFlow.
 """
 
-import importlib
-
-from ltgans_tf.provenance import VERSION as __version__  # noqa: F401
+from ltgans_tf import _lazy
 
 _HOMES = {
     "Evaluator": "evaluation",
-    "LifelongModel": "lifelong",
-    "NonFiniteError": "lifelong",
-    "Recipe": "presets",
-    "Student": "student",
-    "TaskStream": "streams",
-    "TwinGAN": "twin_gan",
+    "LifelongModel": "methods",
+    "NonFiniteError": "training.nonfinite",
+    "Recipe": "settings.presets",
+    "Student": "networks",
+    "TaskStream": "data",
+    "TwinGAN": "methods",
+    "data": "data",
+    "evaluation": "evaluation",
     "load": "loading",
-    "score_matrix": "scores",
+    "methods": "methods",
+    "networks": "networks",
+    "score_matrix": "evaluation",
 }
 
-__all__ = sorted(_HOMES)
+_find, __dir__, __all__ = _lazy.face(__name__, _HOMES)
 
 
 def __getattr__(name):
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"ltgans_tf.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'ltgans_tf' has no attribute {name!r}")
+    if name == "__version__":
+        from ltgans_tf.files import provenance
 
-
-def __dir__():
-    return [*globals(), *_HOMES]
+        return provenance.VERSION
+    return _find(name)

@@ -8,7 +8,9 @@ import re
 
 import tensorflow as tf
 
-from ltgans_tf import jsonfiles, sampling, upgrades
+from ltgans_tf.files import jsonfiles
+from ltgans_tf.networks import sampling
+from ltgans_tf.settings import upgrades
 
 _INFO = os.path.join("assets.extra", "export_info.json")
 _KINDS = ("generator", "encoder")

@@ -2,7 +2,10 @@
 
 import os
 
-from ltgans_tf import baselines, checkpoints, exported, streams
+from ltgans_tf import exported
+from ltgans_tf.data import streams
+from ltgans_tf.methods import registry
+from ltgans_tf.training import checkpoints
 
 
 def load(path):
@@ -22,7 +25,7 @@ def load(path):
     if os.path.isfile(os.path.join(path, checkpoints.CONFIG)):
         settings = checkpoints.read_config(path)["model"]
         try:
-            its_class = baselines.method_class(settings["method"])
+            its_class = registry.method_class(settings["method"])
         except ValueError as error:
             raise ValueError(f"{path} cannot be rebuilt from its settings: {error}") from error
         model = its_class.from_settings(settings)

@@ -14,7 +14,9 @@ tf.config.set_logical_device_configuration(
 )
 
 from export import push
-from ltgans_tf import architectures, presets, streams, twin_gan
+from ltgans_tf.data import streams
+from ltgans_tf.methods import twin_gan
+from ltgans_tf.settings import architectures, presets
 
 TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
 

@@ -10,7 +10,9 @@ import tensorflow as tf
 
 import ltgans_tf
 from export import push, versions
-from ltgans_tf import exported, presets, twin_gan
+from ltgans_tf import exported
+from ltgans_tf.methods import twin_gan
+from ltgans_tf.settings import presets
 from tests.conftest import TINY, UNTRIED
 
 

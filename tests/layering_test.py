@@ -1,4 +1,4 @@
-"""Who may import whom: the table below, held against the imports of every file."""
+"""Who may import whom: the tables below, held against the imports of every file."""
 
 import ast
 import graphlib
@@ -6,75 +6,20 @@ import pathlib
 import subprocess
 import sys
 
-import pytest
 import source_imports
 
-# Each module of ltgans_tf and the modules of it that it may import. A new module gets a row, and
-# a new edge its place in a row, on purpose: read the table from the top and ask whether the edge
-# points up.
-LIBRARY = {
-    "architectures": "",
-    "checkpoints": "jsonfiles upgrades",
-    "distribution": "",
-    "divergence": "",
-    "figures": "",
-    "headers": "",
-    "images": "headers",
-    "jsonfiles": "",
-    "lakd": "",
-    "likelihood": "",
-    "losses": "",
-    "memorisation": "",
-    "metrics": "",
-    "nonfinite": "checkpoints distribution",
-    "provenance": "",
-    "scores": "jsonfiles",
-    "specs": "",
-    "walks": "",
-    "features": "images",
-    "inception": "images",
-    "preset_table": "specs",
-    "presets": "architectures preset_table specs",
-    "experiments": "",
-    "networks": "architectures",
-    "builtin": "specs",
-    "sources": "images",
-    "folders": "sources specs",
-    "datasets": "builtin folders images sources specs",
-    "streams": "datasets images sources specs",
-    "sampling": "",
-    "sectors": "",
-    "exported": "jsonfiles sampling upgrades",
-    "upgrades": "architectures baselines.settings presets",
-    "eventlog": "",
-    "verification": "checkpoints eventlog",
-    "canvas": "figures",
-    "charts": "canvas scores",
-    "method_curves": "canvas",
-    "gallery": "charts eventlog figures images scores walks",
-    "representations": "walks",
-    "references": "metrics",
-    "distances": "metrics",
-    "holdings": "distances streams",
-    "comparison": "distances images memorisation metrics references",
-    "evaluation": "comparison distances features holdings images likelihood provenance references"
-    " representations scores",
-    "callbacks": "checkpoints distribution divergence eventlog figures images metrics",
-    "boundaries": "callbacks checkpoints evaluation eventlog figures images scores",
-    "lifelong": "boundaries callbacks checkpoints distribution evaluation images nonfinite presets sampling"
-    " streams",
-    "student": "images losses networks",
-    "twin_gan": "architectures images lakd lifelong losses networks presets sampling sectors student",
-    "baselines": "baselines.curl baselines.joint baselines.joint_twins baselines.lgm baselines.replay twin_gan",
-    "baselines.curl": "architectures baselines.curl_mixture baselines.settings images lifelong losses networks"
-    " presets sampling",
-    "baselines.curl_mixture": "losses networks",
-    "baselines.joint": "baselines.replay streams",
-    "baselines.joint_twins": "lakd twin_gan",
-    "baselines.lgm": "architectures baselines.settings images lifelong losses networks presets",
-    "baselines.replay": "lakd twin_gan",
-    "baselines.settings": "",
-    "loading": "baselines checkpoints exported streams",
+# Each package of ltgans_tf and the packages that its files may import, itself aside. A row names
+# rows above it alone. "top" is the modules beside the packages.
+PACKAGES = {
+    "networks": "",
+    "data": "",
+    "files": "",
+    "settings": "data",
+    "evaluation": "data files networks",
+    "figures": "data evaluation files networks",
+    "training": "data evaluation figures files settings",
+    "methods": "data evaluation networks settings training",
+    "top": "data files methods networks settings training",
 }
 
 # Each folder and the folders that it may import, itself aside.
@@ -86,69 +31,87 @@ FOLDERS = {
     "tests": "benchmarks export ltgans_tf trainers",
 }
 
-WITHOUT_TENSORFLOW = (
-    "architectures",
-    "baselines",
-    "baselines.settings",
-    "charts",
-    "experiments",
-    "jsonfiles",
-    "lakd",
-    "memorisation",
-    "method_curves",
-    "metrics",
-    "preset_table",
-    "presets",
-    "provenance",
-    "references",
-    "scores",
-    "specs",
-    "upgrades",
-)
+# What programs read before they have to wait for TensorFlow.
+WITHOUT_TENSORFLOW = """
+    ltgans_tf ltgans_tf.data ltgans_tf.evaluation ltgans_tf.methods ltgans_tf.networks
+    ltgans_tf.data.specs
+    ltgans_tf.evaluation.memorisation ltgans_tf.evaluation.metrics ltgans_tf.evaluation.references
+    ltgans_tf.evaluation.scores
+    ltgans_tf.figures.charts ltgans_tf.figures.method_curves
+    ltgans_tf.files.jsonfiles ltgans_tf.files.provenance
+    ltgans_tf.methods.lakd ltgans_tf.methods.registry
+    ltgans_tf.settings.architectures ltgans_tf.settings.experiments ltgans_tf.settings.method_settings
+    ltgans_tf.settings.preset_table ltgans_tf.settings.presets ltgans_tf.settings.upgrades
+""".split()
 RUN_WHAT_THEY_READ = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code", "runpy"}
 SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 SOURCES = source_imports.source_files()
-LIBRARY_SOURCES = [path for path in SOURCES if path.startswith("ltgans_tf/")]
-MODULES = [path for path in LIBRARY_SOURCES if path != "ltgans_tf/__init__.py"]
 
 
-def _row(path):
-    return source_imports.module_name(path).removeprefix("ltgans_tf.")
+def _package(module):
+    """Returns the row of PACKAGES that a module of ltgans_tf stands in."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in PACKAGES else "top"
 
 
-@pytest.mark.parametrize("path", MODULES)
-def test_module_imports_only_what_its_row_allows(path):
-    assert _row(path) in LIBRARY, (
-        f"{path} has no row in LIBRARY of tests/layering_test.py: add one that says what it may import."
-    )
-    own, _ = source_imports.dependencies(path)
-    inside = {name.removeprefix("ltgans_tf.") for name in own if name.startswith("ltgans_tf")}
-    extra = inside - set(LIBRARY[_row(path)].split())
-    assert not extra, f"{path} imports {sorted(extra)}, which its row in LIBRARY does not allow."
+def _edges():
+    """Returns the modules that each module imports, as a dict of sets."""
+    return {source_imports.module_name(path): source_imports.dependencies(path)[0] for path in SOURCES}
 
 
-def test_every_row_has_its_module():
-    missing = LIBRARY.keys() - {_row(path) for path in MODULES}
-    assert not missing, f"rows of LIBRARY without a module: {sorted(missing)}"
+def _is_face(module):
+    """Returns whether a module only looks names of its package up, when they are first used."""
+    return module == "ltgans_tf" or module.removeprefix("ltgans_tf.") in PACKAGES
 
 
-@pytest.mark.parametrize("path", SOURCES)
-def test_folder_imports_only_folders_below_it(path):
-    folder = path.partition("/")[0]
-    own, _ = source_imports.dependencies(path)
-    extra = {name.partition(".")[0] for name in own} - {folder, *FOLDERS[folder].split()}
-    assert not extra, f"{path} imports from {sorted(extra)}; {folder}/ must not."
+def test_packages_import_only_what_their_rows_allow():
+    wrong = []
+    for module, imported in _edges().items():
+        if not module.startswith("ltgans_tf.") or module == "ltgans_tf._lazy":
+            continue
+        row = _package(module)
+        allowed = {row, *PACKAGES[row].split()}
+        for name in imported:
+            if name.startswith("ltgans_tf.") and name != "ltgans_tf._lazy" and _package(name) not in allowed:
+                wrong.append(f"{module} imports {name}")
+    assert not wrong, f"not allowed by PACKAGES in tests/layering_test.py: {wrong}"
 
 
-@pytest.mark.parametrize("path", LIBRARY_SOURCES)
-def test_library_knows_no_flags(path):
-    _, foreign = source_imports.dependencies(path)
-    assert "absl" not in foreign, f"{path} imports absl: flags belong in trainers/ and export/."
+def test_rows_name_rows_above_them_and_nothing_idle():
+    edges = _edges()
+    above = set()
+    for row, allowed in PACKAGES.items():
+        assert set(allowed.split()) <= above, f"the row of {row} names one below it"
+        above.add(row)
+        used = {
+            _package(name)
+            for module, imported in edges.items()
+            if module.startswith("ltgans_tf.") and module != "ltgans_tf._lazy" and _package(module) == row
+            for name in imported
+            if name.startswith("ltgans_tf.") and name != "ltgans_tf._lazy"
+        }
+        assert used - {row} == set(allowed.split()), f"the row of {row} is not what it imports"
+
+
+def test_folders_import_only_folders_below_them():
+    wrong = []
+    for path in SOURCES:
+        folder = path.partition("/")[0]
+        own, _ = source_imports.dependencies(path)
+        extra = {name.partition(".")[0] for name in own} - {folder, *FOLDERS[folder].split()}
+        wrong += [f"{path} imports from {name}" for name in extra]
+    assert not wrong
+
+
+def test_library_knows_no_flags():
+    library = [path for path in SOURCES if path.startswith("ltgans_tf/")]
+    wrong = [path for path in library if "absl" in source_imports.dependencies(path)[1]]
+    assert not wrong, f"flags belong in trainers/ and export/: {wrong}"
 
 
 def test_no_module_waits_for_itself():
-    edges = {source_imports.module_name(path): source_imports.dependencies(path)[0] for path in SOURCES}
+    edges = {module: imported for module, imported in _edges().items() if not _is_face(module)}
     graphlib.TopologicalSorter(edges).prepare()  # CycleError names the cycle
 
 
@@ -157,26 +120,31 @@ def test_no_file_has_a_name_that_says_nothing():
     assert not named, f"name these for what they hold: {named}"
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if not path.startswith("tests/")])
-def test_nothing_unpickles_or_evaluates_text(path):
-    assert not RUN_WHAT_THEY_READ & source_imports.imported_names(path)
-    for node in ast.walk(source_imports.parse(path)):
-        if not isinstance(node, ast.Call):
+def test_nothing_unpickles_or_evaluates_text():
+    for path in SOURCES:
+        if path.startswith("tests/"):
             continue
-        called = ast.unparse(node.func)
-        assert called not in ("eval", "exec", "compile", "__import__"), f"{path}:{node.lineno}"
-        if called == "np.load":
-            assert "allow_pickle=False" in ast.unparse(node), f"{path}:{node.lineno}"
-        assert "safe_mode=False" not in ast.unparse(node), f"{path}:{node.lineno}"
+        assert not RUN_WHAT_THEY_READ & source_imports.imported_names(path), path
+        for node in ast.walk(source_imports.parse(path)):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            assert called not in ("eval", "exec", "compile", "__import__"), f"{path}:{node.lineno}"
+            if called == "np.load":
+                assert "allow_pickle=False" in ast.unparse(node), f"{path}:{node.lineno}"
+            assert "safe_mode=False" not in ast.unparse(node), f"{path}:{node.lineno}"
 
 
-@pytest.mark.parametrize("module", WITHOUT_TENSORFLOW)
-def test_import_does_not_wait_for_tensorflow(module):
+def test_imports_do_not_wait_for_tensorflow():
     program = (
-        f"import sys, ltgans_tf.{module}\nprint(*sorted({{'tensorflow', 'keras'}} & sys.modules.keys()))"
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    if waited := sorted({'tensorflow', 'keras'} & sys.modules.keys()):\n"
+        "        sys.exit(f'{name} imports {waited}')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *WITHOUT_TENSORFLOW],
         cwd=source_imports.ROOT,
         capture_output=True,
         text=True,
@@ -184,4 +152,31 @@ def test_import_does_not_wait_for_tensorflow(module):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert not done.stdout.strip(), f"ltgans_tf.{module} imports {done.stdout.strip()}"
+
+
+def test_public_names_are_those_that_dir_shows():
+    program = (
+        "import ltgans_tf as lt\n"
+        "faces = [lt, lt.data, lt.evaluation, lt.methods, lt.networks]\n"
+        "for face in faces:\n"
+        "    assert dir(face) == sorted(face.__all__), face\n"
+        "    for name in dir(face):\n"
+        "        assert getattr(face, name).__doc__, name\n"
+        "        assert f'`{name}`' in face.__doc__ or face is lt, name\n"
+        "assert lt.__version__\n"
+        "try:\n"
+        "    lt.nothing\n"
+        "except AttributeError as error:\n"
+        "    assert 'nothing' in str(error)\n"
+        "else:\n"
+        "    raise SystemExit('lt.nothing is something')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=source_imports.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -19,7 +19,10 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf import architectures, baselines, callbacks, distribution, presets, streams
+from ltgans_tf.data import streams
+from ltgans_tf.methods import registry
+from ltgans_tf.settings import architectures, presets
+from ltgans_tf.training import callbacks, distribution
 
 # As in conftest, which cuts the CPU in two on import: a worker has one.
 TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
@@ -61,7 +64,7 @@ def main(method, steps, tasks, out, workdir, what=None, step=None):
     )
     with strategy.scope():
         recipe = presets.Recipe(student_optimizer="adam(0.001)", ema=0.9)
-        model = baselines.method_class(method).from_architecture(TINY, 3, True, recipe)
+        model = registry.method_class(method).from_architecture(TINY, 3, True, recipe)
         model.compile()
     if what is not None:
         spoil, swell = (functools.partial(_times, factor) for factor in (np.nan, 1e30))

@@ -9,7 +9,7 @@ import sys
 
 from PIL import Image
 
-from ltgans_tf import scores
+from ltgans_tf.evaluation import scores
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

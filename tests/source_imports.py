@@ -5,6 +5,7 @@ names in a string, as lazy imports and `python -m` do.
 """
 
 import ast
+import functools
 import pathlib
 import sys
 
@@ -12,6 +13,7 @@ ROOT = pathlib.Path(__file__).absolute().parents[1]
 FOLDERS = ("ltgans_tf", "trainers", "export", "benchmarks", "tests")
 
 
+@functools.cache
 def source_files():
     """Returns the paths of all Python files in FOLDERS, relative to ROOT, sorted."""
     found = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
@@ -23,6 +25,7 @@ def module_name(path):
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+@functools.cache
 def parse(path):
     """Returns the syntax tree of the file at `path`, relative to ROOT."""
     return ast.parse((ROOT / path).read_text(encoding="utf-8"), filename=path)
@@ -33,6 +36,7 @@ def is_program(path):
     return any(isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) for node in parse(path).body)
 
 
+@functools.cache
 def dependencies(path):
     """Returns what the file at `path` depends on.
 

@@ -6,7 +6,7 @@ import resource
 import time
 
 from export import versions
-from ltgans_tf import scores
+from ltgans_tf.evaluation import scores
 
 _SURE = 0.9  # domain accuracy of an extractor
 

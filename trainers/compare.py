@@ -12,7 +12,7 @@ import os
 from absl import flags
 
 import trainers
-from ltgans_tf import charts
+from ltgans_tf.figures import charts
 from trainers import groups, page, runs, wording
 
 _UNION = (

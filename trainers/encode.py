@@ -11,7 +11,7 @@ import os
 from absl import flags
 
 import trainers
-from ltgans_tf import specs
+from ltgans_tf.data import specs
 
 _BATCH = 250
 
@@ -70,7 +70,7 @@ def _image_files(folder):
 
 def _settings(workdir, model):
     """(image_shape, fit) that the run was trained with."""
-    from ltgans_tf import checkpoints
+    from ltgans_tf.training import checkpoints
 
     if os.path.isfile(os.path.join(workdir, checkpoints.CONFIG)):
         stream = checkpoints.read_config(workdir)["stream"]
@@ -101,7 +101,7 @@ def _encode(student, folder, files, image_shape, fit, skip_broken):
 
 def _read(path, image_shape, fit, skip_broken):
     """One file as float32 of `image_shape`; None where it is broken and may be left out."""
-    from ltgans_tf import images, sources
+    from ltgans_tf.data import images, sources
 
     try:
         return images.preprocess(sources.decode_file(path), image_shape, fit).numpy()

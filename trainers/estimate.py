@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from ltgans_tf import architectures
+from ltgans_tf.settings import architectures
 
 _EFFICIENCY = (60, 15)  # percent of a matrix product's speed that steps may reach
 
@@ -16,7 +16,7 @@ def duration(workdir, method, preset, recipe, settings):
       workdir: folder of the run; it need not be there.
       method: str.
       preset, recipe: a `presets.Preset` and a `presets.Recipe`.
-      settings: the method's own, a class of `baselines.settings`, or None.
+      settings: the method's own, a class of `method_settings`, or None.
     """
     steps = preset.steps_per_task * len(preset.tasks)
     path = os.path.join(workdir, "metrics.jsonl")

@@ -15,7 +15,7 @@ import time
 from absl import flags
 
 import trainers
-from ltgans_tf import scores
+from ltgans_tf.evaluation import scores
 from trainers import flagfile
 
 _SHOWN = ("nlog", "iwae", "fcd", "fid", "fid_keras", "precision", "recall", "share", "knn", "copies")
@@ -81,7 +81,9 @@ def evaluate(
     if deterministic:
         tf.config.experimental.enable_op_determinism()
         tf.random.set_seed(0)
-    from ltgans_tf import boundaries, checkpoints, evaluation, features, inception, loading
+    from ltgans_tf import loading
+    from ltgans_tf.evaluation import evaluation, features, inception
+    from ltgans_tf.training import boundaries, checkpoints
 
     checkpoints.read_config(workdir)
     if not checkpoints.checkpoints(workdir):

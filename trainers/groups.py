@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from ltgans_tf import scores
+from ltgans_tf.evaluation import scores
 from trainers import runs, wording
 
 _NAMED = ("method", "recipe", "preset")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from ltgans_tf import scores
+from ltgans_tf.evaluation import scores
 
 _POLL = 0.2  # seconds between looks at the processes
 _KEEP = 10.0  # seconds after which the time of a running process is written down again

@@ -43,7 +43,8 @@ def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None
     """
     _check(workdir, out)
     trainers.import_tensorflow()
-    from ltgans_tf import gallery, loading
+    from ltgans_tf import loading
+    from ltgans_tf.figures import gallery
 
     if only is not None:
         gallery.check_names(only)
@@ -100,7 +101,7 @@ def _domains_fn(workdir, names, learnt):
         return None
     import numpy as np
 
-    from ltgans_tf import features
+    from ltgans_tf.evaluation import features
 
     extractor = features.load(path)
     known = extractor.domain_names

@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 
 import trainers
-from ltgans_tf import scores
+from ltgans_tf.evaluation import scores
 from trainers import page, report_protocol, report_scores, runs, wording
 
 _DRAWN = 0.25  # of the even share: from there on a domain counts as drawn

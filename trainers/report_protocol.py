@@ -1,6 +1,6 @@
 """The parts of a report that say how it came about: settings, data, protocol, time and limits."""
 
-from ltgans_tf import scores
+from ltgans_tf.evaluation import scores
 from trainers import page, runs, wording
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ltgans_tf import charts, scores
+from ltgans_tf.evaluation import scores
+from ltgans_tf.figures import charts
 from trainers import page, runs, wording
 
 _BESIDE = 5  # heat maps of so many tasks are legible beside each other

@@ -13,7 +13,8 @@ import sys
 from absl import flags
 
 import trainers
-from ltgans_tf import experiments, presets, specs
+from ltgans_tf.data import specs
+from ltgans_tf.settings import experiments, presets
 from trainers import jobs, results, wording
 
 

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from ltgans_tf import experiments, scores
+from ltgans_tf.evaluation import scores
+from ltgans_tf.settings import experiments
 from trainers import groups, runs, wording
 
 _LIKE = "nlog"  # what bars this score bars those that `groups.not_comparable` does not ask for

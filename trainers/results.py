@@ -4,7 +4,11 @@ import hashlib
 import json
 import os
 
-from ltgans_tf import experiments, figures, method_curves, presets, provenance, scores, specs
+from ltgans_tf.data import specs
+from ltgans_tf.evaluation import scores
+from ltgans_tf.figures import figures, method_curves
+from ltgans_tf.files import provenance
+from ltgans_tf.settings import experiments, presets
 from trainers import groups, page, result_table, wording
 
 _RATIOS = {

@@ -7,7 +7,8 @@ import functools
 import json
 import os
 
-from ltgans_tf import scores, upgrades
+from ltgans_tf.evaluation import scores
+from ltgans_tf.settings import upgrades
 
 TOGETHER = "all together"  # what stands in the place of a task's name for the union of all
 FRECHET = ("fcd", "fid", "fid_keras")

@@ -66,7 +66,7 @@ def _check(workdir, count, out):
 
 def _batches(model, count, seed):
     """Yields the images of `model.sample(count, seed)`, uint8 [n, H, W, C], batch by batch."""
-    from ltgans_tf import images
+    from ltgans_tf.data import images
 
     latents = model.latents(count, seed)
     for start in range(0, count, _BATCH):
@@ -99,7 +99,7 @@ def _write_npz(out, batches, seed):
 def _write_grid(out, batches):
     import numpy as np
 
-    from ltgans_tf import figures
+    from ltgans_tf.figures import figures
 
     made = np.concatenate(list(batches))
     figures.save_png(out, figures.grid(made, columns=max(8, int(np.ceil(len(made) ** 0.5)))))

@@ -23,15 +23,18 @@ import time
 from absl import flags
 
 from export import continuation, push, terms
-from ltgans_tf import architectures, baselines, jsonfiles, presets, specs, upgrades
-from ltgans_tf.baselines.settings import SETTINGS
+from ltgans_tf.data import specs
+from ltgans_tf.files import jsonfiles
+from ltgans_tf.methods import registry
+from ltgans_tf.settings import architectures, presets, upgrades
+from ltgans_tf.settings.method_settings import SETTINGS
 from trainers import closing, estimate, flagfile, import_tensorflow, log, run
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_string(
     "method",
     "ltgan",
-    f"What is trained: {', '.join(baselines.METHODS)}, or MODULE:CLASS for a LifelongModel of your own.",
+    f"What is trained: {', '.join(registry.METHODS)}, or MODULE:CLASS for a LifelongModel of your own.",
 )
 flags.DEFINE_string("workdir", None, "Folder of the run; made if it does not exist.", required=True)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Whether to go on with a run.")
@@ -123,7 +126,7 @@ def main(_):
 def _verify():
     """Prints what is whole and what is damaged; returns the exit status: 0, or 2 where something is damaged."""
     import_tensorflow()
-    from ltgans_tf import verification
+    from ltgans_tf.training import verification
 
     found = verification.verify(FLAGS.workdir)
     for name, reason in found.items():
@@ -209,7 +212,7 @@ def resolve():
             " deterministic."
         )
     _profiled()
-    baselines.check_method(FLAGS.method)
+    registry.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
     changes = _given(presets.Preset)
     if "tasks" in changes:
@@ -276,7 +279,9 @@ def _train(preset, recipe, settings):
     tf = import_tensorflow()
     import keras
 
-    from ltgans_tf import boundaries, callbacks, distribution, evaluation, features, inception, streams
+    from ltgans_tf.data import streams
+    from ltgans_tf.evaluation import evaluation, features, inception
+    from ltgans_tf.training import boundaries, callbacks, distribution
 
     strategy = distribution.strategy(FLAGS.distribution, FLAGS.replicas)
     chief = distribution.is_chief(strategy)
@@ -299,7 +304,7 @@ def _train(preset, recipe, settings):
         min(_tasks_behind(), len(preset.tasks)),
     )
     with strategy.scope():
-        model = baselines.method_class(FLAGS.method).from_architecture(
+        model = registry.method_class(FLAGS.method).from_architecture(
             preset.architecture,
             preset.channels,
             preset.student,

@@ -2,7 +2,7 @@
 
 import math
 
-from ltgans_tf import scores
+from ltgans_tf.evaluation import scores
 
 # The scores that a person looks at first, in this order.
 MAIN = (

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ltgans_tf import lifelong
+from ltgans_tf.methods import lifelong
 
 
 class Counting(lifelong.LifelongModel):

@@ -11,7 +11,10 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import fault_checks, faults
-from ltgans_tf import callbacks, checkpoints, evaluation, eventlog, features, lifelong
+from ltgans_tf.evaluation import evaluation, features
+from ltgans_tf.files import eventlog
+from ltgans_tf.methods import lifelong
+from ltgans_tf.training import callbacks, checkpoints
 from tests import source_imports
 from tests.faults.counting import Counting
 

@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from ltgans_tf import checkpoints, eventlog, verification
+from ltgans_tf.files import eventlog
+from ltgans_tf.training import checkpoints, verification
 from tests import source_imports
 from tests.faults.counting import Counting
 

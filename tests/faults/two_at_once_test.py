@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from export import versions
-from ltgans_tf import checkpoints
+from ltgans_tf.training import checkpoints
 from tests import source_imports
 
 SETTINGS = {"stream": {"specs": ["a"]}}

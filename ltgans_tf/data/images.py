@@ -1,0 +1,157 @@
+"""From images of any size to what the networks see.
+
+Training, evaluation and the exported encoder all go through this one file, so that an image is prepared in
+the same way everywhere. All functions run in a graph and can be saved with it.
+"""
+
+import tensorflow as tf
+
+from ltgans_tf.data import headers
+
+FITS = ("crop", "pad", "stretch")
+MIN_SIDE = 4
+
+
+def decode(data, channels=None):
+    """Decodes the bytes of one PNG, JPEG, GIF (its first frame), still WebP or BMP image.
+
+    Args:
+        data: string scalar, the bytes of the file.
+        channels: 1, 3 or None, which keeps the channels of the file (1 to 4).
+
+    Returns:
+        uint8 [h, w, channels]; the last dimension is unknown to the graph where channels is None.
+
+    Raises:
+        tf.errors.InvalidArgumentError: if the bytes are not an image, an animated WebP, or an image of more
+            than `headers.MAX_PIXELS`, which is refused by what the file says of its size.
+    """
+    image = tf.io.decode_image(headers.checked(data), channels=0, expand_animations=False)
+    # A WebP image arrives with a leading axis of frames.
+    image = tf.cond(tf.rank(image) > 3, lambda: image[0], lambda: image)
+    image = tf.ensure_shape(image, [None, None, None])
+    return image if channels is None else to_channels(image, channels)
+
+
+def to_channels(image, channels):
+    """Gives images the wanted number of channels.
+
+    Transparency is laid over white, the ground that drawings with an alpha channel are made for. Grey becomes
+    RGB by repetition, RGB becomes grey by its luma (0.299 R + 0.587 G + 0.114 B).
+
+    Args:
+        image: uint8 [..., c] with c of 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha).
+        channels: 1 or 3.
+
+    Returns:
+        uint8 [..., channels].
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"Images have 1 or 3 channels here, got {channels!r}.")
+    image = tf.convert_to_tensor(image)
+    given = image.shape[-1] if image.shape.rank is not None else None
+    if given == channels:
+        return image
+    if given is not None and not 1 <= given <= 4:
+        raise ValueError(f"An image must have 1, 3 or 4 channels, got {given}.")
+    count = tf.shape(image)[-1]
+    # Without the float32 of a blend, which a photograph would take ten times its size of memory for.
+    order = tf.range(channels) * tf.cast(count >= 3, tf.int32)
+    plain = tf.logical_or(tf.equal(count, 1), tf.equal(count, channels))
+    return tf.cond(plain, lambda: tf.gather(image, order, axis=-1), lambda: _blended(image, channels))
+
+
+def _blended(image, channels):
+    """The same for images that have transparency or lose their color."""
+    count = tf.shape(image)[-1]
+    colours = tf.cast(tf.gather(image, tf.where(count >= 3, [0, 1, 2], [0, 0, 0]), axis=-1), tf.float32)
+    has_alpha = tf.logical_or(tf.equal(count, 2), tf.equal(count, 4))
+    alpha = tf.cast(image[..., -1:], tf.float32) / 255.0
+    alpha = tf.where(has_alpha, alpha, tf.ones_like(alpha))
+    colours = colours * alpha + 255.0 * (1.0 - alpha)
+    if channels == 1:
+        luma = tf.reduce_sum(colours * [0.299, 0.587, 0.114], axis=-1, keepdims=True)
+        colours = tf.where(count >= 3, luma, colours[..., :1])
+    return _to_nearest(colours)
+
+
+def fit_image(image, image_shape, fit="crop"):
+    """Brings images of any size to one shape.
+
+    Args:
+        image: uint8 [h, w, c] or [n, h, w, c] with 1, 3 or 4 channels and sides of 4 pixels or more.
+        image_shape: (height, width, channels) of the result; channels 1 or 3.
+        fit: 'crop' cuts the centre out, 'pad' adds black at the sides, 'stretch' changes the proportions.
+
+    Returns:
+        uint8 of shape image_shape, with the leading [n] where there was one. Sizes change by bilinear
+        interpolation with antialiasing, values are rounded to the nearest integer.
+
+    Raises:
+        ValueError: if fit or image_shape is unknown, or the image is smaller than 4 pixels on a side
+            (tf.errors.InvalidArgumentError where only the running graph knows the size).
+    """
+    if fit not in FITS:
+        raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}.")
+    height, width, channels = image_shape
+    image = to_channels(image, channels)
+    single = image.shape.rank == 3
+    batch = image[tf.newaxis] if single else image
+    batch = _refuse_tiny(batch)
+    if tuple(batch.shape[1:3]) != (height, width):
+        if fit != "stretch":
+            batch = _to_proportions(batch, height, width, fit)
+        batch = _to_nearest(tf.image.resize(batch, (height, width), antialias=True))
+    return tf.ensure_shape(
+        batch[0] if single else batch, ([] if single else [None]) + [height, width, channels]
+    )
+
+
+def _refuse_tiny(batch):
+    height, width = batch.shape[1:3]
+    message = f"Images must be at least {MIN_SIDE} pixels high and wide"
+    if None not in (height, width):
+        if min(height, width) < MIN_SIDE:
+            raise ValueError(f"{message}, got {height}x{width}.")
+        return batch
+    check = tf.debugging.Assert(
+        tf.reduce_all(tf.shape(batch)[1:3] >= MIN_SIDE), [message, tf.shape(batch)[1:3]]
+    )
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(batch)
+
+
+def _to_proportions(batch, height, width, fit):
+    """Crops or pads around the centre to the proportions height : width."""
+    size = tf.cast(tf.shape(batch)[1:3], tf.float32)
+    ratio = tf.constant([height, width], tf.float32)
+    scale = tf.reduce_min(size / ratio) if fit == "crop" else tf.reduce_max(size / ratio)
+    target = tf.maximum(tf.cast(tf.round(ratio * scale), tf.int32), 1)
+    size = tf.cast(size, tf.int32)
+    if fit == "pad":
+        target = tf.maximum(target, size)
+        before = (target - size) // 2
+        after = target - size - before
+        return tf.pad(batch, [[0, 0], [before[0], after[0]], [before[1], after[1]], [0, 0]])
+    target = tf.minimum(target, size)
+    start = (size - target) // 2
+    return batch[:, start[0] : start[0] + target[0], start[1] : start[1] + target[1]]
+
+
+def _to_nearest(values):
+    return tf.cast(tf.clip_by_value(tf.round(values), 0.0, 255.0), tf.uint8)
+
+
+def normalize(images):
+    """uint8 [...] in 0..255 to float32 in [-1, 1]: images / 127.5 - 1."""
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
+
+
+def to_uint8(images):
+    """float [...] in [-1, 1] to uint8 in 0..255; values outside are clipped, the rest rounded to nearest."""
+    return _to_nearest((tf.cast(images, tf.float32) + 1.0) * 127.5)
+
+
+def preprocess(image, image_shape, fit="crop"):
+    """uint8 images of any size, as in `fit_image`, to float32 of image_shape in [-1, 1]."""
+    return normalize(fit_image(image, image_shape, fit))

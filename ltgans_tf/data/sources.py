@@ -1,0 +1,230 @@
+"""Where images come from once a spec is opened: memory, image files, or records on disk.
+
+A source has a length, labels (int64 [n] or None), factors ({name: int64 or float64 [n]}, what else is
+known of each image), a fingerprint, a count of files left out (`skipped`), `gather(indices)`, int64 [n]
+to uint8 [n, height, width, channels], which runs inside tf.data, and `raise_if_broken()`, which names the file
+that an error of `gather` came from.
+"""
+
+import collections
+import functools
+import hashlib
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf.data import images
+
+
+class ArraySource:
+    """Images in memory: uint8 [n, h, w, c], already of the wanted shape."""
+
+    def __init__(self, array, labels, skipped=0, factors=None):
+        self.array = array
+        self.labels = labels
+        self.skipped = skipped
+        self.factors = factors or {}
+
+    def __len__(self):
+        return len(self.array)
+
+    @functools.cached_property
+    def _tensor(self):
+        with tf.init_scope(), tf.device("/CPU:0"):
+            return tf.constant(self.array)
+
+    @functools.cached_property
+    def fingerprint(self):
+        digest = hashlib.sha256(repr(self.array.shape).encode())
+        digest.update(np.ascontiguousarray(self.array))
+        return digest.hexdigest()
+
+    def gather(self, indices):
+        return tf.gather(self._tensor, indices)
+
+    def raise_if_broken(self):
+        """Nothing here can be."""
+
+
+class FileSource:
+    """Image files, read and decoded as they are asked for; only their paths are in memory."""
+
+    def __init__(self, root, names, labels, prepare, image_shape, skipped=0):
+        self.root = root
+        self.prepare = prepare
+        self._names = names
+        self._shape = image_shape
+        self.labels = labels
+        self.skipped = skipped
+        self.factors = {}
+        # More calls than can be under way at a time.
+        self._asked_last = collections.deque(maxlen=16 + 2 * (os.cpu_count() or 1))
+
+    def __len__(self):
+        return len(self._names)
+
+    def path(self, index):
+        return os.path.join(self.root, self._names[index])
+
+    @functools.cached_property
+    def _paths(self):
+        with tf.init_scope(), tf.device("/CPU:0"):
+            return tf.constant([os.fsencode(self.path(i)) for i in range(len(self))])
+
+    @functools.cached_property
+    def fingerprint(self):
+        sizes = (os.path.getsize(self.path(i)) for i in range(len(self)))
+        return _digest(f"{n}\0{size}" for n, size in zip(self._names, sizes))
+
+    def gather(self, indices):
+        # Decoding is the graph's, in which no Python holds up another file. Its errors do not name the file, so
+        # what was asked for is kept for `raise_if_broken`.
+        asked = tf.numpy_function(self._remember, [indices], tf.int64, stateful=False)
+        paths = tf.gather(self._paths, tf.ensure_shape(asked, indices.shape))
+        return tf.map_fn(
+            lambda path: self.prepare(images.decode(tf.io.read_file(path), 3)),
+            paths,
+            fn_output_signature=tf.TensorSpec(self._shape, tf.uint8),
+        )
+
+    def _remember(self, indices):
+        self._asked_last.append(indices)
+        return indices
+
+    def raise_if_broken(self):
+        """Raises the ValueError of `decode_file` where one of the files asked for last is broken."""
+        for index in np.unique(np.concatenate([*self._asked_last, []])).astype(int):
+            decode_file(self.path(index))
+
+
+class RecordSource:
+    """Records of TensorFlow Datasets in a format with random access."""
+
+    skipped = 0
+
+    def __init__(self, records, kept, labels, name, prepare, image_shape):
+        self._records = records
+        self._kept = kept
+        self._name = name
+        self._prepare = prepare
+        self._shape = image_shape
+        self.labels = labels
+        self.factors = {}
+
+    def __len__(self):
+        return len(self._kept)
+
+    @functools.cached_property
+    def fingerprint(self):
+        return _digest([self._name, str(self._kept.shape), hashlib.sha256(self._kept.tobytes()).hexdigest()])
+
+    def gather(self, indices):
+        def read(chosen):
+            return np.array([self._records[i]["image"] for i in self._kept[chosen].tolist()], object)
+
+        def one(data):
+            return self._prepare(images.decode(data, 3))
+
+        data = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), [None])
+        return tf.map_fn(one, data, fn_output_signature=tf.TensorSpec(self._shape, tf.uint8))
+
+    def raise_if_broken(self):
+        """No file of the user's own is read here."""
+
+
+class _Concatenation:
+    """Several sources one after another, where not all of them lie in memory."""
+
+    def __init__(self, sources):
+        self._sources = sources
+        self._ends = np.cumsum([len(s) for s in sources])
+        self.labels = _joined_labels(sources)
+        self.skipped = sum(s.skipped for s in sources)
+        self.factors = _joined_factors(sources)
+
+    def __len__(self):
+        return int(self._ends[-1])
+
+    @property
+    def fingerprint(self):
+        return _digest(s.fingerprint for s in self._sources)
+
+    def gather(self, indices):
+        which = tf.searchsorted(tf.constant(self._ends, tf.int64), indices, side="right", out_type=tf.int32)
+        places = tf.dynamic_partition(tf.range(tf.size(indices)), which, len(self._sources))
+        starts = np.concatenate([[0], self._ends[:-1]])
+        found = [
+            source.gather(tf.gather(indices, place) - start)
+            for source, place, start in zip(self._sources, places, starts)
+        ]
+        return tf.dynamic_stitch(places, found)
+
+    def raise_if_broken(self):
+        for source in self._sources:
+            source.raise_if_broken()
+
+
+def images_of(source, indices):
+    """uint8 [n, h, w, c]: the images at some places, int64 [n], read in parallel.
+
+    Raises:
+        ValueError: naming a file that is broken.
+    """
+    if isinstance(source, ArraySource):
+        return source.array[indices]
+    chunks = tf.data.Dataset.from_tensor_slices(indices).batch(64).map(source.gather, os.cpu_count())
+    try:
+        return np.concatenate(list(chunks.as_numpy_iterator()))
+    except tf.errors.InvalidArgumentError:
+        source.raise_if_broken()
+        raise
+
+
+def concatenate(sources):
+    """Joins sources in their order; labels and factors are those that all of them have."""
+    if len(sources) == 1:
+        return sources[0]
+    if all(isinstance(s, ArraySource) for s in sources):
+        return ArraySource(
+            np.concatenate([s.array for s in sources]),
+            _joined_labels(sources),
+            sum(s.skipped for s in sources),
+            _joined_factors(sources),
+        )
+    return _Concatenation(sources)
+
+
+def _joined_labels(sources):
+    return np.concatenate([s.labels for s in sources]) if all(s.labels is not None for s in sources) else None
+
+
+def _joined_factors(sources):
+    """The factors of the first source that all others have too."""
+    names = [name for name in sources[0].factors if all(name in s.factors for s in sources)]
+    return {name: np.concatenate([s.factors[name] for s in sources]) for name in names}
+
+
+def _digest(lines):
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(os.fsencode(line) + b"\n")
+    return digest.hexdigest()
+
+
+def decode_file(path):
+    """Reads one file to uint8 [h, w, 3], or raises a ValueError that names it."""
+    path = os.fsdecode(path.item() if isinstance(path, np.ndarray) else path)
+    try:
+        with tf.device("/CPU:0"):
+            image = images.decode(tf.io.read_file(os.fsencode(path)), 3).numpy()
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"{path} is broken or not an image; remove it, or leave such files out with skip_broken_images."
+        ) from error
+    if min(image.shape[:2]) < images.MIN_SIDE:
+        raise ValueError(
+            f"{path} has {image.shape[0]}x{image.shape[1]} pixels, fewer than {images.MIN_SIDE} on a side; "
+            "remove it, or leave such files out with skip_broken_images."
+        )
+    return image

@@ -1,0 +1,37 @@
+"""Scores of what a model has kept: likelihood, distances, codes, memorisation, forgetting.
+
+| name | what it is |
+|---|---|
+| `Evaluator` | scores every task so far; nothing that trains sees what it keeps |
+| `score_matrix`, `Matrix` | R[i][j] of a workdir: forgetting, backward transfer, final average |
+| `Extractor`, `Inception` | feature functions: a classifier of the real images; Inception from a file |
+| `Moments`, `moments`, `frechet_distance`, `kernel_distance` | distances of two sets of features |
+| `manifold_scores` | precision, recall, density, coverage |
+| `nlog`, `iwae`, `bits_per_dim` | likelihood of a Student |
+| `knn_accuracy`, `mutual_information_gap` | what codes tell |
+| `memorisation` | whether images are copies of training images |
+"""
+
+from ltgans_tf import _lazy
+
+__getattr__, __dir__, __all__ = _lazy.face(
+    __name__,
+    {
+        "Evaluator": "evaluation",
+        "Extractor": "features",
+        "Inception": "inception",
+        "Matrix": "scores",
+        "Moments": "metrics",
+        "bits_per_dim": "likelihood",
+        "frechet_distance": "metrics",
+        "iwae": "likelihood",
+        "kernel_distance": "metrics",
+        "knn_accuracy": "representations",
+        "manifold_scores": "metrics",
+        "memorisation": "memorisation",
+        "moments": "metrics",
+        "mutual_information_gap": "representations",
+        "nlog": "likelihood",
+        "score_matrix": "scores",
+    },
+)

@@ -1,0 +1,195 @@
+"""Generated against real images: one draw from the model, set beside each task and beside all.
+
+What of a task's images can be had decides what is compared: test and training images, test images
+alone, or the moments that a reference kept.
+"""
+
+import functools
+
+import numpy as np
+
+from ltgans_tf.data import images
+from ltgans_tf.evaluation import distances, memorisation, metrics, references
+
+_AUDITED = 1000  # generated images, and held-out ones, of a domain
+_TRAINING = 12_000  # training images that they are held against, at most
+_BATCH = 250
+_MANIFOLD = ("precision", "recall", "density", "coverage")
+
+
+class Comparison:
+    """Compares what a model generates with what the evaluator holds.
+
+    Args:
+      model: a `LifelongModel`.
+      holdings: what may be read of each task learnt, list of `holdings.Holding`.
+      extractors: the `features.Extractor` for all distances, and an `inception.Inception` for the
+        Frechet and the kernel distance alone, if one was given.
+      settings: of the `Evaluator`.
+
+    Attributes:
+      accuracy: {'domain_accuracy': share of test images assigned to their own domain, mean over
+        the domains that can be read}, once `measure` was called; it is {} where none can.
+    """
+
+    def __init__(self, model, holdings, extractors, settings):
+        self._model, self._holdings = model, holdings
+        self._extractor, *self._others = extractors
+        self._settings = settings
+        self._kept = {}
+        self.accuracy = {}
+
+    def measure(self, row):
+        """Adds distances, shares and the mix to an `evaluation.Row`."""
+        if row.measure("distances", None, self._mix):
+            shares, _ = self._shares
+            for place, holding in enumerate(self._holdings):
+                row.scores[holding.name]["share"] = float(shares[place])
+        for place, holding in enumerate(self._holdings):
+            self._compare(row, holding.name, functools.partial(self._of_domain, place))
+        self._compare(row, None, self._of_all)
+
+    def audit(self, place):
+        """The memorisation audit of the domain at `place`: see `memorisation.memorisation`."""
+        holding = self._holdings[place]
+        made = self._made[self._assigned == place][:_AUDITED]
+        if not len(made):
+            raise distances.Absent("No generated image is in this domain.")
+        held_out, training = holding.test(_AUDITED), holding.train(_TRAINING)
+        rows = [part.reshape(len(part), -1) for part in (made, held_out, training)]
+        try:
+            return {**memorisation.memorisation(*rows), "audit_images": len(made)}
+        except ValueError as error:  # too few held-out images, or copies of training images among them
+            raise distances.Absent(str(error)) from error
+
+    def moments(self, place):
+        """{sha256 of an extractor: (test, train) moments} of the task at `place`."""
+        kept = {}
+        for extractor in (self._extractor, *self._others):
+            try:
+                real = self._real(place, extractor)
+            except distances.Absent:  # nothing to keep of images that cannot be read
+                continue
+            kept[extractor.sha256] = (real.test_moments, real.train_moments)
+        return kept
+
+    def _compare(self, row, name, pair_of):
+        """Measures every distance on its own, since each may be absent for a reason of its own."""
+        for extractor in (self._extractor, *self._others):
+            row.measure(
+                "distances",
+                name,
+                lambda e=extractor: distances.gaussian(e, *pair_of(e)),
+                [extractor.frechet],
+            )
+            row.measure(
+                "distances",
+                name,
+                lambda e=extractor: distances.kernel(e, *pair_of(e), self._settings["kernel_subsets"]),
+                [extractor.kernel],
+            )
+        row.measure("distances", name, lambda: distances.manifold(*pair_of(self._extractor)), _MANIFOLD)
+
+    def _of_domain(self, place, extractor):
+        made = self._features(extractor)[self._assigned == place]
+        needed = distances.PER_DIMENSION * self._extractor.dimensions
+        if len(made) < needed:
+            raise distances.Absent(
+                f"{len(made)} of {len(self._made)} generated images are in this domain; {needed} are needed,"
+                f" {distances.PER_DIMENSION} for each of the {self._extractor.dimensions} features."
+            )
+        return made, self._real(place, extractor)
+
+    def _of_all(self, extractor):
+        reals = [self._real(place, extractor) for place in range(len(self._holdings))]
+        return self._features(extractor), distances.union(reals)
+
+    def _mix(self):
+        return self._shares[1]
+
+    @functools.cached_property
+    def _made(self):
+        """Generated images as they would be stored, uint8 [N, H, W, C]; drawn in batches."""
+        count, first = self._settings["samples"], (self._settings["seed"] + 1) * 1_000_000
+        batches = [
+            images.to_uint8(self._model.sample(min(_BATCH, count - start), first + start)).numpy()
+            for start in range(0, count, _BATCH)
+        ]
+        return np.concatenate(batches)
+
+    def _features(self, extractor):
+        """Features of the generated images, float32 [N, D]."""
+        if extractor.sha256 not in self._kept:
+            self._kept[extractor.sha256] = _features(extractor, self._made)
+        return self._kept[extractor.sha256]
+
+    def _real(self, place, extractor):
+        """`distances.Real` of the task at `place`."""
+        if (place, extractor.sha256) not in self._kept:
+            self._kept[place, extractor.sha256] = self._read(place, extractor)
+        return self._kept[place, extractor.sha256]
+
+    def _read(self, place, extractor):
+        holding = self._holdings[place]
+        try:
+            test = holding.test()
+        except distances.Absent:
+            if holding.reference is None or extractor.sha256 not in holding.reference.moments:
+                raise
+            return distances.Real(None, None, *holding.reference.moments[extractor.sha256])
+        if len(test) < 2:
+            raise distances.Absent(f"{len(test)} test image is too few; at least 2 are needed.")
+        try:
+            train = holding.train(training_images(len(self._made), len(self._holdings), audit=False))
+        except distances.Absent:
+            train = None
+        return distances.Real.of(
+            _features(extractor, test), None if train is None else _features(extractor, train)
+        )
+
+    @functools.cached_property
+    def _assigned(self):
+        """Domain of each generated image, int [N]: a place in the holdings, or their number for none."""
+        return self._assign(self._made, self._features(self._extractor))
+
+    def _assign(self, shown, found):
+        known, names = self._extractor.domain_names, [holding.name for holding in self._holdings]
+        if set(names) <= set(known):
+            places = np.array([names.index(name) if name in names else len(names) for name in known])
+            batches = range(0, len(shown), _BATCH)
+            domains = [self._extractor.domains(images.normalize(shown[i : i + _BATCH])) for i in batches]
+            return places[np.concatenate(domains)]
+        members = [self._real(place, self._extractor).test_moments for place in range(len(names))]
+        return references.likeliest(found, members)
+
+    @functools.cached_property
+    def _shares(self):
+        self.accuracy = self._domain_accuracy()
+        return distances.mix(self._assigned, len(self._holdings))
+
+    def _domain_accuracy(self):
+        right = []
+        for place, holding in enumerate(self._holdings):
+            try:
+                shown = holding.test()
+            except distances.Absent:
+                continue
+            right.append(np.mean(self._assign(shown, self._real(place, self._extractor).test) == place))
+        return {"domain_accuracy": float(np.mean(right))} if right else {}
+
+
+def training_images(samples, domains, audit):
+    """How many training images of a domain are looked at, at most.
+
+    For the distances as many as there are generated images, over all domains together.
+    """
+    return max(2, samples // domains, _TRAINING if audit else 0)
+
+
+def _features(extractor, shown):
+    """float32 [N, D] of uint8 images, batch by batch."""
+
+    def feature_fn(batch):
+        return extractor.features(images.normalize(batch))
+
+    return metrics.features_of(feature_fn, shown, _BATCH)

@@ -1,0 +1,176 @@
+"""Distances of generated to real images on an extractor's features, each with its floor.
+
+The floor of a number is what real training images get in place of the generated ones, so it says
+how much of the number is due to the number of images alone.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from ltgans_tf.evaluation import metrics
+
+PER_DIMENSION = 10  # rows that a covariance rests on, for each of its columns
+NEIGHBOURS = 5
+_SUBSET = 1000
+
+
+class Absent(Exception):
+    """A score cannot be had; the text is the reason, one sentence."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Real:
+    """Features of the real images of one domain or of several, or what was kept of them.
+
+    Attributes:
+      test: float [N, D] of test images, or None where moments alone were kept.
+      train: float [M, D] of training images, or None.
+      test_moments: `metrics.Moments` of all test images.
+      train_moments: those of training images, or None.
+    """
+
+    test: np.ndarray | None
+    train: np.ndarray | None
+    test_moments: metrics.Moments
+    train_moments: metrics.Moments | None
+
+    @classmethod
+    def of(cls, test, train=None):
+        """Takes the moments of features, float [N, D] and float [M, D] or None."""
+        few = train is None or len(train) < 2
+        return cls(test, train, metrics.moments(test), None if few else metrics.moments(train))
+
+
+def union(members):
+    """The `Real` of several domains together, each with the same weight whatever its size.
+
+    Moments are those of the exact mixture. Of features as many rows are taken of each as the
+    smallest has; where one kept no features the union has none.
+    """
+    kept = {}
+    for part in ("test", "train"):
+        sets = [getattr(member, part) for member in members]
+        whole = all(rows is not None for rows in sets)
+        kept[part] = _equal_parts(sets) if whole else None
+    trains = [member.train_moments for member in members]
+    return Real(
+        **kept,
+        test_moments=metrics.mixture([member.test_moments for member in members]),
+        train_moments=None if None in trains else metrics.mixture(trains),
+    )
+
+
+def gaussian(extractor, made, real):
+    """The Frechet distance of generated features and its floor.
+
+    Args:
+      extractor: with `dimensions` and the name `frechet`.
+      made: float [N, D], features of generated images.
+      real: `Real`.
+
+    Returns:
+      {'fcd', 'fcd_floor', 'fcd_images', 'fcd_floor_images'} for an extractor whose `frechet` is
+      'fcd'; the two of the floor only where there are training images.
+
+    Raises:
+      Absent: fewer images on a side than ten times D.
+    """
+    name, needed = extractor.frechet, PER_DIMENSION * extractor.dimensions
+    _check_count(len(made), "generated images are", needed, extractor.dimensions)
+    _check_count(real.test_moments.count, "test images are", needed, extractor.dimensions)
+    scores = {
+        name: metrics.frechet(metrics.moments(made), real.test_moments),
+        f"{name}_images": len(made),
+    }
+    if real.train_moments is not None:
+        scores[f"{name}_floor"] = metrics.frechet(real.train_moments, real.test_moments)
+        scores[f"{name}_floor_images"] = real.train_moments.count
+    return scores
+
+
+def kernel(extractor, made, real, subsets):
+    """The kernel distance of generated features, its standard error and its floor.
+
+    Args:
+      extractor, made, real: see `gaussian`.
+      subsets: random subsets of 1,000 rows that are averaged.
+
+    Returns:
+      {'kcd', 'kcd_se', 'kcd_floor'} for an extractor whose `kernel` is 'kcd'.
+
+    Raises:
+      Absent: moments alone were kept of the real images, or a side has fewer than 2.
+    """
+    test, name = _features(real), extractor.kernel
+    _check_count(min(len(made), len(test)), "images on a side are", 2)
+    value, error = metrics.kernel_distance(made, test, _SUBSET, subsets)
+    scores = {name: value, f"{name}_se": error}
+    if real.train is not None and len(real.train) > 1:
+        scores[f"{name}_floor"] = metrics.kernel_distance(real.train, test, _SUBSET, subsets)[0]
+    return {key: number for key, number in scores.items() if not np.isnan(number)}
+
+
+def manifold(made, real):
+    """Precision, recall, density and coverage with k = 5, and their floors.
+
+    All depend on the numbers of rows, so the same number n is taken of the generated, the test and
+    the training images.
+
+    Returns:
+      {'precision', 'recall', 'density', 'coverage', each with '_floor', 'manifold_images': n}.
+
+    Raises:
+      Absent: moments alone were kept of the real images, or a side has 5 or fewer.
+    """
+    test = _features(real)
+    sides = [made, test] + ([] if real.train is None or len(real.train) <= NEIGHBOURS else [real.train])
+    count = min(len(side) for side in sides)
+    _check_count(count, "images on a side are", NEIGHBOURS + 1)
+    made, test, *train = (_spread(side, count) for side in sides)
+    scores = metrics.manifold_scores(test, made, NEIGHBOURS)
+    for rows in train:
+        floors = metrics.manifold_scores(test, rows, NEIGHBOURS)
+        scores |= {f"{name}_floor": floor for name, floor in floors.items()}
+    return {**scores, "manifold_images": count}
+
+
+def mix(assigned, learnt):
+    """Shares of the domains among generated images, against the even ones.
+
+    Args:
+      assigned: int [N], each image's domain; one of `learnt` or above counts for none of them.
+      learnt: number of domains k.
+
+    Returns:
+      (shares, scores): float [k], and 'mix_entropy', -sum p ln p / ln k over the shares of the
+      domains learnt scaled to a sum of 1 (1 = even; 1 for k = 1), and 'mix_gap', the largest
+      |share - 1/k|.
+    """
+    shares = np.bincount(assigned, minlength=learnt)[:learnt] / len(assigned)
+    total = shares.sum()
+    scaled = shares[shares > 0] / total if total else np.ones(1)
+    entropy = -np.sum(scaled * np.log(scaled)) / np.log(learnt) if learnt > 1 else 1.0
+    return shares, {"mix_entropy": float(entropy), "mix_gap": float(np.max(np.abs(shares - 1 / learnt)))}
+
+
+def _features(real):
+    if real.test is None:
+        raise Absent("It needs test images of every task compared; of a past one moments alone are left.")
+    return real.test
+
+
+def _check_count(count, what, needed, dimensions=None):
+    if count < needed:
+        why = "" if dimensions is None else f", {PER_DIMENSION} for each of the {dimensions} features"
+        raise Absent(f"{count} {what} too few; {needed} are needed{why}.")
+
+
+def _equal_parts(sets):
+    count = min(len(rows) for rows in sets)
+    return np.concatenate([_spread(rows, count) for rows in sets])
+
+
+def _spread(rows, count):
+    """`count` of the rows, spread evenly over all of them, so that no part of a union is left out."""
+    return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]

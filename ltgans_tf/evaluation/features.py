@@ -1,0 +1,405 @@
+"""Extractors: networks whose features the distances between image sets are taken on.
+
+By default a small classifier of the real training images, trained on their labels and on the
+domain that they come from; images without labels are reconstructed instead. Distances on it are
+called FCD and KCD, for Frechet and kernel classifier distance, and never FID: that name belongs
+to the Inception weights of 2015 (see inception.py). Distances can be compared under one and the
+same extractor only, so under the same sha256.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import zipfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf.data import images as images_lib
+
+FEATURES = 64
+EPOCHS = 4
+MOST_IMAGES = 12_000  # of each domain, for training
+_MOST_SIDE = 4096  # of images that a file may say it is for
+_FORMAT_VERSION = 1  # of the file and of the network and its training: another for a change of any
+_CHANNELS = (32, 64, 128)  # of the 3x3 stride-2 convolutions
+_BATCH = 64
+_LEARNING_RATE = 3e-3
+_RECONSTRUCTION_WEIGHT = 10.0  # brings a squared error per pixel to the size of a cross-entropy
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """The real training images of one domain.
+
+    Attributes:
+      name: of its task.
+      images: uint8 [N, H, W, C], of the training part: the test part has to stay unseen, or
+        distances to it come out too small.
+      labels: ints [N], or None.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+
+class Extractor:
+    """A trained network of features and classes, as `train` and `load` return it.
+
+    ```python
+    extractor = features.train([features.Domain("digits", task.train_images(), task.train_labels())])
+    real = metrics.features_of(extractor.features, images.normalize(task.test_images()))
+    made = metrics.features_of(extractor.features, model.sample(1000))
+    fcd = metrics.frechet_distance(real, made)
+    ```
+
+    Args:
+      network: Keras model images [B, H, W, C] -> [features [B, 64], logits [B, classes]].
+      classes: for each logit its (index of the domain, label); the label is None where the
+        domain has none.
+      about: JSON-ready dict: kind, domains, what it was trained on and how well.
+    """
+
+    frechet, kernel = "fcd", "kcd"  # what distances on these features are called
+    dimensions = FEATURES
+
+    def __init__(self, network, classes, about):
+        self.network = network
+        self.class_table = tuple(classes)
+        self.domain_names = tuple(about["domains"])
+        self.about = {
+            **about,
+            "name": self.frechet.upper(),
+            "features": FEATURES,
+            "sha256": _weights_hash(network),
+        }
+        spec = tf.TensorSpec([None, *network.input_shape[1:]], tf.float32)
+        # Concrete, because TensorFlow takes the graphs of several extractors for a mistake and warns of it.
+        apply = tf.function(lambda images: network(images, training=False), input_signature=[spec])
+        self._apply = apply.get_concrete_function()
+
+    @property
+    def sha256(self):
+        """Identity of the weights: distances under different ones must not be compared."""
+        return self.about["sha256"]
+
+    def features(self, images):
+        """Penultimate layer, behind its ReLU: float [B, H, W, C] in [-1, 1] -> float32 [B, 64]."""
+        return self._outputs(images)[0]
+
+    def classify(self, images):
+        """Class probabilities: float [B, H, W, C] in [-1, 1] -> float32 [B, classes]."""
+        return tf.nn.softmax(self._outputs(images)[1])
+
+    def classes(self, images, batch_size=250):
+        """The likeliest class of each image: float [N, H, W, C] in [-1, 1] -> int64 [N]."""
+        return self._probabilities(images, batch_size).argmax(axis=-1)
+
+    def domains(self, images, batch_size=250):
+        """The likeliest domain of each image: float [N, H, W, C] in [-1, 1] -> int64 [N].
+
+        A domain's probability is the sum over its classes.
+        """
+        probabilities = self._probabilities(images, batch_size)
+        places = np.array([domain for domain, _ in self.class_table])
+        sums = np.stack(
+            [probabilities[:, places == i].sum(axis=1) for i in range(len(self.domain_names))], axis=1
+        )
+        return sums.argmax(axis=-1)
+
+    def accuracy(self, images, labels, batch_size=250):
+        """Share of images whose likeliest class is their label, a float in [0, 1].
+
+        Look at it on test images before trusting a distance: the features of a classifier that
+        confuses the classes measure little.
+
+        Args:
+          images: float [N, H, W, C] in [-1, 1].
+          labels: places in `class_table`, ints [N].
+          batch_size: images per forward pass.
+        """
+        return float(np.mean(self.classes(images, batch_size) == np.asarray(labels)))
+
+    def check(self, tests):
+        """Measures on unseen images how well domains and classes are told apart, and notes it.
+
+        Args:
+          tests: for each domain that it was trained on, in order, a `Domain` of test images, or
+            None where there are none.
+
+        Returns:
+          {'domain_accuracy', 'class_accuracy'}: means over domains in [0, 1], so that a large
+          test part does not hide a small one; None without test images, the latter also without
+          labels.
+        """
+        of_domains, of_classes = [], []
+        for place, test in enumerate(tests):
+            if test is None:
+                continue
+            batch = images_lib.normalize(test.images)
+            of_domains.append(np.mean(self.domains(batch) == place))
+            if test.labels is not None and (place, None) not in self.class_table:
+                of_classes.append(self.accuracy(batch, self._rows_of(place, test.labels)))
+        noted = {
+            "domain_accuracy": float(np.mean(of_domains)) if of_domains else None,
+            "class_accuracy": float(np.mean(of_classes)) if of_classes else None,
+        }
+        self.about |= noted
+        return noted
+
+    def save(self, path):
+        """Writes weights and description to one .npz file, in one move; no pickle is in it."""
+        weights = {f"weight_{i:03d}": w for i, w in enumerate(self.network.get_weights())}
+        description = {
+            "format_version": _FORMAT_VERSION,
+            "image_shape": self.network.input_shape[1:],
+            "classes": self.class_table,
+            "about": self.about,
+        }
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        staging = f"{path}.{os.getpid()}.tmp"
+        with open(staging, "wb") as f:
+            np.savez(f, description=json.dumps(description), **weights)
+        os.replace(staging, path)
+
+    def _outputs(self, images):
+        return self._apply(tf.convert_to_tensor(images, tf.float32))
+
+    def _rows_of(self, domain, labels):
+        """Places in `class_table` of a domain's labels; -1 for labels that it was not trained on."""
+        rows = {label: row for row, (place, label) in enumerate(self.class_table) if place == domain}
+        return np.array([rows.get(int(label), -1) for label in labels])
+
+    def _probabilities(self, images, batch_size):
+        return np.concatenate(
+            [self.classify(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+        )
+
+
+def train(domains, seed=0, epochs=EPOCHS, cache=None):
+    """Trains an extractor on real training images of one domain or of several.
+
+    Each pair of domain and label is a class; where a domain has no labels it is one class as a
+    whole, and its images are also reconstructed from their features, which then have to tell more
+    than the domain. Adam, in batches of 64, with a rate that falls to 0. The order of the images
+    and the weights that training starts from follow from `seed`.
+
+    Args:
+      domains: list of `Domain`; of each as many images as there are are used, so cap them.
+      seed: int.
+      epochs: passes over the images.
+      cache: folder in which the result is looked up by the content of all this, and kept; None
+        for no cache.
+
+    Returns:
+      an `Extractor`.
+
+    Raises:
+      ValueError: images and labels that do not fit this description.
+    """
+    for domain in domains:
+        _check(domain)
+    path = None
+    if cache is not None:
+        path = os.path.join(cache, f"extractor-{_content_hash(domains, seed, epochs)[:24]}.npz")
+        if os.path.isfile(path):
+            return load(path)
+    classes = _class_table(domains)
+    unlabelled = [domain.labels is None for domain in domains]
+    network, decoder = _network(domains[0].images.shape[1:], len(classes), seed, any(unlabelled))
+    _fit(network, decoder, domains, classes, seed, epochs)
+    kind = (
+        "autoencoder"
+        if all(unlabelled)
+        else "classifier and autoencoder"
+        if any(unlabelled)
+        else "classifier"
+    )
+    extractor = Extractor(
+        network,
+        classes,
+        {
+            "kind": kind,
+            "domains": [domain.name for domain in domains],
+            "trained_on": {domain.name: len(domain.images) for domain in domains},
+            "seed": seed,
+            "epochs": epochs,
+        },
+    )
+    if path is not None:
+        extractor.save(path)
+    return extractor
+
+
+def cache_folder():
+    """Where this user's trained extractors are kept: ltgans_tf in $XDG_CACHE_HOME, or in ~/.cache."""
+    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "ltgans_tf")
+
+
+def load(path):
+    """Loads what `Extractor.save` wrote.
+
+    Raises:
+      ValueError: it is none, damaged, or of another format version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            description = json.loads(str(file["description"]))
+            weights = [file[name] for name in sorted(file.files) if name.startswith("weight_")]
+        version = description["format_version"]
+        extractor = _described(description, weights) if version == _FORMAT_VERSION else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is no extractor of this package ({error}); remove it, or name another."
+        ) from error
+    if extractor is None:
+        raise ValueError(
+            f"{path} has format version {version}, this ltgans_tf reads {_FORMAT_VERSION}; use the ltgans_tf"
+            " that wrote it."
+        )
+    if extractor.sha256 != description["about"].get("sha256"):
+        raise ValueError(f"{path} has changed since it was written; remove it, so that it is made again.")
+    return extractor
+
+
+def _described(description, weights):
+    """The extractor of a file's description; a KeyError, TypeError or ValueError where it is none."""
+    shape, about = description["image_shape"], description["about"]
+    if len(shape) != 3 or not all(type(n) is int and 0 < n <= _MOST_SIDE for n in shape):
+        raise ValueError(f"image_shape is {shape!r}; it must be three numbers from 1 to {_MOST_SIDE}")
+    if not isinstance(about, dict):
+        raise TypeError(f"about is {about!r}")
+    classes = tuple(tuple(row) for row in description["classes"])
+    network, _ = _network(tuple(shape), len(classes), 0, False)
+    network.set_weights(weights)
+    return Extractor(network, classes, about)
+
+
+def _class_table(domains):
+    return [
+        (place, label)
+        for place, domain in enumerate(domains)
+        for label in ([None] if domain.labels is None else np.unique(domain.labels).tolist())
+    ]
+
+
+def _fit(network, decoder, domains, classes, seed, epochs):
+    """Trains `network` on the classes and, where there are images without labels, on these images."""
+    rows = {row: i for i, row in enumerate(classes)}
+    pixels = np.concatenate([domain.images for domain in domains])
+    targets = np.concatenate(
+        [[rows[place, label] for label in _labels(domain)] for place, domain in enumerate(domains)]
+    )
+    without = np.concatenate([np.full(len(d.images), d.labels is None, np.float32) for d in domains])
+    features, logits = network.output
+    outputs = {"logits": logits}
+    losses = {"logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
+    if decoder is not None:
+        outputs["images"] = decoder(features)
+        losses["images"] = keras.losses.MeanSquaredError()
+    trained = keras.Model(network.input, outputs)
+    batches = _batches(pixels, targets, without, decoder is not None, seed, epochs)
+    rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, len(batches))
+    trained.compile(
+        keras.optimizers.Adam(rate),
+        losses,
+        loss_weights={"images": _RECONSTRUCTION_WEIGHT, "logits": 1.0} if decoder is not None else None,
+        jit_compile=False,
+    )
+    trained.fit(batches, shuffle=False, verbose=0)
+
+
+def _labels(domain):
+    return [None] * len(domain.images) if domain.labels is None else np.asarray(domain.labels).tolist()
+
+
+def _batches(pixels, targets, without, reconstruct, seed, epochs):
+    """All epochs as one data set, each a permutation of its own; a last short batch is left out."""
+    rng = np.random.default_rng(seed)
+    order = np.concatenate([rng.permutation(len(pixels)) for _ in range(epochs)])
+    pixels, targets, without = (
+        tf.constant(a) for a in (pixels, targets, without)
+    )  # not copied into the graph
+
+    def batch(rows):
+        images = images_lib.normalize(tf.gather(pixels, rows))
+        wanted, weights = {"logits": tf.gather(targets, rows)}, {"logits": tf.ones(tf.shape(rows))}
+        if reconstruct:
+            wanted["images"], weights["images"] = images, tf.gather(without, rows)[:, None, None]
+        return images, wanted, weights
+
+    rows = tf.data.Dataset.from_tensor_slices(order)
+    return rows.batch(_BATCH, drop_remainder=len(order) >= _BATCH).map(batch).prefetch(2)
+
+
+def _network(image_shape, num_classes, seed, reconstruct):
+    """(images -> [features, logits], features -> images or None)."""
+
+    def initializer(layer):
+        return keras.initializers.GlorotUniform(seed=1000 * seed + layer)
+
+    x = images = keras.Input(image_shape)
+    for i, channels in enumerate(_CHANNELS):
+        x = keras.layers.Conv2D(
+            channels, 3, 2, padding="same", activation="relu", kernel_initializer=initializer(i)
+        )(x)
+    x = keras.layers.Dropout(0.3, seed=seed)(keras.layers.Flatten()(x))
+    x = keras.layers.Dense(FEATURES, use_bias=False, kernel_initializer=initializer(10))(x)
+    # Without it the domain with the largest features outweighs the others in every distance.
+    x = keras.layers.BatchNormalization(momentum=0.9, center=False, scale=False)(x)
+    features = keras.layers.ReLU()(x)
+    logits = keras.layers.Dense(num_classes, kernel_initializer=initializer(11))(features)
+    network = keras.Model(images, [features, logits], name="extractor")
+    return network, _decoder(image_shape, initializer) if reconstruct else None
+
+
+def _decoder(image_shape, initializer):
+    height, width, channels = image_shape
+    base = (-(-height // 4), -(-width // 4), 64)
+    y = codes = keras.Input([FEATURES])
+    y = keras.layers.Dense(int(np.prod(base)), activation="relu", kernel_initializer=initializer(20))(y)
+    y = keras.layers.Reshape(base)(y)
+    for i, (out, act) in enumerate(((32, "relu"), (channels, "tanh"))):
+        y = keras.layers.Conv2DTranspose(
+            out, 3, 2, padding="same", activation=act, kernel_initializer=initializer(21 + i)
+        )(y)
+    top, left = base[0] * 4 - height, base[1] * 4 - width
+    return keras.Model(codes, keras.layers.Cropping2D(((top, 0), (left, 0)))(y), name="decoder")
+
+
+def _check(domain):
+    images = np.asarray(domain.images)
+    if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+        raise ValueError(
+            f"images of {domain.name} are {images.dtype} of shape {images.shape}; an extractor is trained"
+            " on uint8 [N, H, W, C] with N of at least 1."
+        )
+    if domain.labels is None:
+        return
+    labels = np.asarray(domain.labels)
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels of {domain.name} are {labels.dtype} of shape {labels.shape}; there must be one integer"
+            f" for each of the {len(images)} images."
+        )
+
+
+def _content_hash(domains, seed, epochs):
+    digest = hashlib.sha256(f"{_FORMAT_VERSION} {seed} {epochs}".encode())
+    for domain in domains:
+        labels = None if domain.labels is None else np.asarray(domain.labels, np.int64)
+        digest.update(f"{domain.name} {domain.images.shape} {labels is None}".encode())
+        digest.update(np.ascontiguousarray(domain.images))
+        if labels is not None:
+            digest.update(labels)
+    return digest.hexdigest()
+
+
+def _weights_hash(network):
+    digest = hashlib.sha256()
+    for weight in network.get_weights():
+        digest.update(np.ascontiguousarray(weight))
+    return digest.hexdigest()

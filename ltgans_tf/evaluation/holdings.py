@@ -1,0 +1,114 @@
+"""What an evaluator holds of a task: images where it may and can read them, else a reference."""
+
+import functools
+import hashlib
+
+import numpy as np
+
+from ltgans_tf.data import streams
+from ltgans_tf.evaluation import distances
+
+_ABOUT = ("test_images", "test_sha256", "train_images", "fingerprint")
+
+
+class Holding:
+    """What the protocol lets the evaluator hold of one task; raises `distances.Absent` for anything else.
+
+    Each part of the task is read once, and of a past task no more is kept than what is asked for: all
+    images of all tasks together may be more than there is memory.
+
+    Args:
+      task: a `streams.Task`.
+      most, most_training: test and training images that are asked for, at most.
+      may_read: whether its images may be read, as far as they can be reached.
+      reference: the `references.Reference` of the task, or None.
+      past: whether the task lets go of its images once they are read.
+    """
+
+    def __init__(self, task, most, most_training, may_read, reference, past):
+        self.task, self.name = task, task.name
+        self.reference = reference
+        self._most, self._most_training = most, most_training
+        self._may_read, self._past = may_read, past
+
+    def test(self, limit=None):
+        """uint8 [N, H, W, C], at most `limit` test images, or the evaluator's number of them."""
+        found = self._test
+        return _within(found["images"], found["count"], self._most, limit)
+
+    def test_labels(self):
+        """Ints [N], the labels of `test()`, or None."""
+        return self._test["labels"]
+
+    def test_factors(self):
+        """{name: [N]}, the known factors of `test()`."""
+        return self._test["factors"]
+
+    def train(self, limit):
+        """uint8 [N, H, W, C], at most `limit` training images."""
+        found = self._train
+        return _within(found["images"], found["count"], self._most_training, limit)
+
+    def can_read(self):
+        """Whether test images may and can be read."""
+        try:
+            self.test()
+        except distances.Absent:
+            return False
+        return True
+
+    def about(self):
+        """Counts and hashes of the data, JSON-ready; of the reference where it cannot be read."""
+        if not self.can_read():
+            kept = {} if self.reference is None else self.reference.numbers
+            return {name: kept[name] for name in _ABOUT if name in kept}
+        found = {
+            "test_images": len(self.test()),
+            "test_sha256": hashlib.sha256(np.ascontiguousarray(self.test())).hexdigest(),
+        }
+        try:
+            return {**found, "train_images": self._train["count"], "fingerprint": self._train["fingerprint"]}
+        except distances.Absent:  # the training part alone is gone
+            return found
+
+    @functools.cached_property
+    def _test(self):
+        return self._read(
+            lambda: {
+                "images": self.task.test_images(self._most),
+                "labels": self.task.test_labels(self._most),
+                "factors": self.task.test_factors(self._most),
+                "count": self.task.num_test,
+            }
+        )
+
+    @functools.cached_property
+    def _train(self):
+        return self._read(
+            lambda: {
+                "images": self.task.train_images(self._most_training),
+                "count": self.task.num_train,
+                "fingerprint": self.task.fingerprint,
+            }
+        )
+
+    def _read(self, read):
+        if not self._may_read:
+            told = ""
+            if self.reference is not None and "nlog" in self.reference.numbers:
+                told = f"; its NLOG was {self.reference.numbers['nlog']:.1f} when it was new"
+            raise distances.Absent(f"A production run keeps no image of a past task{told}.")
+        try:
+            return read()
+        except ValueError as error:
+            raise distances.Absent(str(error)) from error
+        finally:
+            if self._past:
+                self.task.release()
+
+
+def _within(kept, count, most, limit):
+    """Of `kept`, the `most` images that a task of `count` gives, those that it gives for `limit`."""
+    if limit is None or limit >= len(kept):
+        return kept
+    return kept[np.searchsorted(streams.subset(count, most), streams.subset(count, limit))]

@@ -1,0 +1,1 @@
+"""Pictures: sheets of images, charts of scores, and the figures of a run."""

@@ -1,0 +1,371 @@
+"""Charts of scores and of training, as pictures: uint8 [h, w, 3].
+
+What they have in common stands in canvas.py; the map of heat maps is cividis (Nunez et al. 2018),
+which reads the same with any kind of colour vision.
+"""
+
+import math
+
+import numpy as np
+
+from ltgans_tf.evaluation import scores
+from ltgans_tf.figures import canvas
+
+_PANELS = {
+    "critic/wasserstein": "critic: distance",
+    "critic/penalty": "critic: penalty",
+    "generator/loss": "generator: loss",
+    "student/sse": "Student: squared error",
+    "student/kl": "Student: KL (nats)",
+    "speed/steps_per_second": "steps per second",
+}
+_DASHED = 4  # baselines drawn one by one; of more, their range
+_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance"}
+
+
+def heat_map(matrix):
+    """The matrix R[i][j] of one score with its numbers: task j, behind task i.
+
+    Darker is worse, for scores of which lower is better and for those of which higher is; where
+    neither is, darker is higher. What is absent has a dash.
+
+    Args:
+      matrix: a `scores.Matrix`.
+
+    Returns:
+      uint8 [h, w, 3].
+    """
+    score, values, count = scores.SCORES[matrix.name], matrix.values, len(matrix.tasks)
+    size = min(1.0, max(0.62, 6.0 / count))
+    figure = canvas.blank(max(4.6, 2.1 + size * count), 1.9 + 0.62 * size * count)
+    axes = figure.add_subplot()
+    low, high = _span(values)
+    colours = _heat_colours(score.better)
+    for i in range(count):
+        for j in range(i + 1):
+            share = (values[i, j] - low) / (high - low)
+            there = math.isfinite(values[i, j])
+            colour = colours(share) if there else (0.95, 0.95, 0.95, 1.0)
+            _cell(axes, i, j, colour, f"{values[i, j]:.{score.digits}f}" if there else "-", count)
+    axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
+    names = canvas.short_names(matrix.tasks, 18)
+    axes.set_xticks(range(count), names, **canvas.tilt(names, size * 12))
+    axes.set_yticks(range(count), [f"after {name}" for name in names])
+    axes.set_xlabel("score of", color=canvas.GREY)
+    axes.set_aspect(0.62, anchor="NW")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    darker = "darker is worse" if score.better else "darker is higher"
+    canvas.title(figure, _headline(score), ", ".join([*_summary(matrix), darker]))
+    return canvas.pixels(figure)
+
+
+def forgetting_curves(matrix, beside=None):
+    """A score of each task over the boundaries, from where the task was learnt.
+
+    Args:
+      matrix: a `scores.Matrix`.
+      beside: what the score is to be read with (see `scores.Score.beside`): one number, or
+        {task: number} for some of the tasks; drawn dashed, or as the range of them if they are
+        many. Where it lies so far off that the curves would be flattened, it is told in words.
+
+    Returns:
+      uint8 [h, w, 3].
+    """
+    score, values, count = scores.SCORES[matrix.name], matrix.values, len(matrix.tasks)
+    figure = canvas.blank(canvas.WIDTH, max(3.6, 1.6 + 0.26 * count))
+    axes = figure.add_subplot()
+    names, ends = canvas.short_names(matrix.tasks, 18), []
+    for j, name in enumerate(names):
+        there = np.flatnonzero(np.isfinite(values[:, j]))
+        if there.size:
+            axes.plot(
+                there,
+                values[there, j],
+                color=canvas.colour_of(j),
+                marker=canvas.marker_of(j),
+                markersize=5,
+                linewidth=1.8,
+                clip_on=False,
+            )
+            value = values[there[-1], j]
+            ends.append((there[-1], value, f"{name}  {value:.{score.digits}f}", j))
+    if not ends:
+        raise ValueError(f"{matrix.name} has no value behind any task; evaluate the run first.")
+    below = _draw_beside(axes, matrix, beside)
+    axes.set_xticks(range(count), names, **canvas.tilt(names, 70 / count))
+    axes.set_xlim(-0.15, count - 0.95)
+    axes.set_xlabel("after learning", color=canvas.GREY)
+    axes.margins(y=0.08)
+    canvas.open_sides(axes)
+    canvas.title(figure, _headline(score), below)
+    canvas.label_ends(figure, axes, ends)
+    return canvas.pixels(figure)
+
+
+def training_curves(records, names=None):
+    """Scalars of the training over global steps, one panel each, with the tasks marked.
+
+    A panel is logarithmic where all values are positive and span more than a factor of ten. Else
+    it shows the middle 98 % of the values; what lies outside runs out of the panel.
+
+    Args:
+      records: list of dicts, the lines of metrics.jsonl: 'step', 'task_index', 'task' and scalars.
+      names: the scalars to draw; None for those of _PANELS that are there, or all if none is.
+
+    Returns:
+      uint8 [h, w, 3].
+    """
+    if not records:
+        raise ValueError("metrics.jsonl has no record yet; train some more steps.")
+    there = {name: None for record in records for name in record if "/" in name}
+    names = list(names or [name for name in _PANELS if name in there] or there)
+    if missing := [name for name in names if name not in there]:
+        raise ValueError(f"no record has {missing[0]!r}; those that are there are {', '.join(there)}.")
+    tasks = _tasks(records)
+    figure = canvas.blank(canvas.WIDTH, 0.9 + 1.25 * len(names))
+    ratios = [0.12, *[1.0] * len(names)]
+    head, *panels = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
+    for axes, name in zip(panels, names):
+        points = [(record["step"], record[name]) for record in records if name in record]
+        steps, values = np.array(points, np.float64).T
+        axes.plot(steps, values, color=canvas.COLOURS[0], linewidth=1.2)
+        _fit_scale(axes, values)
+        axes.set_title(_PANELS.get(name, name), loc="left", fontsize=9, color=canvas.INK, pad=3)
+        for begin, _, _ in tasks[1:]:
+            axes.axvline(begin, color=canvas.GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        canvas.open_sides(axes)
+    panels[-1].set_xlabel("step", color=canvas.GREY)
+    length = max(records[-1]["step"], 1)
+    panels[-1].set_xlim(0, length)
+    _name_tasks(head, tasks, length)
+    return canvas.pixels(figure)
+
+
+def domain_mix(rows):
+    """The domains' shares of the generated images behind each task, against the wanted 1/k.
+
+    Args:
+      rows: rows of scores, as `scores.read_rows` gives them.
+
+    Returns:
+      uint8 [h, w, 3]. A row without shares has no bar; what is taken for no domain learnt is grey.
+
+    Raises:
+      ValueError: no row has the share of a domain.
+    """
+    tasks = list(rows[-1]["scores"])
+    shares = [[row["scores"].get(task, {}).get("share") for task in tasks] for row in rows]
+    if not any(value is not None for row in shares for value in row):
+        raise ValueError("no row of scores has the shares of the domains; they need an extractor.")
+    figure = canvas.blank(canvas.WIDTH, 1.5 + 0.42 * len(rows))
+    axes = figure.add_subplot()
+    for y, (row, values) in enumerate(zip(rows, shares)):
+        left = 0.0
+        for j, value in enumerate(values):
+            if value is not None:
+                axes.barh(y, value, 0.62, left, color=canvas.colour_of(j), edgecolor="white", linewidth=0.8)
+                _write_share(axes, left, value, y, canvas.colour_of(j))
+                left += value
+        if left > 0.0:
+            axes.barh(y, max(0.0, 1.0 - left), 0.62, left, color=canvas.PALE)
+            wanted = np.arange(1, row["after_task"] + 1) / (row["after_task"] + 1)
+            for above in (-0.42, 0.31):  # beside the bar, where they strike no number out
+                axes.vlines(wanted, y + above, y + above + 0.11, color=canvas.INK, linewidth=1.6)
+    axes.set_yticks(
+        range(len(rows)), [f"after {name}" for name in canvas.short_names([row["task"] for row in rows], 22)]
+    )
+    axes.set(ylim=(len(rows) - 0.45, -0.55), xlim=(0, 1))
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25%", "50%", "75%", "100%"])
+    canvas.open_sides(axes, "bottom")
+    axes.tick_params(axis="y", length=0)
+    canvas.title(
+        figure,
+        "Domains of the generated images",
+        "ticks at a bar: equal shares, as wanted; grey: taken for none of the domains learnt",
+    )
+    _key(figure, tasks)
+    return canvas.pixels(figure)
+
+
+def comparison(title, values, better, digits=None):
+    """One score of several runs or methods: every seed as a dot, their mean as an upright line.
+
+    Args:
+      title: what is compared.
+      values: {label: numbers}, one number for each seed; NaN and None are left out.
+      better: 'lower', 'higher' or ''.
+      digits: decimals of the means; None for 4 significant digits.
+
+    Returns:
+      uint8 [h, w, 3].
+    """
+    if not values:
+        raise ValueError(f"there is nothing to compare in {title!r}; give one label or more.")
+    figure = canvas.blank(canvas.WIDTH, 1.25 + 0.4 * len(values))
+    axes = figure.add_subplot()
+    for y, numbers in enumerate(values.values()):
+        numbers = np.array(_numbers(numbers))
+        if numbers.size:
+            mean = numbers.mean()
+            axes.plot(
+                numbers, np.full(len(numbers), y), "o", color=canvas.COLOURS[0], alpha=0.6, markersize=7
+            )
+            axes.vlines(mean, y - 0.3, y + 0.3, color=canvas.INK, linewidth=2.0)
+            text = f"{mean:.4g}" if digits is None else f"{mean:.{digits}f}"
+        else:
+            text = "absent"
+        axes.text(
+            1.02, y, text, transform=axes.get_yaxis_transform(), va="center", color=canvas.INK, fontsize=10
+        )
+    axes.set_yticks(range(len(values)), canvas.short_names(list(values), 34))
+    axes.set_ylim(len(values) - 0.5, -0.5)
+    low, high = _span(np.array([n for numbers in values.values() for n in _numbers(numbers)]))
+    axes.set_xlim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+    canvas.open_sides(axes, "bottom")
+    axes.hlines(
+        range(len(values)),
+        0,
+        1,
+        transform=axes.get_yaxis_transform(),
+        color=canvas.PALE,
+        linewidth=0.6,
+        zorder=0.5,
+    )
+    axes.tick_params(axis="y", length=0)
+    direction = f"{better} is better; " if better else ""
+    canvas.title(figure, canvas.plain(title), f"{direction}dots: seeds, line and number: their mean")
+    return canvas.pixels(figure)
+
+
+def _numbers(numbers):
+    return [float(number) for number in numbers if number is not None and math.isfinite(number)]
+
+
+def _headline(score):
+    return f"{score.label}, {score.better} is better" if score.better else score.label
+
+
+def _summary(matrix):
+    """Final average, forgetting and backward transfer in words, as far as they are there."""
+    digits, found = scores.SCORES[matrix.name].digits, {"final average": matrix.final_average()}
+    if scores.SCORES[matrix.name].better and len(matrix.tasks) > 1:
+        found["mean forgetting"] = matrix.mean_forgetting()
+    return [f"{name} {value:.{digits}f}" for name, value in found.items() if math.isfinite(value)]
+
+
+def _span(values):
+    """The range that is shown; at least a tenth of the values' size, so that noise looks small."""
+    there = values[np.isfinite(values)]
+    if not there.size:
+        return 0.0, 1.0
+    low, high = there.min(), there.max()
+    least = 0.1 * max(abs(low), abs(high)) or 1.0
+    if high - low < least:
+        low, high = (low + high - least) / 2, (low + high + least) / 2
+    return low, high
+
+
+def _heat_colours(better):
+    """share in [0, 1] of the range -> RGBA, dark at the worse end."""
+    from matplotlib import colormaps
+
+    cividis = colormaps["cividis"]
+    return cividis if better == "higher" else cividis.reversed()
+
+
+def _cell(axes, i, j, colour, text, count):
+    x, y = [j - 0.5, j + 0.5, j + 0.5, j - 0.5], [i - 0.5, i - 0.5, i + 0.5, i + 0.5]
+    axes.fill(x, y, facecolor=colour, edgecolor="white", linewidth=2)
+    size = 11 if count <= 5 else 9
+    axes.text(j, i, text, ha="center", va="center", color=canvas.contrast(colour), fontsize=size)
+
+
+def _draw_beside(axes, matrix, beside):
+    """Draws the baseline dashed where it lies near the curves; returns what is to be said of it."""
+    if beside is None:
+        return ""
+    per_task = beside if isinstance(beside, dict) else {}
+    numbers = list(per_task.values()) or [beside]
+    score, there = scores.SCORES[matrix.name], matrix.values[np.isfinite(matrix.values)]
+    name = _BESIDE.get(score.beside, "real images in place of generated ones")
+    low, high = there.min(), there.max()
+    room = 1.5 * max(high - low, 0.1 * max(abs(low), abs(high)))
+    if not all(low - room <= number <= high + room for number in numbers):
+        ends = [f"{number:.{score.digits}f}" for number in (min(numbers), max(numbers))]
+        return f"{name}: {' to '.join(dict.fromkeys(ends))}, off this chart"
+    dashed, last = {"linewidth": 1.1, "linestyle": (0, (4, 3))}, len(matrix.tasks) - 1
+    if len(numbers) > _DASHED:
+        axes.axhspan(min(numbers), max(numbers), color=canvas.PALE, linewidth=0)
+        return f"grey band: {name}"
+    if not per_task:
+        axes.axhline(beside, color=canvas.GREY, **dashed)
+    for j, task in enumerate(matrix.tasks):
+        if task in per_task:
+            axes.plot([j - 0.1, last + 0.05], [per_task[task]] * 2, color=canvas.colour_of(j), **dashed)
+    return f"dashed: {name}"
+
+
+def _tasks(records):
+    """[(begin, end, name)] of the tasks in global steps; a task begins where the one before ends."""
+    firsts = {}
+    for record in records:
+        firsts.setdefault(record["task_index"], record)
+    begins = [record["step"] - record.get("task_step", 0) for record in firsts.values()]
+    ends = [*begins[1:], records[-1]["step"]]
+    return [(begin, end, record["task"]) for begin, end, record in zip(begins, ends, firsts.values())]
+
+
+def _name_tasks(axes, tasks, length):
+    """Writes each task's name above its span, slanting where one does not fit."""
+    axes.axis("off")
+    names = canvas.short_names([name for _, _, name in tasks], 22)
+    fits = all(len(name) <= 95 * (end - begin) / length for (begin, end, _), name in zip(tasks, names))
+    for (begin, end, _), name in zip(tasks, names):
+        style = {"ha": "center"} if fits else {"rotation": 30, "ha": "left", "rotation_mode": "anchor"}
+        axes.text((begin + end) / 2, 0.0, name, va="bottom", color=canvas.INK, fontsize=9, **style)
+
+
+def _fit_scale(axes, values):
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return
+    low, high = np.percentile(values, [1, 99])
+    if values.min() > 0 and high > 10 * low:
+        axes.set_yscale("log")
+        return
+    room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    axes.set_ylim(low - room, high + room)
+
+
+def _write_share(axes, left, value, y, colour):
+    if value >= 0.06:
+        axes.text(
+            left + value / 2,
+            y,
+            f"{value:.0%}",
+            ha="center",
+            va="center",
+            color=canvas.contrast(colour),
+            fontsize=9,
+        )
+
+
+def _key(figure, names):
+    """Colours and names in lines below the chart."""
+    from matplotlib.patches import Patch
+
+    names = canvas.short_names(names, 26)
+    handles = [Patch(color=canvas.colour_of(j), label=name) for j, name in enumerate(names)]
+    # In letters: the width of the chart, and what stands beside each name.
+    most = max(1, 100 // (max(len(name) for name in names) + 9))
+    columns = math.ceil(len(names) / math.ceil(len(names) / most))
+    figure.legend(
+        # Matplotlib fills column by column.
+        handles=[handle for first in range(columns) for handle in handles[first::columns]],
+        loc="outside lower left",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        labelcolor=canvas.INK,
+    )

@@ -1,0 +1,339 @@
+"""The pictures of a run: which there are, what goes into them, and why one cannot be made.
+
+```python
+pictures, left_out = figures_of_run(model, stream.tasks, workdir)  # {name: uint8 [h, w, 3]}, {name: why not}
+show(workdir, pictures, step)
+```
+"""
+
+import difflib
+import functools
+import glob
+import json
+import os
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf.data import images
+from ltgans_tf.evaluation import scores
+from ltgans_tf.figures import charts, figures
+from ltgans_tf.files import eventlog
+from ltgans_tf.networks import walks
+
+SHEETS = ("fig2_domains", "fig2_interpolation", "fig3_traversal", "forgetting", "stream")
+NAMES = (
+    *SHEETS,
+    "training_curves",
+    "domain_mix",
+    *(f"{chart}_{score}" for chart in ("matrix", "curves") for score in scores.SCORES),
+)
+
+# Scores with a chart of their own unless others are asked for; every score can be.
+_MATRICES = ("nlog", "iwae", "fcd", "fid", "fid_keras", "kcd", "precision", "recall", "share", "knn", "mig")
+_CURVES = ("nlog", "fcd", "fid", "fid_keras", "knn")
+_COLUMNS = 12  # images in a line of fig2_domains
+_STEPS = 10  # codes on a path of fig2_interpolation
+_VALUES = np.linspace(-3.0, 3.0, 13)  # of a latent variable in fig3_traversal
+_LINES = 24  # of fig3_traversal, shared out among the domains
+_TESTED = 256  # test images of a domain that are looked at
+_DRAWN = 512  # images that are generated for fig2_domains
+_NO_DOMAINS = "there is no extractor to tell them apart, so the latents are shown in their order."
+
+
+def figures_of_run(model, tasks, workdir, domains_fn=None, seed=0, only=None, units=None):
+    """Makes the pictures of a run; what cannot be made is told with its reason.
+
+    Needs no other state than the present one: of earlier tasks it reads the stored boundary
+    samples, the rows of scores and metrics.jsonl.
+
+    Args:
+      model: a `LifelongModel` that has learnt one task or more; without a `student` the figures
+        of codes are left out.
+      tasks: the tasks of its `TaskStream`. Test images of those learnt are read where they can be
+        reached; a task that raises ValueError when asked for them is left out of the figures.
+      workdir: folder of the run.
+      domains_fn: images, float32 [N, H, W, C] in [-1, 1], to the index of each one's task, int [N],
+        such as `features.Extractor.domains`; or None, and then generated images are not told apart.
+      seed: chooses the test images and the latents that are shown.
+      only: names of the figures to make; None for all.
+      units: latent variables for fig3_traversal; None for those with the most KL.
+
+    Returns:
+      (pictures, left_out): {name: uint8 [h, w, 3]}, and {name: reason} with a name for each figure
+      that is missing and for each part that is missing in one, such as "test images of digits".
+
+    Raises:
+      ValueError: a name or a latent variable that does not exist.
+    """
+    check_names(only or ())
+    _check_units(model, units or ())
+    material = _Material(model, tasks, workdir, domains_fn, seed)
+    makers = {
+        "fig2_domains": lambda: _domains(material),
+        "fig2_interpolation": lambda: _interpolation(material),
+        "fig3_traversal": lambda: _traversal(material, units),
+        "forgetting": lambda: _forgetting(material),
+        "stream": lambda: _stream(material),
+        "training_curves": lambda: charts.training_curves(_records(workdir)),
+        **_chart_makers(workdir, only),
+    }
+    pictures, left_out = {}, {}
+    for name, make in makers.items():
+        if only is None or name in only:
+            try:
+                pictures[name] = make()
+            except ValueError as error:
+                left_out[name] = str(error)
+    return pictures, {**material.left_out, **left_out}
+
+
+def check_names(names):
+    """Raises ValueError for a name that no figure has, with the nearest that one has."""
+    for name in names:
+        if name not in NAMES:
+            near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.4)
+            offer = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES[:7])} and others."
+            raise ValueError(f"no figure is called {name!r}; {offer}")
+
+
+def show(workdir, pictures, step):
+    """Writes pictures to figures/<name>.png of a run and to TensorBoard, in place of earlier ones.
+
+    Args:
+      workdir: folder of the run.
+      pictures: {name: uint8 [h, w, 3]}; TensorBoard then has these alone.
+      step: global step that they are shown at.
+    """
+    save(os.path.join(workdir, "figures"), pictures)
+    with eventlog.once(os.path.join(workdir, "tensorboard"), "figures").as_default():
+        for name, picture in pictures.items():
+            tf.summary.image(f"figures/{name}", picture[np.newaxis], step)
+
+
+def save(folder, pictures):
+    """Writes pictures to <name>.png in a folder."""
+    for name, picture in pictures.items():
+        figures.save_png(os.path.join(folder, f"{name}.png"), picture)
+
+
+def _check_units(model, units):
+    if getattr(model, "student", None) is None:
+        return
+    for unit in units:
+        if not 0 <= unit < model.student.code_dim:
+            raise ValueError(
+                f"there is no latent variable {unit}; codes of this model have the variables 0 to"
+                f" {model.student.code_dim - 1}."
+            )
+
+
+class _Material:
+    """What several figures are made of, each part made once and when it is first asked for.
+
+    Attributes:
+      left_out: {part: reason} of what could not be had so far.
+    """
+
+    def __init__(self, model, tasks, workdir, domains_fn, seed):
+        self.model, self.workdir, self.domains_fn, self.seed = model, workdir, domains_fn, seed
+        self.tasks = tasks[: max(int(model.task_index.numpy()), 1)]
+        self.left_out = {}
+
+    @functools.cached_property
+    def tests(self):
+        """{task name: uint8 [n, H, W, C]}, in an order that follows from the seed."""
+        tests = {}
+        for task in self.tasks:
+            try:
+                shown = task.test_images(_TESTED)
+            except (ValueError, OSError) as error:
+                self.left_out[f"test images of {task.name}"] = str(error)
+                continue
+            tests[task.name] = shown[np.random.default_rng(self.seed).permutation(len(shown))]
+            task.release()
+        return tests
+
+    def student(self):
+        if getattr(self.model, "student", None) is None:
+            raise ValueError("the model has no Student, and so no codes; train with --student.")
+        return self.model.student
+
+    def reachable(self):
+        """`tests`, where there are any."""
+        if not self.tests:
+            raise ValueError("of no task that was learnt can test images be read.")
+        return self.tests
+
+    @functools.cached_property
+    def posteriors(self):
+        """{task name: (means, stddevs)}, each [n, D], of the test images."""
+        posteriors = {}
+        for name, shown in self.reachable().items():
+            posterior = self.student().encode(images.normalize(shown))
+            posteriors[name] = (posterior.mean().numpy(), posterior.stddev().numpy())
+        return posteriors
+
+    def decode(self, codes):
+        """uint8 [N, H, W, C] of codes [N, D]."""
+        return images.to_uint8(self.student().decode(tf.convert_to_tensor(codes, tf.float32))).numpy()
+
+    def generated(self):
+        """{task name: images}, at most a line of each; {None: images} where domains are not told apart."""
+        if self.domains_fn is None:
+            return {None: images.to_uint8(self.model.sample(_COLUMNS, self.seed)).numpy()}
+        shown = images.to_uint8(self.model.sample(_DRAWN, self.seed)).numpy()
+        domains = self.domains_of(shown)
+        return {task.name: shown[domains == task.index][:_COLUMNS] for task in self.tasks}
+
+    def domains_of(self, shown):
+        """Index of the task of each image: uint8 [N, H, W, C] -> int [N]."""
+        return np.asarray(self.domains_fn(images.normalize(shown)))
+
+    @functools.cached_property
+    def boundaries(self):
+        """(samples, tasks): uint8 [N, H, W, C] behind each task, and the tasks' names."""
+        samples, tasks = [], []
+        for path in sorted(glob.glob(os.path.join(glob.escape(self.workdir), "boundary", "task_*.npz"))):
+            try:
+                with np.load(path, allow_pickle=False) as stored:
+                    samples.append(stored["images"])
+                    tasks.append(str(stored["task"]))
+            except (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+                raise ValueError(f"{path} is damaged ({error}).") from error
+        if not samples:
+            raise ValueError(f"{self.workdir} has no samples of a boundary (boundary/task_00.npz).")
+        return samples, tasks
+
+
+def _domains(material):
+    """Fig. 2 A, B: real, reconstructed and generated images of each domain."""
+    with_student = getattr(material.model, "student", None) is not None
+    if not with_student:
+        material.left_out["reconstructions in fig2_domains"] = "the model has no Student."
+    generated, rows = material.generated(), {}
+    for task in material.tasks:
+        lines = {}
+        if task.name in material.tests:
+            lines["real"] = material.tests[task.name][:_COLUMNS]
+            if with_student:
+                lines["reconstructed"] = material.decode(material.posteriors[task.name][0][:_COLUMNS])
+        if len(generated.get(task.name, ())):
+            lines["generated"] = generated[task.name]
+        elif None not in generated:
+            reason = f"none of {_DRAWN} generated images was taken for one."
+            material.left_out[f"generated images of {task.name}"] = reason
+        if lines:
+            rows[task.name] = lines
+    if None in generated:
+        material.left_out["domains of generated images"] = _NO_DOMAINS
+        rows["all domains"] = {"generated": generated[None]}
+    return figures.domains_sheet(rows)
+
+
+def _interpolation(material):
+    """Fig. 2 C, D: from image to image within each domain, and from the first to each other."""
+    tests, lines = material.reachable(), []
+    first, *others = tests
+    pairs = [(name, name) for name in tests] + [(first, other) for other in others]
+    for a, b in pairs:
+        # Within a domain image 0 to image 1, between two domains image 2 to image 2.
+        i, j = (0, 1) if a == b else (2, 2)
+        i, j = i % len(tests[a]), j % len(tests[b])
+        ends = material.posteriors[a][0][i], material.posteriors[b][0][j]
+        for kind in walks.KINDS:
+            between = material.decode(walks.interpolate(*ends, _STEPS, kind))
+            lines.append((a, b, kind, np.stack([tests[a][i], *between, tests[b][j]])))
+    return figures.interpolation_sheet(lines)
+
+
+def _traversal(material, units):
+    """Fig. 3: the latent variables with the most KL over all test images, one after another."""
+    tests = material.reachable()
+    means, stddevs = (np.concatenate([p[i] for p in material.posteriors.values()]) for i in (0, 1))
+    if units is None:
+        count = min(means.shape[1], max(3, min(8, _LINES // len(tests))))
+        units, _ = walks.most_informative_units(means, stddevs, count)
+    kls, sections = walks.unit_kl(means, stddevs), []
+    for name, shown in tests.items():
+        code = material.posteriors[name][0][0]
+        start = np.concatenate([shown[:1], material.decode(code[np.newaxis])])
+        lines = {
+            f"variable {unit}\nKL {kls[unit]:.2f} nats": material.decode(walks.traverse(code, unit, _VALUES))
+            for unit in units
+        }
+        sections.append((f"from an image of {name}", start, lines))
+    return figures.traversal_sheet(sections, _VALUES)
+
+
+def _forgetting(material):
+    samples, tasks = material.boundaries
+    if material.domains_fn is None:
+        material.left_out["domains of generated images"] = _NO_DOMAINS
+        return figures.forgetting_sheet(samples, tasks)
+    domains = [material.domains_of(shown) for shown in samples]
+    return figures.forgetting_sheet(samples, tasks, domains)
+
+
+def _stream(material):
+    """The sheet that `boundaries.BoundarySamples` makes, with its letters at full resolution."""
+    samples, tasks = material.boundaries
+    labels = [f"after task {i + 1} ({task})" for i, task in enumerate(tasks)]
+    return figures.stream_sheet([shown[:48] for shown in samples], labels, zoom=2)
+
+
+def _records(workdir):
+    """The whole lines of metrics.jsonl; a crash may have left a part of one behind them."""
+    path = os.path.join(workdir, "metrics.jsonl")
+    if not os.path.isfile(path):
+        raise ValueError(f"{workdir} has no metrics.jsonl.")
+    with open(path, encoding="utf-8") as f:
+        try:
+            return [json.loads(line) for line in f if line.endswith("\n")]
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged ({error}).") from error
+
+
+def _chart_makers(workdir, only):
+    """{name: maker} of the charts of main scores that some row has; of those in `only` in any case."""
+    asked = [name for name in only or () if name.startswith(("matrix_", "curves_"))]
+    try:
+        rows = scores.read_rows(workdir)
+        matrices = scores.score_matrix(rows)
+    except ValueError as error:
+        reason = error
+        names = ("domain_mix", "score matrices", "forgetting curves", *asked)
+        return {name: lambda: _refuse(reason) for name in names}
+    names = [f"matrix_{score}" for score in _MATRICES if score in matrices]
+    if len(rows[-1]["scores"]) > 1:  # of one task each curve would be a point
+        names += [f"curves_{score}" for score in _CURVES if score in matrices]
+    makers = {"domain_mix": lambda: charts.domain_mix(rows)}
+    for name in dict.fromkeys([*names, *asked]):
+        makers[name] = functools.partial(_chart, *name.split("_", 1), rows, matrices)
+    return makers
+
+
+def _refuse(error):
+    raise error
+
+
+def _chart(kind, name, rows, matrices):
+    if kind == "matrix":
+        return charts.heat_map(_matrix(matrices, name))
+    return charts.forgetting_curves(_matrix(matrices, name), _beside(rows, name))
+
+
+def _matrix(matrices, name):
+    if name not in matrices:
+        raise ValueError(f"no row of scores has {name}; those with one are {', '.join(matrices)}.")
+    return matrices[name]
+
+
+def _beside(rows, name):
+    """The baseline of each task, from the last row that has one: {task: number}, None for none."""
+    beside = scores.SCORES[name].beside
+    found = {}
+    for row in rows:
+        found |= {task: own[beside] for task, own in row["scores"].items() if own.get(beside) is not None}
+    return found or None

@@ -1,0 +1,30 @@
+"""The methods: Lifelong Twin GANs and what they are compared with, on one contract.
+
+| name | what it is |
+|---|---|
+| `LifelongModel` | the contract: `train_step`, `generate`, `get_settings`; derive your own method from it |
+| `TwinGAN` | Lifelong Twin GANs |
+| `JointTwins`, `Replay`, `Finetune`, `Joint`, `LGM`, `CURL` | the other methods |
+| `METHODS`, `method_class` | all of them by name, and the class of one |
+| `Roles`, `roles_for_task` | who teaches and who learns in a task (LAKD) |
+"""
+
+from ltgans_tf import _lazy
+
+__getattr__, __dir__, __all__ = _lazy.face(
+    __name__,
+    {
+        "CURL": "curl",
+        "Finetune": "replay",
+        "Joint": "joint",
+        "JointTwins": "joint_twins",
+        "LGM": "lgm",
+        "LifelongModel": "lifelong",
+        "METHODS": "registry",
+        "Replay": "replay",
+        "Roles": "lakd",
+        "TwinGAN": "twin_gan",
+        "method_class": "registry",
+        "roles_for_task": "lakd",
+    },
+)

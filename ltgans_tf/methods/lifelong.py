@@ -1,0 +1,488 @@
+"""LifelongModel: what every method that learns a stream of tasks shares.
+
+A method subclasses it and writes `train_step` (one step of the present task), `generate` and,
+where it has one, `student`. Counters, noise, the loop over tasks, checkpoints and resume,
+evaluation and the switch of compiled functions at a task boundary come from here.
+"""
+
+import contextlib
+import gc
+import logging
+
+import keras
+import tensorflow as tf
+
+from ltgans_tf.evaluation import evaluation
+from ltgans_tf.networks import sampling
+from ltgans_tf.training import callbacks as callbacks_lib
+from ltgans_tf.training import checkpoints, distribution, nonfinite
+
+NonFiniteError = nonfinite.NonFiniteError
+_log = logging.getLogger(__name__)
+# What the seed of a step's noise is moved by from one stream to the next: more than a run has steps.
+_STREAM = 2**40
+
+
+class StopRequested(BaseException):
+    """Out of work that is broken off; no Exception, so that nobody takes it for a failure."""
+
+
+class LifelongModel(keras.Model):
+    """A Keras model that learns tasks one after another.
+
+    Args:
+      seed: int; with the counters it determines all noise (weights and data order have their
+        own, usually the same, seed).
+
+    Attributes:
+      task_index: int64 weight. The task that is being learnt or, between two tasks, the next
+        one; so it is also the number of tasks learnt to their end. Roles are derived from it.
+      task_step: int64 weight, steps done in the present task.
+      global_step: int64 weight, steps done in all tasks.
+      noise_stream: int64 weight, how often the run went back because something was not finite; each time
+        the noise is another one.
+      optimizers: list of all optimizers; a method fills it in `compile`. They are saved with
+        the weights.
+      task: the `Task` that `fit_stream` is at, or None.
+      stop_requested: set it to leave `fit_stream` after the present step, with the state saved; on
+        several workers after one of the next ten. `request_stop` is quicker.
+    """
+
+    # The method's name in `methods.METHODS`.
+    method = None
+    # What is watched for NaN and Inf on every step, without a host round trip.
+    watched = ()
+    # Law of the latents, see `sampling.draw_latents`.
+    latent_law = "normal"
+    # Which of its generators `generate` draws with, where a method has several.
+    latest_identity = None
+
+    def __init__(self, seed=0, name=None):
+        super().__init__(name=name)
+        self.seed = int(seed)
+        self.task_index = self._counter("task_index")
+        self.task_step = self._counter("task_step")
+        self.global_step = self._counter("global_step")
+        self.nonfinite_steps = self._counter("nonfinite_steps", (len(self.watched),), -1)
+        self.noise_stream = self._counter("noise_stream")
+        self.task = None
+        self.optimizers = []
+        self.stop_requested = False
+        self._may_break_off = False
+        self._train_functions = {}
+
+    def _counter(self, name, shape=(), value=0):
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            dtype="int64",
+            trainable=False,
+            initializer=keras.initializers.Constant(value),
+            aggregation="only_first_replica",
+        )
+
+    def compile(self, *, jit_compile=False, **kwargs):
+        """Configures training as Keras does.
+
+        Args:
+          jit_compile: whether XLA compiles the step; slower on CPU.
+          **kwargs: further arguments of `keras.Model.compile`.
+
+        Raises:
+          ValueError: XLA cannot have the step; Keras would go on without it.
+        """
+        super().compile(jit_compile=jit_compile, **kwargs)
+        if jit_compile and not self.jit_compile:
+            raise ValueError(
+                "jit_compile is True, but Keras leaves a step to XLA only where operations need not be"
+                " deterministic; do not call enable_op_determinism, or leave jit_compile out."
+            )
+
+    # What a method may refine.
+
+    def begin_task(self):
+        """Called before the first step of a task; again, from the same state, if the run died before that step."""
+
+    def reset_optimizers(self):
+        """Sets all slots and step counts to 0, for the beginning of a task; learning rates stay."""
+        for optimizer in self.optimizers:
+            for variable in optimizer.variables:
+                if variable is not optimizer._learning_rate:
+                    variable.assign(tf.zeros_like(variable.value))
+
+    def finish_task(self):
+        """Called once behind the last step of a task, before its boundary callbacks."""
+
+    def trace_key(self, task_index):
+        """A hashable value: tasks with equal values share one compiled train function."""
+        return min(task_index, 1)
+
+    def new_batches(self, task_index):
+        """How many batches of new images one step of the task at `task_index` takes."""
+        del task_index
+        return 1
+
+    def batches(self, stream, task, start_step, rows=slice(None)):
+        """The images that the steps of `task` take, without end, from its step `start_step` on.
+
+        Only a method that is an upper bound may read other tasks of `stream` than the present one.
+
+        Args:
+          stream, task: a `TaskStream` and one of its tasks.
+          start_step: the step to begin with.
+          rows: a slice, which rows of a batch this process takes.
+
+        Returns:
+          a tf.data.Dataset of uint8 [rows of the batch, new_batches(task.index), H, W, C].
+        """
+        return task.batches(start_step, self.new_batches(task.index), rows)
+
+    def generate(self, latents):
+        """Images by the most knowledgeable generator, in inference mode; also inside a graph.
+
+        Args:
+          latents: float [B, latent_dim], as from `latents`.
+
+        Returns:
+          float [B, H, W, C] in [-1, 1].
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define generate().")
+
+    def get_settings(self):
+        """All that is needed to build this model again, as JSON-ready dict."""
+        raise NotImplementedError(f"{type(self).__name__} must define get_settings().")
+
+    def sample(self, count, seed=0, batch_size=250):
+        """Images of `generate`.
+
+        Args:
+          count: how many.
+          seed: int; the same seed gives the same images, whatever the batch.
+          batch_size: images per forward pass.
+
+        Returns:
+          float32 [count, H, W, C] in [-1, 1].
+        """
+        return sampling.in_batches(self.generate, self.latents(count, seed), batch_size)
+
+    def latents(self, count, seed=0):
+        """Latents of the law `latent_law`, [count, latent_dim]; row i depends on (seed, i) alone."""
+        return sampling.draw_latents(count, self.latent_dim, self.latent_law, seed)
+
+    # Inside a step.
+
+    def noise_seed(self, tag):
+        """Seed of this step's noise of one tag, int64 [2]; that of stream 0 is (seed and tag, global step)."""
+        stream, step = (tf.cast(v.value, tf.int64) for v in (self.noise_stream, self.global_step))
+        return tf.stack([tf.constant(self.seed * 1000 + tag, tf.int64), stream * _STREAM + step])
+
+    def noise(self, tag, rows, width, draws=1, law="normal"):
+        """Noise of this step: a pure function of (seed, stream, global step, tag), the same on any layout.
+
+        It is drawn for the global batch and each replica takes its own rows, with Philox. A step that
+        XLA compiles draws other numbers than one that it does not: TensorFlow 2.21 scrambles a seed
+        that is no constant in another way there.
+
+        Args:
+          tag: int in [0, 1000), one for each use within a step.
+          rows: rows of this replica (static int), `draws` * the rows of its batch.
+          width: numbers per row.
+          draws: batches drawn at once; a replica takes its rows of each of them.
+          law: a law of `sampling.draw_latents`, or 'unit' for uniform in [0, 1).
+
+        Returns:
+          float32 [rows, width], batch after batch.
+        """
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        seed = self.noise_seed(tag)
+        shape = [draws, replicas, rows // draws, width]
+        if law in ("normal", "circle"):
+            values = tf.random.stateless_normal(shape, seed, alg="philox")
+        else:
+            low = -1.0 if law == "uniform" else 0.0
+            values = tf.random.stateless_uniform(shape, seed, low, 1.0, alg="philox")
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        values = tf.reshape(values[:, replica], [rows, width])
+        return sampling.on_circle(values) if law == "circle" else values
+
+    def end_step(self, report, equal=(), unreported=()):
+        """Counts the step, and notes the first one at which something watched was not finite.
+
+        Args:
+          report: dict of scalars, this replica's share of each; that of the name "critic loss" in `watched`
+            is called "critic/loss", and what is missing is not watched.
+          equal: dict of further scalars, which are the same on all replicas.
+          unreported: dict of this replica's shares of what is watched too, under the names of `report`, and
+            not returned.
+
+        Returns:
+          dict of float32 scalars over all replicas, for `train_step` to return; on several workers
+          packed, see `distribution.packed`.
+        """
+        context = tf.distribute.get_replica_context()
+        unreported = dict(unreported)
+        values = [*report.values(), *unreported.values()]
+        values = tf.stack([tf.cast(value, tf.float32) for value in values])
+        if context.num_replicas_in_sync > 1:
+            values = context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+        values = tf.unstack(values)
+        hidden = dict(zip(unreported, values[len(report) :]))
+        report = dict(zip(report, values))
+        names = [name.replace(" ", "/") for name in self.watched]
+        watched = tf.stack([report.get(name, 0.0) + hidden.get(name, 0.0) for name in names])
+        bad = tf.logical_not(tf.math.is_finite(watched))
+        seen = self.nonfinite_steps.value
+        self.nonfinite_steps.assign(
+            tf.where(bad & (seen < 0), tf.cast(self.global_step.value, tf.int64), seen)
+        )
+        self.task_step.assign_add(1)
+        self.global_step.assign_add(1)
+        report |= {name: tf.cast(value, tf.float32) for name, value in dict(equal).items()}
+        return distribution.packed(report) if distribution.workers(self.distribute_strategy) > 1 else report
+
+    def make_train_function(self, force=False):
+        """Keeps one compiled function per `trace_key` and switches between them.
+
+        Keras caches the first function that it traces, so that a role that changes in Python
+        would silently keep training the old generator.
+        """
+        self.traced_task = int(self.task_index.numpy())
+        key = self.trace_key(self.traced_task)
+        if force or key not in self._train_functions:
+            super().make_train_function(force=True)
+            self._train_functions[key] = self.train_function
+        self.train_function = self._train_functions[key]
+        return self.train_function
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """All is built already; Keras would average a batch of uint8 over the workers, which fails."""
+
+    # The lifelong loop.
+
+    def fit_stream(
+        self,
+        stream,
+        steps_per_task,
+        workdir=None,
+        callbacks=None,
+        boundary_callbacks=(),
+        checkpoint_every=500,
+        stop_after_task=None,
+        resume="auto",
+        on_nonfinite="stop",
+    ):
+        """Learns the tasks of `stream` one after another; with a `workdir` it resumes by itself.
+
+        On several workers all of them call this with a workdir that they share, and only the chief
+        writes there and calls callbacks.
+
+        Args:
+          stream: a `TaskStream`; of it `batches` reads the training part of the present task.
+          steps_per_task: steps in each task.
+          workdir: folder for checkpoints, metrics.jsonl, TensorBoard and samples, or None to
+            keep nothing.
+          callbacks: Keras callbacks, whose logs are tensors; None means `callbacks.default_callbacks(workdir)`.
+          boundary_callbacks: called as f(model, stream, task, workdir) behind each task, in
+            order. If a run dies among them they are all called again, so each must be able to
+            do its work twice. One that has a method `prepare` gets prepare(stream, workdir)
+            before the first step of the run.
+          checkpoint_every: steps between checkpoints.
+          stop_after_task: index of a task behind which to stop; None for the last.
+          resume: 'auto' goes on from the newest good checkpoint if there is one, 'must' refuses
+            to start without, 'never' refuses a workdir that has one.
+          on_nonfinite: 'stop', or 'rollback' to go on from the last good checkpoint with other noise,
+            at most `nonfinite.MOST_ROLLBACKS` times in a run; before the first one that is its beginning.
+
+        Returns:
+          True when all tasks asked for are learnt, False when `stop_requested` ended the run.
+
+        Raises:
+          ValueError: a workdir of other settings, in use, or contradicting `resume` or `on_nonfinite`.
+          NonFiniteError: a loss, gradient or weight became NaN or Inf; no such state is saved.
+          distribution.WorkerLostError: another worker is gone.
+        """
+        nonfinite.check_choice(on_nonfinite, workdir)
+        settings = (
+            None
+            if workdir is None
+            else {
+                "model": self.get_settings(),
+                "stream": stream.get_settings(),
+                "steps_per_task": int(steps_per_task),
+            }
+        )
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if stream.batch_size % replicas:
+            raise ValueError(
+                f"batch_size is {stream.batch_size}, which cannot be split over {replicas}"
+                f" replicas; give a multiple of {replicas}."
+            )
+        chief = distribution.is_chief(self.distribute_strategy)
+        if callbacks is None:
+            callbacks = callbacks_lib.default_callbacks(workdir)
+        if not chief:
+            callbacks, boundary_callbacks = callbacks_lib.of_other_workers(callbacks), []
+        with (
+            distribution.all_workers(self.distribute_strategy),
+            checkpoints.open_workdir(workdir, settings, resume, chief) as run,
+            contextlib.ExitStack() as behind,
+        ):
+            gc.collect()
+            gc.freeze()  # TensorFlow need not be looked through at each boundary: a third of a second
+            behind.callback(gc.unfreeze)
+            run.restore(self)
+            self._check_all_begin_alike(workdir)
+            if on_nonfinite == "rollback" and run.is_new():
+                run.save(self)
+            saver = callbacks_lib.SaveCheckpoints(run, checkpoint_every)
+            last = len(stream.tasks) - 1 if stop_after_task is None else stop_after_task
+            if not int(self.global_step.numpy()):
+                for callback in boundary_callbacks:
+                    if hasattr(callback, "prepare"):
+                        with contextlib.suppress(StopRequested), self.breaking_off():
+                            callback.prepare(stream, workdir)
+                if self.stop_agreed():
+                    return False
+            while True:
+                try:
+                    return self._learn_up_to(
+                        last, stream, steps_per_task, run, [*callbacks, saver], boundary_callbacks
+                    )
+                except NonFiniteError as error:
+                    if on_nonfinite == "stop":
+                        raise NonFiniteError(f"{error}; {run.last_checkpoint()}.") from error
+                    nonfinite.go_back(self, run, error)
+                    self._check_all_begin_alike(workdir)
+
+    def _learn_up_to(self, last, stream, steps, run, callbacks, boundary_callbacks):
+        """Does what is left of the tasks up to the one at `last`; False where a stop was requested before."""
+        for task in stream.tasks[: last + 1]:
+            due = task.index >= int(self.task_index.numpy())
+            if due:
+                run.clear_boundary(task)  # of a state that was lost since
+                try:
+                    finished = self._learn(stream, task, steps, callbacks)
+                except StopRequested:  # before the first step since the last checkpoint
+                    return False
+                run.save(self)
+                if not finished:
+                    return False
+            if due or not run.boundary_done(task):
+                for callback in boundary_callbacks:
+                    with contextlib.suppress(StopRequested), self.breaking_off():
+                        callback(self, stream, task, run.path)
+                    if self.stop_requested:
+                        break
+                else:
+                    run.mark_boundary(task)
+            if self.stop_agreed():  # here the other workers wait for the chief
+                return False
+            for seen in stream.tasks:
+                seen.release()  # what was read of this task, and by the scores of the ones before
+            gc.collect()  # the graphs of a task's data and exports are cycles, tens of MB of them
+        return True
+
+    def request_stop(self):
+        """Asks `fit_stream` to return False: behind the present step, with the state saved, and out of work
+        that the next run does again (`prepare`, boundary callbacks, tracing) at once. For signal handlers.
+        """
+        self.stop_requested = True
+        if self._may_break_off:
+            raise StopRequested
+
+    @contextlib.contextmanager
+    def breaking_off(self):
+        """Where `request_stop` raises StopRequested, because nothing would be lost; up to `keep_steps`."""
+        self._may_break_off = True
+        try:
+            if self.stop_requested:
+                raise StopRequested
+            yield
+        except Exception as error:
+            if not self.stop_requested:
+                raise
+            # C code of TensorFlow makes a SystemError of what is raised out of a signal handler.
+            _log.warning("A stop broke off %s: %s.", type(error).__name__, error)
+            raise StopRequested from error
+        finally:
+            self._may_break_off = False
+
+    def keep_steps(self):
+        """From now on there are steps that no checkpoint has."""
+        self._may_break_off = False
+
+    def stop_agreed(self):
+        """Whether `stop_requested` is set in any worker; all workers ask together."""
+        return distribution.total(self.distribute_strategy, self.stop_requested) > 0
+
+    def _check_all_begin_alike(self, workdir):
+        """Raises a ValueError where the workers have not restored the same state."""
+        step = int(self.global_step.numpy())
+        steps = distribution.total(self.distribute_strategy, step)
+        if steps != step * distribution.workers(self.distribute_strategy):
+            raise ValueError(
+                f"this worker begins at step {step} and another one does not; give all of them one workdir, on"
+                f" storage that they share (here it is {workdir!r})."
+            )
+
+    def _learn(self, stream, task, steps, callbacks):
+        """Learns the rest of one task; returns False where a stop was requested before its end."""
+        self.task = task
+        done = int(self.task_step.numpy())
+        if done == 0:
+            self.begin_task()
+        if done < steps:
+            rows = distribution.own_rows(self.distribute_strategy, stream.batch_size)
+            batches = self.batches(stream, task, done, rows)
+            if distribution.workers(self.distribute_strategy) > 1:
+                batches = distribution.as_elements(batches, stream.batch_size)
+            else:
+                batches = batches.take(steps - done)
+            alone = distribution.workers(self.distribute_strategy) == 1  # others would wait for this one
+            try:
+                with self.breaking_off() if alone else contextlib.nullcontext():
+                    self.fit(
+                        batches,
+                        steps_per_epoch=steps - done,
+                        shuffle=False,
+                        verbose=0,
+                        callbacks=callbacks_lib.TensorLogs(callbacks, add_history=True, model=self),
+                    )
+            except tf.errors.InvalidArgumentError:
+                for read in stream.tasks:
+                    read.raise_if_broken()
+                raise
+        self.raise_if_nonfinite()
+        if int(self.task_step.numpy()) < steps:
+            return False
+        self.finish_task()
+        self.task_index.assign_add(1)
+        self.task_step.assign(0)
+        return True
+
+    def raise_if_nonfinite(self, weights=False):
+        """Raises NonFiniteError, naming quantity and step, once `end_step` has seen NaN or Inf.
+
+        Args:
+          weights: whether weights and optimizers are looked at too: a finite gradient may have made an
+            infinite weight of a finite one.
+        """
+        steps = self.nonfinite_steps.numpy()
+        for step, name in sorted((s, n) for s, n in zip(steps, self.watched) if s >= 0):
+            raise NonFiniteError(f"{name} stopped being finite at global step {step + 1}")
+        if weights:
+            nonfinite.check_weights(self)
+
+    def evaluate_stream(self, stream, evaluator=None):
+        """The present row of scores, of each task learnt so far.
+
+        Args:
+          stream: a `TaskStream`, whose test parts are read.
+          evaluator: an `evaluation.Evaluator`, whose `evaluate` also gives what surrounds these
+            numbers; None for the likelihood of the Student alone.
+
+        Returns:
+          {task name: {score: number}}; `scores.SCORES` says what each is.
+        """
+        evaluator = evaluator or evaluation.Evaluator(parts=("likelihood",))
+        return evaluator.evaluate(self, stream)["scores"]

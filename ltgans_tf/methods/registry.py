@@ -1,0 +1,70 @@
+"""The methods by name: Lifelong Twin GANs and what they are compared with.
+
+Each is a `LifelongModel` in a file of its own and is imported when it is asked for, so that naming
+the methods does not wait for TensorFlow. One more is one more row here; one that is no part of the
+package goes by 'module:Class'.
+"""
+
+import difflib
+import importlib
+import re
+
+METHODS = {
+    "ltgan": "ltgans_tf.methods.twin_gan:TwinGAN",
+    "joint_twins": "ltgans_tf.methods.joint_twins:JointTwins",
+    "replay": "ltgans_tf.methods.replay:Replay",
+    "finetune": "ltgans_tf.methods.replay:Finetune",
+    "joint": "ltgans_tf.methods.joint:Joint",
+    "lgm": "ltgans_tf.methods.lgm:LGM",
+    "curl": "ltgans_tf.methods.curl:CURL",
+}
+
+
+# Of a class outside the package: 'my_idea:MyGAN' is MyGAN of my_idea.py.
+_OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+# What programs and `lt.load` ask of a method's class.
+_NEEDED = ("from_architecture", "from_settings", "fit_stream")
+
+
+def check_method(name):
+    """Refuses what can be no method, without importing any: ValueError with the nearest names."""
+    if name in METHODS or _OWN.fullmatch(str(name)):
+        return
+    near = difflib.get_close_matches(str(name), METHODS, n=2, cutoff=0.3)
+    raise ValueError(
+        f"unknown method {name!r}; did you mean {' or '.join(near or METHODS)}?"
+        f" There are {', '.join(METHODS)}, and MODULE:CLASS for a class of your own."
+    )
+
+
+def method_class(name):
+    """Returns the class of the method called `name`.
+
+    Args:
+      name: a row of METHODS, or 'module:Class' for a subclass of `LifelongModel` anywhere on Python's
+        path. The latter becomes the class's `method`, by which a workdir finds it again.
+
+    Raises:
+      ValueError: no method has this name, or no such class is there.
+    """
+    check_method(name)
+    module, _, its_class = METHODS.get(name, name).partition(":")
+    if name in METHODS:
+        return getattr(importlib.import_module(module), its_class)
+    try:
+        found = getattr(importlib.import_module(module), its_class, None)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # what it imports itself is missing
+        raise ValueError(
+            f"the method is {name!r}, and there is no module {error.name!r}; start from the folder that"
+            " has it, or add that folder to PYTHONPATH."
+        ) from error
+    if not all(hasattr(found, needed) for needed in _NEEDED):
+        raise ValueError(
+            f"the method is {name!r}, and {module} has no class {its_class} with {', '.join(_NEEDED)}; derive"
+            " one from LifelongModel or from a method of this package."
+        )
+    found.method = name
+    return found

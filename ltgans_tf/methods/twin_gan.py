@@ -1,0 +1,486 @@
+"""TwinGAN: Lifelong Twin GANs (Ye and Bors, ICIP 2021), two generators, a critic, a Student.
+
+One `train_step` reads like the paper: mix in the replay, update the critic, update the
+learners, update the Student. It draws no sample twice: the Teacher's images serve critic and
+Student, and the fakes of the last critic update are those that the generators learn from.
+"""
+
+import contextlib
+import dataclasses
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ltgans_tf.data import images
+from ltgans_tf.methods import lakd
+from ltgans_tf.methods.lifelong import LifelongModel
+from ltgans_tf.networks import losses, networks, sampling, sectors
+from ltgans_tf.networks.student import Student
+from ltgans_tf.settings import architectures, presets
+
+# One tag for each use of noise within a step.
+_TEACHER_LATENTS, _STUDENT_NOISE, _LATENTS, _EPSILON = 0, 1, 100, 500
+
+
+class _Replay(NamedTuple):
+    """What the Teacher supplies to a critic update: latents [B, Z], its images, and a bool [B] that
+    says which rows of the mixture are its own."""
+
+    latents: tf.Tensor
+    images: tf.Tensor
+    chosen: tf.Tensor
+
+
+class TwinGAN(LifelongModel):
+    """Two identical generators that exchange roles, one critic and, if wanted, a VAE Student.
+
+    ```python
+    model = TwinGAN.from_architecture("small32")
+    model.compile()
+    model.fit_stream(stream, steps_per_task=2000, workdir="runs/mine")
+    images = model.sample(64, seed=0)
+    ```
+
+    Args:
+      generators: two Keras models latents [B, Z] -> images [B, H, W, C] in [-1, 1], identical
+        but for their weights.
+      critic: Keras model images -> values [B, recipe.critic_heads].
+      student: a `Student` or None.
+      recipe: a `presets.Recipe`.
+      seed: int, seed of the noise.
+    """
+
+    method = "ltgan"
+    # How many generators there are; a method that replays nothing has one.
+    generator_count = 2
+    # Fields of the recipe that belong to the method, whatever the recipe given says.
+    fixed = {}
+    watched = (
+        "critic loss",
+        "critic gradient",
+        "generator loss",
+        "generator gradient",
+        "student loss",
+        "student gradient",
+    )
+
+    def __init__(
+        self,
+        generators,
+        critic,
+        student=None,
+        recipe=presets.Recipe(),
+        seed=0,
+        settings=None,
+        name="twin_gan",
+    ):
+        super().__init__(seed=seed, name=name)
+        self.generators = list(generators)
+        self.critic = critic
+        self.student = student
+        self.recipe = recipe
+        self.latent_dim = self.generators[0].input_shape[-1]
+        self.image_shape = tuple(self.generators[0].output_shape[1:])
+        # Moving averages of the learners' weights; nothing is kept where the recipe has none.
+        self.averages = [keras.models.clone_model(g) for g in self.generators] if recipe.ema else []
+        for average, generator in zip(self.averages, self.generators):
+            average.set_weights(generator.get_weights())
+        self._settings = settings
+        self.built = True
+
+    @classmethod
+    def from_architecture(cls, architecture, channels=3, student=True, recipe="recommended", seed=0):
+        """Builds all networks of a named architecture.
+
+        Args:
+          architecture: a name of `architectures.ARCHITECTURES`, or an `Architecture` of your own.
+          channels: 1 or 3.
+          student: whether a Student is trained in step.
+          recipe: a name of `presets.RECIPES` or a `presets.Recipe`.
+          seed: seed of weights and noise; each network gets its own weights.
+        """
+        arch = architectures.architecture(architecture)
+        if isinstance(recipe, str):
+            recipe = presets.recipe(recipe, arch.name)
+        recipe = dataclasses.replace(recipe, **cls.fixed)
+        vae = None
+        if student:
+            vae = Student(
+                networks.encoder(arch, channels, 10 * seed + 3, precision=recipe.precision),
+                networks.decoder(arch, channels, 10 * seed + 4, precision=recipe.precision),
+            )
+        return cls(
+            [
+                networks.generator(arch, channels, 10 * seed + i, f"generator_{i}", recipe.precision)
+                for i in range(cls.generator_count)
+            ],
+            networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2, precision=recipe.precision),
+            vae,
+            recipe,
+            seed,
+            settings={
+                "method": cls.method,
+                "architecture": dataclasses.asdict(arch),
+                "channels": channels,
+                "student": student,
+                "seed": seed,
+            },
+        )
+
+    def get_settings(self):
+        if self._settings is None:
+            raise ValueError(
+                f"this {type(self).__name__} was made from networks of your own, which a workdir cannot"
+                f" rebuild; make it with {type(self).__name__}.from_architecture, or train without"
+                " workdir."
+            )
+        return {**self._settings, "recipe": dataclasses.asdict(self.recipe)}
+
+    @classmethod
+    def from_settings(cls, settings):
+        """Builds the compiled model that `get_settings` described, with fresh weights."""
+        model = cls.from_architecture(
+            architectures.architecture(settings["architecture"]),
+            settings["channels"],
+            settings["student"],
+            presets.Recipe(**settings["recipe"]),
+            settings["seed"],
+        )
+        model.compile()
+        return model
+
+    def compile(
+        self,
+        critic_optimizer=None,
+        generator_optimizer=None,
+        student_optimizer=None,
+        jit_compile=False,
+        **kwargs,
+    ):
+        """Gives each network an optimizer of its own; those of the recipe where none is given.
+
+        Args:
+          critic_optimizer, generator_optimizer, student_optimizer: Keras optimizers; of the
+            generators' a copy is made for each.
+          jit_compile: whether XLA compiles the step; slower on CPU, so off unless asked for.
+          **kwargs: for `keras.Model.compile`, run_eagerly for one. Leave steps_per_execution at 1:
+            callbacks count single steps.
+        """
+        # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
+        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        generator_optimizer = generator_optimizer or presets.make_optimizer(self.recipe.generator_optimizer)
+        self.generator_optimizers = [
+            type(generator_optimizer).from_config(generator_optimizer.get_config()) for _ in self.generators
+        ]
+        self.critic_optimizer = critic_optimizer or presets.make_optimizer(self.recipe.critic_optimizer)
+        pairs = [*zip(self.generator_optimizers, self.generators), (self.critic_optimizer, self.critic)]
+        if self.student is not None:
+            self.student_optimizer = student_optimizer or presets.make_optimizer(
+                self.recipe.student_optimizer
+            )
+            pairs.append((self.student_optimizer, self.student))
+        for optimizer, network in pairs:
+            # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
+            optimizer.build(network.trainable_variables)
+        self.optimizers = [optimizer for optimizer, _ in pairs]
+
+    # Roles.
+
+    def roles(self, task_index):
+        """Who teaches and who learns in the task at `task_index`: a `lakd.Roles`."""
+        return lakd.roles_for_task(task_index)
+
+    def trace_key(self, task_index):
+        return self.roles(task_index)
+
+    def new_batches(self, task_index):
+        """One for each critic update, and one for the Student where it has no replay.
+
+        So the Student sees two batches in each step of every task, where the paper's sees one in the
+        first: methods are compared at as many images in an update of the decoder.
+        """
+        own = self.student is not None and not self.roles(task_index).teachers
+        return self.recipe.n_critic + own
+
+    @property
+    def latent_law(self):
+        return self.recipe.latent_law
+
+    @property
+    def latest_identity(self):
+        """Identity of the most knowledgeable generator: the one trained last in a finished task."""
+        with tf.init_scope():  # a graph is made for the role of the moment
+            return lakd.latest_teacher(int(self.task_index.numpy()), self.roles)
+
+    @property
+    def latest_teacher(self):
+        """The most knowledgeable generator itself."""
+        return self.generators[self.latest_identity]
+
+    def begin_task(self):
+        """Resets the optimizers, and prepares the learners as the recipe says."""
+        roles = self.roles(int(self.task_index.numpy()))
+        self.reset_optimizers()
+        share = self.recipe.warm_start
+        if share and roles.teachers:
+            teacher = self.generators[roles.teachers[0]].get_weights()
+            for i in roles.learners:
+                pairs = zip(self.generators[i].get_weights(), teacher)
+                self.generators[i].set_weights([(1.0 - share) * own + share * given for own, given in pairs])
+        for average, generator in zip(self.averages, self.generators):
+            average.set_weights(generator.get_weights())
+
+    def finish_task(self):
+        """Where the recipe has a moving average, it becomes the generator that was trained."""
+        if self.averages:
+            for i in self.roles(int(self.task_index.numpy())).learners:
+                self.generators[i].set_weights(self.averages[i].get_weights())
+
+    def teacher_images(self, latents, roles):
+        """The Teacher's images for `latents` [B, Z]: what critic and Student get as replay."""
+        return tf.stop_gradient(self.generators[roles.teachers[0]](latents, training=False))
+
+    def generate(self, latents):
+        """Images of the latest teacher for `latents` [B, Z], in inference mode."""
+        return self.latest_teacher(latents, training=False)
+
+    def progress_samples(self, latents):
+        """What the Teacher (generator 0 in the first task) and the Assistant make of `latents`.
+
+        One batch where both are the same generator.
+        """
+        roles = self.roles(int(self.task_index.numpy()))
+        twins = dict.fromkeys([(roles.teachers or roles.learners)[0], roles.learners[-1]])
+        return [
+            self.sample_from(
+                self.averages[i] if self.averages and i in roles.learners else self.generators[i], latents
+            )
+            for i in twins
+        ]
+
+    def sample_from(self, generator, latents, batch_size=250):
+        """Images of one generator in inference mode for `latents` [N, Z], batch by batch."""
+        return sampling.in_batches(lambda z: generator(z, training=False), latents, batch_size)
+
+    # One step.
+
+    def train_step(self, data):
+        """One step: n_critic critic updates, one update of each learner, one of the Student.
+
+        Args:
+          data: uint8 [B, n, H, W, C], new images of this replica, n by `new_batches`.
+
+        Returns:
+          dict of scalars over all replicas.
+        """
+        roles = self.roles(self.traced_task)
+        rows, n_critic = data.shape[0], self.recipe.n_critic
+        self.global_rows = rows * self.distribute_strategy.num_replicas_in_sync
+        new_images = tf.unstack(images.normalize(data), axis=1)
+        replay = self._replay(rows, n_critic, roles)
+        updates = []
+        for i in range(n_critic):
+            heads = self._heads(rows, roles, replay[i])
+            fakes, tapes = self._fakes(i, rows, roles, replay[i])
+            updates.append(self._update_critic(i, self._mix(new_images[i], replay[i]), fakes, roles, heads))
+        report = updates[-1] | self._update_learners(fakes, tapes, roles, heads, replay[-1])
+        *earlier, last = updates
+        unreported = {name: tf.add_n([update[name] for update in earlier]) for name in last if earlier}
+        if self.student is not None:
+            unreported["student/loss"], student_report = self._update_student(new_images, replay[0])
+            report |= student_report
+        return self.end_step(report, unreported=unreported)
+
+    def _replay(self, rows, n_critic, roles):
+        """What the Teacher supplies to each critic update: list of `_Replay`, of None in the first task."""
+        if not roles.teachers:
+            return [None] * n_critic
+        latents = self.noise(
+            _TEACHER_LATENTS, rows * n_critic, self.latent_dim, n_critic, self.recipe.latent_law
+        )
+        taught = self.teacher_images(latents, roles)
+        chosen = [self._chosen(i, rows) for i in range(n_critic)]
+        return [
+            _Replay(*parts) for parts in zip(tf.split(latents, n_critic), tf.split(taught, n_critic), chosen)
+        ]
+
+    def _share(self):
+        """Replay share of the present task as (numerator, denominator), int64 in the graph."""
+        if self.recipe.replay_share == "balanced":
+            k = tf.cast(self.task_index.value, tf.int64)
+            return k, k + 1
+        share = presets.replay_fraction(self.recipe.replay_share, 1)
+        return tf.constant(share.numerator, tf.int64), tf.constant(share.denominator, tf.int64)
+
+    def _chosen(self, i, rows):
+        """Which rows of the mixture come from the Teacher: so many that the share is exact over the steps.
+
+        Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t, spread evenly.
+        """
+        update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
+        # Where past and new task have a head each, both have half of the rows.
+        share = (1, 2) if self.recipe.distillation else self._share()
+        count = presets.replayed_rows(update, self.global_rows, *share)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        row = tf.range(rows, dtype=tf.int64) + rows * tf.cast(replica, tf.int64)
+        return presets.is_replayed(row, count, self.global_rows)
+
+    def _mix(self, new_images, replay):
+        """Eq. 2's real images: new ones, and the Teacher's in the rows that were chosen for it."""
+        if replay is None:
+            return new_images
+        taught = replay.images
+        if self.recipe.distillation:
+            # The fake of a row is to be the Teacher's image of that row; were both ends of a row's
+            # line alike, the penalty would see none but points close to the data.
+            rows = taught.shape[0]
+            taught = tf.gather(taught, [min(i ^ 1, rows - 1) for i in range(rows)])
+        return tf.where(replay.chosen[:, None, None, None], taught, new_images)
+
+    def _fakes(self, i, rows, roles, replay):
+        """Images of each learner, with the tape of the pass for the last critic update."""
+        fakes, tapes = [], []
+        for learner in roles.learners:
+            if replay is not None and self.recipe.distillation:
+                latents = self._squeezed(replay)
+            else:
+                latents = self.noise(
+                    _LATENTS + 2 * i + learner, rows, self.latent_dim, law=self.recipe.latent_law
+                )
+            last = i == self.recipe.n_critic - 1
+            with tf.GradientTape() if last else contextlib.nullcontext() as tape:
+                fakes.append(self.generators[learner](latents, training=True))
+            tapes.append(tape)
+        return fakes, tapes
+
+    def _squeezed(self, replay):
+        """The latents of the replay, moved to the sectors of past and new task in the learnt mixture."""
+        numerator, denominator = self._share()
+        share = tf.cast(numerator / denominator, tf.float32)
+        return sectors.squeeze(replay.latents, replay.chosen, share)
+
+    def _heads(self, rows, roles, replay):
+        """Which output of the critic judges each row of each learner's block: int32 [L * B].
+
+        With two heads a twin keeps its head for life, but where the past has a sector of the
+        latents: there head 1 judges the past and head 0 the new task. Eq. 1 as written has one head,
+        which sees only the sum over both twins, so that they share out the modes of the first task.
+        """
+        if replay is not None and self.recipe.distillation:
+            return tf.cast(replay.chosen, tf.int32)
+        return tf.repeat([self._head(learner) for learner in roles.learners], rows)
+
+    def _head(self, learner):
+        return learner if self.recipe.critic_heads == 2 else 0
+
+    def _head_values(self, values, heads):
+        """The value of each row at its head: [N, heads] -> [N]."""
+        return tf.reduce_sum(values * tf.one_hot(heads, self.recipe.critic_heads), axis=1)
+
+    def _update_critic(self, i, real, fakes, roles, heads):
+        """Eqs. 1 and 2: one critic update on real images and the fakes of each learner."""
+        rows, learners, scale = real.shape[0], len(roles.learners), self.recipe.loss_scale
+        fake = tf.concat(fakes, axis=0)
+        epsilon = tf.concat(
+            [self.noise(_EPSILON + 2 * i + learner, rows, 1, law="unit") for learner in roles.learners],
+            axis=0,
+        )
+        points = losses.interpolate(tf.tile(real, [learners, 1, 1, 1]), fake, epsilon[:, :, None, None])
+        with tf.GradientTape() as tape:
+            values = self.critic(tf.concat([real, fake], axis=0), training=True)
+            real_values = self._head_values(tf.tile(values[:rows], [learners, 1]), heads)
+            fake_values = self._head_values(values[rows:], heads)
+            penalty = losses.gradient_penalty(
+                lambda u: self._head_values(self.critic(u, training=True), heads), points, scale
+            )
+            loss = losses.critic_loss(real_values, fake_values)
+            loss = tf.reduce_sum(loss + self.recipe.penalty_weight * penalty) / self.global_rows
+        gradients = losses.gradients(tape, loss, self.critic.trainable_variables, scale)
+        losses.descend(self.critic_optimizer, gradients, self.critic.trainable_variables, loss)
+        distance = tf.reduce_sum(real_values - fake_values) / (learners * self.global_rows)
+        return {
+            "critic/loss": loss,
+            "critic/wasserstein": distance,
+            "critic/penalty": tf.reduce_sum(penalty) / (learners * self.global_rows),
+            "critic/gradient": _norm(gradients),
+        }
+
+    def _update_learners(self, fakes, tapes, roles, heads, replay):
+        """Each learner descends -D(G(z)) through the critic just updated (Eqs. 1 and 2).
+
+        With distillation the Assistant also descends the squared error to the Teacher's images of
+        the latents that its own were made of.
+
+        The chain rule in two parts, critic and then generator, so that the forward pass that made
+        the fakes for the critic is not made again and no gradient of the critic's weights is.
+        """
+        fake, scale = tf.concat(fakes, axis=0), self.recipe.loss_scale
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(fake)
+            values = self._head_values(self.critic(fake, training=True), heads)
+            loss = tf.reduce_sum(losses.generator_loss(values)) / self.global_rows
+            apart = 0.0
+            if replay is not None and self.recipe.distillation:
+                apart = losses.sum_squared_error(replay.images, fake)
+                apart = tf.reduce_sum(tf.where(replay.chosen, apart, 0.0)) / self.global_rows
+                # All past tasks share half of the rows; so each counts the same, however many there are.
+                past = tf.cast(self.task_index.value, tf.float32)
+                loss += self.recipe.distillation * past * apart
+        (upstream,) = losses.gradients(tape, loss, [fake], scale)
+        upstream, norms = tf.split(upstream, len(roles.learners)), []
+        for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
+            variables = self.generators[learner].trainable_variables
+            gradients = losses.gradients(tape, images_, variables, scale, gradient)
+            losses.descend(self.generator_optimizers[learner], gradients, variables, images_)
+            norms.append(_norm(gradients))
+            if self.averages:
+                self._average(learner)
+        report = {"generator/loss": loss, "generator/gradient": tf.add_n(norms)}
+        return report | ({"generator/distillation": apart} if self.recipe.distillation else {})
+
+    def _average(self, learner):
+        """Moves the learner's average on by one step, with a decay that grows over the task to the recipe's.
+
+        It grows as in `tf.train.ExponentialMovingAverage` with `num_updates`. What a task began with, noise in the
+        first one, is then out of the average within few steps.
+        """
+        step = tf.cast(self.task_step.value, tf.float32)
+        decay = tf.minimum(self.recipe.ema, (1.0 + step) / (10.0 + step))
+        for average, weight in zip(self.averages[learner].weights, self.generators[learner].weights):
+            average.assign(decay * average.value + (1.0 - decay) * weight.value)
+
+    def _update_student(self, new_images, replay):
+        """Eq. 5: one pass over new images and replay, each bracket with its weight.
+
+        Without replay the second half of the batch is new as well. Returns the loss, which has the weights,
+        and the report, which has not.
+        """
+        rows = new_images[0].shape[0]
+        first = second = 1.0
+        if replay is not None and self.recipe.student_replay == "share":
+            numerator, denominator = self._share()
+            second = 2.0 * tf.cast(numerator / denominator, tf.float32)
+            first = 2.0 - second
+        batch = tf.concat([new_images[0], new_images[-1] if replay is None else replay.images], axis=0)
+        weights = tf.concat([tf.fill([rows], first), tf.fill([rows], second)], axis=0)
+        noise = self.noise(_STUDENT_NOISE, 2 * rows, self.student.code_dim, 2)
+        sse, kl, gradients, loss = self.student.update(
+            self.student_optimizer,
+            batch,
+            weights,
+            noise,
+            self.recipe.beta,
+            self.global_rows,
+        )
+        images_seen = 2 * self.global_rows
+        return loss, {
+            "student/loss": tf.reduce_sum(sse + self.recipe.beta * kl) / images_seen,
+            "student/sse": tf.reduce_sum(sse) / images_seen,
+            "student/kl": tf.reduce_sum(kl) / images_seen,
+            "student/gradient": _norm(gradients),
+        }
+
+
+def _norm(gradients):
+    return tf.linalg.global_norm([tf.convert_to_tensor(g) for g in gradients])

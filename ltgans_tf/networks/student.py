@@ -1,0 +1,91 @@
+"""The Student: a VAE that learns every domain from new images and the Teacher's replay."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from ltgans_tf.networks import losses
+
+tfd = tfp.distributions
+
+
+class Student(keras.Model):
+    """A VAE with q(z|x) = N(mean(x), diag stddev(x)^2), p(z) = N(0, I), p(x|z) = N(x_hat, I/2).
+
+    ```python
+    arch = architectures.architecture("small32")
+    student = Student(networks.encoder(arch), networks.decoder(arch))
+    posterior = student.encode(images)            # a tfd distribution over codes
+    reconstructions = student.decode(posterior.mean())
+    ```
+
+    Args:
+      encoder: images [B, H, W, C] -> (mean, stddev), each [B, code_dim].
+      decoder: codes [B, code_dim] -> images [B, H, W, C] in [-1, 1].
+    """
+
+    def __init__(self, encoder, decoder, name="student"):
+        super().__init__(name=name)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.code_dim = decoder.input_shape[-1]
+        self.built = True
+
+    def encode(self, images):
+        """Posterior over codes: images [B, H, W, C] in [-1, 1] -> tfd distribution, event [D]."""
+        mean, stddev = self.encoder(images)
+        # softplus underflows to 0 below about -100, where the KL would be infinite.
+        return tfd.MultivariateNormalDiag(loc=mean, scale_diag=stddev + 1e-6)
+
+    def prior(self):
+        """p(z) = N(0, I) over codes, as a tfd distribution with event [code_dim]."""
+        return tfd.MultivariateNormalDiag(loc=tf.zeros([self.code_dim]), scale_diag=tf.ones([self.code_dim]))
+
+    def decode(self, codes):
+        """Mean of p(x|z): codes [B, code_dim] -> images [B, H, W, C] in [-1, 1]."""
+        return self.decoder(codes)
+
+    def call(self, images):
+        """Reconstructions from posterior means: [B, H, W, C] -> [B, H, W, C]."""
+        return self.decode(self.encode(images).mean())
+
+    def elbo_terms(self, images, noise=None):
+        """The two terms of Eq. 4 for each image.
+
+        Args:
+          images: [B, H, W, C] in [-1, 1].
+          noise: standard normal [B, code_dim] for z = mean + stddev * noise (the draw is made
+            outside, because TFP's own differs between XLA and plain TensorFlow); None takes the
+            posterior mean.
+
+        Returns:
+          (sse, kl), each float32 [B]: squared error summed over pixels, and nats.
+        """
+        posterior = self.encode(images)
+        codes = posterior.mean()
+        if noise is not None:
+            codes += posterior.stddev() * noise
+        kl = tfd.kl_divergence(posterior, self.prior())
+        return losses.sum_squared_error(images, self.decode(codes)), kl
+
+    def update(self, optimizer, images, weights, noise, beta, global_rows):
+        """One gradient step on Eq. 5: sum over `images` of weight * (SSE + beta * KL).
+
+        Args:
+          optimizer: built on this Student's trainable variables.
+          images: [N, H, W, C], new images and replay in one batch, so in one pass.
+          weights: [N], the weight of each image's bracket.
+          noise: standard normal, [N, code_dim].
+          beta: weight of the KL term.
+          global_rows: rows of a batch over all replicas, by which the sum is divided (Keras'
+            optimizers add gradients up over replicas).
+
+        Returns:
+          (sse, kl, gradients, loss): two [N], the list of gradients, and the scalar that they are of.
+        """
+        with tf.GradientTape() as tape:
+            sse, kl = self.elbo_terms(images, noise)
+            loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
+        gradients = losses.gradients(tape, loss, self.trainable_variables)
+        losses.descend(optimizer, gradients, self.trainable_variables, loss)
+        return sse, kl, gradients, loss

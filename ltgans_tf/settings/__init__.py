@@ -1,0 +1,1 @@
+"""Settings by name: architectures, recipes, presets, experiments, and those of single methods."""

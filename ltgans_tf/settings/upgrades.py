@@ -1,0 +1,50 @@
+"""What older and newer versions of this package wrote: what came later is at its default, newer is refused."""
+
+import dataclasses
+
+from ltgans_tf.settings import architectures, presets
+from ltgans_tf.settings.method_settings import SETTINGS
+
+FORMAT_VERSION = 2  # of config.json and of checkpoints; 1 knew of one stream of noise alone
+
+# The sections of a config's 'model' that are the fields of a class.
+_SECTIONS = {"recipe": presets.Recipe, "architecture": architectures.Architecture, **SETTINGS}
+
+
+def check_version(version, newest, path):
+    """Raises a ValueError where `path` has a format version that is none, or newer than `newest`."""
+    if not isinstance(version, int) or version > newest:
+        raise ValueError(
+            f"{path} has format version {version}, this ltgans_tf reads up to"
+            f" {newest}; use the newer ltgans_tf that wrote it."
+        )
+
+
+def complete(config, path):
+    """The content of a config.json with all fields of today.
+
+    Args:
+      config: what the file at `path` has, a dict.
+      path: for the message.
+
+    Returns:
+      dict. A field that a class of settings got later has its default there: that is what runs did before.
+
+    Raises:
+      ValueError: it is of a newer format version.
+    """
+    check_version(config.get("format_version"), FORMAT_VERSION, path)
+    model = config.get("model")
+    if not isinstance(model, dict):  # damaged; the settings of the run tell
+        return config
+    sections = {
+        name: _defaults(cls) | model[name]
+        for name, cls in _SECTIONS.items()
+        if isinstance(model.get(name), dict)
+    }
+    return {**config, "model": {**model, **sections}} if sections else config
+
+
+def _defaults(cls):
+    fields = dataclasses.fields(cls)
+    return {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}

@@ -1,0 +1,1 @@
+"""What a run needs beside its method: workdir, callbacks, boundaries, several devices, bad numbers."""

@@ -1,0 +1,104 @@
+"""What is kept behind each task: samples of the fixed latents and a row of scores.
+
+Each is a boundary callback, called as f(model, stream, task, workdir) by `fit_stream`; any of
+them may be called again behind a crash, and does the same again.
+"""
+
+import glob
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf.data import images
+from ltgans_tf.evaluation import evaluation, scores
+from ltgans_tf.figures import figures
+from ltgans_tf.files import eventlog
+from ltgans_tf.training import callbacks, checkpoints
+
+_LARGEST = 1_000_000  # bytes of images in one boundary file
+
+
+class BoundarySamples:
+    """Stores what the latest teacher makes of the fixed latents, and shows it.
+
+    boundary/task_00.npz has uint8 `images` [N, H, W, C] (at most 1 MB; the same latents in
+    every task), samples/task_00/boundary.png their grid, figures/stream.png one strip for each
+    task learnt so far, the same latents below each other.
+    """
+
+    def __call__(self, model, stream, task, workdir):
+        size = int(np.prod(model.image_shape))
+        made = images.to_uint8(model.sample(min(256, _LARGEST // size), callbacks.GRID_SEED)).numpy()
+        folder = os.path.join(workdir, "boundary")
+        os.makedirs(folder, exist_ok=True)
+        staging = os.path.join(folder, f".tmp-{task.index:02d}.npz")
+        np.savez(staging, images=made, latents_seed=callbacks.GRID_SEED, task=task.name)
+        os.replace(staging, os.path.join(folder, f"task_{task.index:02d}.npz"))
+
+        picture = figures.grid(made[: callbacks.GRID_LATENTS])
+        place = os.path.join(workdir, "samples", f"task_{task.index:02d}", "boundary.png")
+        figures.save_png(place, picture, zoom=2)
+        step = int(model.global_step.numpy())
+        tag = f"boundary/task_{task.index:02d}"
+        with eventlog.once(os.path.join(workdir, "tensorboard"), f"boundary_{task.index:02d}").as_default():
+            tf.summary.image(tag, picture[None], step)
+        self._stream_sheet(stream, workdir)
+
+    def _stream_sheet(self, stream, workdir):
+        rows, labels = [], []
+        for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.npz"))):
+            with np.load(path, allow_pickle=False) as stored:
+                rows.append(stored["images"][:48])
+                labels.append(f"after task {len(rows)} ({stored['task']})")
+        figures.save_png(
+            os.path.join(workdir, "figures", "stream.png"), figures.stream_sheet(rows, labels), zoom=2
+        )
+
+
+class BoundaryScores:
+    """Writes the row of scores behind a task: eval/task_00/scores.json and TensorBoard.
+
+    Args:
+      evaluator: an `evaluation.Evaluator`; None for one with its defaults.
+    """
+
+    def __init__(self, evaluator=None):
+        self.evaluator = evaluator or evaluation.Evaluator()
+
+    def prepare(self, stream, workdir):
+        """Fixes the evaluator's extractor before the first task."""
+        self.evaluator.prepare(stream, workdir)
+
+    def __call__(self, model, stream, task, workdir):
+        keep_row(workdir, self.evaluator.evaluate(model, stream, workdir))
+
+
+def keep_row(workdir, row):
+    """Writes a row of scores to its place in the workdir and shows it in TensorBoard.
+
+    The scalars are called eval/<score>/task_00_<name> and eval/union/<score>; the custom-scalar
+    layout sets the curves of all tasks into one chart for each score, where forgetting is seen.
+    """
+    path = scores.row_path(workdir, row["after_task"])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    checkpoints.write_atomically(path, json.dumps(row, indent=1) + "\n")
+    folder, step = os.path.join(workdir, "tensorboard"), row["step"]
+    with eventlog.once(folder, f"eval_{row['after_task']:02d}").as_default():
+        for i, (name, found) in enumerate(row["scores"].items()):
+            for score in scores.SCORES.keys() & found.keys():
+                tf.summary.scalar(f"eval/{score}/task_{i:02d}_{name}", found[score], step)
+        for score, value in row["union"].items():
+            tf.summary.scalar(f"eval/union/{score}", value, step)
+        eventlog.write_charts(_charts(row))
+
+
+def _charts(row):
+    """{title: tags as a regular expression} of the charts of a row's scores."""
+    measured = set().union(*row["scores"].values())
+    return {
+        f"{score.label}, each task": rf"eval/{name}/task_\d+_.*"
+        for name, score in scores.SCORES.items()
+        if name in measured
+    }

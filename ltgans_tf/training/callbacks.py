@@ -1,0 +1,282 @@
+"""Keras callbacks of a run: checkpoints, metrics, TensorBoard, sample grids, progress."""
+
+import json
+import os
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf.data import images
+from ltgans_tf.figures import figures
+from ltgans_tf.files import eventlog
+from ltgans_tf.training import checkpoints, distribution, divergence
+
+GRID_LATENTS = 64  # rows of fixed latents in a grid
+GRID_SEED = 0  # they are the same for the whole life of a run
+
+
+def default_callbacks(workdir, log_every=50, sample_every=500):
+    """The callbacks that `fit_stream` uses when none are given; none without a workdir."""
+    if workdir is None:
+        return []
+    return [LogMetrics(workdir, log_every), SampleGrids(workdir, sample_every)]
+
+
+class TensorLogs(keras.callbacks.CallbackList):
+    """A list of callbacks that hands the logs of a step on as tensors.
+
+    Keras' own list turns them into floats on every step, so that every step waits for the device.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.keep_steps()  # before any callback writes of the step
+        logs = distribution.unpacked(logs)
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)
+
+
+class StepCallback(keras.callbacks.Callback):
+    """Counts global steps on the host, so that no step waits for a counter from the device.
+
+    Behind its `on_train_begin` it knows in `moved` whether the run does not go on from the step that it
+    saw last: at its beginning, and where it has gone back.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._reached = None
+
+    def on_train_begin(self, logs=None):
+        self._before = int(self.model.global_step.numpy())
+        self._before_task = int(self.model.task_step.numpy())
+        self.moved = self._before != self._reached
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._reached = self._before + batch + 1
+        self.on_step(self._reached, self._before_task + batch + 1, logs)
+
+    def on_step(self, step, task_step, logs):
+        """Called behind each step with the steps done in the run and in the task, and the logs (tensors)."""
+
+
+class SaveCheckpoints(StepCallback):
+    """Saves every so many steps, and stops training where `model.stop_requested` is set."""
+
+    def __init__(self, run, every):
+        super().__init__()
+        self.run, self.every = run, every
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        # Workers must stop behind the same step, and asking all of them takes a moment.
+        self._ask_every = 1 if distribution.workers(self.model.distribute_strategy) == 1 else 10
+
+    def on_step(self, step, task_step, logs):
+        if step % self._ask_every == 0 and self.model.stop_agreed():
+            self.model.stop_training = True  # fit_stream saves behind it
+        elif step % self.every == 0:
+            self.run.save(self.model)
+
+
+class StopNonFinite(StepCallback):
+    """Stops the run with a sentence once a loss is not finite, at step 1 and at multiples of `every`."""
+
+    def __init__(self, every=50):
+        super().__init__()
+        self.every = every
+
+    def on_step(self, step, task_step, logs):
+        if step == 1 or step % self.every == 0:
+            self.model.raise_if_nonfinite()
+
+
+def of_other_workers(callbacks):
+    """What workers that are not the chief have in place of `callbacks`: all stop at the same step."""
+    return [StopNonFinite(callback.every) for callback in callbacks if isinstance(callback, LogMetrics)]
+
+
+class LogMetrics(StopNonFinite):
+    """Writes mean scalars to metrics.jsonl and TensorBoard, over one global step.
+
+    Points stand at step 1 and at multiples of `every`. At the start, and where the run goes back, all
+    points behind the state that it goes on from are removed from both, so no point appears twice. It
+    also stops the run with a sentence once a loss is not finite, and tells what else is wrong with one.
+    """
+
+    def __init__(self, workdir, every=50):
+        super().__init__(every)
+        self.workdir = workdir
+        self.path = os.path.join(workdir, "metrics.jsonl")
+        self.folder = os.path.join(workdir, "tensorboard")
+        self._writer = None
+        self._pending = []
+        self._signs = divergence.Signs()
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        if self.moved:
+            if self._writer is not None:
+                self._writer.close()
+            eventlog.cut(self.path, self.folder, self._before)
+            self._writer = eventlog.writer(self.folder, "scalars")
+            eventlog.write_settings(self.folder, checkpoints.read_config(self.workdir))
+        self._pending, self._since = [], time.monotonic()
+
+    def on_step(self, step, task_step, logs):
+        self._pending.append(logs)
+        if step != 1 and step % self.every:
+            return
+        super().on_step(step, task_step, logs)
+        point = {
+            name: float(np.mean([float(logs[name]) for logs in self._pending])) for name in self._pending[-1]
+        }
+        self._signs.of_losses(self.model.task, step, point, self.model.task.image_shape)
+        now = time.monotonic()
+        point["speed/steps_per_second"] = len(self._pending) / max(now - self._since, 1e-9)
+        self._pending, self._since = [], now
+        record = {
+            "step": step,
+            "task_index": self.model.task.index,
+            "task": self.model.task.name,
+            "task_step": task_step,
+            **point,
+        }
+        with open(self.path, "a", encoding="utf-8") as f:
+            f.write(json.dumps(record) + "\n")
+        with self._writer.as_default():
+            for name, value in point.items():
+                tf.summary.scalar(name, value, step)
+        self._writer.flush()
+
+
+class SampleGrids(StepCallback):
+    """Grids of the fixed latents, of new images and of reconstructions: PNG and TensorBoard.
+
+    samples/task_00/reals.png are images of the present task; step_000500.png has the Teacher's
+    images left (generator 0 in the first task) and the Assistant's right, for equal latents;
+    reconstructions.png has new images and, below each row, what the Student makes of them.
+    The first grids come at step 100, then at multiples of `every`. TensorBoard's generator/spread says how
+    much the images of a generator differ from each other, real ones being 1; the least in the grid.
+    """
+
+    def __init__(self, workdir, every=500):
+        super().__init__()
+        self.workdir, self.every = workdir, every
+        self._writer = None
+        self._signs = divergence.Signs()
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        if self.moved:  # and the file that it wrote to was cut
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = eventlog.writer(os.path.join(self.workdir, "tensorboard"), "images")
+        self._latents = self.model.latents(GRID_LATENTS, GRID_SEED)
+        self._reals = self.model.task.train_images(32)
+        self._save("reals.png", figures.grid(self._reals))
+
+    def on_step(self, step, task_step, logs):
+        if step != 100 and task_step % self.every:
+            return
+        made = [images.to_uint8(batch).numpy() for batch in self.model.progress_samples(self._latents)]
+        sheets = [figures.grid(batch) for batch in made]
+        self._look(min(divergence.spread(batch, self._reals) for batch in made), step)
+        self._show("samples/progress", f"step_{task_step:06d}.png", figures.side_by_side(sheets), step)
+        if getattr(self.model, "student", None) is not None:
+            columns = min(8, len(self._reals))  # a task may have only a few images
+            shown = self._reals[: len(self._reals) // columns * columns]
+            rebuilt = images.to_uint8(self.model.student(images.normalize(shown), training=False)).numpy()
+            lines = [part.reshape(-1, columns, *shown.shape[1:]) for part in (shown, rebuilt)]
+            rows = np.stack(lines, axis=1).reshape(-1, *shown.shape[1:])
+            self._show("samples/reconstructions", "reconstructions.png", figures.grid(rows, columns), step)
+
+    def _look(self, spread, step):
+        self._signs.of_images(self.model.task, step, spread)
+        with self._writer.as_default():
+            tf.summary.scalar("generator/spread", spread, step)
+
+    def _show(self, tag, name, picture, step):
+        self._save(name, picture)
+        with self._writer.as_default():
+            tf.summary.image(tag, picture[None], step)
+        self._writer.flush()
+
+    def _save(self, name, picture):
+        folder = os.path.join(self.workdir, "samples", f"task_{self.model.task.index:02d}")
+        figures.save_png(os.path.join(folder, name), picture, zoom=2)
+
+
+class Profile(StepCallback):
+    """Writes a profile of some steps to tensorboard/plugins/profile.
+
+    Args:
+      workdir: folder of the run.
+      first, last: steps of the run, from 1 on.
+    """
+
+    def __init__(self, workdir, first, last):
+        super().__init__()
+        self.folder, self.first, self.last = os.path.join(workdir, "tensorboard"), first, last
+        self._running = False
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._before + batch + 1 == self.first:
+            tf.profiler.experimental.start(self.folder)
+            self._running = True
+
+    def on_step(self, step, task_step, logs):
+        if step == self.last:
+            self._stop()
+
+    def on_train_end(self, logs=None):
+        self._stop()  # at the end of a task, if it comes before the last step
+
+    def _stop(self):
+        if self._running:
+            tf.profiler.experimental.stop()
+            self._running = False
+
+
+class Progress(StepCallback):
+    """One line of progress: task, step, speed, losses and the time left.
+
+    Args:
+      write: called with each line's text; at most once in `seconds`.
+      tasks: number of tasks of the run.
+      steps_per_task: steps in each.
+      seconds: least time between two lines.
+    """
+
+    def __init__(self, write, tasks, steps_per_task, seconds=1.0):
+        super().__init__()
+        self.write, self.seconds = write, seconds
+        self.tasks, self.steps_per_task = tasks, steps_per_task
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._marks = []
+
+    def on_step(self, step, task_step, logs):
+        now = time.monotonic()
+        last = task_step == self.steps_per_task
+        if self._marks and now - self._marks[-1][0] < self.seconds and not last:
+            return
+        self._marks = [*self._marks[-20:], (now, step)]
+        (begin, first), (end, newest) = self._marks[0], self._marks[-1]
+        task = self.model.task
+        text = f"task {task.index + 1}/{self.tasks} {task.name}  step {task_step}/{self.steps_per_task}"
+        if newest > first:
+            speed = (newest - first) / max(end - begin, 1e-9)
+            steps_left = (self.tasks - task.index) * self.steps_per_task - task_step
+            text += f"  {speed:.1f} steps/s  {_clock(steps_left / speed)} left"
+        shown = {"critic/wasserstein": "W", "student/loss": "student"}
+        text += "".join(f"  {label} {float(logs[name]):.2f}" for name, label in shown.items() if name in logs)
+        self.write(text)
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

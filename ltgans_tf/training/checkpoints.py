@@ -1,0 +1,374 @@
+"""The workdir on disk: its lock, its settings, and checkpoints that survive any crash.
+
+A checkpoint is a folder `checkpoints/<task>_<step>/` that is written beside its place, synced
+and renamed in one move, with a manifest of its files' checksums. So whatever is there under
+its final name was written in full, and what has rotted since is recognised.
+"""
+
+import contextlib
+import errno
+import fcntl
+import glob
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+
+import tensorflow as tf
+
+from ltgans_tf.files import jsonfiles
+from ltgans_tf.settings import upgrades
+
+CONFIG = "config.json"
+_MANIFEST = "manifest.json"
+_NEWEST = "newest_checkpoint.txt"  # beside the checkpoints' folder, so that the loss of that is noticed
+_KEEP = 2
+_log = logging.getLogger("ltgans_tf")
+
+
+@contextlib.contextmanager
+def open_workdir(workdir, settings, resume="auto", chief=True):
+    """Locks a workdir for one run and checks that it belongs to these settings.
+
+    Args:
+      workdir: folder, made if it does not exist; None for a run that keeps nothing.
+      settings: JSON-ready dict with 'model', 'stream' (with its 'specs') and the lengths.
+      resume: 'auto', 'must' or 'never'.
+      chief: whether this process writes there; the other workers of a run only read.
+
+    Yields:
+      a `Workdir`.
+
+    Raises:
+      ValueError: not writable, in use, other settings, or contradicting `resume`.
+    """
+    if resume not in ("auto", "must", "never"):
+        raise ValueError(f"resume is {resume!r}; it must be 'auto', 'must' or 'never'.")
+    if workdir is None:
+        if resume == "must":
+            raise ValueError("resume is 'must' but there is no workdir to resume from; give one.")
+        yield Workdir(None)
+        return
+    with _lock(workdir) if chief else contextlib.nullcontext():
+        found = checkpoints(workdir)
+        _check_nothing_is_lost(workdir, found)
+        if resume == "must" and not found:
+            raise ValueError(
+                f"{workdir} has no checkpoint to resume from; use resume 'auto' to start a new run there."
+            )
+        if resume == "never" and found:
+            raise ValueError(
+                f"{workdir} already has a run, at {os.path.basename(found[0])}; use"
+                " resume 'auto' to go on with it, or another workdir."
+            )
+        settings = _checked(workdir, settings)
+        if chief:
+            _remove_remains(workdir)
+            write_atomically(os.path.join(workdir, CONFIG), json.dumps(settings, indent=1) + "\n")
+        yield Workdir(workdir, chief)
+
+
+class Workdir:
+    """What `fit_stream` keeps of a run; keeps nothing for the path None, and writes only for the chief."""
+
+    def __init__(self, path, chief=True):
+        self.path = path
+        self.writes = chief and path is not None
+
+    def restore(self, model):
+        """Brings `model` to the newest good checkpoint, if there is one."""
+        if self.path is not None and checkpoints(self.path):
+            restore_newest(self.path, model)
+
+    def save(self, model):
+        """Writes a checkpoint of `model` and removes all but the last two."""
+        if self.path is not None:
+            model.raise_if_nonfinite(weights=True)  # in all workers alike
+        if self.writes:
+            save(self.path, model)
+
+    def is_new(self):
+        """Whether there is no checkpoint yet."""
+        return self.path is not None and not checkpoints(self.path)
+
+    def last_checkpoint(self):
+        """Where the last good state is, in words."""
+        kept = checkpoints(self.path) if self.path is not None else []
+        return f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint before it"
+
+    def boundary_done(self, task):
+        return not self.writes or os.path.exists(self._mark(task))
+
+    def mark_boundary(self, task):
+        """Notes that all boundary callbacks of `task` have ended well."""
+        if self.writes:
+            os.makedirs(os.path.dirname(self._mark(task)), exist_ok=True)
+            write_atomically(self._mark(task), f"{task.name}\n")
+
+    def clear_boundary(self, task):
+        """Takes the note back, because `task` is learnt again."""
+        if self.writes and os.path.exists(self._mark(task)):
+            os.remove(self._mark(task))
+
+    def _mark(self, task):
+        return os.path.join(self.path, "boundary", f"task_{task.index:02d}.done")
+
+
+def read_config(workdir):
+    """Returns the settings that the run of `workdir` was started with, later ones at their defaults.
+
+    Raises:
+      ValueError: no run is there, or one of a later format version.
+    """
+    if not os.path.isfile(os.path.join(workdir, CONFIG)):
+        raise ValueError(f"{workdir} is no workdir of a run: it has no {CONFIG}; name one that has.")
+    config = jsonfiles.read_object(os.path.join(workdir, CONFIG), stream=dict)
+    return upgrades.complete(config, workdir)
+
+
+def checkpoints(workdir):
+    """Paths of the checkpoints of `workdir`, the newest first; what is inside is not checked."""
+    folder = os.path.join(workdir, "checkpoints")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    names = [name for name in names if re.fullmatch(r"task_\d+_step_\d+", name)]
+    return [os.path.join(folder, name) for name in sorted(names, key=_place, reverse=True)]
+
+
+def _place(path):
+    """Where in a run a checkpoint is, by its name: [task_index, global_step]."""
+    return [int(number) for number in re.findall(r"\d+", os.path.basename(path))]
+
+
+def last_saved(workdir):
+    """Name of the checkpoint that was saved last, there or not; None where none is known of."""
+    path = os.path.join(workdir, _NEWEST)
+    if not os.path.isfile(path):
+        return None
+    with open(path, encoding="utf-8", errors="replace") as f:
+        name = f.read().strip()
+    return name if re.fullmatch(r"task_\d+_step_\d+", name) else None
+
+
+def _check_nothing_is_lost(workdir, found):
+    """Raises a ValueError where a run has come further than what is left of it can tell.
+
+    Without this it would begin anew over what it has left, or with other settings.
+    """
+    marks = glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.done"))
+    if not found and (marks or os.path.exists(os.path.join(workdir, _NEWEST))):
+        raise ValueError(
+            f"{workdir} holds a run that has saved checkpoints"
+            + (f" (the last one {newest})" if (newest := last_saved(workdir)) else "")
+            + " and none of them is there any more; restore its folder checkpoints from a backup, go on from"
+            " its exports in another workdir (--init_from), or remove the workdir to begin anew."
+        )
+    if found and not os.path.exists(os.path.join(workdir, CONFIG)):
+        raise ValueError(
+            f"{workdir} has checkpoints and no {CONFIG}, so that nobody can tell what they were trained with;"
+            " restore it from a backup, or give another workdir."
+        )
+
+
+def save(workdir, model):
+    """Writes one checkpoint, atomically: it is there in full or not at all.
+
+    Raises:
+      OSError: it could not be written (a full disk, say); earlier ones are as they were.
+    """
+    task, done, step = (int(v.numpy()) for v in (model.task_index, model.task_step, model.global_step))
+    folder = os.path.join(workdir, "checkpoints")
+    target = os.path.join(folder, f"task_{task:03d}_step_{step:09d}")
+    if os.path.exists(target):
+        if not damage(target):
+            return target
+        shutil.rmtree(target)
+    staging = os.path.join(folder, f".tmp-{os.getpid()}")
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        os.makedirs(staging)
+        _state(model).write(os.path.join(staging, "state"))
+        files = {name: _checksum(os.path.join(staging, name)) for name in sorted(os.listdir(staging))}
+        manifest = {
+            "format_version": upgrades.FORMAT_VERSION,
+            "task_index": task,
+            "task_step": done,
+            "global_step": step,
+            "files": files,
+        }
+        write_atomically(os.path.join(staging, _MANIFEST), json.dumps(manifest, indent=1))
+        for name in files:
+            _sync(os.path.join(staging, name))
+        _sync(staging)
+        os.rename(staging, target)
+        _sync(folder)
+        write_atomically(os.path.join(workdir, _NEWEST), f"{os.path.basename(target)}\n")
+    except (OSError, tf.errors.OpError) as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        kept = [c for c in checkpoints(workdir) if not damage(c)]
+        raise OSError(
+            f"could not write a checkpoint to {folder}: {reason(error)}. "
+            + (f"The last good one is {kept[0]}; " if kept else "There is no earlier one; ")
+            + "see to the disk there and run the same command again."
+        ) from error
+    kept = checkpoints(workdir)
+    for old in kept[kept.index(target) + _KEEP :]:  # damaged ones may be before it, and count for nothing
+        shutil.rmtree(old)
+    return target
+
+
+def _remove_remains(workdir):
+    """Removes what a run that was killed while it wrote a checkpoint has left; to be called under the lock."""
+    for remains in glob.glob(os.path.join(glob.escape(workdir), "checkpoints", ".tmp-*")):
+        shutil.rmtree(remains)
+
+
+def restore_newest(workdir, model):
+    """Brings `model` to the newest checkpoint that is whole.
+
+    Returns:
+      the path of that checkpoint.
+
+    Raises:
+      ValueError: there is none, or none is whole; the model is then as it was.
+    """
+    found = checkpoints(workdir)
+    if not found:
+        raise ValueError(f"{workdir} has no checkpoint; train there first.")
+    newest = last_saved(workdir)
+    if newest is not None and _place(newest) > _place(found[0]):
+        _log.warning("Checkpoint %s of %s, the last that was saved, is missing; going back.", newest, workdir)
+    for path in found:
+        if reason := damage(path):
+            _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, reason)
+            continue
+        model.noise_stream.assign(0)
+        status = _state(model, _version(path)).read(os.path.join(path, "state"))
+        status.assert_existing_objects_matched().assert_consumed()
+        return path
+    raise ValueError(
+        f"none of the {len(found)} checkpoints in {workdir} is whole; restore one from"
+        " a backup, or start again in another workdir."
+    )
+
+
+def _state(model, version=upgrades.FORMAT_VERSION):
+    """All weights and optimizer slots, by place, as the checkpoints of a format version have them.
+
+    Not `Checkpoint(model=model)`: that silently leaves out what Keras 3 models hold in lists, so
+    both generators and their optimizers.
+    """
+    later = {"noise_stream": model.noise_stream.value} if version > 1 else {}
+    return tf.train.Checkpoint(
+        weights=[v.value for v in model.weights if v is not model.noise_stream],
+        optimizers=[[v.value for v in o.variables] for o in model.optimizers],
+        **later,
+    )
+
+
+def write_atomically(path, text):
+    """Writes a text file so that a crash leaves the old one or the new one, never a part."""
+    staging = f"{path}.tmp"
+    with open(staging, "w", encoding="utf-8") as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    os.rename(staging, path)
+
+
+def damage(path):
+    """Why a checkpoint can't be used, in a few words; '' if it is whole."""
+    try:
+        manifest = jsonfiles.read_object(os.path.join(path, _MANIFEST), files=dict, format_version=int)
+    except (OSError, ValueError) as error:
+        return f"manifest: {type(error).__name__}"
+    files = manifest["files"]
+    upgrades.check_version(manifest["format_version"], upgrades.FORMAT_VERSION, path)
+    if "state.index" not in files or any(name != os.path.basename(name) for name in files):
+        return "manifest: files"
+    for name, expected in files.items():
+        file = os.path.join(path, name)
+        if not os.path.isfile(file):
+            return f"{name} is missing"
+        if _checksum(file) != expected:
+            return f"{name} has changed"
+    return ""
+
+
+def _version(path):
+    """Format version of a checkpoint that is whole."""
+    with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
+        return json.load(f)["format_version"]
+
+
+@contextlib.contextmanager
+def _lock(workdir):
+    try:
+        os.makedirs(workdir, exist_ok=True)
+        # The kernel drops an flock with its process, however that ends: no lock is ever stale.
+        file = open(os.path.join(workdir, ".lock"), "a+", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(
+            f"workdir {workdir!r} cannot be written: {error.strerror}; give a folder that you may write to."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise ValueError(
+                f"workdir {workdir!r} is in use by {file.read().strip() or 'another run'};"
+                " wait for it to end, or give another workdir."
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def _checked(workdir, settings):
+    """The settings as they are written; an old workdir is held to its own, tasks may be appended."""
+    settings = json.loads(json.dumps({"format_version": upgrades.FORMAT_VERSION, **settings}))
+    path = os.path.join(workdir, CONFIG)
+    if os.path.exists(path):
+        # Of the older format versions config.json is the same.
+        old, new = _flat({**read_config(workdir), "format_version": upgrades.FORMAT_VERSION}), _flat(settings)
+        specs = "stream.specs"
+        if new[specs][: len(old.get(specs, []))] == old.get(specs):
+            old[specs] = new[specs]
+        differ = sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
+        if differ:
+            fields = ", ".join(f"{key} (was {old.get(key)}, now {new.get(key)})" for key in differ)
+            raise ValueError(
+                f"{workdir} holds a run of other settings: {fields}; give another workdir,"
+                " or the settings of that run (tasks may be appended)."
+            )
+    return settings
+
+
+def _flat(tree, prefix=""):
+    if not isinstance(tree, dict):
+        return {prefix[:-1]: tree}
+    return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}{key}.").items()}
+
+
+def _checksum(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _sync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def reason(error):
+    """What was the matter with the storage, by an OSError or an error of TensorFlow, in a few words."""
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+        return "no space is left on the disk"
+    return str(error).splitlines()[0]

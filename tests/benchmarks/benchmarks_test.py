@@ -1,0 +1,377 @@
+"""The programs that measure: the plain step is the same mathematics, and all of them report."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+import source_imports
+import tensorflow as tf
+
+import benchmarks
+from benchmarks import (
+    exports,
+    growth,
+    peer_profile,
+    peers,
+    plain,
+    precisions,
+    quality_per_second,
+    startup,
+    step,
+    streaming,
+    twins,
+    workers,
+)
+from export import validation
+from ltgans_tf.data import streams
+from ltgans_tf.methods import twin_gan
+from ltgans_tf.settings import architectures, presets
+from tests.conftest import TINY
+
+
+def _data(batches, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (8, batches, 8, 8, 3), dtype=np.uint8)
+
+
+def _after_a_step(method, task, recipe, shares_draws=True):
+    """All weights that one step with plain gradient descent trains, by network, and its report."""
+    model = method.from_architecture(TINY, recipe=presets.Recipe(**recipe))
+    # Gradient descent, so that weights differ as gradients do (Adam's first step has their signs).
+    model.compile(*(keras.optimizers.SGD(0.1) for _ in range(3)), run_eagerly=True)
+    model.shares_draws = shares_draws
+    model.task_index.assign(task)
+    model.make_train_function()
+    report = model.train_step(tf.constant(_data(model.new_batches(task))))
+    networks = {
+        "critic": model.critic,
+        "student": model.student,
+        "generator 0": model.generators[0],
+        "generator 1": model.generators[1],
+    }
+    return (
+        {name: [w.numpy() for w in network.trainable_variables] for name, network in networks.items()},
+        report,
+    )
+
+
+@pytest.mark.parametrize(
+    "task, recipe",
+    [
+        (0, {}),
+        (1, {"n_critic": 2, "critic_heads": 1, "latent_law": "uniform"}),
+        (2, {"student_replay": "share", "ema": 0.5}),
+        (2, {"distillation": 0.3, "latent_law": "circle", "n_critic": 2}),
+    ],
+)
+def test_plain_step_changes_weights_as_the_package_does_with_the_same_draws(task, recipe):
+    ours, our_report = _after_a_step(twin_gan.TwinGAN, task, recipe)
+    plainly, plain_report = _after_a_step(plain.PlainTwinGAN, task, recipe)
+    for name, weights in ours.items():
+        for a, b in zip(weights, plainly[name]):
+            np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5, err_msg=name)
+    for name in ("critic/loss", "critic/gradient", "generator/gradient", "student/gradient"):
+        np.testing.assert_allclose(plain_report[name], our_report[name], rtol=1e-3, atol=1e-4)
+
+
+def test_plain_step_draws_anew_for_the_generators_and_the_student():
+    ours, _ = _after_a_step(twin_gan.TwinGAN, 1, {})
+    plainly, _ = _after_a_step(plain.PlainTwinGAN, 1, {}, shares_draws=False)
+    for name, same in (("critic", True), ("student", False), ("generator 1", False), ("generator 0", True)):
+        close = all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(ours[name], plainly[name]))
+        assert close == same, name
+
+
+def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
+    monkeypatch.setattr(step, "_GEMM", 64)
+    batches = np.stack([_data(2, seed) for seed in range(3)])
+    results = step.measure(
+        TINY,
+        presets.Recipe(n_critic=2),
+        batches,
+        student=False,
+        repeats=3,
+        seconds=0.0,
+        warm_up=0.0,
+        tasks=["task 2 on"],
+    )
+    rows = {(row["name"].strip(), row["task"]): row for row in results["rows"]}
+    assert {name for name, _ in rows} == {
+        "package",
+        "plain",
+        "critic",
+        "fakes and learners",
+        "Teacher",
+        "GEMM",
+    }
+    ours, plainly = rows["package", "task 2 on"], rows["plain", "task 2 on"]
+    assert ours["ms"]["min"] <= ours["ms"]["median"] <= ours["ms"]["max"]
+    assert len(ours["ms"]["values"]) == 3
+    assert ours["new_images_per_second"] == pytest.approx(16e3 / ours["ms"]["median"])
+    assert ours["gflop"] == pytest.approx(
+        1e-9 * architectures.step_flops(TINY, 3, 8, n_critic=2, first_task=False, student=False)
+    )
+    assert ours["gflops"] == pytest.approx(1e3 * ours["gflop"] / ours["ms"]["median"])
+    assert ours["of_gemm"] == pytest.approx(ours["gflops"] / results["gemm_gflops"])
+    assert ours["plain_over_package"] == pytest.approx(plainly["ms"]["median"] / ours["ms"]["median"])
+    assert "2 * 8 new images" in step.report(results)
+
+
+@pytest.mark.slow  # XLA takes its time
+def test_precisions_are_measured_with_and_without_xla():
+    results = precisions.measure(
+        TINY, presets.Recipe(), _data(2)[None], ["float32", "mixed_bfloat16"], True, 2, 0.0, 0.0
+    )
+    assert list(results["ms"]) == [
+        "plain float32",
+        "float32",
+        "float32, XLA",
+        "mixed_bfloat16",
+        "mixed_bfloat16, XLA",
+        "GEMM float32",
+    ]
+    assert all(len(ms["values"]) == 2 and ms["min"] > 0 for ms in results["ms"].values())
+
+
+def test_precisions_set_the_step_against_the_plain_one_and_a_matrix_product():
+    ms = {"plain float32": 8.0, "mixed_bfloat16": 4.0, "GEMM float32": 1.0}
+    ms = {name: {"median": value, "min": value, "max": 9.0} for name, value in ms.items()}
+    report = precisions.report({"new_images": 16, "gflop": 0.4, "gemm_gflops": 200.0, "ms": ms})
+    assert [line.split() for line in report.splitlines()[1:]] == [
+        ["plain", "float32", "8.00", "8.00", "to", "9.00", "2000", "1.00"],
+        ["mixed_bfloat16", "4.00", "4.00", "to", "9.00", "4000", "100", "0.50", "2.00"],
+        ["GEMM", "float32", "1.00", "1.00", "to", "9.00", "200"],
+    ]
+
+
+def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
+    results = growth.measure(tiny_model(student=False), tiny_stream(tasks=3), 4, str(tmp_path / "run"))
+    assert [row["task"] for row in results["rows"]] == ["set0.npz", "set1.npz", "set2.npz"]
+    assert [row["functions"] for row in results["rows"]] == [1, 2, 3]
+    assert [row["traces"] for row in results["rows"]] == [1, 2, 3]
+    for row in results["rows"]:
+        assert row["step_ms"] > 0 and row["memory_mb"] > 50 and row["open_files"] > 2
+        assert row["threads"] > 1 and row["checkpoint_mb"] > 0
+        assert row["added_mb"] > row["checkpoint_mb"] / 2  # a pair of exports at least
+    first, *others = (row["log_bytes_per_step"] for row in results["rows"])
+    assert max(others) < 1.2 * first and min(others) > 100  # the settings are written once
+    ratio = results["last_over_second"]["checkpoint_mb"]
+    assert ratio == results["rows"][2]["checkpoint_mb"] / results["rows"][1]["checkpoint_mb"]
+    assert growth.report(results).splitlines()[-1].startswith("last / second")
+
+
+@pytest.mark.slow
+def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
+    draw = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    made = (60 * labels[:, None, None, None] + draw.integers(0, 60, (90, 8, 8, 3))).astype(np.uint8)
+    np.savez(
+        tmp_path / "set.npz", train_images=made, test_images=made, train_labels=labels, test_labels=labels
+    )
+    stream = streams.TaskStream([f"npz:{tmp_path}/set.npz"], (8, 8, 3), batch_size=8)
+    judge = twins.Judge(stream.tasks[0], 60)
+    bright = np.float32(made[labels == 2]) / 127.5 - 1.0
+    assert judge.shares(bright)[0] == 0.0 and sum(judge.shares(bright)) == pytest.approx(1.0)
+    assert judge.fcd(bright) > judge.floor
+    row = twins.measure(TINY, 1, 0, 2, stream, judge)
+    assert row["mixture"]["fcd"] > 0 and len(row["twin 1"]["shares"]) == 3
+    assert row["twin 0"]["missing"] == [i for i, share in enumerate(row["twin 0"]["shares"]) if share < 0.02]
+    alone = twins.measure(TINY, 0, 0, 2, stream, judge)
+    assert "twin 1" not in alone and "mixture" not in alone and alone["twin 0"]["fcd"] > 0
+    text = twins.report({"rows": [alone, row, {**row, "heads": 2}], "floor": judge.floor})
+    assert "1 head, twin 0" in text and "2 heads, mixture" in text
+    assert "one generator  " in text and "one generator," not in text
+    assert "one generator, seed 0" in twins.line(alone)
+
+
+@pytest.mark.slow
+def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatch, tmp_path):
+    model = tiny_model()
+    seen = []
+    monkeypatch.setattr(
+        validation, "infra", lambda halves, most, precision: {k: {"load_seconds": 0.5} for k in halves}
+    )
+    results = exports._pushed(model, str(tmp_path))
+    assert results["export_seconds"] > 0 and results["export_and_try_seconds"] > 0
+    assert set(results["halves"]) == {"encoder", "generator"}
+    for kind, half in results["halves"].items():
+        assert half["load_seconds"] == 0.5 and 0 < half["megabytes"] < 2
+        loaded = tf.saved_model.load(half["folder"])
+        calls = exports._calls(model, kind, 3)
+        assert set(calls) == set(loaded.signatures)
+        for name, (inputs, own) in calls.items():
+            row = exports._measure(loaded.signatures[name], own, inputs, 2, 3)
+            seen.append((name, "own" in row))
+            assert 0 < row["served"]["p50_ms"] <= row["served"]["p99_ms"]
+            assert row["served"]["images_per_second"] == pytest.approx(2000 / row["served"]["p50_ms"])
+            assert f"{kind} {name}, batch 2: p50" in exports.line(
+                {"kind": kind, "signature": name, "batch": 2, **row}
+            )
+    assert sorted(name for name, own in seen if own) == ["decode", "encode", "serving_default"]
+
+
+@pytest.mark.slow
+def test_streaming_measures_a_folder_that_it_makes(tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "_WARM_UP", 1)
+    monkeypatch.setattr(streaming, "_PER_FOLDER", 40)
+    folder = str(tmp_path / "images")
+    streaming.make_folder(folder, 90)
+    (task,) = streams.TaskStream([f"folder:{folder}"], (8, 8, 3), 8).tasks
+    pictures = np.concatenate([task.train_images(), task.test_images()])
+    assert len(pictures) == 90 and len(np.unique(pictures.reshape(90, -1), axis=0)) == 90
+    results = streaming.measure(folder, 8, 6, TINY)
+    assert results["first_batch_s"] > 0 and results["step_ms"] > 0 and len(results["risen_mb"]) == 2
+    assert 0 < results["wait_share"] < 1 and results["memory_mb"] > 100
+    assert "of the time is waited" in streaming.report(results)
+
+
+def test_quality_is_measured_at_the_times_asked_for(monkeypatch):
+    preset = presets.preset("demo")
+    recipe = presets.Recipe(student_optimizer="adam(0.001)")
+    seen = []
+    preset = dataclasses.replace(preset, architecture="small32", batch_size=2)
+    points = quality_per_second.measure(
+        preset, recipe, 0, [0.001, 0.002], False, lambda model: seen.append(model) or 10.0 / len(seen)
+    )
+    assert [point["fcd"] for point in points] == [10.0, 5.0] and len(set(map(id, seen))) == 1
+    assert [point["steps"] for point in points] == [1, 2]
+    assert 0 < points[0]["seconds"] < points[1]["seconds"]
+    other = [{**point, "fcd": point["fcd"] + 2} for point in points]
+    assert "11.00  10.00 to 12.00" in quality_per_second.report([points, other])
+
+
+def test_peers_sets_ratios_over_the_package_repeat_by_repeat():
+    results = peers.summarise([{"package": 2.0, "eager": 5.0}, {"package": 4.0, "eager": 6.0}])
+    assert results["over_package"]["eager"]["values"] == [2.5, 1.5]
+    assert results["ms"]["package"]["median"] == 3.0 and list(results["over_package"]) == ["eager"]
+    assert "2.00" in peers.report(results).splitlines()[2]
+    with pytest.raises(ValueError, match="process of eager ended with status 1: .*No module named 'torch'"):
+        peers.answer("eager", [sys.executable, peers.TORCH_STEP, "{}"])
+
+
+def test_a_profile_sums_operations_by_their_kind(tmp_path):
+    batches = _data(1)[None]
+    recipe = presets.Recipe()
+    model = step.model_at(twin_gan.TwinGAN, TINY, recipe, batches, True, step.LATER)
+    take_step = step.compiled_step(model, batches)
+    take_step()
+    tf.profiler.experimental.start(str(tmp_path))
+    for _ in range(3):
+        float(take_step())
+    tf.profiler.experimental.stop()
+    found = peer_profile.operations(str(tmp_path), 3)
+    for kind in "Conv2DBackpropFilter", "MatMul":  # oneDNN's have a prefix
+        assert any(name.endswith(kind) for name in found), found
+    assert all(0 < ms < 1000 for ms in found.values())
+    told = {"ms": 4.4, "profiled_ms": 6.0, "operations": {"Conv2D": 1.0, "aten::convolution_backward": 2.0}}
+    told["operations"]["Mul"] = 5.0
+    assert peer_profile.report({"eager": told}).splitlines()[1].split() == "torch, eager 4 6 3 5".split()
+
+
+def test_results_are_written_with_their_conditions(tmp_path):
+    path = tmp_path / "new" / "results.json"
+    benchmarks.write(
+        str(path), {"conditions": benchmarks.conditions(), "ms": benchmarks.summary([3, 1, 2.5])}
+    )
+    results = json.loads(path.read_text(encoding="utf-8"))
+    assert results["ms"] == {"median": 2.5, "min": 1.0, "max": 3.0, "values": [3.0, 1.0, 2.5]}
+    assert results["conditions"]["keras"] == keras.__version__
+    assert results["conditions"]["command"].startswith("python -m benchmarks.")
+
+
+def test_a_report_goes_into_its_block_of_the_docs_and_nowhere_else(tmp_path, monkeypatch, capsys):
+    page, out = tmp_path / "page.md", tmp_path / "out.json"
+    page.write_text("a\n<!-- begin x -->\nold\n<!-- end x -->\n<!-- begin y -->\n<!-- end y -->\n", "utf-8")
+    monkeypatch.setattr(benchmarks.flags, "FLAGS", types.SimpleNamespace(out=str(out), docs=f"{page}#x"))
+    monkeypatch.setattr(
+        sys, "argv", ["benchmarks/step.py", "--repeats=7", "--out=o.json", f"--docs={page}#x"]
+    )
+    for report in ("first", "second"):
+        benchmarks.publish({"conditions": benchmarks.conditions(), "of": report}, report)
+    assert capsys.readouterr().out == "first\nsecond\n"
+    assert json.loads(out.read_text("utf-8"))["of"] == "second"
+    text = page.read_text("utf-8")
+    assert text.startswith(
+        "a\n<!-- begin x -->\n```\n$ python -m benchmarks.step --repeats=7\nsecond\n```\n\nCommit "
+    )
+    assert text.endswith("<!-- end x -->\n<!-- begin y -->\n<!-- end y -->\n") and keras.__version__ in text
+    with pytest.raises(ValueError, match="has no block from <!-- begin z --> to <!-- end z -->"):
+        benchmarks.fill(page, "z", "text")
+
+
+def test_startup_times_commands_the_first_step_and_changes_of_roles(tmp_path):
+    assert 0 < startup.seconds_of(["--preset=smoke", f"--workdir={tmp_path}/dry", "--dry_run"]) < 60
+    with pytest.raises(ValueError, match="ended with status 2: .*unknown flag --no_such"):
+        startup.seconds_of(["--no_such"])
+    with pytest.raises(ValueError, match="no step after .* batch_size is 0"):
+        startup.seconds_to_first_step(f"{tmp_path}/bad", str(tmp_path), ["--batch_size=0"])
+    changes = startup.role_changes(TINY, 4, 5, steps=3)
+    assert len(changes) == 2 and all(-1 < seconds < 10 for seconds in changes)
+    assert "2.50" in startup.report({"seconds": {"help": benchmarks.summary([2.5])}})
+
+
+@pytest.mark.slow
+def test_startup_times_the_first_step_of_a_run(tmp_path):
+    options = ["--preset=smoke", "--steps_per_task=1000000"]
+    seconds = startup.seconds_to_first_step(f"{tmp_path}/run", f"{tmp_path}/cache", options)
+    (first,) = [json.loads(line) for line in open(tmp_path / "run/metrics.jsonl", encoding="utf-8")][:1]
+    assert seconds > 1 and first["step"] == 1
+
+
+def test_workers_sets_the_speed_of_two_over_that_of_one():
+    def turn(*ms):
+        return {n: {"ms": m, "cpu_ms": m / 2} for n, m in zip((workers.ONE, workers.TWO, workers.HALVES), ms)}
+
+    results = workers.summarise([turn(30.0, 40.0, 25.0), turn(30.0, 20.0, 25.0)])
+    assert results["two_over_one"]["values"] == [0.75, 1.5] and results["ms"][workers.TWO]["median"] == 30.0
+    assert results["cpu_ms"][workers.HALVES]["median"] == 12.5
+    assert "1.12" in workers.report(results).splitlines()[-1]
+    assert len(set(workers._free_ports(3))) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two workers need two cores")
+def test_workers_runs_both_candidates(tmp_path):
+    out = tmp_path / "workers.json"
+    command = [sys.executable, "-m", "benchmarks.workers", "--batch_size=4", "--steps=4", "--repeats=1"]
+    subprocess.run([*command, f"--out={out}"], cwd=source_imports.ROOT, check=True, timeout=300)
+    results = json.loads(out.read_text(encoding="utf-8"))
+    assert len(results["ms"]) == 3 and results["settings"]["steps"] == 4
+    assert all(found["median"] > 0 for key in ("ms", "cpu_ms") for found in results[key].values())
+
+
+def test_table_aligns_its_columns():
+    assert benchmarks.table(["name", "ms"], [["a", 1], ["longer", 10]]).splitlines() == [
+        "name    ms",
+        "a        1",
+        "longer  10",
+    ]
+
+
+@pytest.mark.parametrize(
+    "program, flag, sentence",
+    [
+        ("step", "--architecture=smal32", "unknown architecture 'smal32'; did you mean small32"),
+        ("growth", "--tasks=1", "--tasks=1"),
+        ("exports", "--batches=0", "batches are [0] and repeats 100; give at least 1 and 2."),
+        ("twins", "--sedes=3", "unknown flag --sedes; did you mean --seeds?"),
+        ("peers", "--batch_size=4", "--torch_python is missing"),
+        ("peer_profile", "--steps=2", "--torch_python is missing"),
+        ("peers", "--variants=eager,jit", "--variants is 'eager,jit'; give some of eager, channels_last"),
+        ("quality_per_second", "--seconds=0,5", "--seconds is '0,5'; give times above 0"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(program, flag, sentence):
+    ran = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{program}", flag],
+        cwd=source_imports.ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert sentence in ran.stderr and len(ran.stderr.splitlines()) == 1

@@ -1,0 +1,431 @@
+"""The evaluator: which data each protocol reads, what a row holds, and why a score is absent."""
+
+import gc
+import json
+import weakref
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ltgans_tf.data import datasets, images, streams
+from ltgans_tf.evaluation import (
+    evaluation,
+    features,
+    holdings,
+    likelihood,
+    memorisation,
+    metrics,
+    representations,
+    scores,
+)
+
+COUNT = 700  # test images of each task, enough for a covariance of 64 features
+SIDE = 8
+
+
+def _shown(task, count, seed):
+    """Task 0 is dark with a bright half, the left or the right; task 1 is bright with a dark one."""
+    draw = np.random.default_rng([seed, task])
+    labels = draw.integers(0, 2, count)
+    made = draw.normal(60, 20, (count, SIDE, SIDE, 3))
+    for image, label in zip(made, labels):
+        image[:, label * 4 : label * 4 + 4] += draw.uniform(60, 100)
+    return np.clip(255 - made if task else made, 0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture(scope="module", name="specs")
+def _specs(tmp_path_factory):
+    folder, specs = tmp_path_factory.mktemp("evaluation"), []
+    for task, name in enumerate(("dark", "bright")):
+        parts = {}
+        for split, count in (("train", 600), ("test", COUNT)):
+            parts[f"{split}_images"], parts[f"{split}_labels"] = _shown(task, count, len(split))
+            parts[f"{split}_side"] = parts[f"{split}_labels"] * 10
+        np.savez(folder / f"{name}.npz", **parts)
+        specs.append(f"npz:{folder}/{name}.npz")
+    return specs
+
+
+@pytest.fixture(name="stream")
+def _stream(specs):
+    return streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+
+
+class _Model:
+    """Replays real images with a little noise: `shares` of each task, the others never."""
+
+    def __init__(self, student, shares, task_index=2):
+        self.student, self.shares = student, shares
+        self.task_index, self.global_step = tf.Variable(task_index), tf.Variable(10 * task_index)
+        self.seed = 4
+
+    def sample(self, count, seed):
+        draw = np.random.default_rng(seed)
+        parts = [_shown(task, count, [seed, 77])[0] for task in range(2)]
+        chosen = draw.random(count) < self.shares[1]
+        made = np.where(chosen[:, None, None, None], parts[1], parts[0])
+        return images.normalize(made) + draw.normal(0, 0.05, made.shape).astype(np.float32)
+
+    def get_settings(self):
+        return {"method": "replay of real images"}
+
+
+@pytest.fixture(name="model")
+def _model(tiny_model):
+    return _Model(tiny_model().student, (0.5, 0.5))
+
+
+@pytest.fixture(scope="module", name="extractor")
+def _extractor(specs):
+    """One extractor for all tests of this file, as the research protocol trains it."""
+    return evaluation.Evaluator().prepare(streams.TaskStream(specs, (SIDE, SIDE, 3), 8))
+
+
+def _evaluator(extractor=None, **settings):
+    settings = {"samples": 1500, "iwae_k": 2, "iwae_images": 4, "kernel_subsets": 2, **settings}
+    return evaluation.Evaluator(extractor=extractor, **settings)
+
+
+def test_a_row_has_every_part_of_each_task_and_is_json(extractor, model, stream):
+    row = _evaluator(extractor, about={"preset": "demo"}).evaluate(model, stream)
+    assert json.loads(json.dumps(row)) == row
+    assert row["absent"] == {} and row["union_absent"] == {}
+    assert (row["format_version"], row["after_task"], row["task"], row["step"]) == (2, 1, "bright.npz", 20)
+    assert row["protocol"] == "research" and "kept the test parts" in row["protocol_text"]
+    assert row["about"]["preset"] == "demo" and row["about"]["method"] == "replay of real images"
+    assert row["about"]["seed"] == 4 and "commit" in row["about"]
+    assert row["extractor"]["sha256"] == extractor.sha256
+    assert row["extractor"]["domain_accuracy"] > 0.98 and row["extractor"]["class_accuracy"] > 0.9
+    assert row["settings"]["samples"] == 1500 and set(row["seconds"]) == set(evaluation.PARTS)
+    for name, found in row["scores"].items():
+        kinds = set(found) & set(scores.SCORES)
+        assert kinds == set(scores.SCORES) - {"fid", "kid", "fid_keras", "kid_keras"}, name
+        assert found["images"] == COUNT and found["iwae_images"] == 4
+        beside = {s.beside for n, s in scores.SCORES.items() if n in kinds and s.beside}
+        assert beside <= set(found)
+    assert {"fcd", "fcd_floor", "kcd", "kcd_floor", "kcd_se", "precision", "mix_gap"} <= set(row["union"])
+
+
+def test_scores_are_those_of_the_functions_that_define_them(extractor, model, stream):
+    parts = ("likelihood", "representation", "iwae")
+    row = _evaluator(extractor, seed=3, parts=parts).evaluate(model, stream)
+    task, student = stream.tasks[1], model.student
+    found, test = row["scores"][task.name], images.normalize(task.test_images())
+    expected = likelihood.nlog(student, test, seed=3)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    codes = likelihood.codes(student, test)
+    expected = representations.scores(codes, task.test_labels(), 3)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=0.02)
+    assert found["mig"] == pytest.approx(
+        representations.mutual_information_gap(codes, task.test_factors())["mig"], abs=1e-4
+    )
+    bound = likelihood.iwae(student, images.normalize(task.test_images(4)), 2, seed=3)
+    assert found["iwae"] == pytest.approx(bound["iwae"], rel=1e-5)
+
+
+def test_distances_are_to_the_union_and_to_each_domain(extractor, model, stream):
+    """All again by hand: samples as whole pixels, assigned by the extractor, features in [-1, 1]."""
+    row = _evaluator(extractor, seed=0, parts=("distances",)).evaluate(model, stream)
+    batches = [model.sample(min(250, 1500 - i), 1_000_000 + i) for i in range(0, 1500, 250)]
+    made = images.normalize(images.to_uint8(tf.concat(batches, 0)))
+    domains = extractor.domains(made)
+    made = np.asarray(extractor.features(made))
+    tests = [np.asarray(extractor.features(images.normalize(t.test_images()))) for t in stream.tasks]
+    # As many training images as there are samples, over both domains: 750, of the 600 that there are.
+    trains = [np.asarray(extractor.features(images.normalize(t.train_images()))) for t in stream.tasks]
+    for place, task in enumerate(stream.tasks):
+        found = row["scores"][task.name]
+        assert found["fcd"] == pytest.approx(
+            metrics.frechet_distance(made[domains == place], tests[place]), rel=1e-3
+        )
+        assert found["fcd_floor"] == pytest.approx(
+            metrics.frechet_distance(trains[place], tests[place]), rel=1e-3
+        )
+        assert found["share"] == np.mean(domains == place)
+    union = metrics.frechet_distance(made, np.concatenate(tests))  # of equal sizes, so of equal weights
+    assert row["union"]["fcd"] == pytest.approx(union, rel=1e-2)
+    assert row["union"]["mix_gap"] == pytest.approx(abs(np.mean(domains == 0) - 0.5))
+
+
+def test_a_domain_that_is_hardly_drawn_has_no_distance_and_the_reason(extractor, model, stream):
+    model.shares = (0.9, 0.1)
+    row = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
+    found, count = row["scores"]["bright.npz"], round(row["scores"]["bright.npz"]["share"] * 1500)
+    reason = f"{count} of 1500 generated images are in this domain; 640 are needed, 10 for each of the 64"
+    for name in ("fcd", "kcd", "precision", "recall", "density", "coverage"):
+        assert row["absent"]["bright.npz"][name].startswith(reason)
+        assert name not in found and name in row["scores"]["dark.npz"]
+    assert 0.05 < found["share"] < 0.15 and row["union"]["mix_gap"] > 0.3 and "fcd" in row["union"]
+
+
+def test_too_few_test_images_for_a_covariance_are_named(extractor, model, stream):
+    row = _evaluator(extractor, test_images=600, parts=("likelihood", "distances")).evaluate(model, stream)
+    reason = "600 test images are too few; 640 are needed, 10 for each of the 64 features."
+    assert row["absent"]["dark.npz"] == {"fcd": reason} and "fcd" not in row["scores"]["dark.npz"]
+    assert "kcd" in row["scores"]["dark.npz"] and row["scores"]["dark.npz"]["images"] == 600
+    assert "fcd" in row["union"]  # 1200 test images in all
+
+
+def test_without_a_student_what_needs_one_is_absent(extractor, model, stream):
+    model.student = None
+    row = _evaluator(extractor).evaluate(model, stream)
+    for name in row["scores"]:
+        parts = ("likelihood", "representation", "smoothness", "iwae")
+        assert row["absent"][name] == dict.fromkeys(parts, "The model has no Student.")
+        assert {"fcd", "copies"} <= set(row["scores"][name])
+
+
+def test_the_extractor_is_fixed_by_data_and_seed_before_the_first_task(model, stream, tmp_path):
+    """The model has no part in it, and a later evaluator takes the one that is there."""
+    evaluator = _evaluator(parts=("distances",), extractor_images=100)
+    first = evaluator.prepare(stream, str(tmp_path))
+    assert features.load(str(tmp_path / "eval" / "extractor.npz")).sha256 == first.sha256
+    row = _evaluator(parts=("distances",), seed=9).evaluate(model, stream, str(tmp_path))
+    assert row["extractor"]["sha256"] == first.sha256 and row["extractor"]["trained_on"] == {
+        "dark.npz": 100,
+        "bright.npz": 100,
+    }
+
+
+def test_runs_of_several_seeds_have_one_extractor(stream, tmp_path):
+    """Else no distance could be compared over seeds; the cache makes it the same to the bit."""
+    first, second = (
+        _evaluator(seed=seed, extractor_images=50, cache=str(tmp_path)).prepare(stream) for seed in (1, 2)
+    )
+    assert first.sha256 == second.sha256 and first is not second
+
+
+def test_the_likelihood_alone_needs_no_extractor(model, stream, monkeypatch):
+    monkeypatch.setattr(features, "train", None)
+    row = evaluation.Evaluator(parts=("likelihood",), test_images=5).evaluate(model, stream)
+    assert row["extractor"] is None and row["scores"]["dark.npz"]["images"] == 5
+
+
+def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor, model, specs, tmp_path):
+    workdir, stream = str(tmp_path), streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    model.task_index.assign(1)
+    before = _evaluator(extractor, parts=("likelihood", "distances")).evaluate(model, stream, workdir)
+    gone = streams.TaskStream([f"npz:{tmp_path}/dark.npz", specs[1]], (SIDE, SIDE, 3), 8, unchecked=1)
+    model.task_index.assign(2)
+    row = _evaluator(extractor).evaluate(model, gone, workdir)
+    absent, found = row["absent"]["dark.npz"], row["scores"]["dark.npz"]
+    assert set(absent) == {"likelihood", "representation", "smoothness", "iwae", "audit"} | {
+        "kcd",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+    }
+    for part in ("likelihood", "representation", "smoothness", "iwae", "audit"):
+        assert "dark.npz is not there any more" in absent[part]
+    assert "moments alone are left" in absent["kcd"]
+    # Its distance is measured to the moments that were kept behind it.
+    whole = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
+    assert found["fcd"] == pytest.approx(whole["scores"]["dark.npz"]["fcd"], rel=1e-6)
+    assert row["union"]["fcd"] == pytest.approx(whole["union"]["fcd"], rel=1e-6)
+    assert row["data"]["dark.npz"] == before["data"]["dark.npz"] != {}
+
+
+def test_each_part_of_a_past_task_is_read_once_and_let_go_of(extractor, model, specs, monkeypatch):
+    load, read = datasets.load, []
+
+    def noted(spec, split, *args, **kwargs):
+        source = load(spec, split, *args, **kwargs)
+        read.append((str(spec), split, weakref.ref(source)))
+        return source
+
+    monkeypatch.setattr(datasets, "load", noted)
+    stream = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    evaluation.Evaluator(extractor=extractor, samples=400).evaluate(model, stream)
+    gc.collect()
+    alive = {(spec, split): source() is not None for spec, split, source in read}
+    assert len(read) == len(alive) == 4
+    assert alive == {(spec, split): spec == specs[1] for spec in specs for split in ("train", "test")}
+
+
+@pytest.mark.parametrize("limit", [1, 40, 50, 60, None])
+def test_a_holding_gives_the_images_that_its_task_gives(stream, limit):
+    task = stream.tasks[0]
+    holding = holdings.Holding(task, 50, 50, True, None, past=True)
+    given = min(limit or 50, 50)
+    np.testing.assert_array_equal(holding.test(limit), task.test_images(given))
+    np.testing.assert_array_equal(holding.train(limit), task.train_images(given))
+    np.testing.assert_array_equal(holding.test_labels(), task.test_labels(50))
+    np.testing.assert_array_equal(holding.test_factors()["side"], task.test_factors(50)["side"])
+
+
+def test_production_reads_no_image_of_a_past_task(tiny_model, model, specs, tmp_path, monkeypatch):
+    workdir, stream = str(tmp_path), streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    read = []
+    original = streams.Task._source
+    monkeypatch.setattr(
+        streams.Task, "_source", lambda task, split: read.append(task.index) or original(task, split)
+    )
+    evaluator = _evaluator(protocol="production")
+    extractor = evaluator.prepare(stream, workdir)
+    assert set(read) == {0} and extractor.domain_names == ("dark.npz",)
+    model.task_index.assign(1)
+    first = evaluator.evaluate(model, stream, workdir)
+    assert set(read) == {0} and first["absent"] == {} and first["union_absent"] == {}
+    read.clear()
+    model.task_index.assign(2)
+    row = evaluator.evaluate(model, stream, workdir)
+    assert set(read) == {1}
+    nlog = first["scores"]["dark.npz"]["nlog"]
+    assert row["protocol"] == "production" and "no image" in row["protocol_text"]
+    assert row["absent"]["dark.npz"]["likelihood"] == (
+        f"A production run keeps no image of a past task; its NLOG was {nlog:.1f} when it was new."
+    )
+    assert {"fcd", "fcd_floor", "share"} <= set(row["scores"]["dark.npz"])
+    assert {"nlog", "fcd", "kcd", "precision", "copies", "knn"} <= set(row["scores"]["bright.npz"])
+    assert {"fcd", "fcd_floor"} <= set(row["union"]) and set(row["union_absent"]) == {
+        "kcd",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+    }
+    # The extractor never saw the second domain, yet the references tell the two apart.
+    assert row["scores"]["dark.npz"]["share"] == pytest.approx(0.5, abs=0.06)
+    assert row["extractor"]["domain_accuracy"] > 0.9
+
+
+def test_both_protocols_measure_the_same_distance_under_one_extractor(extractor, model, stream, tmp_path):
+    rows = {}
+    for protocol in evaluation.PROTOCOLS:
+        for learnt in (1, 2):
+            model.task_index.assign(learnt)
+            evaluator = _evaluator(extractor, protocol=protocol, parts=("distances",))
+            rows[protocol] = evaluator.evaluate(model, stream, str(tmp_path / protocol))
+    for name in ("dark.npz", "bright.npz"):
+        pair = [rows[protocol]["scores"][name]["fcd"] for protocol in rows]
+        assert pair[0] == pytest.approx(pair[1], rel=1e-9)
+    assert rows["research"]["union"]["fcd"] == pytest.approx(rows["production"]["union"]["fcd"], rel=1e-9)
+
+
+def test_no_part_is_begun_behind_the_time_limit(extractor, model, stream, monkeypatch):
+    clock = iter(range(0, 10_000, 3))
+    monkeypatch.setattr(evaluation.time, "monotonic", lambda: float(next(clock)))
+    row = _evaluator(extractor, max_seconds=10).evaluate(model, stream)
+    # A look at the clock before and one behind each piece: the third is begun after 15 s.
+    assert "nlog" in row["scores"]["dark.npz"] and "nlog" in row["scores"]["bright.npz"]
+    reason = "The time for the evaluation, 10 s, was over."
+    assert row["absent"]["dark.npz"]["representation"] == row["union_absent"]["fcd"] == reason
+    assert row["absent"]["bright.npz"]["audit"] == row["absent"]["dark.npz"]["fcd"] == reason
+    assert set(row["seconds"]) == {"likelihood"}
+
+
+def test_progress_names_task_and_part(extractor, model, stream):
+    lines = []
+    _evaluator(extractor, parts=("likelihood", "distances"), progress=lines.append).evaluate(model, stream)
+    assert lines[:2] == ["evaluating dark.npz (1/2): likelihood", "evaluating bright.npz (2/2): likelihood"]
+    assert "evaluating: fcd" in lines and "evaluating bright.npz (2/2): kcd" in lines
+
+
+def test_the_audit_finds_a_model_that_copies_its_training_images(extractor, model, stream):
+    model.shares = (1.0, 0.0)
+    honest = _evaluator(extractor, parts=("audit",)).evaluate(model, stream)["scores"]["dark.npz"]
+    train = stream.tasks[0].train_images()
+    model.sample = lambda count, seed: images.normalize(train[np.arange(count) % len(train)])
+    row = _evaluator(extractor, parts=("audit",)).evaluate(model, stream)
+    copied = row["scores"]["dark.npz"]
+    assert copied["copies"] == 1.0 and copied["nearest_ratio"] == 0.0
+    assert honest["copies"] < 0.1 and honest["nearest_ratio"] > 0.8
+    assert row["absent"]["bright.npz"] == {"audit": "No generated image is in this domain."}
+
+
+def test_an_audit_without_enough_held_out_images_is_absent(extractor, model, stream):
+    row = _evaluator(extractor, parts=("audit",), test_images=50).evaluate(model, stream)
+    with pytest.raises(ValueError) as error:
+        memorisation.memorisation(*[np.zeros((50, 1), np.uint8)] * 3)
+    assert row["absent"]["dark.npz"] == {"audit": str(error.value)}
+
+
+def test_inception_is_measured_beside_the_classifier(extractor, model, stream):
+    class Fake:
+        dimensions, frechet, kernel, sha256 = 3, "fid", "kid", "ff"
+        about = {"name": "FID"}
+
+        def features(self, batch):
+            return tf.reduce_mean(batch, axis=[1, 2])
+
+    row = _evaluator(extractor, parts=("distances",), inception=Fake()).evaluate(model, stream)
+    made = np.concatenate([model.sample(250, 1_000_000 + i) for i in range(0, 1500, 250)])
+    means = [(np.round((x + 1) * 127.5).clip(0, 255) / 127.5 - 1).mean((1, 2)) for x in (made,)]
+    tests = np.concatenate([images.normalize(t.test_images()) for t in stream.tasks]).mean((1, 2))
+    assert row["union"]["fid"] == pytest.approx(metrics.frechet_distance(means[0], tests), rel=0.02, abs=1e-3)
+    assert {"fcd", "fid", "kid", "fid_floor"} <= set(row["scores"]["dark.npz"])
+    assert row["inception"] == {"name": "FID"}
+
+
+def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
+    extractor, model, specs, tmp_path
+):
+    with np.load(specs[0].removeprefix("npz:")) as file:
+        arrays = dict(file)
+    for name in ("test_side", "train_side"):
+        del arrays[name]
+    np.savez(tmp_path / "one.npz", **{**arrays, "test_labels": np.zeros(COUNT, int)})
+    np.savez(tmp_path / "none.npz", **{n: a for n, a in arrays.items() if not n.endswith("labels")})
+    np.savez(
+        tmp_path / "still.npz",
+        **{n: a for n, a in arrays.items() if not n.endswith("labels")},
+        test_view=np.zeros(COUNT),
+    )
+    model.task_index.assign(1)
+    for name, reason in {
+        "one": "have 1 classes with two images or more",
+        "none": "Its images have neither labels nor known factors.",
+        "still": "factor",
+    }.items():
+        stream = streams.TaskStream([f"npz:{tmp_path}/{name}.npz"], (SIDE, SIDE, 3), 8)
+        row = _evaluator(extractor, parts=("representation",)).evaluate(model, stream)
+        assert reason in row["absent"][f"{name}.npz"]["representation"], name
+        assert row["scores"][f"{name}.npz"] == {}
+
+
+def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
+    """A folder of few images: the extractor is not checked, and what needs test images is absent."""
+    from PIL import Image
+
+    (tmp_path / "few" / "train").mkdir(parents=True)
+    (tmp_path / "few" / "test").mkdir()
+    for i in range(12):
+        pixels = np.random.default_rng(i).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "few" / "train" / f"{i}.png")
+    lines = []
+    stream = streams.TaskStream([f"folder:{tmp_path}/few"], (SIDE, SIDE, 3), 8)
+    model.task_index.assign(1)
+    row = _evaluator(progress=lines.append, parts=("likelihood", "distances")).evaluate(model, stream)
+    assert any("not checked, for want of test images" in line for line in lines)
+    assert "has no image in its test split" in row["absent"]["few"]["likelihood"]
+    assert "has no image in its test split" in row["union_absent"]["fcd"]
+    assert row["scores"]["few"]["share"] == 1.0
+
+
+def test_an_extractor_that_confuses_the_domains_says_so(specs):
+    twice = streams.TaskStream([specs[0], specs[0]], (SIDE, SIDE, 3), 8)
+    extractor = _evaluator(extractor_images=200).prepare(twice)
+    assert extractor.about["domain_accuracy"] == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"protocol": "open"}, "protocol is 'open'; choose of research, production"),
+        ({"parts": ("likelihod",)}, "parts is 'likelihod'; choose of likelihood, distances"),
+        ({"samples": 0}, "samples is 0; it must be at least 1"),
+        ({"iwae_images": -1}, "iwae_images is -1; it must be at least 0"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        evaluation.Evaluator(**settings)
+
+
+def test_training_images_that_are_gone_stop_a_research_run_before_it_begins(specs, tmp_path):
+    gone = streams.TaskStream([specs[0], f"npz:{tmp_path}/b.npz"], (SIDE, SIDE, 3), 8, unchecked=2)
+    with pytest.raises(ValueError, match="b.npz is not there any more"):
+        evaluation.Evaluator().prepare(gone)
+    evaluation.Evaluator("production", extractor_images=50).prepare(gone)

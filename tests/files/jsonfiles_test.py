@@ -1,0 +1,41 @@
+"""JSON files that are damaged, and what reads them."""
+
+import json
+
+import pytest
+
+from ltgans_tf import exported
+from ltgans_tf.files import jsonfiles
+from ltgans_tf.training import checkpoints
+
+
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("", "Expecting"),
+        ("[1]", "list"),
+        ("[" * 100_000, "recursion"),
+        ('{"a": 1}', "no stream"),
+        ("\udcff", "utf-8"),
+    ],
+)
+def test_what_is_no_object_is_named_with_its_file(tmp_path, text, word):
+    (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
+    for read in (
+        lambda: jsonfiles.read_object(str(tmp_path / "config.json"), stream=dict),
+        lambda: checkpoints.read_config(str(tmp_path)),
+    ):
+        with pytest.raises(ValueError, match=f"config.json is damaged.*{word}.*restore it"):
+            read()
+
+
+def test_an_object_is_read(tmp_path):
+    (tmp_path / "x.json").write_text('{"stream": {}}')
+    assert jsonfiles.read_object(str(tmp_path / "x.json"), stream=dict) == {"stream": {}}
+
+
+@pytest.mark.parametrize("place", ["../../elsewhere/1", "/etc", "encoder/1", 3])
+def test_an_export_is_never_loaded_from_elsewhere(tmp_path, place):
+    (tmp_path / "latest.json").write_text(json.dumps({"version": 1, "generator": place}))
+    with pytest.raises(ValueError, match="which is no version of the generator"):
+        exported.load(str(tmp_path))

@@ -1,0 +1,414 @@
+"""LGM against NumPy: its loss and gradient, both KLs, its bounds; snapshot, replay share and replicas."""
+
+import fractions
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+from tests.distribution_test import MIRRORED
+
+from ltgans_tf.data import streams
+from ltgans_tf.evaluation import likelihood
+from ltgans_tf.methods import lgm
+from ltgans_tf.settings import presets
+from ltgans_tf.settings.method_settings import LGMSettings
+from ltgans_tf.training import callbacks
+from tests.conftest import TINY
+
+D, K = 2, 3  # of the linear nets on images [2, 2, 1]
+_PARTS = ("mean", "stddev", "logits", "decoder")
+
+
+def _params(seed):
+    draw = np.random.default_rng(seed)
+    shapes = {"mean": (4, D), "stddev": (4, D), "logits": (4, K), "decoder": (D + K, 4)}
+    return {
+        name: (draw.normal(0, 0.5, shape), draw.normal(0, 0.5, shape[1])) for name, shape in shapes.items()
+    }
+
+
+def _linear(params, name="student", active=None):
+    """A `MixedVAE` of dense layers with these weights and biases."""
+    images, codes = keras.Input([2, 2, 1]), keras.Input([D + K])
+    flat = keras.layers.Flatten()(images)
+    activations = {"stddev": "softplus"}
+    layers = {p: keras.layers.Dense(len(params[p][1]), activations.get(p), name=p) for p in _PARTS}
+    heads = tuple(layers[p](flat) for p in _PARTS[:3])
+    decoder = keras.Model(codes, keras.layers.Reshape([2, 2, 1])(layers["decoder"](codes)))
+    vae = lgm.MixedVAE(keras.Model(images, heads), decoder, name)
+    for part, layer in layers.items():
+        layer.set_weights(params[part])
+    if active is not None:
+        vae.active.assign(active)
+    return vae
+
+
+def _affine(params, part, x):
+    return x @ params[part][0] + params[part][1]
+
+
+def _softmax(x, active=K):
+    e = np.exp(x[:, :active] - x[:, :active].max(-1, keepdims=True))
+    return np.pad(e / e.sum(-1, keepdims=True), ((0, 0), (0, K - active)))
+
+
+def _gumbel(noise):
+    return -np.log(-scipy.special.log_ndtr(np.float64(noise)))
+
+
+def _kls(params, x):
+    """KL of z_c and of z_d to their priors by their formulas, and the probabilities of z_d."""
+    mean, stddev = _affine(params, "mean", x), np.log1p(np.exp(_affine(params, "stddev", x)))
+    probabilities = _softmax(_affine(params, "logits", x))
+    normal = 0.5 * (mean**2 + stddev**2 - 1 - 2 * np.log(stddev)).sum(-1)
+    return mean, stddev, probabilities, normal + (probabilities * np.log(K * probabilities)).sum(-1)
+
+
+def _loss(params, teacher, x, noise, heat, replayed, beta, gamma):
+    """The method's loss in float64, written from its formulas."""
+    mean, stddev, probabilities, kl = _kls(params, x)
+    relaxed = _softmax((_affine(params, "logits", x) + _gumbel(noise[:, D:])) / heat)
+    decoded = _affine(params, "decoder", np.concatenate([mean + stddev * noise[:, :D], relaxed], -1))
+    sse = ((x - decoded) ** 2).sum(-1)
+    theirs = _softmax(_affine(teacher, "logits", x))
+    consistency = (probabilities * np.log(probabilities / theirs)).sum(-1)[replayed].mean()
+    return (sse + beta * kl).mean() + gamma * consistency, sse.mean(), kl.mean(), consistency
+
+
+def _at(model, task_index, task_step=0, global_step=0):
+    for weight, value in zip(
+        (model.task_index, model.task_step, model.global_step), (task_index, task_step, global_step)
+    ):
+        weight.assign(value)
+    model.make_train_function()
+    return model
+
+
+def _tiny(seed=0, recipe=presets.Recipe(), **settings):
+    model = lgm.LGM.from_architecture(TINY, recipe=recipe, seed=seed, settings=LGMSettings(**settings))
+    model.compile()
+    return model
+
+
+def _images(count, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (count, 2, 2, 1)).astype(np.float32)
+
+
+def test_loss_and_gradient_are_those_of_the_formulas():
+    ours, theirs, beta, gamma = _params(0), _params(1), 2.0, 3.0
+    model = lgm.LGM(
+        _linear(ours),
+        _linear(theirs, "teacher"),
+        presets.Recipe(beta=beta),
+        LGMSettings(K, consistency=gamma),
+    )
+    model.compile(keras.optimizers.SGD(1.0))
+    _at(model, 2, task_step=1, global_step=300)
+    data = np.random.default_rng(2).integers(0, 256, (6, 1, 2, 2, 1), dtype=np.uint8)
+    latents, noise = (model.noise(tag, 6, D + K).numpy() for tag in (0, 1))
+    report = model.train_step(tf.constant(data))
+    # Task 3: four of six rows come from the teacher, spread evenly.
+    replayed = np.array([False, True, True, False, True, True])
+    chosen = np.eye(K)[latents[:, D:].argmax(-1)]
+    samples = _affine(theirs, "decoder", np.concatenate([latents[:, :D], chosen], -1))
+    x = np.where(replayed[:, None], samples, data.reshape(6, 4) / 127.5 - 1)
+    rest = (theirs, x, noise, 0.5**0.3, replayed, beta, gamma)
+    expected = _loss(ours, *rest)
+    for name, value in zip(("loss", "sse", "kl", "consistency"), expected):
+        np.testing.assert_allclose(report[f"student/{name}"], value, rtol=1e-4, err_msg=name)
+    np.testing.assert_allclose(report["student/temperature"], 0.5**0.3, rtol=1e-6)
+    for part in _PARTS:
+        net = model.student.decoder if part == "decoder" else model.student.encoder
+        for i, weight in enumerate(net.get_layer(part).get_weights()):
+            gradient = ours[part][i] - weight  # of SGD with rate 1
+            for place in list(np.ndindex(gradient.shape))[::3]:
+                sides = []
+                for shift in (1e-5, -1e-5):
+                    moved = {name: tuple(a.copy() for a in pair) for name, pair in ours.items()}
+                    moved[part][i][place] += shift
+                    sides.append(_loss(moved, *rest)[0])
+                numeric = (sides[0] - sides[1]) / 2e-5
+                np.testing.assert_allclose(gradient[place], numeric, rtol=2e-3, atol=2e-3, err_msg=part)
+
+
+def test_the_first_task_has_no_replay_and_no_consistency():
+    model = lgm.LGM(_linear(_params(0)), _linear(_params(1), "teacher"), settings=LGMSettings(K))
+    model.compile()
+    _at(model, 0)
+    data = np.random.default_rng(2).integers(0, 256, (6, 1, 2, 2, 1), dtype=np.uint8)
+    noise = model.noise(1, 6, D + K).numpy()
+    report = model.train_step(tf.constant(data))
+    everything = np.ones(6, bool)
+    expected = _loss(_params(0), _params(1), data.reshape(6, 4) / 127.5 - 1, noise, 1.0, everything, 1.0, 0.0)
+    np.testing.assert_allclose(report["student/loss"], expected[0], rtol=1e-4)
+    assert float(report["student/consistency"]) == 0
+
+
+def test_kl_of_the_categories_has_its_closed_form():
+    p, q = np.array([[0.7, 0.2, 0.1], [1 / 3, 1 / 3, 1 / 3]]), np.array([[0.1, 0.6, 0.3], [0.2, 0.2, 0.6]])
+    expected = (p * np.log(p / q)).sum(-1)
+    np.testing.assert_allclose(lgm.categorical_kl(np.float32(p), np.float32(q)), expected, rtol=1e-4)
+    one_hot = np.float32([[0, 1, 0]])
+    uniform = lgm.categorical_kl(one_hot, np.full((1, 3), 1 / 3, np.float32))
+    np.testing.assert_allclose(uniform, [np.log(3)], rtol=1e-5)
+
+
+def test_categories_out_of_use_have_no_probability_and_cost_a_newcomer_a_finite_price():
+    x = _images(5)
+    flat = np.float64(x.reshape(5, 4))
+    student, teacher = _linear(_params(0), active=3), _linear(_params(0), "teacher", active=2)
+    theirs = teacher.probabilities(x).numpy()
+    assert (theirs[:, 2] == 0).all()
+    np.testing.assert_allclose(theirs, _softmax(_affine(_params(0), "logits", flat), 2), rtol=1e-4)
+    ours = np.float64(student.probabilities(x))
+    price = lgm.categorical_kl(np.float32(ours), theirs).numpy()
+    padded = np.where(theirs > 0, theirs, 1e-6)
+    np.testing.assert_allclose(price, (ours * np.log(ours / padded)).sum(-1), rtol=1e-3)
+    # KL to the prior is that to a uniform law over two.
+    terms = [np.float64(v.elbo_terms(x)[1]) for v in (student, teacher)]
+    normal = terms[0] - (ours * np.log(3 * ours)).sum(-1)
+    known = np.float64(theirs[:, :2])
+    np.testing.assert_allclose(terms[1], normal + (known * np.log(2 * known)).sum(-1), rtol=1e-4)
+
+
+def test_consistency_is_zero_between_equals_and_pulls_to_the_teacher():
+    model = _at(_tiny(), 1)
+    data = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8, 3), dtype=np.uint8)
+    assert abs(float(model.train_step(tf.constant(data))["student/consistency"])) < 1e-6
+    theirs = tf.constant([[0.6, 0.3, 0.1]])
+    logits = tf.Variable([[-1.0, 0.0, 2.0]])
+    values = []
+    for _ in range(400):
+        with tf.GradientTape() as tape:
+            kl = lgm.categorical_kl(tf.nn.softmax(logits), theirs)
+        values.append(float(kl[0]))
+        logits.assign_sub(0.5 * tape.gradient(kl, logits))
+    assert (np.diff(values) < 1e-6).all()
+    np.testing.assert_allclose(tf.nn.softmax(logits), theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize("task_index", [1, 2, 5])
+def test_the_accumulated_replay_share_is_exact(task_index, monkeypatch):
+    model = _at(_tiny(), task_index)
+    model.global_rows = 8
+    monkeypatch.setattr(model, "teacher_images", lambda latents: tf.ones([8, 8, 8, 3]))
+    replayed, share = 0, fractions.Fraction(task_index, task_index + 1)
+    for step in range(30):
+        model.task_step.assign(step)
+        batch, weights = model._mix(tf.zeros([8, 8, 8, 3]))
+        rows = batch.numpy()[:, 0, 0, 0]
+        replayed += int(rows.sum())
+        assert replayed == (step + 1) * 8 * share.numerator // share.denominator
+        np.testing.assert_allclose(weights, rows / rows.sum(), rtol=1e-6)
+
+
+class Teachers(callbacks.StepCallback):
+    """Keeps what the teacher was behind each step, by task."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = {}
+
+    def on_step(self, step, task_step, logs):
+        weights = [w.numpy() for w in self.model.teacher.weights]
+        self.seen.setdefault(self.model.task.index, []).append(weights)
+
+
+def test_the_teacher_is_the_student_of_the_boundary_and_keeps_every_bit(tiny_stream):
+    model, diary, ends = _tiny(), Teachers(), []
+    keep = lambda model, stream, task, workdir: ends.append([w.numpy() for w in model.student.weights])
+    model.fit_stream(tiny_stream(tasks=3), 3, callbacks=[diary], boundary_callbacks=[keep])
+    for index in (1, 2):
+        assert len(diary.seen[index]) == 3
+        for weights in diary.seen[index]:
+            for teacher, student in zip(weights, ends[index - 1], strict=True):
+                np.testing.assert_array_equal(teacher, student)
+    moved = [not np.array_equal(a, b) for a, b in zip(ends[0], ends[1])]
+    assert sum(not m for m in moved) == 1  # all but the number of categories
+
+
+def test_the_optimizer_starts_anew_and_the_student_goes_on():
+    model = _at(_tiny(), 0)
+    data = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8, 3), dtype=np.uint8)
+    model.train_step(tf.constant(data))
+    rate, before = float(model.student_optimizer.learning_rate), model.student.get_weights()
+    assert any(np.abs(v.numpy()).max() > 0 for v in model.student_optimizer.variables[2:])
+    model.task_index.assign(1)
+    model.begin_task()
+    assert float(model.student_optimizer.learning_rate) == rate
+    assert int(model.student_optimizer.iterations) == 0
+    assert all(np.abs(v.numpy()).max() == 0 for v in model.student_optimizer.variables[2:])
+    for a, b in zip(before, model.student.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_temperature_falls_from_1_to_a_half_and_stays():
+    values = [float(lgm.temperature(tf.constant(s, tf.int64), 400)) for s in (0, 100, 200, 400, 4000)]
+    np.testing.assert_allclose(values, [1, 0.5**0.25, 0.5**0.5, 0.5, 0.5], rtol=1e-6)
+
+
+def test_gumbel_numbers_are_the_quantiles_of_normal_ones():
+    noise = np.float32([-8, -3, -0.5, 0, 1, 4, 6, 8])
+    np.testing.assert_allclose(lgm.gumbel(noise), _gumbel(noise), rtol=1e-4)
+
+
+def test_elbo_terms_average_to_the_bound_with_the_exact_sum_over_categories():
+    """Over noise, SSE has the mean sum_j q_j E SSE(z_c, j): a bound, for no relaxed category is decoded."""
+    params, image = _params(0), _images(1)
+    params["stddev"] = (params["stddev"][0] * 0, params["stddev"][1] * 0 - 1)
+    vae, count = _linear(params), 20_000
+    x = np.float64(image.reshape(1, 4))
+    mean, stddev, probabilities, expected_kl = _kls(params, x)
+    matrix = params["decoder"][0]
+    spread = (stddev[0] ** 2 @ matrix[:D] ** 2).sum()
+    centres = mean @ matrix[:D] + matrix[D:] + params["decoder"][1]
+    expected = probabilities[0] @ ((x - centres) ** 2).sum(-1) + spread
+    noise = tf.random.stateless_normal([count, D + K], [3, 4])
+    sse, kl = vae.elbo_terms(tf.tile(image, [count, 1, 1, 1]), noise)
+    assert abs(np.float64(sse).mean() - expected) < 4 * np.std(sse) / np.sqrt(count) + 1e-4
+    np.testing.assert_allclose(kl[:1], expected_kl, rtol=1e-4)
+    # Without noise: the mean of z_c and the likeliest category, which is also what `call` decodes.
+    sse = vae.elbo_terms(image)[0]
+    likeliest = ((x - centres[probabilities[0].argmax()]) ** 2).sum()
+    np.testing.assert_allclose(sse, [likeliest], rtol=1e-4)
+    np.testing.assert_allclose(((vae(image) - image).numpy() ** 2).sum(), likeliest, rtol=1e-4)
+
+
+def test_the_importance_weighted_bound_reaches_the_exact_likelihood():
+    """A decoder that ignores z_c: p(x) = mean_j exp(-SSE_j), but for the constant of the decoder."""
+    params, images = _params(4), _images(40, seed=5)
+    params["decoder"][0][:D] = 0
+    params["mean"] = (np.zeros((4, D)), np.zeros(D))
+    params["stddev"] = (np.zeros((4, D)), np.full(D, np.log(np.e - 1)))  # so q(z_c|x) is the prior
+    params["logits"] = (3 * params["logits"][0], params["logits"][1])
+    vae = _linear(params)
+    centres = params["decoder"][0][D:] + params["decoder"][1]
+    sse = ((images.reshape(-1, 1, 4) - centres) ** 2).sum(-1)
+    exact = np.mean(np.log(K) - scipy.special.logsumexp(-sse, axis=1))
+    few, many = (likelihood.iwae(vae, images, k, chunk=16)["iwae"] for k in (1, 512))
+    assert exact - 0.01 < many < exact + 0.05 < few
+    row = likelihood.nlog(vae, images)
+    assert row["nlog_sampled"] > exact
+
+
+def test_codes_have_the_moments_of_the_posterior():
+    """u given z_d = j is a draw from the prior whose largest is u_j; unused units keep the prior."""
+    params = _params(0)
+    image = _images(1)
+    draws = np.random.default_rng(1).normal(size=(200_000, K))
+    for active in (1, 2, 3):
+        vae = _linear(params, active=active)
+        probabilities = vae.probabilities(image).numpy()[0]
+        largest = draws[:, :active].argmax(-1)
+        weights = probabilities[largest] * active
+        mean = (weights[:, None] * draws).mean(0)
+        stddev = np.sqrt((weights[:, None] * draws**2).mean(0) - mean**2)
+        posterior = vae.encode(image)
+        np.testing.assert_allclose(posterior.mean()[0, D:], mean, atol=0.02)
+        np.testing.assert_allclose(posterior.stddev()[0, D:], stddev, atol=0.02)
+        np.testing.assert_allclose(posterior.mean()[:, :D], vae.posterior(image)[0])
+        np.testing.assert_allclose(posterior.stddev()[:, :D], vae.posterior(image)[1])
+    assert vae.prior().event_shape == (D + K,)
+
+
+def test_samples_are_decoded_draws_from_the_prior():
+    model = _tiny(categories=4)
+    latents = model.latents(9, 3)
+    assert model.latent_dim == model.student.code_dim == TINY.code_dim + 4
+    chosen = tf.one_hot(tf.argmax(latents[:, TINY.code_dim :], axis=-1), 4)
+    expected = model.student.decoder(tf.concat([latents[:, : TINY.code_dim], chosen], axis=-1))
+    np.testing.assert_allclose(model.sample(9, 3), expected, atol=1e-6)
+    np.testing.assert_allclose(model.sample(5, 3, batch_size=2), expected[:5], atol=1e-6)
+    assert np.abs(model.sample(5, 3) - model.sample(5, 4)).max() > 1e-4
+    assert model.sample(2).shape == (2, 8, 8, 3) and np.abs(model.sample(50)).max() <= 1
+    inside = tf.function(model.generate)(latents)
+    np.testing.assert_allclose(inside, expected, atol=1e-6)
+
+
+def test_a_sample_takes_each_category_in_use_equally_often():
+    params = _params(0)
+    params["decoder"] = (np.eye(D + K)[:, 1:], np.zeros(4))  # shows z_d in the last three pixels
+    codes = tf.random.stateless_normal([6000, D + K], [1, 2])
+    for active in (1, 2, 3):
+        shown = _linear(params, active=active).decode(codes).numpy().reshape(-1, 4)[:, 1:]
+        expected = [1 / active] * active + [0] * (3 - active)
+        np.testing.assert_allclose(shown.mean(0), expected, atol=0.025)
+        assert set(shown.ravel()) <= {0.0, 1.0}
+
+
+def test_categories_grow_by_one_a_task_up_to_the_most_and_twice_is_once():
+    model = _tiny(categories=3, grow=True)
+    assert int(model.student.active) == 1
+    for task, (student, teacher) in enumerate([(1, 1), (2, 1), (3, 2), (3, 3), (3, 3)]):
+        model.task_index.assign(task)
+        for _ in range(2):
+            model.begin_task()
+            assert (int(model.student.active), int(model.teacher.active)) == (student, teacher)
+    # Between two tasks what was learnt counts, not what comes next.
+    model.task_index.assign(1)
+    model.begin_task()
+    model.task_index.assign(2)
+    assert int(model.student.active) == 2
+
+
+def test_memory_does_not_grow_with_the_tasks(tiny_stream):
+    model = _tiny(grow=True)
+    shapes = lambda: [tuple(w.shape) for w in [*model.weights, *model.student_optimizer.variables]]
+    before = shapes()
+    model.fit_stream(tiny_stream(tasks=5), 2)
+    assert shapes() == before
+    assert len(model._train_functions) == 2 and int(model.task_index.numpy()) == 5
+
+
+@pytest.mark.slow
+def test_two_replicas_equal_one_over_two_boundaries(tiny_stream):
+    models = []
+    for strategy in (tf.distribute.get_strategy(), MIRRORED):
+        with strategy.scope():
+            models.append(_tiny(grow=True))
+        models[-1].fit_stream(tiny_stream(tasks=3), 3)  # in task 3 the replicas' replayed rows differ
+    for a, b in zip(*(model.weights for model in models), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=2e-6, err_msg=a.path)
+
+
+def _gradients_stream(tmp_path):
+    """Task 1: images that brighten to the right or to the left; task 2: downwards or upwards."""
+    ramp, specs = np.linspace(-1, 1, 8), []
+    for i, pattern in enumerate((np.tile(ramp, (8, 1)), np.tile(ramp, (8, 1)).T)):
+        draw = np.random.default_rng(i)
+        slope = draw.choice([-1, 1], 240) * draw.uniform(0.5, 1, 240)
+        images = 127.5 + 100 * slope[:, None, None, None] * pattern[None, :, :, None]
+        images = np.uint8(images + draw.normal(0, 3, (240, 8, 8, 3)))
+        np.savez(tmp_path / f"g{i}.npz", train_images=images[:200], test_images=images[200:])
+        specs.append(f"npz:{tmp_path / f'g{i}.npz'}")
+    return streams.TaskStream(specs, image_shape=(8, 8, 3), batch_size=16)
+
+
+@pytest.mark.slow
+def test_a_short_training_learns_both_tasks(tmp_path):
+    model, stream = _tiny(anneal_steps=200, categories=4), _gradients_stream(tmp_path)
+    model.fit_stream(stream, 300)
+    rows = list(model.evaluate_stream(stream).values())
+    assert all(row["nlog"] < 0.5 * row["mean_image_nlog"] for row in rows), rows
+
+
+def test_settings_rebuild_the_same_networks():
+    recipe = presets.Recipe(latent_law="uniform", replay_share="paper", student_optimizer="adam(0.002)")
+    model = _tiny(3, recipe, categories=5, grow=True)
+    again = lgm.LGM.from_settings(model.get_settings())
+    assert again.settings == model.settings and again.recipe == model.recipe
+    assert model.latent_law == model.recipe.latent_law == "normal"
+    assert model.recipe.replay_share == "balanced"
+    assert float(again.student_optimizer.learning_rate) == pytest.approx(0.002)
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    own = lgm.LGM(_linear(_params(0)), _linear(_params(0), "teacher"), settings=LGMSettings(K))
+    with pytest.raises(ValueError, match="from_architecture"):
+        own.get_settings()
+
+
+def test_it_is_not_built_without_its_student():
+    with pytest.raises(ValueError, match="student is False"):
+        lgm.LGM.from_architecture(TINY, student=False)

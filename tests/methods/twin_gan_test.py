@@ -1,0 +1,382 @@
+"""One step of TwinGAN: Eqs. 1 and 2 against NumPy, roles, replay share, and the graph."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ltgans_tf.methods import lakd, twin_gan
+from ltgans_tf.networks import losses, sampling, sectors
+from ltgans_tf.settings import presets
+from tests.conftest import TINY
+
+
+def _data(n_critic=1, rows=8, seed=0):
+    shape = (rows, n_critic, 8, 8, 3)
+    return tf.constant(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
+
+
+def _at(model, task_index, task_step=0):
+    model.task_index.assign(task_index)
+    model.task_step.assign(task_step)
+    model.make_train_function()
+    return model
+
+
+def _spy(monkeypatch, name):
+    """Records arguments and results of a function of `losses` while it does its work."""
+    calls, real = [], getattr(losses, name)
+
+    def record(*args):
+        calls.append((args, real(*args)))
+        return calls[-1][1]
+
+    monkeypatch.setattr(losses, name, record)
+    return calls
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_the_first_task_has_the_critic_loss_of_equation_1(tiny_model, monkeypatch, heads):
+    model = _at(tiny_model(critic_heads=heads, student=False), 0)
+    losses_seen, penalties = _spy(monkeypatch, "critic_loss"), _spy(monkeypatch, "gradient_penalty")
+    weights = [w.numpy() for w in model.critic.weights]
+    fakes = _spy_fakes(model, monkeypatch)
+    report = model.train_step(_data())
+    after = [w.numpy() for w in model.critic.weights]
+    assert any((a != b).any() for a, b in zip(weights, after))
+    model.critic.set_weights(weights)
+    real = _data()[:, 0].numpy() / np.float32(127.5) - 1
+    value = lambda images, i: model.critic(images).numpy().astype(np.float64)[:, i if heads == 2 else 0]
+    expected = sum(
+        value(fakes[i], i).mean()
+        - value(real, i).mean()
+        + 10 * np.float64(penalties[0][1][8 * i : 8 * i + 8]).mean()
+        for i in (0, 1)
+    )
+    assert len(losses_seen) == 1
+    np.testing.assert_allclose(report["critic/loss"], expected, rtol=1e-4)
+
+
+def _spy_fakes(model, monkeypatch):
+    made, real = {}, model._fakes
+
+    def record(i, rows, roles, replay):
+        fakes, tapes = real(i, rows, roles, replay)
+        made.update(zip(roles.learners, fakes))
+        return fakes, tapes
+
+    monkeypatch.setattr(model, "_fakes", record)
+    return made
+
+
+def test_later_tasks_have_the_critic_loss_of_equation_2(tiny_model, monkeypatch):
+    model = _at(tiny_model(student=False, replay_share="paper"), 1)
+    penalties, fakes = _spy(monkeypatch, "gradient_penalty"), _spy_fakes(model, monkeypatch)
+    weights = [w.numpy() for w in model.critic.weights]
+    replay = model.teacher_images(model.noise(0, 8, 4), lakd.roles_for_task(1)).numpy()
+    report = model.train_step(_data())
+    model.critic.set_weights(weights)
+    new = _data()[:, 0].numpy() / np.float32(127.5) - 1
+    # Half of eight rows come from the Teacher, spread evenly: every second one.
+    mixed = np.where((np.arange(8) % 2 == 1)[:, None, None, None], replay, new)
+    value = lambda images: model.critic(images).numpy().astype(np.float64)[:, 1]
+    assert set(fakes) == {1}
+    expected = value(fakes[1]).mean() - value(mixed).mean() + 10 * np.float64(penalties[0][1]).mean()
+    np.testing.assert_allclose(report["critic/loss"], expected, rtol=1e-4)
+
+
+def test_generators_descend_the_gradient_of_minus_the_critic(tiny_model, monkeypatch):
+    """The chain rule in two parts gives the gradient of -D(G(z)) / B that one tape gives."""
+    model = _at(tiny_model(student=False), 1)
+    seen = {}
+    monkeypatch.setattr(
+        model.generator_optimizers[1], "apply", lambda g, v: seen.update(gradients=[x.numpy() for x in g])
+    )
+    latents = model.noise(100 + 1, 8, 4)
+    model.train_step(_data())
+    with tf.GradientTape() as tape:
+        fake = model.generators[1](latents, training=True)
+        loss = tf.reduce_mean(-model.critic(fake)[:, 1])
+    expected = tape.gradient(loss, model.generators[1].trainable_variables)
+    for ours, theirs in zip(seen["gradients"], expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_the_frozen_generator_keeps_every_bit_and_the_learners_move(tiny_model, tiny_stream):
+    model, stream = tiny_model(n_critic=2, ema=0.5), tiny_stream()
+    for task in stream.tasks:
+        before = [[w.numpy() for w in g.weights] for g in model.generators]
+        roles = lakd.roles_for_task(task.index)
+        model.fit_stream(stream, 3, stop_after_task=task.index)
+        after = [[w.numpy() for w in g.weights] for g in model.generators]
+        for i in (0, 1):
+            same = [np.array_equal(a, b) for a, b in zip(before[i], after[i])]
+            assert all(same) if i in roles.teachers else not any(same), (task.index, i)
+
+
+@pytest.mark.parametrize("share", ["paper", "balanced", "0.3"])
+@pytest.mark.parametrize("task_index", [1, 3])
+def test_the_accumulated_replay_share_is_exact(tiny_model, share, task_index):
+    model = _at(tiny_model(replay_share=share, n_critic=2), task_index)
+    model.global_rows = 8
+    new, taught = tf.zeros([8, 1, 1, 1]), tf.ones([8, 1, 1, 1])
+    fraction = presets.replay_fraction(share, task_index)
+    replayed = 0
+    for update in range(40):
+        model.task_step.assign(update // 2)
+        chosen = model._chosen(update % 2, 8)
+        replayed += int(tf.reduce_sum(model._mix(new, twin_gan._Replay(None, taught, chosen))))
+        assert replayed == (update + 1) * 8 * fraction.numerator // fraction.denominator
+
+
+DISTILLED = {"distillation": 0.3, "latent_law": "circle"}
+
+
+def test_with_distillation_the_critic_has_a_head_for_the_past_and_one_for_the_new(tiny_model, monkeypatch):
+    """Eq. 2 for each of the two: replayed rows at head 1, new rows at head 0, no row against its own pair."""
+    model = _at(tiny_model(student=False, **DISTILLED), 2)
+    penalties, made = _spy(monkeypatch, "gradient_penalty"), _spy_fakes(model, monkeypatch)
+    weights = [w.numpy() for w in model.critic.weights]
+    latents = model.noise(0, 8, 4, law="circle")
+    taught = model.teacher_images(latents, lakd.roles_for_task(2)).numpy()
+    past = np.arange(8) % 2 == 1
+    # Two of three parts of the circle are the past's after two tasks; odd rows were chosen for it.
+    squeezed = sectors.squeeze(latents, past, 2 / 3)
+    expected_fakes = model.generators[0](squeezed, training=True)
+    report = model.train_step(_data())
+    model.critic.set_weights(weights)
+    np.testing.assert_allclose(made[0], expected_fakes, atol=1e-5)
+    real = np.where(
+        past[:, None, None, None], taught[np.arange(8) ^ 1], _data()[:, 0] / np.float32(127.5) - 1
+    )
+    values = lambda images: model.critic(images).numpy().astype(np.float64)[np.arange(8), past.astype(int)]
+    expected = (values(made[0]) - values(real)).mean() + 10 * np.float64(penalties[0][1]).mean()
+    np.testing.assert_allclose(report["critic/loss"], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tasks_before, assistant", [(1, 1), (2, 0), (5, 1)])
+def test_the_assistant_descends_the_distance_to_the_teacher_where_it_knows(
+    tiny_model, monkeypatch, tasks_before, assistant
+):
+    model, seen = _at(tiny_model(student=False, **DISTILLED), tasks_before), {}
+    monkeypatch.setattr(
+        model.generator_optimizers[assistant],
+        "apply",
+        lambda g, v: seen.update(gradients=[x.numpy() for x in g]),
+    )
+    latents, past = model.noise(0, 8, 4, law="circle"), np.arange(8) % 2 == 1
+    taught = model.teacher_images(latents, lakd.roles_for_task(tasks_before))
+    report = model.train_step(_data())
+    with tf.GradientTape() as tape:
+        squeezed = sectors.squeeze(latents, past, tasks_before / (tasks_before + 1))
+        fake = model.generators[assistant](squeezed, training=True)
+        apart = tf.reduce_sum((fake - taught) ** 2, axis=[1, 2, 3])[past]
+        value = tf.gather(model.critic(fake), past.astype(int), axis=1, batch_dims=1)
+        # The weight is that of each task before.
+        loss = tf.reduce_mean(-value) + 0.3 * tasks_before * tf.reduce_sum(apart) / 8
+    expected = tape.gradient(loss, model.generators[assistant].trainable_variables)
+    for ours, theirs in zip(seen["gradients"], expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(report["generator/distillation"], tf.reduce_sum(apart) / 8, rtol=1e-4)
+
+
+def test_distillation_changes_nothing_in_the_first_task(tiny_model):
+    one, two = (
+        _at(tiny_model(student=False, latent_law="circle", distillation=weight), 0) for weight in (0.0, 0.3)
+    )
+    one.train_step(_data()), two.train_step(_data())
+    for a, b in zip(one.weights, two.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_teacher_and_assistant_get_independent_latents(tiny_model):
+    model = _at(tiny_model(), 1)
+    draws = [model.noise(tag, 8, 4).numpy().ravel() for tag in (0, 1, 100, 101, 102, 500)]
+    for a, b in itertools.combinations(draws, 2):
+        assert abs(np.corrcoef(a, b)[0, 1]) < 0.8 and not np.array_equal(a, b)
+
+
+def test_noise_is_a_function_of_seed_and_step(tiny_model):
+    one, two, other = tiny_model(), tiny_model(), tiny_model(seed=1)
+    np.testing.assert_array_equal(one.noise(7, 8, 4), two.noise(7, 8, 4))
+    assert not np.array_equal(one.noise(7, 8, 4), other.noise(7, 8, 4))
+    two.global_step.assign(1)
+    assert not np.array_equal(one.noise(7, 8, 4), two.noise(7, 8, 4))
+
+
+def test_the_student_sees_new_images_and_replay_with_the_weights_asked_for(tiny_model, monkeypatch):
+    for kind, expected in (("paper", (1.0, 1.0)), ("share", (2 / 4, 6 / 4))):
+        model = _at(tiny_model(student_replay=kind, replay_share="balanced"), 3)
+        seen = {}
+        real = model.student.update
+
+        def update(optimizer, batch, weights, *args):
+            seen.update(batch=batch.numpy(), weights=weights.numpy())
+            return real(optimizer, batch, weights, *args)
+
+        monkeypatch.setattr(model.student, "update", update)
+        model.train_step(_data())
+        np.testing.assert_allclose(seen["weights"], [expected[0]] * 8 + [expected[1]] * 8, rtol=1e-6)
+        new = _data()[:, 0].numpy() / np.float32(127.5) - 1
+        np.testing.assert_allclose(seen["batch"][:8], new, rtol=1e-6)
+        assert np.abs(seen["batch"][8:] - new).max() > 0.01
+
+
+@pytest.mark.parametrize("kind", ["paper", "share"])
+def test_the_student_sees_as_many_images_in_the_first_task_all_new(tiny_model, monkeypatch, kind):
+    model, seen = _at(tiny_model(n_critic=2, student_replay=kind), 0), {}
+    assert [model.new_batches(task_index) for task_index in range(3)] == [3, 2, 2]
+    assert tiny_model(n_critic=2, student=False).new_batches(0) == 2
+    real = model.student.update
+
+    def update(optimizer, batch, weights, *args):
+        seen.update(batch=batch.numpy(), weights=weights.numpy())
+        return real(optimizer, batch, weights, *args)
+
+    monkeypatch.setattr(model.student, "update", update)
+    data = _data(3)
+    model.train_step(data)
+    new = np.concatenate([data[:, 0], data[:, 2]]) / np.float32(127.5) - 1
+    np.testing.assert_allclose(seen["batch"], new, atol=1e-6)
+    assert (seen["weights"] == 1).all() and len(seen["weights"]) == 16
+
+
+def test_a_stream_of_any_length_needs_three_traces(tiny_model, tiny_stream):
+    model = tiny_model()
+    model.fit_stream(tiny_stream(tasks=6), 2)
+    assert len(model._train_functions) == 3
+    assert int(model.task_index.numpy()) == 6
+
+
+def test_the_moving_average_becomes_the_generator_at_the_end_of_its_task(tiny_model, tiny_stream):
+    model, seen = tiny_model(ema=0.27, student=False), []
+    expected = model.generators[0].get_weights()
+    keep = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: seen.append(model.generators[0].get_weights())
+    )
+    model.fit_stream(tiny_stream(tasks=1), 5, callbacks=[keep])
+    for decay, weights in zip((1 / 10, 2 / 11, 3 / 12, 0.27, 0.27), seen, strict=True):
+        expected = [decay * old + (1 - decay) * new for old, new in zip(expected, weights)]
+    for average, weight, last in zip(model.generators[0].get_weights(), expected, seen[-1], strict=True):
+        np.testing.assert_allclose(average, weight, rtol=1e-4, atol=1e-6)
+        assert np.abs(average - last).max() > 1e-5
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_assistant_starts_from_the_mean_of_both_twins_that_the_recipe_asks_for(tiny_model, share):
+    model = _at(tiny_model(warm_start=share, ema=0.9), 2)
+    own, teacher = (generator.get_weights() for generator in model.generators)
+    model.begin_task()
+    for network in (model.generators[0], model.averages[0]):
+        for found, a, b in zip(network.get_weights(), own, teacher, strict=True):
+            np.testing.assert_allclose(found, (1 - share) * a + share * b, atol=1e-7)
+            if share in (0, 1):
+                np.testing.assert_array_equal(found, b if share else a)
+    for found, expected in zip(model.generators[1].get_weights(), teacher, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_optimizers_are_reset_when_a_task_begins(tiny_model, tiny_stream):
+    model = tiny_model()
+    model.fit_stream(tiny_stream(tasks=1), 3)
+    rates = [float(o.learning_rate) for o in model.optimizers]
+    assert any(np.abs(v.numpy()).max() > 0 for v in model.critic_optimizer.variables[2:])
+    model.begin_task()
+    for optimizer, rate in zip(model.optimizers, rates):
+        assert float(optimizer.learning_rate) == rate
+        assert int(optimizer.iterations) == 0
+        assert all(np.abs(v.numpy()).max() == 0 for v in optimizer.variables[2:])
+
+
+def test_the_same_seed_samples_the_same_images_whatever_the_batch(tiny_model):
+    model = tiny_model()
+    np.testing.assert_allclose(model.sample(5, 3), model.sample(5, 3, batch_size=2), atol=1e-6)
+    np.testing.assert_allclose(model.sample(9, 3)[:5], model.sample(5, 3), atol=1e-6)
+    assert np.abs(model.sample(5, 3) - model.sample(5, 4)).max() > 1e-4
+    assert model.sample(5).shape == (5, 8, 8, 3)
+    assert np.abs(model.sample(5)).max() <= 1
+    with pytest.raises(ValueError, match="count is 0"):
+        model.sample(0)
+
+
+def test_latents_follow_the_law_of_the_recipe(tiny_model):
+    uniform = tiny_model(latent_law="uniform").latents(4000).numpy()
+    model = tiny_model(latent_law="circle")
+    circle, within = model.latents(4000).numpy(), model.noise(3, 4000, 4, law="circle").numpy()
+    for drawn in (circle, within):
+        np.testing.assert_allclose(np.hypot(drawn[:, 0], drawn[:, 1]), sampling.RADIUS, rtol=1e-5)
+        assert np.abs(drawn[:, :2].mean(axis=0)).max() < 0.1 and abs(drawn[:, 2:].std() - 1) < 0.02
+    normal = tiny_model().latents(4000).numpy()
+    assert np.abs(uniform).max() <= 1 and abs(uniform.std() - 3**-0.5) < 0.02
+    assert np.abs(normal).max() > 2.5 and abs(normal.std() - 1) < 0.02
+
+
+def test_sampling_takes_the_generator_trained_last(tiny_model):
+    model = tiny_model()
+    for finished, identity in ((0, 0), (1, 0), (2, 1), (3, 0)):
+        model.task_index.assign(finished)
+        expected = model.generators[identity](model.latents(2), training=False)
+        np.testing.assert_array_equal(model.sample(2), expected)
+
+
+def test_twins_start_from_weights_of_their_own(tiny_model):
+    first, second = tiny_model().generators
+    assert not np.array_equal(first.get_weights()[0], second.get_weights()[0])
+
+
+def test_every_op_of_the_train_graph_has_a_gpu_kernel_for_its_type(tiny_model):
+    """Reads the kernel registry of the installed TensorFlow, which lists GPU kernels too."""
+    from tensorflow.python.framework import kernels
+
+    if not any(k.device_type == "GPU" for k in kernels.get_registered_kernels_for_op("MatMul").kernel):
+        pytest.skip("this TensorFlow was built without GPU kernels, so there is nothing to read")
+    for task_index in (0, 1):
+        model = _at(tiny_model(n_critic=2, ema=0.9, student_replay="share", **DISTILLED), task_index)
+        graph = (
+            tf.function(model.train_step)
+            .get_concrete_function(tf.TensorSpec([8, 2, 8, 8, 3], tf.uint8))
+            .graph
+        )
+        graphs = [graph.as_graph_def().node, *(f.node_def for f in graph.as_graph_def().library.function)]
+        missing = {
+            (node.op, _types(node))
+            for nodes in graphs
+            for node in nodes
+            if not _runs_on_gpu(node, kernels.get_registered_kernels_for_op(node.op).kernel)
+        }
+        assert not missing
+
+
+def _types(node):
+    return tuple(sorted((k, v.type) for k, v in node.attr.items() if v.type))
+
+
+def _runs_on_gpu(node, registered):
+    if not registered:  # function calls, arguments and the like have no kernel of their own
+        return node.op in {"PartitionedCall", "StatefulPartitionedCall", "Placeholder"} or "_Arg" in node.op
+    for kernel in registered:
+        if kernel.device_type in ("GPU", "DEFAULT") and all(
+            node.attr[c.name].type in c.allowed_values.list.type for c in kernel.constraint
+        ):
+            return True
+    return False
+
+
+def test_own_networks_train_without_a_workdir_and_are_refused_with_one(tiny_model, tiny_stream, tmp_path):
+    made = tiny_model(student=False)
+    model = twin_gan.TwinGAN(made.generators, made.critic)
+    model.compile()
+    model.fit_stream(tiny_stream(tasks=1), 1)
+    with pytest.raises(ValueError, match="from_architecture"):
+        model.fit_stream(tiny_stream(tasks=2), 1, workdir=str(tmp_path / "run"))
+
+
+def test_settings_rebuild_the_same_networks(tiny_model):
+    model = tiny_model(critic_heads=1, n_critic=3)
+    again = twin_gan.TwinGAN.from_settings(model.get_settings())
+    assert again.recipe == model.recipe
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert TINY.name == model.get_settings()["architecture"]["name"]

@@ -1,0 +1,136 @@
+"""Files of an older version go on to the same bits; those of a newer one are refused by every reader."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from export import continuation, versions
+from ltgans_tf import exported, loading
+from ltgans_tf.settings import upgrades
+from ltgans_tf.training import checkpoints
+from trainers import runs
+
+
+@pytest.fixture(name="old")
+def _old(tiny_model, tiny_stream, tmp_path):
+    """A run of two tasks and, as an older version left it in its second task, a copy: (model, workdir)."""
+    model, workdir = tiny_model(ema=0.5), str(tmp_path / "run")
+    model.fit_stream(tiny_stream(tasks=2), 3, workdir, [], checkpoint_every=4)
+    copy = shutil.copytree(workdir, tmp_path / "old")
+    newest, before = checkpoints.checkpoints(str(copy))
+    shutil.rmtree(newest)
+    _as_version_1(before, tiny_model(ema=0.5), str(copy))
+    return model, str(copy)
+
+
+def _as_version_1(path, model, workdir):
+    """Writes a checkpoint anew as format version 1 had it."""
+    checkpoints.restore_newest(workdir, model)
+    checkpoints._state(model, 1).write(os.path.join(path, "state"))
+    files = {
+        name: checkpoints._checksum(os.path.join(path, name)) for name in os.listdir(path) if "state" in name
+    }
+    _change(os.path.join(path, "manifest.json"), format_version=1, files=files)
+
+
+def _change(path, **fields):
+    with open(path, encoding="utf-8") as f:
+        content = json.load(f)
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump({**content, **fields}, f)
+
+
+def _without(workdir, *removed):
+    """Takes fields out of config.json, as ('recipe', 'ema'), and makes it one of version 1."""
+    path = os.path.join(workdir, "config.json")
+    with open(path, encoding="utf-8") as f:
+        model = json.load(f)["model"]
+    for section, name in removed:
+        del model[section][name]
+    _change(path, model=model, format_version=1)
+
+
+def test_a_run_of_an_older_version_ends_with_the_same_bits(old, tiny_model, tiny_stream):
+    straight, workdir = old
+    _without(workdir, ("recipe", "warm_start"), ("recipe", "precision"), ("architecture", "critic_units"))
+    loaded = loading.load(workdir)
+    loaded.noise_stream.assign(2)
+    checkpoints.restore_newest(workdir, loaded)
+    assert int(loaded.noise_stream.numpy()) == 0
+    assert loaded.recipe.warm_start == 0.0 and int(loaded.global_step.numpy()) == 4
+    again = tiny_model(ema=0.5)
+    assert again.fit_stream(tiny_stream(tasks=2), 3, workdir, [])
+    assert int(again.global_step.numpy()) == 6
+    for a, b in zip(straight.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    config = checkpoints.read_config(workdir)
+    assert (
+        config["format_version"] == upgrades.FORMAT_VERSION and config["model"]["recipe"]["warm_start"] == 0.0
+    )
+
+
+def test_a_later_field_counts_as_its_default_and_not_as_what_is_given_now(old, tiny_model, tiny_stream):
+    _, workdir = old
+    _without(workdir, ("recipe", "ema"))
+    with pytest.raises(ValueError, match=r"other settings: model.recipe.ema \(was 0.0, now 0.5\);"):
+        tiny_model(ema=0.5).fit_stream(tiny_stream(tasks=2), 3, workdir, [])
+
+
+def test_a_field_that_was_always_there_is_not_made_up(old, tiny_model, tiny_stream):
+    _, workdir = old
+    _without(workdir, ("architecture", "latent_dim"))
+    with pytest.raises(ValueError, match=r"model.architecture.latent_dim \(was None, now 4\)"):
+        tiny_model(ema=0.5).fit_stream(tiny_stream(tasks=2), 3, workdir, [])
+
+
+def test_the_settings_of_a_method_are_completed_too():
+    config = {"format_version": 1, "model": {"method": "curl", "curl": {"components": 3}}}
+    found = upgrades.complete(config, "here")["model"]["curl"]
+    assert (found["components"], found["buffer_size"], len(found)) == (3, 100, 7)
+
+
+CONFIG = ("config.json", upgrades.FORMAT_VERSION)
+LATEST, INFO = ("latest.json", 1), ("generator/7/assets.extra/export_info.json", 1)
+MANIFEST = ("checkpoints/task_001_step_000000002/manifest.json", upgrades.FORMAT_VERSION)
+
+
+@pytest.mark.parametrize(
+    "file, reader",
+    [
+        (CONFIG, checkpoints.read_config),
+        (CONFIG, loading.load),
+        (CONFIG, lambda folder: runs.Run(folder, rows=[]).config),
+        (CONFIG, continuation.learnt_specs),
+        (MANIFEST, continuation.learnt_specs),
+        (MANIFEST, lambda folder: checkpoints.restore_newest(folder, None)),
+        (LATEST, versions.read_latest),
+        (LATEST, exported.load),
+        (INFO, lambda base: versions.read_info(base, "generator", 7)),
+        (INFO, lambda base: exported.load(os.path.join(base, "generator/7"))),
+    ],
+)
+def test_every_reader_refuses_a_newer_version_with_the_remedy(file, reader, tmp_path):
+    """References, extractors and rows of scores have their test beside their module's."""
+    (name, newest) = file
+    contents = {
+        CONFIG[0]: {"stream": {"specs": ["digits"]}, "model": {}},
+        MANIFEST[0]: {"task_index": 1, "task_step": 0, "files": {}},
+        LATEST[0]: {"version": 7, "generator": "generator/7"},
+        INFO[0]: {"kind": "generator"},
+    }
+    if file is MANIFEST:
+        contents[CONFIG[0]]["format_version"] = newest
+    elif file is not CONFIG:
+        del contents[CONFIG[0]]
+    contents[name]["format_version"] = newest + 1
+    for path, content in contents.items():
+        os.makedirs(tmp_path / os.path.dirname(path), exist_ok=True)
+        (tmp_path / path).write_text(json.dumps(content))
+    (tmp_path / "generator/7/saved_model.pb").write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=f"has format version {newest + 1}, .*use the .*ltgans_tf that wrote it"
+    ):
+        reader(str(tmp_path))

@@ -1,0 +1,127 @@
+"""What is written of an experiment: which numbers stand in the tables, and which must not."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from ltgans_tf.settings import experiments
+from tests import fake_runs
+from trainers import jobs, results
+
+TASKS = ("mnist", "svhn_cropped", "fashion_mnist", "omniglot")
+
+
+def _jobs(folder, numbers, tasks=TASKS):
+    """Finished jobs whose NLOG after the last task is the same for all tasks: {label: one for each seed}."""
+    found = []
+    for label, averages in numbers.items():
+        for seed, average in enumerate(averages):
+            change = fake_runs.change_scores([[average] * len(tasks)] * len(tasks))
+            workdir = folder / label / f"seed_{seed}"
+            fake_runs.make_run(workdir, tasks, seed=seed, method=label, change=change)
+            job = jobs.Job(label, seed, str(workdir), (), len(tasks))
+            job.keep(60 + seed, True)
+            found.append(job)
+    return found
+
+
+@pytest.fixture(name="written")
+def _written(tmp_path):
+    """Writes results of an experiment: written(name, numbers, data_dir) -> (said, results.md, facts)."""
+
+    def write(name, numbers, data_dir=None, tasks=TASKS):
+        experiment = experiments.experiment(name)
+        finished = _jobs(tmp_path, numbers, tasks)
+        said = results.write(experiment, str(tmp_path), finished, data_dir, "the command")
+        facts = json.loads((tmp_path / "results.json").read_text())
+        return said, (tmp_path / "results.md").read_text(), facts
+
+    return write
+
+
+NUMBERS = {"ltgan": [20, 30], "joint": [10, 15], "curl": [40, 50], "lgm": [30, 70]}
+
+
+def _row(text, label, number=0):
+    """The cells of a row of results.md; `number` counts the tables."""
+    lines = [line for line in text.splitlines() if line.startswith(f"| {label} |")]
+    return [cell.strip() for cell in lines[number].strip("|").split("|")]
+
+
+def test_rows_have_mean_spread_and_ratios(written):
+    said, text, facts = written("table1_msfo", NUMBERS)
+    row = _row(text, "ltgan")
+    assert row[1] == row[5] == "25.0 ± 7.1 (20.0 to 30.0)"
+    assert row[6] == "2.000 ± 0.000 (2.000 to 2.000)"
+    assert row[7].startswith("0.633 ±") and row[8].startswith("0.464 ±") and row[9] == "0.797"
+    assert _row(text, "mean image")[1] == "695.1"
+    assert _row(text, "real images")[1] == "2.10"
+    assert _row(text, "chance")[1] == "0.100" and text.count("| real images |") == 1
+    assert _row(text, "ltgan", 4)[1] == "0.250 ± 0.000 (0.250 to 0.250)"  # domains
+    assert facts["seconds"]["joint"]["values"] == [60, 61] and "25.0 ± 7.1 (20.0 to 30.0)" in said
+    assert facts["tables"][0]["rows"]["ltgan"]["ratios"]["excess"]["values"] == [10 / 20, 15 / 35]
+    assert _row(text, "ltgan", 2)[1:5] == ["0.0 ± 0.0 (0.0 to 0.0)"] * 4  # equal when it was new
+    assert facts["tasks"] == list(TASKS) and facts["run_commits"] == ["abc123"]
+
+
+def test_one_seed_has_no_spread(written):
+    _, text, _ = written("table1_msfo", {"ltgan": [20]})
+    assert _row(text, "ltgan")[1] == "20.0"
+
+
+def test_the_papers_numbers_stand_beside_its_own_images_alone(written, tmp_path):
+    _, text, _ = written("table1_msfo", NUMBERS)
+    assert _row(text, "the paper's ltgan")[1:6] == ["878.92", "219.15", "365.62", "514.87", "494.64"]
+    _, text, _ = written("table1_msfo_cpu", NUMBERS)
+    assert "878.92" not in text and "0.797" in text
+    _, text, _ = written("table1_msfo", NUMBERS, str(tmp_path))
+    assert "878.92" not in text and "0.797" in text and "stand-in sets" in text.splitlines()[0]
+
+
+def test_the_papers_fid_never_stands_beside_fcd(written):
+    _, text, _ = written("table2_cifar_imagenet", NUMBERS, tasks=TASKS[:3])
+    assert "62.85" not in text and f"{60.35 / 169.28:.3f}" in text
+
+
+def test_how_it_was_made_is_told(written, tmp_path):
+    np.savez(tmp_path / "mnist.npz", train_images=np.zeros((1, 8, 8), np.uint8))
+    digest = hashlib.sha256((tmp_path / "mnist.npz").read_bytes()).hexdigest()
+    _, text, facts = written("table1_msfo_cpu", NUMBERS, str(tmp_path))
+    assert "- command: `the command`" in text and "- seeds of joint: 0, 1" in text
+    assert facts["data"]["mnist"]["files"] == {"mnist.npz": digest} and digest in text
+    assert facts["data"]["mnist_m"] == {"files": {}, "fingerprint": f"{1:040x}"}
+    assert facts["departures"] in text and "steps_per_task" in facts
+
+
+def test_a_chart_is_drawn_of_each_table_and_the_next_commands_follow(written, tmp_path):
+    said, text, _ = written("table1_msfo_cpu", NUMBERS)
+    for name in ("nlog_tasks.png", "fcd_union.png"):
+        assert (tmp_path / name).stat().st_size > 1000 and f"![{name}]({name})" in text
+    assert f"python -m trainers.compare --workdirs={tmp_path}/ltgan/seed_0," in said
+    assert said.count("trainers.make_figures") == 1
+
+
+def test_figures_are_offered_for_each_method_where_the_paper_shows_pictures(written):
+    said, _, _ = written("fig2_faces_cpu", {"ltgan": [1, 2], "joint": [1, 2]}, tasks=("celeb_a", "cacd"))
+    assert said.count("trainers.make_figures") == 2
+
+
+def test_labels_of_the_tasks_are_those_of_the_images_that_were_used(written, tmp_path):
+    tasks = ("mnist@0-8", "mnist_m@0-8", "fashion@0-8")
+    _, text, _ = written("table3_fuzzy_cpu", NUMBERS, str(tmp_path), tasks)
+    assert _row(text, "NLOG")[1:4] == ["mnist-c", "mnist_m-c", "fashion_mnist-c"]
+    _, text, _ = written("table3_fuzzy_cpu", NUMBERS, tasks=tasks)
+    assert _row(text, "NLOG")[1:4] == ["MNIST-c", "SVHN-c", "Fashion-c"]
+
+
+def test_runs_that_are_not_comparable_have_no_table(written, tmp_path):
+    found = _jobs(tmp_path, NUMBERS)
+    path = tmp_path / "joint/seed_1/eval/task_03/scores.json"
+    row = json.loads(path.read_text())
+    row["data"]["mnist"]["fingerprint"] = "12" * 20
+    path.write_text(json.dumps(row))
+    said = results.write(experiments.experiment("table1_msfo"), str(tmp_path), found)
+    assert "Not comparable, since the test images differ" in said and "25.0" not in said
+    assert not (tmp_path / "nlog_tasks.png").exists()

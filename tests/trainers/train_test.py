@@ -1,0 +1,400 @@
+"""The training program: the road from end to end, and what bad input gets."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import source_imports
+from PIL import Image
+
+SMALL = [
+    "--push_policy=always",
+    "--nopush_validate",
+    "--preset=smoke",
+    "--batch_size=4",
+    "--steps_per_task=4",
+    "--checkpoint_every=2",
+    "--log_every=2",
+    "--sample_every=2",
+    "--eval_images=8",
+    "--eval_samples=20",
+    "--extractor_images=8",
+]
+
+
+def _run(*flags, module="trainers.train", env=None, timeout=120):
+    return subprocess.run(
+        [sys.executable, "-m", module, *flags],
+        cwd=source_imports.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def _refused(*flags, **settings):
+    """Runs with bad input; returns its one sentence."""
+    done = _run(*flags, **settings)
+    assert done.returncode == 2, (done.returncode, done.stderr[-500:])
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr[-1000:]
+    return lines[0]
+
+
+def _sets(folder, count=2, side=32, value=None):
+    specs = []
+    for i in range(count):
+        draw = np.random.default_rng(i)
+        path = folder / f"set{i}.npz"
+        np.savez(
+            path,
+            train_images=draw.integers(0, 256, (24, side, side, 3), dtype=np.uint8),
+            test_images=draw.integers(0, 256, (8, side, side, 3), dtype=np.uint8),
+            train_labels=np.arange(24) % 3,
+            test_labels=np.arange(8) % 3,
+        )
+        specs.append(f"npz:{path}")
+    return specs
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of two small tasks: (workdir, process, specs)."""
+    folder = tmp_path_factory.mktemp("road")
+    specs = _sets(folder, 3)
+    workdir = folder / "run"
+    done = _run(*SMALL, f"--tasks={specs[0]},{specs[1]}", f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr[-2000:]
+    return workdir, done, specs
+
+
+def test_a_run_leaves_what_the_readme_promises(finished):
+    workdir, done, _ = finished
+    for name in (
+        "config.json",
+        "flags.txt",
+        "environment.json",
+        "log.txt",
+        "metrics.jsonl",
+        "figures/stream.png",
+        "samples/task_00/reals.png",
+        "samples/task_00/step_000002.png",
+        "samples/task_01/boundary.png",
+        "eval/task_01/scores.json",
+        "eval/extractor.npz",
+        "eval/references/task_01.npz",
+        "boundary/task_00.npz",
+        "exports/latest.json",
+    ):
+        assert (workdir / name).stat().st_size > 0, name
+    assert len(list((workdir / "exports/generator").glob("[0-9]*/saved_model.pb"))) == 2
+    assert len(list((workdir / "exports/encoder").glob("[0-9]*/saved_model.pb"))) == 2
+    assert list((workdir / "tensorboard").glob("events.out.tfevents.*"))
+    assert done.stdout.startswith("devices: ")
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_the_next_commands_that_are_printed_work(finished, tmp_path):
+    workdir, done, _ = finished
+    commands = [line.split() for line in done.stdout.splitlines() if line.startswith("  python -m ")]
+    modules = [command[2] for command in commands]
+    assert modules == [
+        "trainers.evaluate",
+        "trainers.make_figures",
+        "trainers.report",
+        "trainers.sample",
+        "trainers.encode",
+        "tensorboard.main",
+    ]
+    for command in commands[:3]:
+        done = _run(*command[3:], module=command[2])
+        assert done.returncode == 0, done.stderr
+    assert (workdir / "figures/fig2_domains.png").exists() and (workdir / "report.html").exists()
+    sample = _run(*commands[3][3:-2], "--count=3", f"--out={tmp_path}/s.npz", module=modules[3])
+    assert sample.returncode == 0, sample.stderr
+    assert np.load(tmp_path / "s.npz")["images"].shape == (3, 32, 32, 3)
+    Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(tmp_path / "one.png")
+    encode = _run(
+        f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=modules[4]
+    )
+    assert encode.returncode == 0, encode.stderr
+    assert np.load(tmp_path / "c.npz")["mean"].shape == (1, 64)
+
+
+def test_the_flagfile_of_a_run_is_the_same_run(finished):
+    workdir, _, specs = finished
+    before = (workdir / "config.json").read_text()
+    again = _run(f"--flagfile={workdir}/flags.txt")
+    assert again.returncode == 0 and "done" in again.stdout
+    assert (workdir / "config.json").read_text() == before
+    rows = [json.loads(line)["step"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert rows == [1, 2, 4, 6, 8]
+    changed = _refused(f"--flagfile={workdir}/flags.txt", "--beta=4")  # the last one wins
+    assert "model.recipe.beta (was 1.0, now 4.0)" in changed
+
+
+@pytest.mark.slow
+def test_tasks_are_appended_to_a_finished_run(finished):
+    workdir, _, specs = finished
+    done = _run(f"--flagfile={workdir}/flags.txt", f"--tasks={','.join(specs)}")
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((workdir / "eval/task_02/scores.json").read_text())["scores"]
+    assert list(scores) == ["set0.npz", "set1.npz", "set2.npz"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
+    specs = _sets(tmp_path, 1)
+    workdir = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "trainers.train",
+        *SMALL,
+        "--steps_per_task=100000",
+        "--checkpoint_every=100000",
+        f"--tasks={specs[0]}",
+        f"--workdir={workdir}",
+    ]
+    process = subprocess.Popen(
+        command, cwd=source_imports.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (workdir / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    begin = time.monotonic()
+    output, errors = process.communicate(timeout=60)
+    assert time.monotonic() - begin < 10
+    assert process.returncode == 128 + number, errors
+    assert f"python -m trainers.train --flagfile={workdir}/flags.txt" in output
+    assert list((workdir / "checkpoints").glob("task_000_step_*"))
+
+
+def test_a_signal_behind_the_end_does_not_change_the_status(finished):
+    command = [sys.executable, "-m", "trainers.train", f"--flagfile={finished[0]}/flags.txt"]
+    process = subprocess.Popen(
+        command, cwd=source_imports.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not process.stdout.readline().startswith("time: "):
+        assert process.poll() is None, process.stderr.read()
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.002)
+    assert process.returncode == 0 and "python -m trainers.report" in process.stdout.read()
+
+
+@pytest.mark.slow
+def test_a_run_that_diverges_goes_back_three_times_and_says_so_in_its_log(tmp_path):
+    flags = [*SMALL, "--nopush", "--critic_optimizer=rmsprop(1e30)", "--on_nonfinite=rollback"]
+    sentence = _refused(*flags, f"--tasks={_sets(tmp_path, 1)[0]}", f"--workdir={tmp_path}/run")
+    assert "after 3 rollbacks, so other noise is no help; lower the learning rates" in sentence
+    assert sentence.endswith("task_000_step_000000000.")  # its beginning
+    log = (tmp_path / "run" / "log.txt").read_text()
+    for i in (1, 2, 3):
+        assert f"going back to step 0 with other noise (rollback {i} of at most 3)." in log
+    assert "--on_nonfinite=rollback\n" in (tmp_path / "run" / "flags.txt").read_text()
+
+
+def test_a_dry_run_shows_settings_and_plan_and_trains_nothing(tmp_path):
+    done = _run("--preset=table1_msfo", f"--workdir={tmp_path}/run", "--dry_run", "--n_critic=3")
+    assert done.returncode == 0, done.stderr
+    for text in ("n_critic: 3", "architecture: paper32", "task 4: omniglot", "estimate: "):
+        assert text in done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tmp_path):
+    for name in ("mnist", "mnist_m", "fashion_mnist", "omniglot"):
+        np.savez(tmp_path / f"{name}.npz", train_images=np.zeros((1, 8, 8), np.uint8))
+    flags = ["--preset=table1_msfo_cpu", f"--workdir={tmp_path}/run", "--dry_run"]
+    with_folder = _run(*flags, f"--data_dir={tmp_path}").stdout
+    assert "task 2: mnist_m" in with_folder and "data_dir_tasks" not in with_folder
+    assert "task 2: svhn_cropped" in _run(*flags).stdout
+    assert "task 1: mnist\nest" in _run(*flags, f"--data_dir={tmp_path}", "--tasks=mnist").stdout
+    assert "unknown flag --data_dir_tasks" in _refused(*flags, "--data_dir_tasks=mnist")
+
+
+def test_programs_do_not_wait_for_packages_that_keras_can_do_without():
+    program = (
+        "import sys; from trainers import import_tensorflow; import_tensorflow()\n"
+        "print({'matplotlib', 'sklearn'} & set(sys.modules))\n"
+        "import matplotlib.figure, sklearn.neighbors"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=source_imports.ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "set()" and not done.returncode, done.stderr
+
+
+def test_help_names_presets_and_settings():
+    done = _run("--help")
+    assert done.returncode == 0
+    for text in ("--preset", "table1_msfo", "--replay_share", "--workdir"):
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--tasks=minst"], "did you mean mnist"),
+        (["--preset=dmeo"], "did you mean demo"),
+        (["--recipe=papr"], "did you mean paper"),
+        (["--architecture=smal32"], "did you mean small32"),
+        (["--replay_share=half"], "replay_share is 'half'"),
+        (["--batch_size=0"], "batch_size is 0"),
+        (["--critic_optimizer=sgd(1)"], "optimizer is 'sgd(1)'"),
+        (["--tasks=folder:nowhere"], "There is no folder 'nowhere'"),
+        (["--tasks=digits@12"], "digits has the classes 0 to 9"),
+        (["--no_such_flag=1"], "unknown flag --no_such_flag"),
+        (["--precision=half"], "precision is 'half'; it must be 'float32'"),
+        (["--jit_compile", "--distribution=mirrored"], "compiles a step for one device alone"),
+        (["--jit_compile"], "--jit_compile needs --nodeterministic"),
+        (["--profile_steps=9,3"], "--profile_steps is '9,3'; give the first and the last step"),
+        (["--profile_steps=9"], "--profile_steps is '9'"),
+    ],
+)
+def test_bad_settings_get_one_sentence_at_once(tmp_path, flags, expected):
+    begin = time.monotonic()
+    assert expected in _refused(*flags, f"--workdir={tmp_path}/run")
+    assert time.monotonic() - begin < 5
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_layout_that_cannot_be_had_is_told(tmp_path):
+    refused = _refused("--distribution=mirrored", f"--workdir={tmp_path}/run")
+    assert "found no GPU; use 'one', or give the number of replicas" in refused
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_workdir_is_asked_for():
+    assert "--workdir" in _refused("--preset=smoke")
+
+
+def test_a_workdir_that_cannot_be_written_gets_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in _refused("--preset=smoke", f"--workdir={tmp_path}/file/run")
+
+
+def test_bad_data_gets_one_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "holds no images" in _refused(f"--tasks=folder:{tmp_path}/empty", f"--workdir={tmp_path}/a")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(broken / "good.png")
+    (broken / "bad.png").write_bytes(b"no image")
+    assert f"{broken}/bad.png" in _refused(*SMALL, f"--tasks=folder:{broken}", f"--workdir={tmp_path}/b")
+    specs = _sets(tmp_path, 1)
+    assert "chooses no image" in _refused(*SMALL, f"--tasks={specs[0]}@7", f"--workdir={tmp_path}/c")
+    (tmp_path / "tiny").mkdir()
+    tiny = _sets(tmp_path / "tiny", 1, side=3)
+    assert "4" in _refused(*SMALL, f"--tasks={tiny[0]}", f"--workdir={tmp_path}/d")
+
+
+@pytest.mark.slow
+def test_broken_images_can_be_left_out(tmp_path):
+    draw = np.random.default_rng(0)
+    for i in range(40):
+        Image.fromarray(draw.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    done = _run(*SMALL, "--skip_broken_images", f"--tasks=folder:{tmp_path}", f"--workdir={tmp_path}/run")
+    assert done.returncode == 0, done.stderr
+    assert "1 broken image left out" in done.stdout
+
+
+def test_no_network_is_told_within_five_seconds(tmp_path):
+    if subprocess.run(["getent", "hosts", "storage.googleapis.com"], capture_output=True).returncode == 0:
+        pytest.skip("this machine has a network, so nothing would be refused")
+    begin = time.monotonic()
+    sentence = _refused(
+        *SMALL, "--tasks=mnist", f"--workdir={tmp_path}/run", env={"TFDS_DATA_DIR": str(tmp_path / "tfds")}
+    )
+    # Imports (TensorFlow and TFDS) are not part of the five seconds; 15 more are allowed for them.
+    assert time.monotonic() - begin < 20
+    assert "no network" in sentence
+
+
+def test_a_nonfinite_loss_is_named_with_step_and_last_good_checkpoint(tmp_path):
+    specs = _sets(tmp_path, 1)
+    sentence = _refused(
+        *SMALL,
+        "--critic_optimizer=rmsprop(1e25)",
+        "--steps_per_task=60",
+        f"--tasks={specs[0]}",
+        f"--workdir={tmp_path}/run",
+    )
+    assert "stopped being finite at global step" in sentence
+    assert "checkpoint" in sentence
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", small], capture_output=True
+    ).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        specs = _sets(tmp_path, 1)
+        sentence = _refused(*SMALL, "--steps_per_task=8", f"--tasks={specs[0]}", f"--workdir={small}/run")
+        assert "could not write a checkpoint" in sentence and "last good one is" in sentence
+        subprocess.run(["mount", "-o", "remount,size=400m", small], check=True)
+        again = _run(*SMALL, "--steps_per_task=8", f"--tasks={specs[0]}", f"--workdir={small}/run")
+        assert again.returncode == 0, again.stderr
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_workdir_in_use_is_refused_and_harmed_by_nothing(finished):
+    import fcntl
+
+    workdir, _, _ = finished
+    before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()}
+    with open(workdir / ".lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "is in use" in _refused(f"--flagfile={workdir}/flags.txt")
+    assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()} == before
+
+
+def test_a_driver_without_a_usable_gpu_gets_one_line_with_the_remedy(monkeypatch):
+    import tensorflow as tf
+
+    from trainers import train
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/proc/driver/nvidia/version")
+    assert "requirements-gpu.txt" in train._devices(tf) and "\n" not in train._devices(tf)
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    assert "requirements-gpu.txt" not in train._devices(tf)
+
+
+@pytest.mark.parametrize(
+    "text, specs",
+    [
+        ("digits,glyphs", ("digits", "glyphs")),
+        ("mnist@0,2,5-7,glyphs", ("mnist@0,2,5-7", "glyphs")),
+        ("mnist?invert,train+mnist?test,folder:a,b", ("mnist?invert,train+mnist?test", "folder:a", "b")),
+        ("digits@1", ("digits@1",)),
+    ],
+)
+def test_task_specs_are_split_at_commas_but_not_inside_of_one(text, specs):
+    from trainers import train
+
+    assert train.split_tasks(text) == specs
+
+
+def test_a_run_without_student_offers_no_encoder(tmp_path):
+    specs = _sets(tmp_path, 1)
+    done = _run(*SMALL, "--nostudent", "--recipe=paper", f"--tasks={specs[0]}", f"--workdir={tmp_path}/run")
+    assert done.returncode == 0, done.stderr
+    assert "Eq. 1 as written" in done.stdout
+    assert "encode" not in done.stdout and "exports/generator/" in done.stdout
+    assert not (tmp_path / "run/exports/encoder").exists()

@@ -1,0 +1,222 @@
+"""What is kept behind each task, and that keeping it twice changes nothing."""
+
+import collections
+import glob
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorboard.compat.proto import event_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
+
+from ltgans_tf.data import images, streams
+from ltgans_tf.evaluation import evaluation
+from ltgans_tf.figures import figures
+from ltgans_tf.methods import twin_gan
+from ltgans_tf.settings import architectures
+from ltgans_tf.training import boundaries
+from tests.conftest import TINY
+
+
+def _evaluator():
+    return evaluation.Evaluator(test_images=10, samples=30, parts=("likelihood", "distances"))
+
+
+@pytest.fixture(name="run", scope="module")
+def _run(tmp_path_factory):
+    """Two tasks learnt, with samples and scores behind each: (model, stream, workdir)."""
+    folder, specs = tmp_path_factory.mktemp("boundaries"), []
+    for i in range(2):
+        draw = np.random.default_rng(i)
+        np.savez(
+            folder / f"set{i}.npz",
+            train_images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
+            test_images=draw.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8),
+        )
+        specs.append(f"npz:{folder}/set{i}.npz")
+    stream, workdir = streams.TaskStream(specs, (8, 8, 3), 8), str(folder / "run")
+    model = twin_gan.TwinGAN.from_architecture(TINY)
+    model.compile(run_eagerly=True)
+    first_row = []
+    boundary = [
+        boundaries.BoundarySamples(),
+        boundaries.BoundaryScores(_evaluator()),
+        lambda model, stream, *_: first_row.append(
+            (model.sample(256, 0), model.evaluate_stream(stream, _evaluator()))
+        ),
+    ]
+    model.fit_stream(stream, 3, workdir, [], boundary)
+    return model, stream, workdir, first_row
+
+
+def _png(*path):
+    with Image.open(os.path.join(*path)) as image:
+        return np.asarray(image)
+
+
+def _events(workdir):
+    """How often each (tag, step) stands in the event files."""
+    return collections.Counter(
+        (value.tag, event.step)
+        for file in glob.glob(os.path.join(workdir, "tensorboard", "*"))
+        for event in map(event_pb2.Event.FromString, tf.data.TFRecordDataset(file).as_numpy_iterator())
+        for value in event.summary.value
+    )
+
+
+def test_the_images_of_the_fixed_latents_are_stored(run):
+    _, stream, workdir, seen = run
+    for task, (samples, _) in zip(stream.tasks, seen, strict=True):
+        with np.load(os.path.join(workdir, "boundary", f"task_{task.index:02d}.npz")) as stored:
+            assert stored["images"].dtype == np.uint8 and stored["images"].shape == (256, 8, 8, 3)
+            np.testing.assert_array_equal(stored["images"], images.to_uint8(samples))
+            assert int(stored["latents_seed"]) == 0 and str(stored["task"]) == task.name
+        picture = figures.grid(images.to_uint8(samples).numpy()[:64]).repeat(2, 0).repeat(2, 1)
+        np.testing.assert_array_equal(
+            _png(workdir, "samples", f"task_{task.index:02d}", "boundary.png"), picture
+        )
+    assert not np.array_equal(seen[0][0], seen[1][0])
+    assert not glob.glob(os.path.join(workdir, "boundary", ".tmp*"))
+
+
+def test_images_of_64_pixels_stay_below_a_megabyte(tmp_path, tiny_stream):
+    arch = architectures.Architecture("tiny64", 64, 4, 3, (2, 4), ((4, 2),) * 5, (4, 4))
+    model = twin_gan.TwinGAN.from_architecture(arch, student=False)
+    stream = tiny_stream(tasks=1)
+    boundaries.BoundarySamples()(model, stream, stream.tasks[0], str(tmp_path))
+    file = tmp_path / "boundary" / "task_00.npz"
+    with np.load(file) as stored:
+        count = len(stored["images"])
+        assert stored["images"].shape[1:] == (64, 64, 3) and stored["images"].dtype == np.uint8
+        np.testing.assert_array_equal(stored["images"], images.to_uint8(model.sample(count, 0)))
+    assert count >= 64 and os.path.getsize(file) <= 1_000_000
+    assert (tmp_path / "figures" / "stream.png").exists()
+
+
+def test_the_stream_sheet_has_one_strip_per_task(run):
+    _, stream, workdir, seen = run
+    sheet = _png(workdir, "figures", "stream.png")[::2, ::2]
+    height = 14 + 3 * 10 - 2  # a caption and three lines of 16 images
+    assert sheet.shape == (2 * height + 8, 16 * 10 - 2, 3)
+    for i, (samples, _) in enumerate(seen):
+        strip = figures.grid(images.to_uint8(samples).numpy()[:48], columns=16)
+        top = i * (height + 8)
+        np.testing.assert_array_equal(sheet[top + 14 : top + height], strip)
+
+
+def test_the_row_of_scores_is_that_of_the_model_behind_its_task(run):
+    _, stream, workdir, seen = run
+    for task, (_, scores) in zip(stream.tasks, seen, strict=True):
+        with open(
+            os.path.join(workdir, "eval", f"task_{task.index:02d}", "scores.json"), encoding="utf-8"
+        ) as f:
+            row = json.load(f)
+        assert (row["after_task"], row["task"], row["step"]) == (task.index, task.name, 3 * (task.index + 1))
+        assert row["protocol"] == "research"
+        assert list(row["scores"]) == [t.name for t in stream.tasks[: task.index + 1]]
+        for name, score in row["scores"].items():
+            assert score == pytest.approx(scores[name], rel=1e-5)
+            assert {"nlog", "mean_image_nlog", "share"} <= set(score) and score["images"] == 10
+            assert "640 are needed" in row["absent"][name]["fcd"]
+
+
+def test_the_extractor_is_made_before_the_first_task(tmp_path, tiny_model, tiny_stream):
+    stream, model, seen = tiny_stream(tasks=2), tiny_model(), []
+
+    class Scores(boundaries.BoundaryScores):
+        def prepare(self, stream, workdir):
+            super().prepare(stream, workdir)
+            made = os.path.isfile(os.path.join(workdir, "eval", "extractor.npz"))
+            seen.append((int(model.global_step.numpy()), made))
+
+    workdir = str(tmp_path / "run")
+    model.fit_stream(stream, 2, workdir, [], [Scores(_evaluator())], stop_after_task=0)
+    model.fit_stream(stream, 2, workdir, [], [Scores(_evaluator())])  # resumes: the extractor is there
+    assert seen == [(0, True)]
+    shas = set()
+    for index in range(2):
+        with open(os.path.join(workdir, "eval", f"task_{index:02d}", "scores.json"), encoding="utf-8") as f:
+            shas.add(json.load(f)["extractor"]["sha256"])
+    assert len(shas) == 1
+
+
+LIKELIHOOD = ("nlog", "nlog_sampled", "elbo", "bits_per_dim", "sse", "kl", "mse", "active_units")
+DRAWN = ("share", "kcd", "precision", "recall", "density", "coverage")
+
+
+def _expected(workdir):
+    """What TensorBoard must have, from the rows: each (tag, step) once."""
+    expected = {("boundary/task_00", 3): 1, ("boundary/task_01", 6): 1, ("custom_scalars__config__", 0): 2}
+    for index, step in enumerate((3, 6)):
+        with open(os.path.join(workdir, "eval", f"task_{index:02d}", "scores.json"), encoding="utf-8") as f:
+            row = json.load(f)
+        for place, (name, found) in enumerate(row["scores"].items()):
+            for score in {*LIKELIHOOD, *DRAWN} & set(found):
+                expected[f"eval/{score}/task_{place:02d}_{name}", step] = 1
+        expected |= {(f"eval/union/{score}", step): 1 for score in row["union"]}
+    return expected
+
+
+def test_tensorboard_has_tags_of_their_own_for_boundaries(run):
+    _, _, workdir, _ = run
+    expected = _expected(workdir)
+    assert ("eval/nlog/task_00_set0.npz", 6) in expected and ("eval/union/mix_gap", 3) in expected
+    assert _events(workdir) == expected
+
+
+def test_one_chart_of_each_score_holds_the_curves_of_all_tasks(run):
+    """The custom-scalar layout, as TensorBoard's plugin reads it."""
+    _, _, workdir, _ = run
+    layouts = [
+        layout_pb2.Layout.FromString(value.tensor.string_val[0])
+        for file in sorted(glob.glob(os.path.join(workdir, "tensorboard", "*eval_01")))
+        for event in map(event_pb2.Event.FromString, tf.data.TFRecordDataset(file).as_numpy_iterator())
+        for value in event.summary.value
+        if value.tag == "custom_scalars__config__"
+    ]
+    charts = {chart.title: list(chart.multiline.tag) for chart in layouts[-1].category[0].chart}
+    assert charts["NLOG, each task"] == [r"eval/nlog/task_\d+_.*"]
+    tags = [tag for tag, _ in _events(workdir) if re.fullmatch(charts["NLOG, each task"][0], tag)]
+    assert sorted(set(tags)) == ["eval/nlog/task_00_set0.npz", "eval/nlog/task_01_set1.npz"]
+    assert "FCD, each task" not in charts  # none was measured on 10 test images
+
+
+def test_a_boundary_kept_twice_is_kept_once(run):
+    model, stream, workdir, _ = run
+    paths = [
+        os.path.join(workdir, *path)
+        for path in (
+            ("boundary", "task_01.npz"),
+            ("samples", "task_01", "boundary.png"),
+            ("figures", "stream.png"),
+            ("eval", "task_01", "scores.json"),
+        )
+    ]
+    before, row = [open(path, "rb").read() for path in paths[1:-1]], _row(paths[-1])
+    for boundary in (boundaries.BoundarySamples(), boundaries.BoundaryScores(_evaluator())):
+        boundary(model, stream, stream.tasks[1], workdir)
+    assert _events(workdir) == _expected(workdir)
+    assert [open(path, "rb").read() for path in paths[1:-1]] == before
+    again = _row(paths[-1])
+    assert again.pop("seconds").keys() == row.pop("seconds").keys() and again == row
+    with np.load(paths[0]) as stored:
+        np.testing.assert_array_equal(stored["images"], images.to_uint8(model.sample(256, 0)))
+
+
+def _row(path):
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)
+
+
+def test_likelihoods_without_a_student_are_absent(tmp_path, tiny_model, tiny_stream):
+    stream, model = tiny_stream(tasks=1), tiny_model(student=False)
+    evaluator = evaluation.Evaluator(parts=("likelihood",))
+    boundaries.BoundaryScores(evaluator)(model, stream, stream.tasks[0], str(tmp_path))
+    row = _row(tmp_path / "eval" / "task_00" / "scores.json")
+    assert row["scores"] == {"set0.npz": {}}
+    assert row["absent"] == {"set0.npz": {"likelihood": "The model has no Student."}}
+    assert [tag for tag, _ in _events(str(tmp_path))] == ["custom_scalars__config__"]
