@@ -1,6 +1,7 @@
 # Each goal does its own set-up: a machine with Python 3.11 to 3.13 is enough.
 #   make demo                      train the demo into runs/demo
-#   make test                      run the tests that are not marked slow
+#   make test                      run the unit tests
+#   make test-all                  run the programs and all campaigns too
 #   make test PYTHON=python3.12    choose the Python that .venv is made with
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PYTEST_ARGS ?=
 VENV_PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: demo smoke test test-slow clean
+.PHONY: demo smoke test test-all clean
 
 demo: $(INSTALLED)
 	$(VENV_PYTHON) -m trainers.train --preset=demo --workdir=runs/demo $(ARGS)
@@ -20,11 +21,11 @@ smoke: $(INSTALLED)
 	$(VENV_PYTHON) -m trainers.train --preset=smoke --push_policy=always --workdir=runs/smoke $(ARGS)
 
 test: $(INSTALLED)
-	$(VENV_PYTHON) -m pytest -n 2 $(PYTEST_ARGS)
+	$(VENV_PYTHON) -m pytest -n 2 --dist=worksteal $(PYTEST_ARGS)
 
-# pytest exits with 5 when it finds no test to run, which is no failure here.
-test-slow: $(INSTALLED)
-	$(VENV_PYTHON) -m pytest -n 2 -m slow $(PYTEST_ARGS) || test $$? -eq 5
+test-all: $(INSTALLED)
+	$(VENV_PYTHON) -m pytest -n 2 --dist=worksteal -m "" $(PYTEST_ARGS)
+	$(VENV_PYTHON) -m tests.campaigns --passed
 
 # The stamp is written last, so an installation that broke off starts again.
 $(INSTALLED): $(REQUIREMENTS)

@@ -40,6 +40,7 @@ def test_same_seed_draws_what_the_model_drew(tmp_path, law):
     assert np.abs(loaded.sample(7, seed=4) - model.sample(7, seed=3)).max() > 1e-3
 
 
+@pytest.mark.program
 def test_student_encodes_and_decodes_as_the_model_did(pairs):
     base, models = pairs
     model = models[max(models)]
@@ -77,6 +78,7 @@ def test_version_folder_gives_itself(pairs):
         assert _loaded_version(versions.place(base, "encoder", version)) == version
 
 
+@pytest.mark.program
 def test_latest_json_decides_over_newer_folders(pairs, tmp_path):
     base, models = pairs
     shutil.copytree(base, tmp_path, dirs_exist_ok=True)

@@ -3,15 +3,13 @@
 import base64
 import html.parser
 import io
-import os
 import subprocess
 import sys
 
 from PIL import Image
 
 from ltgans_tf.evaluation import scores
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from tests import programs, source_imports
 
 
 class Page(html.parser.HTMLParser):
@@ -90,8 +88,7 @@ def as_shown(name, value):
 
 def run_program(name, *arguments):
     """Runs `python -m trainers.<name>`: (exit status, stdout, stderr)."""
-    command = [sys.executable, "-m", f"trainers.{name}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = programs.run(f"trainers.{name}", *arguments)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -99,5 +96,7 @@ def imports_tensorflow(name, call):
     """Whether a Python that imports trainers.<name> and calls `call` has loaded TensorFlow."""
     program = f"import sys\nfrom trainers import {name}\n{call}\nprint({{'tensorflow', 'keras'}} & {{*sys.modules}})"
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        command, cwd=source_imports.ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
     return done.stdout.splitlines()[-1] != "set()"

@@ -10,7 +10,6 @@ import types
 import keras
 import numpy as np
 import pytest
-import source_imports
 import tensorflow as tf
 
 import benchmarks
@@ -32,6 +31,7 @@ from export import validation
 from ltgans_tf.data import streams
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
+from tests import programs, source_imports
 from tests.conftest import TINY
 
 
@@ -60,6 +60,7 @@ def _after_a_step(method, task, recipe, shares_draws=True):
     )
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "task, recipe",
     [
@@ -87,6 +88,7 @@ def test_plain_step_draws_anew_for_the_generators_and_the_student():
         assert close == same, name
 
 
+@pytest.mark.program
 def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
     monkeypatch.setattr(step, "_GEMM", 64)
     batches = np.stack([_data(2, seed) for seed in range(3)])
@@ -122,7 +124,7 @@ def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
     assert "2 * 8 new images" in step.report(results)
 
 
-@pytest.mark.slow  # XLA takes its time
+@pytest.mark.campaign("measurements")  # XLA takes its time
 def test_precisions_are_measured_with_and_without_xla():
     results = precisions.measure(
         TINY, presets.Recipe(), _data(2)[None], ["float32", "mixed_bfloat16"], True, 2, 0.0, 0.0
@@ -149,6 +151,7 @@ def test_precisions_set_the_step_against_the_plain_one_and_a_matrix_product():
     ]
 
 
+@pytest.mark.program
 def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
     results = growth.measure(tiny_model(student=False), tiny_stream(tasks=3), 4, str(tmp_path / "run"))
     assert [row["task"] for row in results["rows"]] == ["set0.npz", "set1.npz", "set2.npz"]
@@ -165,7 +168,7 @@ def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
     assert growth.report(results).splitlines()[-1].startswith("last / second")
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("measurements")
 def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
     draw = np.random.default_rng(0)
     labels = np.arange(90) % 3
@@ -189,7 +192,7 @@ def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
     assert "one generator, seed 0" in twins.line(alone)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("measurements")
 def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatch, tmp_path):
     model = tiny_model()
     seen = []
@@ -215,7 +218,7 @@ def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatc
     assert sorted(name for name, own in seen if own) == ["decode", "encode", "serving_default"]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("measurements")
 def test_streaming_measures_a_folder_that_it_makes(tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "_WARM_UP", 1)
     monkeypatch.setattr(streaming, "_PER_FOLDER", 40)
@@ -230,6 +233,7 @@ def test_streaming_measures_a_folder_that_it_makes(tmp_path, monkeypatch):
     assert "of the time is waited" in streaming.report(results)
 
 
+@pytest.mark.program
 def test_quality_is_measured_at_the_times_asked_for(monkeypatch):
     preset = presets.preset("demo")
     recipe = presets.Recipe(student_optimizer="adam(0.001)")
@@ -254,6 +258,7 @@ def test_peers_sets_ratios_over_the_package_repeat_by_repeat():
         peers.answer("eager", [sys.executable, peers.TORCH_STEP, "{}"])
 
 
+@pytest.mark.program
 def test_a_profile_sums_operations_by_their_kind(tmp_path):
     batches = _data(1)[None]
     recipe = presets.Recipe()
@@ -304,6 +309,7 @@ def test_a_report_goes_into_its_block_of_the_docs_and_nowhere_else(tmp_path, mon
         benchmarks.fill(page, "z", "text")
 
 
+@pytest.mark.program
 def test_startup_times_commands_the_first_step_and_changes_of_roles(tmp_path):
     assert 0 < startup.seconds_of(["--preset=smoke", f"--workdir={tmp_path}/dry", "--dry_run"]) < 60
     with pytest.raises(ValueError, match="ended with status 2: .*unknown flag --no_such"):
@@ -315,7 +321,7 @@ def test_startup_times_commands_the_first_step_and_changes_of_roles(tmp_path):
     assert "2.50" in startup.report({"seconds": {"help": benchmarks.summary([2.5])}})
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("measurements")
 def test_startup_times_the_first_step_of_a_run(tmp_path):
     options = ["--preset=smoke", "--steps_per_task=1000000"]
     seconds = startup.seconds_to_first_step(f"{tmp_path}/run", f"{tmp_path}/cache", options)
@@ -334,7 +340,7 @@ def test_workers_sets_the_speed_of_two_over_that_of_one():
     assert len(set(workers._free_ports(3))) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("measurements")
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two workers need two cores")
 def test_workers_runs_both_candidates(tmp_path):
     out = tmp_path / "workers.json"
@@ -367,11 +373,6 @@ def test_table_aligns_its_columns():
     ],
 )
 def test_bad_input_ends_in_one_sentence(program, flag, sentence):
-    ran = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{program}", flag],
-        cwd=source_imports.ROOT,
-        capture_output=True,
-        text=True,
-    )
+    ran = programs.run(f"benchmarks.{program}", flag)
     assert ran.returncode == 2 and ran.stdout == ""
     assert sentence in ran.stderr and len(ran.stderr.splitlines()) == 1

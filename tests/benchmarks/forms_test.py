@@ -109,8 +109,9 @@ def test_each_expert_draws_its_part_with_latents_from_the_whole_circle(tasks, fi
         np.testing.assert_allclose(seen[1][at >= first], (rest - first) / (1 - first), atol=1e-5)
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
-    "name", ["Experts", *(pytest.param(n, marks=pytest.mark.slow) for n in ("Filtered", "MixedTeacher"))]
+    "name", ["Experts", *(pytest.param(n, marks=pytest.mark.program) for n in ("Filtered", "MixedTeacher"))]
 )
 def test_a_form_is_trained_and_loaded_by_its_name(name, tiny_stream, tmp_path):
     method = f"benchmarks.forms:{name}"

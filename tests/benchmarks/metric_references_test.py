@@ -37,6 +37,7 @@ def test_table_has_a_line_for_each_measure():
     assert len(lines) == 4 and {line.count("|") for line in lines} == {6}
 
 
+@pytest.mark.program
 def test_features_are_fixed_and_leave_every_score_something_to_tell():
     real, fake = metric_references.features(2000, 64, seed=0)
     np.testing.assert_array_equal(metric_references.features(2000, 64, seed=0), [real, fake])

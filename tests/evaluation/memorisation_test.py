@@ -6,9 +6,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import source_imports
 
 from ltgans_tf.evaluation import memorisation
+from tests import source_imports
 
 
 def _pixels(rows, columns, seed=0):

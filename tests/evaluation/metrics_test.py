@@ -7,10 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.linalg
-import source_imports
 import tensorflow as tf
 
 from ltgans_tf.evaluation import metrics
+from tests import source_imports
 
 PAIRS = [metrics.frechet_distance, metrics.kernel_distance, metrics.manifold_scores]
 

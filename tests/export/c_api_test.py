@@ -14,6 +14,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from export import probes, signatures
 from tests import source_imports
 
+pytestmark = pytest.mark.program
+
 
 def _tensors(folder):
     """{signature: ({input: tensor name}, {output: tensor name})} of a SavedModel."""

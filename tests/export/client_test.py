@@ -7,11 +7,10 @@ import sys
 
 import numpy as np
 import pytest
-import source_imports
 from PIL import Image
 
 from export import serving_client
-from tests import fake_models, rest_double
+from tests import fake_models, programs, rest_double, source_imports
 
 
 @pytest.fixture
@@ -30,14 +29,7 @@ def pictures(tmp_path):
 
 
 def _run(*flags):
-    done = subprocess.run(
-        [sys.executable, "-m", "export.client", *flags],
-        cwd=source_imports.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = programs.run("export.client", *flags)
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
@@ -142,6 +134,7 @@ def _no_png(seed):
     return {"images_bytes": [b"no picture"] * len(seed), "latents": np.zeros([len(seed), 2])}
 
 
+@pytest.mark.program
 def test_rest_needs_neither_tensorflow_nor_grpc():
     program = "import sys, export.client; print(*sorted({'tensorflow', 'grpc'} & sys.modules.keys()))"
     done = subprocess.run(
@@ -155,6 +148,7 @@ def test_rest_needs_neither_tensorflow_nor_grpc():
     assert not done.stdout.strip()
 
 
+@pytest.mark.program
 def test_lack_of_the_packages_for_grpc_is_one_sentence():
     program = (
         "import runpy, sys; sys.modules['tensorflow_serving'] = None;"

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,8 +13,10 @@ from export import continuation, push, versions
 from ltgans_tf.data import streams
 from ltgans_tf.evaluation import evaluation
 from ltgans_tf.training import boundaries
-from tests import source_imports
-from tests.conftest import UNTRIED
+from tests import programs
+from tests.conftest import UNTRIED, make_model, make_stream
+
+pytestmark = pytest.mark.program
 
 STEPS = 3
 
@@ -31,18 +32,36 @@ def _stream(specs, behind=0):
     return streams.TaskStream(specs, (8, 8, 3), batch_size=8, unchecked=behind)
 
 
-@pytest.fixture
-def learnt(tiny_model, tiny_stream, tmp_path):
+def _learn(folder):
     """A run of two tasks that pushes to a base of its own, and the specs of three."""
-    specs = [task.spec.text for task in tiny_stream(tasks=3).tasks]
-    _fit(tiny_model(ema=0.9), _stream(specs[:2]), tmp_path / "first", str(tmp_path / "base"))
+    specs = [task.spec.text for task in make_stream(folder, tasks=3).tasks]
+    _fit(make_model(ema=0.9), _stream(specs[:2]), folder / "first", str(folder / "base"))
+    return folder, specs
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    return _learn(tmp_path_factory.mktemp("learnt"))
+
+
+@pytest.fixture
+def learnt(original, tmp_path):
+    """A copy of that run for a test of its own; the data of its tasks is shared."""
+    folder, specs = original
+    for name in ("first", "base"):
+        subprocess.run(["cp", "-al", folder / name, tmp_path / name], check=True)  # keeps hard links
     return tmp_path, specs
 
 
-@pytest.mark.slow
+@pytest.fixture
+def learnt_anew(tmp_path):
+    """Such a run whose data may be removed."""
+    return _learn(tmp_path)
+
+
 @pytest.mark.parametrize("source", ["base", "first"])
-def test_learning_on_is_what_the_first_run_would_have_done(learnt, tiny_model, source):
-    folder, specs = learnt
+def test_learning_on_is_what_the_first_run_would_have_done(learnt_anew, tiny_model, source):
+    folder, specs = learnt_anew
     whole = tiny_model(ema=0.9)
     _fit(whole, _stream(specs), folder / "whole")
     new = str(folder / "later")
@@ -139,17 +158,13 @@ def test_what_cannot_be_gone_on_from_is_said_and_nothing_is_left(learnt):
     assert not (folder / "else").exists() and not list(folder.glob("*.tmp-*"))
 
 
-@pytest.mark.slow
 def test_the_program_goes_on_with_the_settings_of_the_run_and_resumes(tiny_stream, tmp_path):
     specs = [task.spec.text for task in tiny_stream(tasks=3).tasks]
     small = ["--preset=smoke", "--steps_per_task=2", "--batch_size=4", "--beta=2", "--push_policy=always"]
     small += ["--eval_images=8", "--eval_samples=20", "--extractor_images=8", "--nopush_validate"]
 
     def train(*flags):
-        command = [sys.executable, "-m", "trainers.train", *flags]
-        return subprocess.run(
-            command, cwd=source_imports.ROOT, capture_output=True, text=True, check=False, timeout=300
-        )
+        return programs.run("trainers.train", *flags, timeout=300)
 
     first, base, later = (f"{tmp_path}/{name}" for name in ("first", "base", "later"))
     done = train(*small, f"--tasks={','.join(specs[:2])}", f"--workdir={first}", f"--push_base={base}")

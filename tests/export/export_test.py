@@ -44,6 +44,7 @@ def _read(*parts):
         return json.load(f)
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("tasks, identity", [(1, 0), (2, 1), (3, 0)])
 def test_generator_draws_as_the_generator_trained_last(tiny_model, tmp_path, tasks, identity):
     model = tiny_model(student=False)
@@ -59,6 +60,7 @@ def test_generator_draws_as_the_generator_trained_last(tiny_model, tmp_path, tas
     assert versions.read_info(tmp_path, "generator", version)["identity"] == identity
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("fit", images.FITS)
 def test_encoder_prepares_files_as_training_does(tiny_model, tmp_path, fit):
     model = tiny_model()
@@ -84,6 +86,7 @@ def test_encoder_prepares_files_as_training_does(tiny_model, tmp_path, fit):
     np.testing.assert_allclose(codes["stddev"], posterior.stddev(), atol=1e-5)
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("law", ["normal", "uniform", "circle"])
 def test_a_seed_is_one_image_in_any_batch_and_truncation_draws_it_to_the_centre(tiny_model, tmp_path, law):
     model = tiny_model(student=False, latent_law=law)
@@ -104,6 +107,7 @@ def test_a_seed_is_one_image_in_any_batch_and_truncation_draws_it_to_the_centre(
     np.testing.assert_allclose(latents[3][kept:], 0.5 * latents[0][kept:], atol=1e-6)
 
 
+@pytest.mark.program
 def test_numbers_that_are_none_and_weights_beyond_the_ends_are_refused(tiny_model, tmp_path):
     model, nan = tiny_model(), float("nan")
     signatures.save_generator(model, str(tmp_path / "generator"))
@@ -126,6 +130,7 @@ def test_numbers_that_are_none_and_weights_beyond_the_ends_are_refused(tiny_mode
             run(**inputs)
 
 
+@pytest.mark.program
 def test_encoder_refuses_what_it_can_not_decode_safely(tiny_model, tmp_path):
     signatures.save_encoder(tiny_model(), (8, 8, 3), "crop", str(tmp_path / "encoder"))
     loaded = tf.saved_model.load(str(tmp_path / "encoder"))
@@ -138,6 +143,7 @@ def test_encoder_refuses_what_it_can_not_decode_safely(tiny_model, tmp_path):
             loaded.signatures["serving_default"](image_bytes=tf.constant([data]))
 
 
+@pytest.mark.program
 def test_export_holds_only_what_its_signatures_read(tiny_model, tmp_path):
     model = tiny_model()
     signatures.save_generator(model, str(tmp_path / "generator"))
@@ -149,6 +155,7 @@ def test_export_holds_only_what_its_signatures_read(tiny_model, tmp_path):
         assert sorted(shapes) == sorted(tuple(w.shape) for w in network.weights)
 
 
+@pytest.mark.program
 def test_replicated_model_exports_like_a_single_one(tiny_model, tmp_path):
     single = tiny_model()
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
@@ -183,6 +190,7 @@ np.savez("made.npz", **made)
 """
 
 
+@pytest.mark.program
 def test_all_signatures_run_in_a_process_without_this_package(tiny_model, tmp_path):
     model = tiny_model()
     for network in (model.student.encoder, model.student.decoder):  # so that codes make a difference
@@ -248,6 +256,7 @@ def test_all_signatures_run_in_a_process_without_this_package(tiny_model, tmp_pa
             )
 
 
+@pytest.mark.program
 def test_pair_shares_a_version_that_latest_names(tiny_model, tmp_path):
     model = tiny_model(latent_law="uniform")
     model.task_index.assign(1)
@@ -262,6 +271,7 @@ def test_pair_shares_a_version_that_latest_names(tiny_model, tmp_path):
         assert info["settings"]["recipe"]["latent_law"] == "uniform"
 
 
+@pytest.mark.program
 def test_encoder_comes_before_generator_and_both_under_the_lock(tiny_model, tmp_path, monkeypatch):
     order, put_in_place = [], versions.put_in_place
 
@@ -284,6 +294,7 @@ def test_model_without_student_exports_a_generator_alone(tiny_model, tmp_path):
     assert "encoder" not in versions.read_latest(tmp_path)
 
 
+@pytest.mark.program
 def test_second_push_of_a_task_writes_nothing(tiny_model, tmp_path):
     model = tiny_model()
     version = push.push(model, TASK, tmp_path, INFO, UNTRIED)
@@ -292,6 +303,7 @@ def test_second_push_of_a_task_writes_nothing(tiny_model, tmp_path):
     assert _tree(tmp_path) == before
 
 
+@pytest.mark.program
 def test_version_is_behind_all_others_when_the_clock_is_not(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: 1000.5))
     model = tiny_model(student=False)
@@ -306,6 +318,7 @@ def test_version_is_behind_all_others_when_the_clock_is_not(tiny_model, tmp_path
     assert parents == [None, 1000, 1001]
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "module, name",
     [
@@ -339,6 +352,7 @@ def test_push_that_died_is_completed_under_its_version(tiny_model, tmp_path, mon
         assert not [entry for entry in os.listdir(tmp_path / kind) if entry.startswith(".tmp-")]
 
 
+@pytest.mark.program
 def test_remains_of_another_run_are_removed_and_old_halves_are_not(tiny_model, tmp_path, monkeypatch):
     model = tiny_model()
     monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: 1000.5))
@@ -383,6 +397,7 @@ def test_version_that_is_there_is_never_overwritten(tmp_path):
     assert (tmp_path / "generator/7/saved_model.pb").read_text() == "generator/7"
 
 
+@pytest.mark.program
 def test_boundary_pushes_what_push_finds_done_until_the_run_goes_on(tiny_model, tiny_stream, tmp_path):
     model, stream, run = tiny_model(), tiny_stream(tasks=1), str(tmp_path / "run")
     model.fit_stream(

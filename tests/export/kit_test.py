@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-import source_imports
 
 from export import deployment, kit, serving_config
+from tests import programs, source_imports
 
 SERVED = serving_config.models_config({"generator": [7]}, {"stable": 7})
 
@@ -22,14 +22,7 @@ def base(tmp_path):
 
 
 def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "export.kit", *arguments],
-        cwd=source_imports.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return programs.run("export.kit", *arguments)
 
 
 def test_program_writes_beside_models_config_and_prints_the_commands(base):
@@ -83,6 +76,7 @@ def test_out_that_is_a_file_ends_in_one_sentence(base):
     assert (base / "models.config").read_text() == SERVED
 
 
+@pytest.mark.program
 def test_program_does_not_wait_for_tensorflow():
     ask = "import sys, export.kit; print('tensorflow' in sys.modules)"
     done = subprocess.run(

@@ -84,6 +84,7 @@ def test_marks_tell_what_a_version_has_passed(tiny_model, tmp_path):
     assert {name for name, _ in requests} == set(signatures)
 
 
+@pytest.mark.program
 def test_a_version_that_was_tried_says_so_and_one_that_fails_is_not_pushed(tiny_model, tmp_path, monkeypatch):
     model = tiny_model()
     tried = []
@@ -120,6 +121,7 @@ def test_the_manual_policy_waits_for_approval(tiny_model, tmp_path):
     assert exported.load(tmp_path).info["version"] == first
 
 
+@pytest.mark.program
 def test_versions_are_kept_up_to_a_number(tiny_model, tmp_path):
     model, made = tiny_model(student=False), []
     for task in range(5):
@@ -144,6 +146,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tiny_model, tmp_path):
     assert versions.read_latest(tmp_path) == {}
 
 
+@pytest.mark.program
 def test_a_model_with_other_halves_is_for_another_folder(tiny_model, tmp_path):
     _push(tiny_model(), tmp_path, 0, _row(0))
     with pytest.raises(ValueError, match="serves encoder and generator and this model has generator, which"):
@@ -214,6 +217,7 @@ def _save(model, kind, folder, about):
             file.write(f"{kind} after step {about['step']}")
 
 
+@pytest.mark.program
 def test_a_push_that_is_killed_at_any_step_leaves_what_was_served_and_is_completed(
     tiny_model, tiny_stream, tmp_path, monkeypatch
 ):
@@ -246,7 +250,7 @@ def test_a_push_that_is_killed_at_any_step_leaves_what_was_served_and_is_complet
         assert sorted(os.listdir(os.path.join(base, kind))) == [str(version) for version in served[1:]]
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_pushes_at_one_time_wait_for_each_other_and_a_refusal_is_exit_status_3(
     tiny_model, tiny_stream, tmp_path
 ):

@@ -3,13 +3,11 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from export import release, versions
-from tests import source_imports
+from tests import programs
 
 
 def _push(base, version, stable=True, kinds=versions.KINDS, task=0):
@@ -193,14 +191,7 @@ def test_a_prune_that_died_is_finished_by_the_next(tmp_path, monkeypatch):
 
 
 def _run(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "export.release", *flags],
-        cwd=source_imports.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return programs.run("export.release", *flags)
 
 
 def test_the_program_lists_serves_and_goes_back(tmp_path):

@@ -21,6 +21,8 @@ from ltgans_tf.settings import presets
 from tests import rest_double
 from tests.conftest import TINY
 
+pytestmark = pytest.mark.program
+
 URL, GRPC = os.environ.get("TF_SERVING_URL"), os.environ.get("TF_SERVING_GRPC")
 
 

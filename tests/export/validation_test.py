@@ -42,6 +42,7 @@ def _checked(halves, tmp_path, max_latency=60.0):
         return str(error)
 
 
+@pytest.mark.program
 def test_what_works_is_reported_with_its_times_by_another_process(staged):
     report = validation.infra(staged, 60.0)
     assert set(report) == {"generator", "encoder"}
@@ -60,6 +61,7 @@ def test_what_works_is_reported_with_its_times_by_another_process(staged):
     assert all(0 < time < 60_000 for time in times)
 
 
+@pytest.mark.program
 def test_what_does_not_is_refused_with_the_reason(staged, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(validation.NotBlessed, match="the encoder cannot be loaded: .*empty"):
@@ -92,6 +94,7 @@ def test_the_process_of_the_check_cannot_import_the_library():
     assert "import of ltgans_tf halted" in done.stderr
 
 
+@pytest.mark.program
 def test_there_is_no_file_that_a_kill_could_leave_behind(staged, tmp_path, monkeypatch):
     run, there = subprocess.run, []
 

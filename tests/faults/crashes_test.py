@@ -29,6 +29,7 @@ def _undisturbed(stream):
     return model.total.numpy()
 
 
+@pytest.mark.program
 def test_what_a_kill_leaves_of_a_checkpoint_is_removed_by_the_next_run(tiny_stream, tmp_path):
     stream = tiny_stream(tasks=1)
     _fit(Counting(), stream, tmp_path, stop_after_task=0)
@@ -69,6 +70,7 @@ def test_damaged_checkpoints_of_later_steps_do_not_push_good_ones_out(tmp_path):
     assert good == saved[:0:-1]
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("mangled", [False, True])
 def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(
     tiny_stream, tmp_path, mangled, caplog
@@ -108,6 +110,7 @@ def test_a_stop_in_what_precedes_the_first_step_ends_the_run_before_it(tiny_stre
     assert int(model.global_step.numpy()) == 0 and not checkpoints.checkpoints(str(tmp_path))
 
 
+@pytest.mark.program
 def test_a_stop_while_a_step_is_traced_breaks_that_off_and_saves_nothing(tiny_stream, tmp_path):
     stream = tiny_stream(tasks=1)
     model = Counting(in_step=lambda: model.request_stop())
@@ -119,6 +122,7 @@ def test_a_stop_while_a_step_is_traced_breaks_that_off_and_saves_nothing(tiny_st
     np.testing.assert_array_equal(again.total, _undisturbed(stream))
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("stop", [1, 3])  # the first of a process is what is told of it too
 def test_a_stop_between_steps_saves_what_was_learnt(tiny_stream, tmp_path, stop):
     stream = tiny_stream(tasks=1)
@@ -142,6 +146,7 @@ def _catches(process, number):
     return int(caught, 16) >> (number - 1) & 1
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_before_the_model_is_built_ends_the_program_with_the_command(tmp_path, number):
     arguments = ["--preset=smoke", f"--workdir={tmp_path}/a run"]
@@ -193,7 +198,7 @@ def test_two_workdirs_that_differ_are_told_by_their_files(tmp_path):
     assert fault_checks.differences(left, right) == ["files: lacks {} and has too much {'flags.txt': 1}"]
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("crashes")
 @pytest.mark.timeout(1800)
 def test_nothing_is_lost_in_a_short_campaign(tmp_path):
     found = faults.campaign(str(tmp_path), rounds=4, faults=("kill", "term"), chain=4, seed=5)

@@ -13,7 +13,8 @@ import pytest
 
 from ltgans_tf.files import eventlog
 from ltgans_tf.training import checkpoints, verification
-from tests import source_imports
+from tests import programs, source_imports
+from tests.conftest import make_stream
 from tests.faults.counting import Counting
 
 FILES = ("manifest.json", "state.data-00000-of-00001", "state.index")
@@ -23,12 +24,21 @@ def _fit(model, stream, workdir, **options):
     return model.fit_stream(stream, 4, str(workdir), **{"callbacks": [], "checkpoint_every": 2, **options})
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A run of two tasks that stands after the first, and what it is to end with: (stream, workdir, total)."""
+    folder, straight = tmp_path_factory.mktemp("original"), Counting()
+    stream = make_stream(folder, tasks=2)
+    _fit(Counting(), stream, folder / "run", stop_after_task=0)
+    straight.fit_stream(stream, 4)
+    return stream, folder / "run", straight.total.numpy()
+
+
 @pytest.fixture(name="run")
-def _run(tiny_stream, tmp_path):
-    """A run of two tasks that stands behind the first: (its stream, its workdir)."""
-    stream, workdir = tiny_stream(tasks=2), tmp_path / "run"
-    _fit(Counting(), stream, workdir, stop_after_task=0)
-    return stream, workdir
+def _run(original, tmp_path):
+    """The same run for a test of its own: (its stream, its workdir)."""
+    stream, workdir, _ = original
+    return stream, shutil.copytree(workdir, tmp_path / "run")
 
 
 def _paths(workdir):
@@ -44,9 +54,12 @@ def _damage(path, how):
         path.write_bytes(changed[how])
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("how", ["flipped", "truncated", "empty", "missing"])
-def test_any_damaged_file_of_a_checkpoint_sends_the_run_back_and_it_ends_alike(run, caplog, name, how):
+def test_any_damaged_file_of_a_checkpoint_sends_the_run_back_and_it_ends_alike(
+    run, original, caplog, name, how
+):
     stream, workdir = run
     newest, before = _paths(workdir)
     assert sorted(os.listdir(newest)) == sorted(FILES)
@@ -55,12 +68,12 @@ def test_any_damaged_file_of_a_checkpoint_sends_the_run_back_and_it_ends_alike(r
     assert checkpoints.restore_newest(str(workdir), model) == str(before)
     assert newest.name in caplog.text and "going back" in caplog.text
     assert _fit(Counting(), stream, workdir)
-    straight, ended = Counting(), Counting()
-    straight.fit_stream(stream, 4)
+    ended = Counting()
     checkpoints.restore_newest(str(workdir), ended)
-    np.testing.assert_array_equal(ended.total, straight.total)
+    np.testing.assert_array_equal(ended.total, original[2])
 
 
+@pytest.mark.program
 def test_no_flipped_bit_of_a_manifest_lets_a_changed_checkpoint_pass(run):
     newest = _paths(run[1])[0]
     manifest = newest / "manifest.json"
@@ -81,6 +94,7 @@ def test_no_flipped_bit_of_a_manifest_lets_a_changed_checkpoint_pass(run):
     assert 0 < passed < len(whole)  # white space and what is not used to load
 
 
+@pytest.mark.program
 def test_a_newest_checkpoint_that_is_gone_is_told(run, caplog):
     newest, before = _paths(run[1])
     shutil.rmtree(newest)
@@ -88,6 +102,7 @@ def test_a_newest_checkpoint_that_is_gone_is_told(run, caplog):
     assert f"Checkpoint {newest.name}" in caplog.text and "is missing" in caplog.text
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("known_by", ["newest_checkpoint.txt", "boundary"])
 @pytest.mark.parametrize("resume", ["auto", "must", "never"])
 def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew(run, known_by, resume):
@@ -107,6 +122,7 @@ def test_a_run_whose_checkpoints_are_gone_is_not_begun_anew(run, known_by, resum
     assert after == before
 
 
+@pytest.mark.program
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(tiny_stream, tmp_path):
     stream = tiny_stream(tasks=1)
     model = Counting(in_step=lambda: 1 / 0)
@@ -115,6 +131,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(tiny_stre
     assert (tmp_path / "config.json").exists() and _fit(Counting(), stream, tmp_path)
 
 
+@pytest.mark.program
 def test_checkpoints_without_settings_are_refused(run):
     stream, workdir = run
     (workdir / "config.json").unlink()
@@ -123,6 +140,7 @@ def test_checkpoints_without_settings_are_refused(run):
     assert not (workdir / "config.json").exists()
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("how", ["truncated", "empty"])
 def test_damaged_settings_are_refused_by_name(run, how):
     stream, workdir = run
@@ -143,6 +161,7 @@ def test_a_damaged_line_of_the_metrics_is_refused_by_its_number(tmp_path, line):
     assert path.read_bytes() == before
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("name", ["fsync", "rename"])
 def test_whichever_call_of_the_disk_fails_the_checkpoint_before_stays(run, monkeypatch, name):
     _, workdir = run
@@ -174,6 +193,7 @@ def test_whichever_call_of_the_disk_fails_the_checkpoint_before_stays(run, monke
     assert int(restored.global_step.numpy()) == 5
 
 
+@pytest.mark.program
 def test_a_workdir_that_is_read_only_is_refused_and_unchanged(run):
     stream, workdir = run
     if subprocess.run(["mount", "--bind", "-o", "ro", workdir, workdir], capture_output=True).returncode:
@@ -202,6 +222,7 @@ def test_a_full_disk_is_one_sentence_with_the_remedy(kind):
     )
 
 
+@pytest.mark.program
 def test_verification_names_what_is_damaged_and_what_is_missing(run):
     _, workdir = run
     (workdir / "metrics.jsonl").write_text('{"step": 1}\n')
@@ -225,12 +246,12 @@ def test_verification_of_no_run_is_refused(tmp_path):
             verification.verify(str(path))
 
 
+@pytest.mark.program
 def test_the_program_that_verifies_tells_by_its_status(run):
     _, workdir = run
 
     def verified():
-        command = [sys.executable, "-m", "trainers.train", "--verify_checkpoint", f"--workdir={workdir}"]
-        return subprocess.run(command, cwd=source_imports.ROOT, capture_output=True, text=True)
+        return programs.run("trainers.train", "--verify_checkpoint", f"--workdir={workdir}")
 
     name = f"checkpoints/{_paths(workdir)[0].name}"
     done = verified()

@@ -52,6 +52,7 @@ def _fork(*args):
     return os.fork() or _hold(*args)
 
 
+@pytest.mark.program
 def test_of_many_that_want_one_workdir_at_once_one_gets_it(tmp_path):
     for attempt in range(10):
         ready, told = os.pipe()
@@ -67,6 +68,7 @@ def test_of_many_that_want_one_workdir_at_once_one_gets_it(tmp_path):
         assert json.loads((tmp_path / "run" / "config.json").read_text())["stream"] == SETTINGS["stream"]
 
 
+@pytest.mark.program
 def test_the_lock_of_a_killed_run_is_free_at_once(tmp_path):
     workdir = str(tmp_path / "run")
     for _ in range(20):
@@ -85,7 +87,7 @@ def test_the_lock_of_a_killed_run_is_free_at_once(tmp_path):
             os.close(end)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("crashes")
 def test_two_processes_that_push_to_one_base_get_a_version_each_every_time(tmp_path):
     base, count = str(tmp_path / "base"), 40
     processes = [

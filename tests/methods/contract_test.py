@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -11,7 +12,6 @@ import sys
 
 import numpy as np
 import pytest
-import source_imports
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -24,7 +24,10 @@ from ltgans_tf.methods.lifelong import NonFiniteError
 from ltgans_tf.networks import losses
 from ltgans_tf.settings import presets
 from ltgans_tf.training import callbacks
+from tests import programs, source_imports
 from tests.conftest import TINY, UNTRIED
+
+pytestmark = pytest.mark.program
 
 tfd = tfp.distributions
 STEPS, STOPPED = 2, 3  # steps of a task; the step of the run behind which its workdir is copied
@@ -200,9 +203,9 @@ def test_the_likelihood_of_every_task_is_measured(run):
     assert len(row["scores"]) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("workers")
 def test_two_replicas_take_the_steps_of_one_and_save_score_and_export_as_one(run, tmp_path):
-    from tests.distribution_test import MIRRORED
+    from tests.training.distribution_test import MIRRORED
 
     model, folder, watch = run
     with MIRRORED.scope():
@@ -261,7 +264,7 @@ def _spoil(patch, source, call=None, poison=None):
     return calls
 
 
-@pytest.mark.parametrize("poison", ["plus Inf", pytest.param("times NaN", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("poison", ["plus Inf", "times NaN"])
 @pytest.mark.parametrize("method", registry.METHODS)
 def test_no_number_that_is_not_finite_gets_past_a_step(method, poison, monkeypatch):
     """Each call of each source in a step of the second task, spoilt alone; two updates of a critic."""
@@ -310,7 +313,6 @@ NOTHING = 1
 """
 
 
-@pytest.mark.slow
 def test_a_class_of_ones_own_is_a_method_without_a_line_in_the_package(tmp_path):
     (tmp_path / "my_idea.py").write_text(MINE)
     (tmp_path / "broken.py").write_text("import nowhere_at_all")
@@ -346,10 +348,7 @@ def test_a_class_of_ones_own_is_a_method_without_a_line_in_the_package(tmp_path)
 
 
 def _train(*flags):
-    command = [sys.executable, "-m", "trainers.train", "--preset=smoke", *flags]
-    return subprocess.run(
-        command, cwd=source_imports.ROOT, capture_output=True, text=True, timeout=240, check=False
-    )
+    return programs.run("trainers.train", "--preset=smoke", *flags, timeout=240)
 
 
 def test_the_plan_names_the_method_and_an_unknown_one_is_refused(tmp_path):
@@ -360,30 +359,15 @@ def test_the_plan_names_the_method_and_an_unknown_one_is_refused(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", registry.METHODS)
-def test_the_programs_train_evaluate_and_sample_every_method(method, tmp_path):
+def test_the_programs_train_evaluate_and_sample_every_method(method, trained_by_program):
     if reason := _missing(method):
         pytest.skip(reason)
-    small = [
-        "--push_policy=always",
-        "--nopush_validate",
-        "--penalty_weight=9",
-        "--critic_heads=2",
-        "--batch_size=4",
-        "--steps_per_task=2",
-        "--eval_images=8",
-        "--eval_samples=20",
-    ]
-    workdir = tmp_path / "run"
-    specs = ",".join(task.spec.text for task in _stream(tmp_path, 2).tasks)
-    done = _train(
-        f"--method={method}", *small, "--extractor_images=8", f"--tasks={specs}", f"--workdir={workdir}"
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    made = trained_by_program(method)
+    workdir = pathlib.Path(made.workdir)
     fixed = getattr(registry.method_class(method), "fixed", {})
-    assert ("has its own critic_heads (1)" in done.stdout) == ("critic_heads" in fixed)
-    assert "penalty_weight" not in done.stdout
+    assert ("has its own critic_heads (1)" in made.done.stdout) == ("critic_heads" in fixed)
+    assert "penalty_weight" not in made.done.stdout
     assert f"--method={method}\n" in (workdir / "flags.txt").read_text()
     config = json.loads((workdir / "config.json").read_text())
     assert config["model"]["method"] == method

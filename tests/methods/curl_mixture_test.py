@@ -176,6 +176,7 @@ def _line():
     return student
 
 
+@pytest.mark.program
 def test_both_bounds_hold_against_the_marginal_by_quadrature():
     student = _line()
     images = np.random.default_rng(0).uniform(-1, 1, (6, 2, 2, 1)).astype(np.float32)

@@ -4,8 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests.curl_mixture_test import numpy_terms, shaken, some_images
-from tests.distribution_test import MIRRORED
 
 from ltgans_tf.evaluation import likelihood
 from ltgans_tf.methods import curl, curl_mixture
@@ -13,6 +11,8 @@ from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import CURLSettings
 from ltgans_tf.training import callbacks
 from tests.conftest import TINY
+from tests.methods.curl_mixture_test import numpy_terms, shaken, some_images
+from tests.training.distribution_test import MIRRORED
 
 
 def _model(seed=0, recipe=presets.Recipe(), optimizer=None, jit_compile=False, **settings):
@@ -112,6 +112,7 @@ def test_an_expansion_copies_the_component_most_responsible_for_the_buffer():
     assert len(sources) > 1
 
 
+@pytest.mark.program
 def test_an_expansion_adds_one_component_waits_and_never_goes_beyond_the_most():
     model, grown = _model(expansion_wait=5), []
     for step in range(40):
@@ -174,6 +175,7 @@ def _batches(model, monkeypatch):
     return seen
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("task_index", [0, 1, 5])
 def test_every_second_step_is_replay_from_task_2_on(monkeypatch, task_index):
     model = _at(_model(), task_index)
@@ -191,6 +193,7 @@ def test_every_second_step_is_replay_from_task_2_on(monkeypatch, task_index):
     assert kinds == ["new", "replay" if task_index else "new"] * 3
 
 
+@pytest.mark.program
 def test_the_snapshot_is_the_model_at_the_boundary_and_keeps_every_bit(tiny_stream):
     model, stream = _model(threshold_deviations=0.0), tiny_stream()
     for task in stream.tasks[1:]:
@@ -228,7 +231,7 @@ def test_sampling_takes_the_accumulated_proportions_and_before_any_the_component
     np.testing.assert_array_equal(model.progress_samples(model.latents(5))[0], model.sample(5))
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_one_seed_gives_one_run_and_its_memory_does_not_grow(tiny_stream):
     made = [_model(threshold_deviations=-2.0) for _ in range(2)]
     size = lambda model: sorted((w.path, tuple(w.shape)) for w in model.weights)
@@ -242,7 +245,7 @@ def test_one_seed_gives_one_run_and_its_memory_does_not_grow(tiny_stream):
     assert np.abs(_model().sample(3) - _model(seed=1).sample(3)).max() > 1e-4
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("workers")
 def test_two_replicas_equal_one_through_expansion_and_replay(tiny_stream):
     one = _model(threshold_deviations=0.0, expansion_wait=1, optimizer=keras.optimizers.SGD(1e-4))
     with MIRRORED.scope():
@@ -265,7 +268,7 @@ class _StopAt(callbacks.StepCallback):
         self.model.stop_requested = step == self.step
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_a_stopped_run_goes_on_with_the_same_buffer_and_threshold(tiny_stream, tmp_path):
     straight, stopped = (_model(threshold_deviations=-2.0, buffer_size=30) for _ in range(2))
     straight.fit_stream(tiny_stream(tasks=2), 6)
@@ -277,7 +280,7 @@ def test_a_stopped_run_goes_on_with_the_same_buffer_and_threshold(tiny_stream, t
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("graphs")
 def test_xla_takes_the_same_steps(tiny_stream, monkeypatch):
     # XLA's Philox gives other numbers for a seed that is not constant, so the noise is a pattern.
     pattern = lambda shape, seed, alg: tf.reshape(tf.sin(tf.range(np.prod(shape), dtype=tf.float32)), shape)
@@ -313,7 +316,7 @@ def test_a_boundary_resets_the_optimizer_but_not_its_rate():
     assert all(np.abs(v.numpy()).max() == 0 for v in model.student_optimizer.variables[2:])
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_a_short_training_explains_far_more_than_the_mean_image():
     draw = np.random.default_rng(0)
     level = draw.uniform(0, 255, (400, 1, 1, 1, 1))

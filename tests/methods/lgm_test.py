@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import scipy.special
 import tensorflow as tf
-from tests.distribution_test import MIRRORED
 
 from ltgans_tf.data import streams
 from ltgans_tf.evaluation import likelihood
@@ -16,6 +15,7 @@ from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import LGMSettings
 from ltgans_tf.training import callbacks
 from tests.conftest import TINY
+from tests.training.distribution_test import MIRRORED
 
 D, K = 2, 3  # of the linear nets on images [2, 2, 1]
 _PARTS = ("mean", "stddev", "logits", "decoder")
@@ -216,6 +216,7 @@ class Teachers(callbacks.StepCallback):
         self.seen.setdefault(self.model.task.index, []).append(weights)
 
 
+@pytest.mark.program
 def test_the_teacher_is_the_student_of_the_boundary_and_keeps_every_bit(tiny_stream):
     model, diary, ends = _tiny(), Teachers(), []
     keep = lambda model, stream, task, workdir: ends.append([w.numpy() for w in model.student.weights])
@@ -353,6 +354,7 @@ def test_categories_grow_by_one_a_task_up_to_the_most_and_twice_is_once():
     assert int(model.student.active) == 2
 
 
+@pytest.mark.program
 def test_memory_does_not_grow_with_the_tasks(tiny_stream):
     model = _tiny(grow=True)
     shapes = lambda: [tuple(w.shape) for w in [*model.weights, *model.student_optimizer.variables]]
@@ -362,7 +364,7 @@ def test_memory_does_not_grow_with_the_tasks(tiny_stream):
     assert len(model._train_functions) == 2 and int(model.task_index.numpy()) == 5
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("workers")
 def test_two_replicas_equal_one_over_two_boundaries(tiny_stream):
     models = []
     for strategy in (tf.distribute.get_strategy(), MIRRORED):
@@ -386,7 +388,7 @@ def _gradients_stream(tmp_path):
     return streams.TaskStream(specs, image_shape=(8, 8, 3), batch_size=16)
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_a_short_training_learns_both_tasks(tmp_path):
     model, stream = _tiny(anneal_steps=200, categories=4), _gradients_stream(tmp_path)
     model.fit_stream(stream, 300)

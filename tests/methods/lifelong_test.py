@@ -66,6 +66,7 @@ def _straight(stream, steps):
     return model
 
 
+@pytest.mark.program
 def test_every_task_takes_its_steps_in_order(tiny_stream):
     model = _straight(tiny_stream(tasks=3), 4)
     assert model.at() == (3, 0, 12)
@@ -76,6 +77,7 @@ def test_every_task_takes_its_steps_in_order(tiny_stream):
     assert not model.seen.numpy()[12:].any()
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("step", [1, 3, 5, 6, 8])
 def test_a_stop_leaves_its_state_and_a_later_call_ends_as_if_there_had_been_none(tiny_stream, tmp_path, step):
     workdir = str(tmp_path / "run")
@@ -92,6 +94,7 @@ def test_a_stop_leaves_its_state_and_a_later_call_ends_as_if_there_had_been_none
     np.testing.assert_array_equal(again.seen.numpy(), straight.seen.numpy())
 
 
+@pytest.mark.program
 def test_a_stop_is_held_until_it_is_taken_back(tiny_stream):
     model = Diary()
     assert not model.fit_stream(tiny_stream(tasks=1), 4, callbacks=[StopAt(2)])
@@ -99,6 +102,7 @@ def test_a_stop_is_held_until_it_is_taken_back(tiny_stream):
     assert model.fit_stream(tiny_stream(tasks=1), 4) and model.at() == (1, 0, 4)
 
 
+@pytest.mark.program
 def test_a_crash_goes_back_to_the_last_checkpoint_and_not_further(tiny_stream, tmp_path):
     workdir = str(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
@@ -113,6 +117,7 @@ def test_a_crash_goes_back_to_the_last_checkpoint_and_not_further(tiny_stream, t
     np.testing.assert_array_equal(again.seen.numpy(), _straight(tiny_stream(tasks=2), 5).seen.numpy())
 
 
+@pytest.mark.program
 def test_a_run_stops_after_the_task_asked_for_and_goes_on(tiny_stream, tmp_path):
     workdir, stream = str(tmp_path / "run"), tiny_stream(tasks=3)
     model = Diary()
@@ -135,6 +140,7 @@ def _notes(name, calls, raises_at=None):
     return boundary
 
 
+@pytest.mark.program
 def test_boundary_callbacks_are_called_once_per_task_in_order(tiny_stream, tmp_path):
     calls, workdir = [], str(tmp_path / "run")
     boundary = [_notes("a", calls), _notes("b", calls)]
@@ -145,6 +151,7 @@ def test_boundary_callbacks_are_called_once_per_task_in_order(tiny_stream, tmp_p
     assert calls == expected
 
 
+@pytest.mark.program
 def test_boundary_callbacks_of_the_last_finished_task_come_again_behind_a_crash(tiny_stream, tmp_path):
     calls, workdir = [], str(tmp_path / "run")
     with pytest.raises(OSError):
@@ -156,6 +163,7 @@ def test_boundary_callbacks_of_the_last_finished_task_come_again_behind_a_crash(
     assert again.begun == [2] and again.at() == (3, 0, 6)
 
 
+@pytest.mark.program
 def test_a_stop_among_the_boundary_callbacks_leaves_the_rest_for_later(tiny_stream, tmp_path):
     calls, workdir, model = [], str(tmp_path / "run"), Diary()
 
@@ -170,6 +178,7 @@ def test_a_stop_among_the_boundary_callbacks_leaves_the_rest_for_later(tiny_stre
     assert calls[1:] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
 
 
+@pytest.mark.program
 def test_a_task_learnt_again_has_its_boundary_again(tiny_stream, tmp_path):
     """Its newest checkpoint is lost, so the run goes back to before the last task's end."""
     calls, workdir = [], str(tmp_path / "run")
@@ -181,6 +190,7 @@ def test_a_task_learnt_again_has_its_boundary_again(tiny_stream, tmp_path):
     assert calls == [("a", 0), ("a", 1), ("a", 1)]
 
 
+@pytest.mark.program
 def test_boundary_callbacks_are_called_without_a_workdir_too(tiny_stream):
     calls, model = [], Diary()
     model.fit_stream(tiny_stream(tasks=2), 2, boundary_callbacks=[_notes("a", calls)], stop_after_task=0)
@@ -188,6 +198,7 @@ def test_boundary_callbacks_are_called_without_a_workdir_too(tiny_stream):
     assert calls == [("a", 0), ("a", 1)]
 
 
+@pytest.mark.program
 def test_a_row_of_scores_has_the_learnt_tasks_alone(tiny_model, tiny_stream):
     model, stream = tiny_model(), tiny_stream(tasks=3)
     model.task_index.assign(2)
@@ -202,6 +213,7 @@ def test_a_row_of_scores_has_the_learnt_tasks_alone(tiny_model, tiny_stream):
     assert tiny_model(student=False).evaluate_stream(stream) == {"set0.npz": {}}
 
 
+@pytest.mark.program
 def test_boundary_callbacks_are_prepared_once_before_the_first_step(tiny_model, tiny_stream, tmp_path):
     calls, workdir = [], str(tmp_path / "run")
 
@@ -227,6 +239,7 @@ def test_scores_read_no_data_of_later_tasks(tiny_model, tiny_stream, tmp_path):
     assert len(model.evaluate_stream(stream)) == 2
 
 
+@pytest.mark.program
 def test_a_file_that_breaks_while_it_is_learnt_is_named(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
     for i in range(20):
@@ -242,6 +255,7 @@ def test_a_file_that_breaks_while_it_is_learnt_is_named(tiny_model, tmp_path, mo
         model.fit_stream(stream, 5, callbacks=[])
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -322,6 +336,7 @@ def test_replicas_share_out_the_noise_of_the_global_batch():
         np.testing.assert_array_equal(part, rows)
 
 
+@pytest.mark.program
 def test_one_compiled_function_is_kept_per_trace_key(tiny_stream):
     model = _straight(tiny_stream(tasks=4), 1)
     assert set(model._train_functions) == {0, 1}
@@ -357,6 +372,7 @@ def test_a_step_that_keras_would_keep_from_xla_is_refused():
             config.disable_op_determinism()
 
 
+@pytest.mark.program
 def test_callbacks_get_tensors_so_that_no_step_waits_for_the_device(tiny_stream):
     class Keep(callbacks.StepCallback):
         kinds = set()
@@ -369,6 +385,7 @@ def test_callbacks_get_tensors_so_that_no_step_waits_for_the_device(tiny_stream)
     assert keep.kinds and all(issubclass(kind, tf.Tensor) for kind in keep.kinds)
 
 
+@pytest.mark.program
 def test_a_boundary_of_a_state_that_was_lost_is_done_again_even_if_it_dies(tiny_stream, tmp_path):
     """The newest checkpoint is lost; the task is learnt again, its boundary dies, and is done at last."""
     workdir, stream, calls = str(tmp_path / "run"), tiny_stream(tasks=1), []
@@ -386,6 +403,7 @@ def test_a_boundary_of_a_state_that_was_lost_is_done_again_even_if_it_dies(tiny_
     assert calls == [0, 0, 0]
 
 
+@pytest.mark.program
 def test_a_run_of_an_own_method_is_told_apart_when_it_is_loaded(tiny_stream, tmp_path):
     Diary().fit_stream(tiny_stream(tasks=1), 2, str(tmp_path / "run"), [])
     with pytest.raises(ValueError, match="method 'diary'"):

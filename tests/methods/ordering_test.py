@@ -14,7 +14,12 @@ from ltgans_tf.networks import losses
 from ltgans_tf.settings import presets
 from tests.conftest import TINY
 
-METHODS = ["ltgan", *(pytest.param(m, marks=pytest.mark.slow) for m in registry.METHODS if m != "ltgan")]
+pytestmark = pytest.mark.program
+
+METHODS = [
+    "ltgan",
+    *(pytest.param(m, marks=pytest.mark.campaign("graphs")) for m in registry.METHODS if m != "ltgan"),
+]
 
 
 def _graph(method, task):

@@ -73,8 +73,9 @@ def test_the_students_gradients_do_not_overflow_in_float16():
         assert np.linalg.norm(half - plain) < 0.05 * np.linalg.norm(plain)
 
 
+@pytest.mark.campaign("graphs")
 @pytest.mark.parametrize(
-    "method", ["ltgan", *(pytest.param(m, marks=pytest.mark.slow) for m in ("lgm", "curl"))]
+    "method", ["ltgan", *(pytest.param(m, marks=pytest.mark.campaign("graphs")) for m in ("lgm", "curl"))]
 )
 @pytest.mark.parametrize("precision", MIXED)
 def test_steps_in_16_bits_are_close_to_those_in_float32(method, precision, tiny_stream):

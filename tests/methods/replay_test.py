@@ -76,6 +76,7 @@ def test_the_copy_that_teaches_is_the_generator_as_the_task_found_it(warm_start)
     assert np.abs(model.generate(latents) - images).max() > 1e-3
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("finished", [0, 1, 2, 3])
 @pytest.mark.parametrize("method", [replay.Replay, replay.Finetune, joint.Joint])
 def test_one_generator_learns_every_task_and_draws(method, finished):
@@ -165,6 +166,7 @@ def test_a_past_task_is_not_seen_by_the_same_first_images_again(numbered):
     assert not any(np.array_equal(np.sort(a), np.sort(b)) for a, b in zip(first, first[1:]))
 
 
+@pytest.mark.program
 def test_a_joint_run_is_fed_by_all_tasks_so_far_and_resumes_among_them(numbered):
     model, fed = _model(joint.Joint), []
 

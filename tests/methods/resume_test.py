@@ -14,6 +14,8 @@ import pytest
 
 from ltgans_tf.training import checkpoints
 
+pytestmark = pytest.mark.program
+
 # A run of three tasks with two role exchanges, in a process of its own.
 RUN = """
 import sys, numpy as np, tensorflow as tf
@@ -84,7 +86,7 @@ def _weights(path):
         return [stored[name] for name in stored.files]
 
 
-@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.campaign("crashes"))])
 def test_a_killed_run_ends_with_bit_identical_weights(sets, tmp_path, replicas):
     _finish(_start(tmp_path / "straight", sets, tmp_path / "straight.npz", replicas))
     kills = 0

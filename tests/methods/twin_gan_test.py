@@ -104,6 +104,7 @@ def test_generators_descend_the_gradient_of_minus_the_critic(tiny_model, monkeyp
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.program
 def test_the_frozen_generator_keeps_every_bit_and_the_learners_move(tiny_model, tiny_stream):
     model, stream = tiny_model(n_critic=2, ema=0.5), tiny_stream()
     for task in stream.tasks:
@@ -243,6 +244,7 @@ def test_the_student_sees_as_many_images_in_the_first_task_all_new(tiny_model, m
     assert (seen["weights"] == 1).all() and len(seen["weights"]) == 16
 
 
+@pytest.mark.program
 def test_a_stream_of_any_length_needs_three_traces(tiny_model, tiny_stream):
     model = tiny_model()
     model.fit_stream(tiny_stream(tasks=6), 2)
@@ -250,6 +252,7 @@ def test_a_stream_of_any_length_needs_three_traces(tiny_model, tiny_stream):
     assert int(model.task_index.numpy()) == 6
 
 
+@pytest.mark.program
 def test_the_moving_average_becomes_the_generator_at_the_end_of_its_task(tiny_model, tiny_stream):
     model, seen = tiny_model(ema=0.27, student=False), []
     expected = model.generators[0].get_weights()
@@ -278,6 +281,7 @@ def test_the_assistant_starts_from_the_mean_of_both_twins_that_the_recipe_asks_f
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.program
 def test_optimizers_are_reset_when_a_task_begins(tiny_model, tiny_stream):
     model = tiny_model()
     model.fit_stream(tiny_stream(tasks=1), 3)
@@ -326,6 +330,7 @@ def test_twins_start_from_weights_of_their_own(tiny_model):
     assert not np.array_equal(first.get_weights()[0], second.get_weights()[0])
 
 
+@pytest.mark.program
 def test_every_op_of_the_train_graph_has_a_gpu_kernel_for_its_type(tiny_model):
     """Reads the kernel registry of the installed TensorFlow, which lists GPU kernels too."""
     from tensorflow.python.framework import kernels
@@ -364,6 +369,7 @@ def _runs_on_gpu(node, registered):
     return False
 
 
+@pytest.mark.program
 def test_own_networks_train_without_a_workdir_and_are_refused_with_one(tiny_model, tiny_stream, tmp_path):
     made = tiny_model(student=False)
     model = twin_gan.TwinGAN(made.generators, made.critic)

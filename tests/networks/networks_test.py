@@ -74,6 +74,7 @@ def test_the_penalty_sends_no_zeros_back_through_the_critic_and_has_the_same_gra
     assert more_passes - passes == len(arch.critic_channels)
 
 
+@pytest.mark.program
 def test_no_graph_of_an_encoder_outlives_its_function():
     encoder, alive = networks.encoder(TINY), []
     for _ in range(2):

@@ -86,7 +86,7 @@ def test_the_sets_in_place_of_the_papers_are_there(name):
         specs.check(task, folder)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("paper")
 @pytest.mark.parametrize("name", [name for name in presets.PRESETS if name.startswith(("table", "fig"))])
 def test_a_preset_of_the_paper_builds_and_takes_a_step_of_each_task(name, tmp_path, monkeypatch):
     import tensorflow_datasets as tfds

@@ -3,7 +3,6 @@
 import dataclasses
 import inspect
 import json
-import os
 import subprocess
 import sys
 
@@ -12,7 +11,7 @@ import pytest
 
 from ltgans_tf.methods import registry
 from ltgans_tf.settings.method_settings import SETTINGS, CURLSettings, LGMSettings
-from tests import source_imports
+from tests import programs, source_imports
 
 RUN = [
     "--push_policy=always",
@@ -25,12 +24,8 @@ RUN = [
 ]
 
 
-def _train(*flags, program=("-m", "trainers.train")):
-    command = [sys.executable, *program, "--preset=smoke", *flags]
-    environment = {**os.environ, "PYTHONPATH": str(source_imports.ROOT)}
-    return subprocess.run(
-        command, cwd=source_imports.ROOT, capture_output=True, text=True, timeout=240, env=environment
-    )
+def _train(*flags):
+    return programs.run("trainers.train", "--preset=smoke", *flags, timeout=240)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +115,7 @@ def test_a_flag_of_another_method_and_a_wrong_one_get_one_sentence(flags, expect
     assert done.stderr.startswith(f"error: {expected}"), done.stderr
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "method, given, field, other",
     [
@@ -128,7 +124,7 @@ def test_a_flag_of_another_method_and_a_wrong_one_get_one_sentence(flags, expect
             ["--lgm_categories=3", "--lgm_grow", "--lgm_consistency=0.5"],
             "categories",
             4,
-            marks=pytest.mark.slow,
+            marks=pytest.mark.program,
         ),
         ("curl", ["--curl_components=3", "--curl_threshold_decay=0.5"], "components", 4),
     ],
@@ -156,7 +152,10 @@ def test_a_method_of_ones_own_needs_neither_settings_nor_a_count():
         "import ltgans_tf.methods.registry as b; b.METHODS['mine'] = 'nowhere:Mine'\n"
         "from trainers import run, train; run(train.main)"
     )
-    done = _train("--method=mine", "--dry_run", "--workdir=nowhere", program=("-c", program))
+    flags = ("--preset=smoke", "--method=mine", "--dry_run", "--workdir=nowhere")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *flags], cwd=source_imports.ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "method: mine" in done.stdout and "not counted for mine" in done.stdout
     assert "lgm_" not in done.stdout and "curl_" not in done.stdout

@@ -11,19 +11,30 @@ from export import continuation, versions
 from ltgans_tf import exported, loading
 from ltgans_tf.settings import upgrades
 from ltgans_tf.training import checkpoints
+from tests.conftest import make_model, make_stream
 from trainers import runs
 
+pytestmark = pytest.mark.program
 
-@pytest.fixture(name="old")
-def _old(tiny_model, tiny_stream, tmp_path):
-    """A run of two tasks and, as an older version left it in its second task, a copy: (model, workdir)."""
-    model, workdir = tiny_model(ema=0.5), str(tmp_path / "run")
-    model.fit_stream(tiny_stream(tasks=2), 3, workdir, [], checkpoint_every=4)
-    copy = shutil.copytree(workdir, tmp_path / "old")
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """A run of two tasks and, as an older version left it in its second task, a copy: (model, stream, workdir)."""
+    folder = tmp_path_factory.mktemp("old")
+    model, stream, workdir = make_model(ema=0.5), make_stream(folder, tasks=2), str(folder / "run")
+    model.fit_stream(stream, 3, workdir, [], checkpoint_every=4)
+    copy = shutil.copytree(workdir, folder / "old")
     newest, before = checkpoints.checkpoints(str(copy))
     shutil.rmtree(newest)
-    _as_version_1(before, tiny_model(ema=0.5), str(copy))
-    return model, str(copy)
+    _as_version_1(before, make_model(ema=0.5), str(copy))
+    return model, stream, copy
+
+
+@pytest.fixture
+def old(both, tmp_path):
+    """A copy of the latter for a test of its own: (model, stream, workdir)."""
+    model, stream, workdir = both
+    return model, stream, str(shutil.copytree(workdir, tmp_path / "old"))
 
 
 def _as_version_1(path, model, workdir):
@@ -53,8 +64,8 @@ def _without(workdir, *removed):
     _change(path, model=model, format_version=1)
 
 
-def test_a_run_of_an_older_version_ends_with_the_same_bits(old, tiny_model, tiny_stream):
-    straight, workdir = old
+def test_a_run_of_an_older_version_ends_with_the_same_bits(old, tiny_model):
+    straight, stream, workdir = old
     _without(workdir, ("recipe", "warm_start"), ("recipe", "precision"), ("architecture", "critic_units"))
     loaded = loading.load(workdir)
     loaded.noise_stream.assign(2)
@@ -62,7 +73,7 @@ def test_a_run_of_an_older_version_ends_with_the_same_bits(old, tiny_model, tiny
     assert int(loaded.noise_stream.numpy()) == 0
     assert loaded.recipe.warm_start == 0.0 and int(loaded.global_step.numpy()) == 4
     again = tiny_model(ema=0.5)
-    assert again.fit_stream(tiny_stream(tasks=2), 3, workdir, [])
+    assert again.fit_stream(stream, 3, workdir, [])
     assert int(again.global_step.numpy()) == 6
     for a, b in zip(straight.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -72,18 +83,18 @@ def test_a_run_of_an_older_version_ends_with_the_same_bits(old, tiny_model, tiny
     )
 
 
-def test_a_later_field_counts_as_its_default_and_not_as_what_is_given_now(old, tiny_model, tiny_stream):
-    _, workdir = old
+def test_a_later_field_counts_as_its_default_and_not_as_what_is_given_now(old, tiny_model):
+    _, stream, workdir = old
     _without(workdir, ("recipe", "ema"))
     with pytest.raises(ValueError, match=r"other settings: model.recipe.ema \(was 0.0, now 0.5\);"):
-        tiny_model(ema=0.5).fit_stream(tiny_stream(tasks=2), 3, workdir, [])
+        tiny_model(ema=0.5).fit_stream(stream, 3, workdir, [])
 
 
-def test_a_field_that_was_always_there_is_not_made_up(old, tiny_model, tiny_stream):
-    _, workdir = old
+def test_a_field_that_was_always_there_is_not_made_up(old, tiny_model):
+    _, stream, workdir = old
     _without(workdir, ("architecture", "latent_dim"))
     with pytest.raises(ValueError, match=r"model.architecture.latent_dim \(was None, now 4\)"):
-        tiny_model(ema=0.5).fit_stream(tiny_stream(tasks=2), 3, workdir, [])
+        tiny_model(ema=0.5).fit_stream(stream, 3, workdir, [])
 
 
 def test_the_settings_of_a_method_are_completed_too():

@@ -299,6 +299,7 @@ def test_settings_are_read_and_not_changed(six):
     assert run.config == before
 
 
+@pytest.mark.program
 def test_comparison_needs_no_tensorflow(tmp_path):
     call = f"compare.compare({_two(tmp_path)}, {str(tmp_path / 'c.html')!r})"
     assert not reading_pages.imports_tensorflow("compare", call)

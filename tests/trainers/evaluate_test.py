@@ -4,13 +4,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
-import source_imports
 import tensorflow as tf
 
 from ltgans_tf.data import streams
@@ -18,8 +15,11 @@ from ltgans_tf.evaluation import evaluation, references, scores
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.training import boundaries
+from tests import programs
 from tests.conftest import TINY
 from trainers import evaluate, flagfile
+
+pytestmark = pytest.mark.program
 
 FEW = {"samples": 700, "iwae_k": 2, "iwae_images": 3}
 FLOORS = {"fcd_floor", "fcd_floor_images"}
@@ -61,14 +61,7 @@ def workdir(trained, tmp_path):
 
 
 def _run(*given):
-    done = subprocess.run(
-        [sys.executable, "-m", "trainers.evaluate", *given],
-        cwd=source_imports.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = programs.run("trainers.evaluate", *given, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -136,6 +136,7 @@ def _started(folder):
     return process
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_passed_on_and_the_list_goes_on_later(tmp_path, number):
     process = _started(tmp_path)
@@ -164,6 +165,7 @@ def test_cores_are_shared_out_equally():
         jobs.share_cores({0, 1}, 3)
 
 
+@pytest.mark.program
 def test_runs_side_by_side_have_cores_of_their_own_once_the_extractor_is_there(tmp_path):
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("this process has one core")

@@ -4,12 +4,9 @@ import glob
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import source_imports
 import tensorflow as tf
 from PIL import Image
 
@@ -20,6 +17,7 @@ from ltgans_tf.figures import gallery
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.training import boundaries
+from tests import programs, source_imports
 from tests.conftest import TINY
 from trainers import make_figures
 
@@ -88,6 +86,7 @@ ALL = [
 ]
 
 
+@pytest.mark.program
 def test_all_figures_of_a_run_are_written_and_shown(workdir):
     said = make_figures.make_figures(workdir)
     assert sorted(os.listdir(os.path.join(workdir, "figures"))) == sorted(f"{name}.png" for name in ALL)
@@ -108,6 +107,7 @@ def test_all_figures_of_a_run_are_written_and_shown(workdir):
     assert lines[-2:] == ["next:", f"  python -m trainers.report --workdir={workdir}"]
 
 
+@pytest.mark.program
 def test_the_same_seed_gives_the_same_pictures_in_a_folder_alone(workdir, tmp_path):
     before = sorted(glob.glob(f"{workdir}/**", recursive=True))
     for name, seed in (("one", 0), ("two", 0), ("three", 1)):
@@ -119,6 +119,7 @@ def test_the_same_seed_gives_the_same_pictures_in_a_folder_alone(workdir, tmp_pa
     assert not np.array_equal(one, three)
 
 
+@pytest.mark.program
 def test_generated_images_are_told_apart_by_the_extractor_of_the_run(workdir, tmp_path, network):
     _save_extractor(workdir, network, ["set1.npz", "set0.npz"])  # in another order than the stream's
     tell = make_figures._domains_fn(workdir, ["set0.npz", "set1.npz"], 2)
@@ -129,6 +130,7 @@ def test_generated_images_are_told_apart_by_the_extractor_of_the_run(workdir, tm
     assert "left out" not in said
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "names, reason",
     [
@@ -149,6 +151,7 @@ def test_an_extractor_of_no_use_is_named_and_the_rest_is_drawn(workdir, tmp_path
     assert os.listdir(tmp_path / "out") == ["fig2_domains.png"]
 
 
+@pytest.mark.program
 def test_a_task_whose_data_is_gone_is_named_and_the_rest_is_drawn(trained, workdir, tmp_path):
     hidden = tmp_path / "hidden.npz"
     shutil.move(trained / "set0.npz", hidden)
@@ -169,6 +172,7 @@ def test_a_task_whose_data_is_gone_is_named_and_the_rest_is_drawn(trained, workd
         shutil.move(hidden, trained / "set0.npz")
 
 
+@pytest.mark.program
 def test_one_reason_is_told_once(workdir):
     shutil.rmtree(os.path.join(workdir, "eval"))
     said = make_figures.make_figures(workdir)
@@ -176,6 +180,7 @@ def test_one_reason_is_told_once(workdir):
     assert "  domain_mix, score matrices, forgetting curves: " in said
 
 
+@pytest.mark.program
 def test_a_run_without_student_has_the_figures_that_need_no_codes(workdir, monkeypatch):
     plain = twin_gan.TwinGAN.from_architecture(TINY, student=False)
     plain.task_index.assign(2)
@@ -188,18 +193,12 @@ def test_a_run_without_student_has_the_figures_that_need_no_codes(workdir, monke
 
 
 def test_bad_input_ends_in_one_sentence_and_status_2():
-    done = subprocess.run(
-        [sys.executable, "-m", "trainers.make_figures", "--workdir=/nowhere"],
-        cwd=source_imports.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = programs.run("trainers.make_figures", "--workdir=/nowhere")
     assert done.returncode == 2 and not done.stdout
     assert done.stderr == "error: there is no folder /nowhere; --workdir names a run.\n"
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
@@ -241,6 +240,7 @@ def test_codes_are_numbers(text):
     assert make_figures._units(["3", " 17"]) == [3, 17]
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("given, read", [(None, "/data"), ("/mine", "/mine")])
 def test_data_is_read_as_the_run_was_trained(workdir, tmp_path, monkeypatch, given, read):
     with open(os.path.join(workdir, "flags.txt"), "w") as f:

@@ -86,6 +86,7 @@ def _spared(method, learners, students, heads):
     return N_CRITIC * update + learners * FIRST_DENSE + students * FIRST_CONVOLUTION
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("task_index", [0, 1])
 @pytest.mark.parametrize(
     "method, learners, teachers",
@@ -106,11 +107,13 @@ def test_a_step_has_the_operations_of_its_graph(method, learners, teachers, task
     assert _counted(_graph(method, task_index, parts=parts)) == ours - ROWS * spared
 
 
+@pytest.mark.program
 def test_a_step_without_student_has_the_operations_of_its_graph():
     ours = architectures.step_flops(TINY, 3, ROWS, N_CRITIC, student=False, method="replay")
     assert _counted(_graph("replay", 1, student=False)) == ours - ROWS * _spared("replay", 1, 0, 1)
 
 
+@pytest.mark.program
 def test_parts_that_are_in_use_are_paid_for():
     few, many = (_counted(_graph("curl", 1, parts=parts)) for parts in (1, 4))
     cost = lambda parts: architectures.step_flops(TINY, 3, ROWS, method="curl", parts=parts)

@@ -102,6 +102,7 @@ def test_seconds_of_training_follow_from_steps_and_speeds():
     assert report_protocol.training_seconds(records) == {0: 5.0 + 5.0, 1: 2.0}
 
 
+@pytest.mark.program
 def test_absent_score_leads_to_its_reason(tmp_path):
     def change(row):
         for task, own in row["scores"].items():
@@ -230,6 +231,7 @@ def test_out_is_written_with_its_folders_and_said(tmp_path):
     assert not os.path.exists(os.path.join(folder, "report.html"))
 
 
+@pytest.mark.program
 def test_report_needs_no_tensorflow(plain, tmp_path):
     assert not imports_tensorflow("report", f"report.report({str(plain[0])!r}, {str(tmp_path / 'a.html')!r})")
 
@@ -278,6 +280,7 @@ def test_what_cannot_be_read_is_refused(tmp_path, spoil, message):
         report.report(str(folder))
 
 
+@pytest.mark.program
 def test_rows_that_were_not_measured_alike_are_told(tmp_path):
     workdir = make_run(tmp_path / "run")
     report.report(workdir)

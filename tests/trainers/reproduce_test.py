@@ -11,15 +11,14 @@ import time
 import pytest
 
 from ltgans_tf.settings import experiments
-from tests import fake_runs, source_imports
+from tests import fake_runs, programs, source_imports
 from trainers import jobs, reproduce
 
 LABELS = ["ltgan", "replay", "finetune", "joint", "curl", "lgm"]
 
 
 def _run(*flags, timeout=60, cwd=source_imports.ROOT, **settings):
-    command = [sys.executable, "-m", "trainers.reproduce", *flags]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, **settings)
+    return programs.run("trainers.reproduce", *flags, cwd=cwd, timeout=timeout, **settings)
 
 
 def test_seed_0_of_all_runs_comes_first():
@@ -121,7 +120,7 @@ def test_a_signal_is_the_exit_status_and_the_command_to_go_on_is_printed(tmp_pat
     assert "python -m trainers.reproduce --experiment=builtin_cpu\n" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.campaign("crashes")
 def test_the_road_from_end_to_end_over_a_kill(tmp_path):
     flags = ["--experiment=builtin_cpu", "--seeds=1", "--steps_per_task=2", "--methods=ltgan,curl"]
     flags += [f"--out={tmp_path}"]

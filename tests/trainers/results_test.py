@@ -71,6 +71,7 @@ def test_one_seed_has_no_spread(written):
     assert _row(text, "ltgan")[1] == "20.0"
 
 
+@pytest.mark.program
 def test_the_papers_numbers_stand_beside_its_own_images_alone(written, tmp_path):
     _, text, _ = written("table1_msfo", NUMBERS)
     assert _row(text, "the paper's ltgan")[1:6] == ["878.92", "219.15", "365.62", "514.87", "494.64"]

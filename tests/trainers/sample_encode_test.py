@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-import source_imports
 import tensorflow as tf
 from PIL import Image
 
@@ -15,6 +14,7 @@ from ltgans_tf import loading
 from ltgans_tf.data import images, streams
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
+from tests import programs, source_imports
 from tests.conftest import TINY, UNTRIED
 from trainers import encode, sample
 
@@ -55,6 +55,7 @@ def _images(array):
     return images.to_uint8(array).numpy()
 
 
+@pytest.mark.program
 def test_folder_holds_the_samples_of_the_seed_one_by_one(workdir, tmp_path, monkeypatch):
     monkeypatch.setattr(sample, "_BATCH", 4)
     out = tmp_path / "made" / "samples"
@@ -67,6 +68,7 @@ def test_folder_holds_the_samples_of_the_seed_one_by_one(workdir, tmp_path, monk
         sample.sample(workdir, 1, 5, str(out))
 
 
+@pytest.mark.program
 def test_run_and_its_export_give_the_same_npz(workdir, tmp_path):
     for name, source in (("run", workdir), ("export", os.path.join(workdir, "exports"))):
         sample.sample(source, 6, 2, str(tmp_path / f"{name}.npz"))
@@ -82,6 +84,7 @@ def test_png_holds_one_grid(workdir, tmp_path):
         assert grid.size == (8 * 10 - 2, 2 * 10 - 2)  # 8 columns, 2 rows, 2 pixels between
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("source", ["", "exports"])
 def test_codes_are_those_of_the_prepared_images(workdir, pictures, tmp_path, source, monkeypatch):
     monkeypatch.setattr(encode, "_BATCH", 2)
@@ -141,11 +144,12 @@ def _run(module, *arguments):
     ],
 )
 def test_bad_input_ends_in_one_sentence_and_status_2(arguments, sentence):
-    done = _run(*arguments)
+    done = programs.run(*arguments)
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith(f"error: {sentence}") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.program
 def test_sentence_is_alone_behind_tensorflow_too(workdir, pictures):
     done = _run("trainers.encode", f"--workdir={workdir}/exports", f"--images={pictures}", "--out=x.npz")
     assert done.returncode == 2 and not done.stdout
@@ -153,6 +157,7 @@ def test_sentence_is_alone_behind_tensorflow_too(workdir, pictures):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.program
 def test_success_says_one_line_and_help_needs_no_tensorflow(workdir, tmp_path):
     done = _run("trainers.sample", f"--workdir={workdir}", "--count=2", f"--out={tmp_path}/a.npz")
     assert (done.returncode, done.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,33 +10,13 @@ import time
 
 import numpy as np
 import pytest
-import source_imports
 from PIL import Image
 
-SMALL = [
-    "--push_policy=always",
-    "--nopush_validate",
-    "--preset=smoke",
-    "--batch_size=4",
-    "--steps_per_task=4",
-    "--checkpoint_every=2",
-    "--log_every=2",
-    "--sample_every=2",
-    "--eval_images=8",
-    "--eval_samples=20",
-    "--extractor_images=8",
-]
+from tests import artefacts, programs, source_imports
 
 
-def _run(*flags, module="trainers.train", env=None, timeout=120):
-    return subprocess.run(
-        [sys.executable, "-m", module, *flags],
-        cwd=source_imports.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, **(env or {})},
-    )
+def _run(*flags, module="trainers.train", **settings):
+    return programs.run(module, *flags, **settings)
 
 
 def _refused(*flags, **settings):
@@ -47,33 +28,18 @@ def _refused(*flags, **settings):
     return lines[0]
 
 
-def _sets(folder, count=2, side=32, value=None):
-    specs = []
-    for i in range(count):
-        draw = np.random.default_rng(i)
-        path = folder / f"set{i}.npz"
-        np.savez(
-            path,
-            train_images=draw.integers(0, 256, (24, side, side, 3), dtype=np.uint8),
-            test_images=draw.integers(0, 256, (8, side, side, 3), dtype=np.uint8),
-            train_labels=np.arange(24) % 3,
-            test_labels=np.arange(8) % 3,
-        )
-        specs.append(f"npz:{path}")
-    return specs
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run of two small tasks: (workdir, process, specs)."""
-    folder = tmp_path_factory.mktemp("road")
-    specs = _sets(folder, 3)
-    workdir = folder / "run"
-    done = _run(*SMALL, f"--tasks={specs[0]},{specs[1]}", f"--workdir={workdir}")
-    assert done.returncode == 0, done.stderr[-2000:]
-    return workdir, done, specs
+def finished(trained_by_program, tmp_path_factory):
+    """A copy of a finished run of two small tasks: (workdir, how the program ended, specs of three)."""
+    made = trained_by_program("ltgan")
+    workdir = shutil.copytree(made.workdir, tmp_path_factory.mktemp("road") / "run")
+    flags = workdir / "flags.txt"
+    flags.write_text(flags.read_text().replace(made.workdir, str(workdir)))
+    output = made.done.stdout.replace(made.workdir, str(workdir))
+    return workdir, subprocess.CompletedProcess([], 0, output, made.done.stderr), made.specs
 
 
+@pytest.mark.program
 def test_a_run_leaves_what_the_readme_promises(finished):
     workdir, done, _ = finished
     for name in (
@@ -100,7 +66,7 @@ def test_a_run_leaves_what_the_readme_promises(finished):
     assert done.stderr == ""
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_the_next_commands_that_are_printed_work(finished, tmp_path):
     workdir, done, _ = finished
     commands = [line.split() for line in done.stdout.splitlines() if line.startswith("  python -m ")]
@@ -128,6 +94,7 @@ def test_the_next_commands_that_are_printed_work(finished, tmp_path):
     assert np.load(tmp_path / "c.npz")["mean"].shape == (1, 64)
 
 
+@pytest.mark.program
 def test_the_flagfile_of_a_run_is_the_same_run(finished):
     workdir, _, specs = finished
     before = (workdir / "config.json").read_text()
@@ -140,7 +107,7 @@ def test_the_flagfile_of_a_run_is_the_same_run(finished):
     assert "model.recipe.beta (was 1.0, now 4.0)" in changed
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_tasks_are_appended_to_a_finished_run(finished):
     workdir, _, specs = finished
     done = _run(f"--flagfile={workdir}/flags.txt", f"--tasks={','.join(specs)}")
@@ -149,15 +116,16 @@ def test_tasks_are_appended_to_a_finished_run(finished):
     assert list(scores) == ["set0.npz", "set1.npz", "set2.npz"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.program
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.program)])
 def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
-    specs = _sets(tmp_path, 1)
+    specs = artefacts.sets(tmp_path, 1)
     workdir = tmp_path / "run"
     command = [
         sys.executable,
         "-m",
         "trainers.train",
-        *SMALL,
+        *artefacts.SMALL,
         "--steps_per_task=100000",
         "--checkpoint_every=100000",
         f"--tasks={specs[0]}",
@@ -178,6 +146,7 @@ def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
     assert list((workdir / "checkpoints").glob("task_000_step_*"))
 
 
+@pytest.mark.program
 def test_a_signal_behind_the_end_does_not_change_the_status(finished):
     command = [sys.executable, "-m", "trainers.train", f"--flagfile={finished[0]}/flags.txt"]
     process = subprocess.Popen(
@@ -191,10 +160,10 @@ def test_a_signal_behind_the_end_does_not_change_the_status(finished):
     assert process.returncode == 0 and "python -m trainers.report" in process.stdout.read()
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_a_run_that_diverges_goes_back_three_times_and_says_so_in_its_log(tmp_path):
-    flags = [*SMALL, "--nopush", "--critic_optimizer=rmsprop(1e30)", "--on_nonfinite=rollback"]
-    sentence = _refused(*flags, f"--tasks={_sets(tmp_path, 1)[0]}", f"--workdir={tmp_path}/run")
+    flags = [*artefacts.SMALL, "--nopush", "--critic_optimizer=rmsprop(1e30)", "--on_nonfinite=rollback"]
+    sentence = _refused(*flags, f"--tasks={artefacts.sets(tmp_path, 1)[0]}", f"--workdir={tmp_path}/run")
     assert "after 3 rollbacks, so other noise is no help; lower the learning rates" in sentence
     assert sentence.endswith("task_000_step_000000000.")  # its beginning
     log = (tmp_path / "run" / "log.txt").read_text()
@@ -222,6 +191,7 @@ def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tm
     assert "unknown flag --data_dir_tasks" in _refused(*flags, "--data_dir_tasks=mnist")
 
 
+@pytest.mark.program
 def test_programs_do_not_wait_for_packages_that_keras_can_do_without():
     program = (
         "import sys; from trainers import import_tensorflow; import_tensorflow()\n"
@@ -268,6 +238,7 @@ def test_bad_settings_get_one_sentence_at_once(tmp_path, flags, expected):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.program
 def test_a_layout_that_cannot_be_had_is_told(tmp_path):
     refused = _refused("--distribution=mirrored", f"--workdir={tmp_path}/run")
     assert "found no GPU; use 'one', or give the number of replicas" in refused
@@ -278,11 +249,13 @@ def test_a_missing_workdir_is_asked_for():
     assert "--workdir" in _refused("--preset=smoke")
 
 
+@pytest.mark.program
 def test_a_workdir_that_cannot_be_written_gets_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot be written" in _refused("--preset=smoke", f"--workdir={tmp_path}/file/run")
 
 
+@pytest.mark.program
 def test_bad_data_gets_one_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
     assert "holds no images" in _refused(f"--tasks=folder:{tmp_path}/empty", f"--workdir={tmp_path}/a")
@@ -290,41 +263,52 @@ def test_bad_data_gets_one_sentence(tmp_path):
     broken.mkdir()
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(broken / "good.png")
     (broken / "bad.png").write_bytes(b"no image")
-    assert f"{broken}/bad.png" in _refused(*SMALL, f"--tasks=folder:{broken}", f"--workdir={tmp_path}/b")
-    specs = _sets(tmp_path, 1)
-    assert "chooses no image" in _refused(*SMALL, f"--tasks={specs[0]}@7", f"--workdir={tmp_path}/c")
+    assert f"{broken}/bad.png" in _refused(
+        *artefacts.SMALL, f"--tasks=folder:{broken}", f"--workdir={tmp_path}/b"
+    )
+    specs = artefacts.sets(tmp_path, 1)
+    assert "chooses no image" in _refused(
+        *artefacts.SMALL, f"--tasks={specs[0]}@7", f"--workdir={tmp_path}/c"
+    )
     (tmp_path / "tiny").mkdir()
-    tiny = _sets(tmp_path / "tiny", 1, side=3)
-    assert "4" in _refused(*SMALL, f"--tasks={tiny[0]}", f"--workdir={tmp_path}/d")
+    tiny = artefacts.sets(tmp_path / "tiny", 1, side=3)
+    assert "4" in _refused(*artefacts.SMALL, f"--tasks={tiny[0]}", f"--workdir={tmp_path}/d")
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_broken_images_can_be_left_out(tmp_path):
     draw = np.random.default_rng(0)
     for i in range(40):
         Image.fromarray(draw.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
     (tmp_path / "bad.png").write_bytes(b"no image")
-    done = _run(*SMALL, "--skip_broken_images", f"--tasks=folder:{tmp_path}", f"--workdir={tmp_path}/run")
+    done = _run(
+        *artefacts.SMALL, "--skip_broken_images", f"--tasks=folder:{tmp_path}", f"--workdir={tmp_path}/run"
+    )
     assert done.returncode == 0, done.stderr
     assert "1 broken image left out" in done.stdout
 
 
+@pytest.mark.program
 def test_no_network_is_told_within_five_seconds(tmp_path):
     if subprocess.run(["getent", "hosts", "storage.googleapis.com"], capture_output=True).returncode == 0:
         pytest.skip("this machine has a network, so nothing would be refused")
     begin = time.monotonic()
     sentence = _refused(
-        *SMALL, "--tasks=mnist", f"--workdir={tmp_path}/run", env={"TFDS_DATA_DIR": str(tmp_path / "tfds")}
+        *artefacts.SMALL,
+        "--tasks=mnist",
+        f"--workdir={tmp_path}/run",
+        env={"TFDS_DATA_DIR": str(tmp_path / "tfds")},
     )
     # Imports (TensorFlow and TFDS) are not part of the five seconds; 15 more are allowed for them.
     assert time.monotonic() - begin < 20
     assert "no network" in sentence
 
 
+@pytest.mark.program
 def test_a_nonfinite_loss_is_named_with_step_and_last_good_checkpoint(tmp_path):
-    specs = _sets(tmp_path, 1)
+    specs = artefacts.sets(tmp_path, 1)
     sentence = _refused(
-        *SMALL,
+        *artefacts.SMALL,
         "--critic_optimizer=rmsprop(1e25)",
         "--steps_per_task=60",
         f"--tasks={specs[0]}",
@@ -334,7 +318,7 @@ def test_a_nonfinite_loss_is_named_with_step_and_last_good_checkpoint(tmp_path):
     assert "checkpoint" in sentence
 
 
-@pytest.mark.slow
+@pytest.mark.program
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
@@ -343,16 +327,19 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
     ).returncode:
         pytest.skip("mounting a small file system needs root")
     try:
-        specs = _sets(tmp_path, 1)
-        sentence = _refused(*SMALL, "--steps_per_task=8", f"--tasks={specs[0]}", f"--workdir={small}/run")
+        specs = artefacts.sets(tmp_path, 1)
+        sentence = _refused(
+            *artefacts.SMALL, "--steps_per_task=8", f"--tasks={specs[0]}", f"--workdir={small}/run"
+        )
         assert "could not write a checkpoint" in sentence and "last good one is" in sentence
         subprocess.run(["mount", "-o", "remount,size=400m", small], check=True)
-        again = _run(*SMALL, "--steps_per_task=8", f"--tasks={specs[0]}", f"--workdir={small}/run")
+        again = _run(*artefacts.SMALL, "--steps_per_task=8", f"--tasks={specs[0]}", f"--workdir={small}/run")
         assert again.returncode == 0, again.stderr
     finally:
         subprocess.run(["umount", small], check=True)
 
 
+@pytest.mark.program
 def test_a_workdir_in_use_is_refused_and_harmed_by_nothing(finished):
     import fcntl
 
@@ -391,9 +378,12 @@ def test_task_specs_are_split_at_commas_but_not_inside_of_one(text, specs):
     assert train.split_tasks(text) == specs
 
 
+@pytest.mark.program
 def test_a_run_without_student_offers_no_encoder(tmp_path):
-    specs = _sets(tmp_path, 1)
-    done = _run(*SMALL, "--nostudent", "--recipe=paper", f"--tasks={specs[0]}", f"--workdir={tmp_path}/run")
+    specs = artefacts.sets(tmp_path, 1)
+    done = _run(
+        *artefacts.SMALL, "--nostudent", "--recipe=paper", f"--tasks={specs[0]}", f"--workdir={tmp_path}/run"
+    )
     assert done.returncode == 0, done.stderr
     assert "Eq. 1 as written" in done.stdout
     assert "encode" not in done.stdout and "exports/generator/" in done.stdout

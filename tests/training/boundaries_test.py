@@ -21,6 +21,8 @@ from ltgans_tf.settings import architectures
 from ltgans_tf.training import boundaries
 from tests.conftest import TINY
 
+pytestmark = pytest.mark.program
+
 
 def _evaluator():
     return evaluation.Evaluator(test_images=10, samples=30, parts=("likelihood", "distances"))

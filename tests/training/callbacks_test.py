@@ -94,6 +94,7 @@ def _fit(stream, workdir, every=3, steps=5, **options):
     return model
 
 
+@pytest.mark.program
 def test_points_stand_at_step_1_and_at_multiples_over_all_tasks(tiny_stream, tmp_path):
     workdir = str(tmp_path / "run")
     _fit(tiny_stream(tasks=3), workdir)
@@ -109,6 +110,7 @@ def test_points_stand_at_step_1_and_at_multiples_over_all_tasks(tiny_stream, tmp
     assert all(row["speed/steps_per_second"] > 0 for row in rows)
 
 
+@pytest.mark.program
 def test_tensorboard_has_the_points_of_the_metrics_file(tiny_stream, tmp_path):
     workdir = str(tmp_path / "run")
     _fit(tiny_stream(tasks=2), workdir)
@@ -119,6 +121,7 @@ def test_tensorboard_has_the_points_of_the_metrics_file(tiny_stream, tmp_path):
         assert [value for _, value in points] == pytest.approx([row[tag] for row in rows], rel=1e-6)
 
 
+@pytest.mark.program
 def test_a_run_that_goes_back_has_every_point_once(tiny_stream, tmp_path):
     workdir = str(tmp_path / "run")
     _fit(tiny_stream(tasks=3), workdir)
@@ -139,6 +142,7 @@ def test_a_run_that_goes_back_has_every_point_once(tiny_stream, tmp_path):
     assert {(tag, step): 1 for tag, points in _scalars(workdir).items() for step, _ in points} == expected
 
 
+@pytest.mark.program
 def test_a_run_that_died_within_a_task_has_every_point_once(tiny_stream, tmp_path):
     """It dies at step 8 and goes on from the end of the first task, step 5."""
     workdir = str(tmp_path / "run")
@@ -167,6 +171,7 @@ def test_a_nan_stops_the_run_at_the_next_point(tiny_stream, tmp_path):
     assert [row["step"] for row in _rows(workdir)] == [1, 4]
 
 
+@pytest.mark.program
 def test_a_diverging_gan_is_stopped_within_an_interval(tiny_model, tiny_stream, tmp_path):
     workdir = str(tmp_path / "run")
     model = tiny_model(critic_optimizer="rmsprop(1e30)", student=False)
@@ -197,6 +202,7 @@ class _Clock:
         return self.now
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("first, last, written", [(2, 3, 1), (5, 8, 1), (11, 12, 0)])
 def test_a_profile_of_the_steps_asked_for_is_written(tiny_stream, tmp_path, first, last, written):
     Ramp().fit_stream(  # two tasks of five steps; the second window ends with the first task
@@ -251,6 +257,7 @@ def _png(path):
         return np.asarray(image)
 
 
+@pytest.mark.program
 def test_grids_come_at_step_100_and_at_multiples_of_the_task_step(tiny_stream, tmp_path):
     model = Ramp()
     model.fit_stream(tiny_stream(tasks=2), 130, callbacks=[callbacks.SampleGrids(str(tmp_path), 60)])
@@ -296,6 +303,7 @@ def _run(tmp_path_factory):
     return model, stream, workdir
 
 
+@pytest.mark.program
 def test_a_run_leaves_the_pictures_that_are_documented(run):
     model, stream, workdir = run
     for task in stream.tasks:
@@ -339,6 +347,7 @@ def test_tensorboard_stays_at_a_few_groups(run):
     assert all("/" in tag for tag in tags)
 
 
+@pytest.mark.program
 def test_tensorboard_shows_the_settings_of_the_run(run):
     model, _, workdir = run
     reader = _tensorboard(workdir)

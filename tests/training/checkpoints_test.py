@@ -12,24 +12,38 @@ import numpy as np
 import pytest
 
 from ltgans_tf.training import checkpoints
+from tests.conftest import make_model, make_stream
+
+pytestmark = pytest.mark.program
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A run of one task with checkpoints at steps 2 and 4, only read: (model, stream, workdir)."""
+    folder = tmp_path_factory.mktemp("trained")
+    model, stream = make_model(), make_stream(folder, tasks=1)
+    model.fit_stream(stream, 4, str(folder / "run"), callbacks=[], checkpoint_every=2)
+    return model, stream, folder / "run"
 
 
 @pytest.fixture
-def trained(tiny_model, tiny_stream, tmp_path):
-    """A run of one task with checkpoints at steps 2 and 4: (model, stream, workdir)."""
-    model, stream, workdir = tiny_model(), tiny_stream(tasks=1), str(tmp_path / "run")
-    model.fit_stream(stream, 4, workdir, callbacks=[], checkpoint_every=2)
-    return model, stream, workdir
+def trained(original, tmp_path):
+    """The same run for a test of its own: (model, stream, workdir)."""
+    model, stream, workdir = original
+    copy, its = shutil.copytree(workdir, tmp_path / "run"), make_model()
+    checkpoints.restore_newest(str(copy), its)
+    assert _same(model, its)
+    return its, stream, str(copy)
 
 
 def _same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
 
 
-def test_a_checkpoint_restores_every_weight_and_slot(trained, tiny_model):
-    model, _, workdir = trained
-    fresh = tiny_model(seed=5)
-    checkpoints.restore_newest(workdir, fresh)
+def test_a_checkpoint_restores_every_weight_and_slot(original):
+    model, _, workdir = original
+    fresh = make_model(seed=5)
+    checkpoints.restore_newest(str(workdir), fresh)
     assert _same(model, fresh)
     for ours, theirs in zip(model.optimizers, fresh.optimizers):
         assert int(ours.iterations) == 4
@@ -126,18 +140,20 @@ def test_a_workdir_takes_one_run_at_a_time(tmp_path):
         pass  # and it is free again
 
 
-def test_other_settings_are_refused_with_the_fields_that_differ(trained, tiny_model, tiny_stream):
+def test_other_settings_are_refused_with_the_fields_that_differ(trained, tiny_model, original):
     _, stream, workdir = trained
     with pytest.raises(ValueError, match=r"model.recipe.beta \(was 1.0, now 4.0\)"):
         tiny_model(beta=4.0).fit_stream(stream, 4, workdir, [])
     with pytest.raises(ValueError, match=r"steps_per_task \(was 4, now 5\)"):
         tiny_model().fit_stream(stream, 5, workdir, [])
+    other = make_stream(original[2].parent, tasks=1, batch_size=4)
     with pytest.raises(ValueError, match=r"stream.batch_size \(was 8, now 4\)"):
-        tiny_model().fit_stream(tiny_stream(tasks=1, batch_size=4), 4, workdir, [])
+        tiny_model().fit_stream(other, 4, workdir, [])
 
 
-def test_tasks_may_be_appended_to_a_finished_run_but_not_exchanged(trained, tiny_model, tiny_stream):
-    _, _, workdir = trained
+def test_tasks_may_be_appended_to_a_finished_run_but_not_exchanged(tiny_model, tiny_stream, tmp_path):
+    workdir = str(tmp_path / "run")
+    tiny_model().fit_stream(tiny_stream(tasks=1), 4, workdir, callbacks=[])
     model = tiny_model()
     assert model.fit_stream(tiny_stream(tasks=3), 4, workdir, [])
     assert int(model.task_index.numpy()) == 3 and int(model.global_step.numpy()) == 12

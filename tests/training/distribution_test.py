@@ -8,12 +8,12 @@ import sys
 
 import numpy as np
 import pytest
-import source_imports
 import tensorflow as tf
 
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.training import distribution
+from tests import source_imports
 from tests.conftest import TINY
 
 # One for the process: a second one would reuse the keys of the first one's collectives.
@@ -30,12 +30,13 @@ def _trained(stream, replicas, steps=5, tasks=2, **recipe):
 
 
 # Of 3 replayed rows in 8 the two halves have other rows, so each replica must know which are its own.
+@pytest.mark.program
 @pytest.mark.parametrize(
     "recipe",
     [
-        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({}, marks=pytest.mark.campaign("workers")),
         {"n_critic": 2, "ema": 0.9, "student_replay": "share", "replay_share": "0.375"},
-        pytest.param({"distillation": 0.3, "latent_law": "circle"}, marks=pytest.mark.slow),
+        pytest.param({"distillation": 0.3, "latent_law": "circle"}, marks=pytest.mark.campaign("workers")),
     ],
 )
 def test_two_replicas_equal_one_over_two_tasks_and_a_role_swap(tiny_stream, recipe):
@@ -46,6 +47,7 @@ def test_two_replicas_equal_one_over_two_tasks_and_a_role_swap(tiny_stream, reci
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.path)
 
 
+@pytest.mark.program
 def test_the_replicas_of_a_model_stay_equal(tiny_stream):
     model = _trained(tiny_stream(tasks=2), 2)
     for weight in model.weights:
@@ -67,6 +69,7 @@ def test_each_replica_takes_its_own_rows_of_one_global_draw(tiny_model):
         np.testing.assert_array_equal(share.numpy().reshape(2, 4, 3), whole[:, replica])
 
 
+@pytest.mark.program
 def test_a_state_saved_on_two_replicas_loads_exactly_on_one(tiny_stream, tiny_model, tmp_path):
     with MIRRORED.scope():
         model = twin_gan.TwinGAN.from_architecture(
@@ -193,6 +196,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.program
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
 def test_a_worker_keeps_the_memory_that_a_step_frees():
     def faults(how):

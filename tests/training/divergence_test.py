@@ -7,6 +7,8 @@ import tensorflow as tf
 from ltgans_tf.data import streams
 from ltgans_tf.training import callbacks, divergence
 
+pytestmark = pytest.mark.program
+
 
 @pytest.fixture
 def told(caplog):

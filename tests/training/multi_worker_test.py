@@ -9,9 +9,11 @@ import time
 
 import numpy as np
 import pytest
-import source_imports
 
 from ltgans_tf.methods import registry
+from tests import source_imports
+
+pytestmark = pytest.mark.campaign("workers")
 
 STEPS, TASKS = 5, 2
 
@@ -96,9 +98,7 @@ def uninterrupted(sets, tmp_path_factory):
     return workdir, state
 
 
-@pytest.mark.parametrize(
-    "method", [m if m == "ltgan" else pytest.param(m, marks=pytest.mark.slow) for m in registry.METHODS]
-)
+@pytest.mark.parametrize("method", [m if m == "ltgan" else m for m in registry.METHODS])
 def test_two_workers_take_the_steps_of_one_process(sets, uninterrupted, method, tmp_path):
     if method == "ltgan":
         found = uninterrupted[1]
@@ -118,7 +118,6 @@ def test_the_chief_alone_writes_each_point_once(uninterrupted):
     assert sorted(path.name for path in (workdir / "boundary").iterdir()) == ["task_00.done", "task_01.done"]
 
 
-@pytest.mark.slow
 def test_a_dead_worker_ends_the_others_and_a_restart_gives_the_same_bits(sets, uninterrupted, tmp_path):
     workdir, ports = tmp_path / "run", _free_ports(2)
     chief, worker = (
@@ -134,7 +133,6 @@ def test_a_dead_worker_ends_the_others_and_a_restart_gives_the_same_bits(sets, u
         _check_alike(_state(sets, i), uninterrupted[1], 0)
 
 
-@pytest.mark.slow
 def test_a_stop_of_one_worker_stops_both_behind_one_step_and_is_gone_on_from(sets, tmp_path):
     workdir = tmp_path / "run"
     # Workers ask each other at multiples of ten steps and between tasks.
@@ -143,7 +141,6 @@ def test_a_stop_of_one_worker_stops_both_behind_one_step_and_is_gone_on_from(set
     assert (workdir / "checkpoints" / "task_001_step_000000005").is_dir()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what, bad, back", [("spoil", 2, 0), ("swell", 3, 2)])
 def test_workers_go_back_together_where_one_is_not_finite(sets, tmp_path, what, bad, back):
     """Weights of one are found at the checkpoint of step 2, a loss at the point of step 3."""
@@ -159,7 +156,6 @@ def test_workers_go_back_together_where_one_is_not_finite(sets, tmp_path, what, 
     assert [point["step"] for point in points] == [1, 3, 6, 9]
 
 
-@pytest.mark.slow
 def test_workers_that_share_no_workdir_are_refused(sets, uninterrupted, tmp_path):
     for status, line, err in _two(sets, [uninterrupted[0], tmp_path / "another"]):
         assert status == 2 and "on storage that they share" in line, (line, err)

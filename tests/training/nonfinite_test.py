@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2
-from tests.distribution_test import MIRRORED
 
 from ltgans_tf.methods import lifelong
 from ltgans_tf.training import callbacks, checkpoints, nonfinite
+from tests.training.distribution_test import MIRRORED
+
+pytestmark = pytest.mark.program
 
 
 class Walk(lifelong.LifelongModel):

@@ -1,0 +1,57 @@
+"""Long tests that run when what they guard has changed: `pytest -m "not campaign or changed"`.
+
+    python -m tests.campaigns          which campaigns would run
+    python -m tests.campaigns --passed note, after a full pass, what the files are now
+
+A campaign is a set of tests with the mark `campaign(name)`. campaigns.json holds a hash of the files that
+each one guards, as they were when all of its tests last passed.
+"""
+
+import hashlib
+import json
+import sys
+
+from tests import source_imports
+
+# What each campaign guards: folders and files, its own tests among them.
+GUARDED = {
+    "crashes": "benchmarks/fault_checks.py benchmarks/faults.py export ltgans_tf/data ltgans_tf/files"
+    " ltgans_tf/methods ltgans_tf/training tests/faults tests/methods/resume_test.py"
+    " tests/trainers/reproduce_test.py trainers",
+    "graphs": "ltgans_tf/methods ltgans_tf/networks ltgans_tf/settings tests/methods",
+    "measurements": "benchmarks ltgans_tf/methods ltgans_tf/networks tests/benchmarks",
+    "paper": "ltgans_tf/evaluation/inception.py ltgans_tf/methods ltgans_tf/networks ltgans_tf/settings"
+    " tests/evaluation/inception_test.py tests/settings",
+    "workers": "ltgans_tf/data/streams.py ltgans_tf/methods ltgans_tf/networks ltgans_tf/training tests/methods"
+    " tests/one_worker.py tests/training",
+}
+RECORD = source_imports.ROOT / "tests" / "campaigns.json"
+
+
+def fingerprint(guarded):
+    """Returns a hash of all Python files at the paths in the string `guarded`, by name and content."""
+    digest = hashlib.sha256()
+    for path in guarded.split():
+        place = source_imports.ROOT / path
+        for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            digest.update(f"{file.relative_to(source_imports.ROOT).as_posix()}\0".encode())
+            digest.update(file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def changed():
+    """Returns the names of the campaigns whose files are not those of their last full pass."""
+    passed = json.loads(RECORD.read_text(encoding="utf-8"))
+    return [name for name, guarded in GUARDED.items() if passed.get(name) != fingerprint(guarded)]
+
+
+def note_pass():
+    """Writes the hashes of the files as they are into campaigns.json."""
+    passed = {name: fingerprint(guarded) for name, guarded in GUARDED.items()}
+    RECORD.write_text(json.dumps(passed, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--passed"]:
+        note_pass()
+    print("to run:", " ".join(changed()) or "none")
