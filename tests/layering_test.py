@@ -31,12 +31,12 @@ FOLDERS = {
     "tests": "benchmarks export ltgans_tf trainers",
 }
 
-# What programs read before they have to wait for TensorFlow.
+# What programs read before they have to wait for TensorFlow; these wait for neither SciPy nor scikit-learn.
 WITHOUT_TENSORFLOW = """
     ltgans_tf ltgans_tf.data ltgans_tf.evaluation ltgans_tf.methods ltgans_tf.networks
     ltgans_tf.data.specs
     ltgans_tf.evaluation.memorisation ltgans_tf.evaluation.metrics ltgans_tf.evaluation.references
-    ltgans_tf.evaluation.scores
+    ltgans_tf.evaluation.representations ltgans_tf.evaluation.scores
     ltgans_tf.figures.charts ltgans_tf.figures.method_curves
     ltgans_tf.files.jsonfiles ltgans_tf.files.provenance
     ltgans_tf.methods.lakd ltgans_tf.methods.registry
@@ -140,7 +140,7 @@ def test_imports_do_not_wait_for_tensorflow():
         "import importlib, sys\n"
         "for name in sys.argv[1:]:\n"
         "    importlib.import_module(name)\n"
-        "    if waited := sorted({'tensorflow', 'keras'} & sys.modules.keys()):\n"
+        "    if waited := sorted({'tensorflow', 'keras', 'scipy', 'sklearn'} & sys.modules.keys()):\n"
         "        sys.exit(f'{name} imports {waited}')\n"
     )
     done = subprocess.run(

@@ -1,14 +1,11 @@
 """The memorisation audit against hand-computed numbers and plain NumPy."""
 
-import subprocess
-import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 
 from ltgans_tf.evaluation import memorisation
-from tests import source_imports
 
 
 def _pixels(rows, columns, seed=0):
@@ -215,11 +212,3 @@ def test_held_out_rows_that_were_trained_on_are_refused():
         ValueError, match="51% of the held-out rows are training rows; hold out rows that are not"
     ):
         memorisation.memorisation(held_out, held_out, training)
-
-
-def test_the_audit_does_without_tensorflow():
-    program = "import sys; import ltgans_tf.evaluation.memorisation; assert 'tensorflow' not in sys.modules"
-    ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=source_imports.ROOT, capture_output=True, text=True
-    )
-    assert ran.returncode == 0, ran.stderr
