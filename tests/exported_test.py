@@ -31,6 +31,7 @@ def pairs(tmp_path_factory):
     return str(base), models
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("law", ["normal", "uniform", "circle"])
 def test_same_seed_draws_what_the_model_drew(tmp_path, law):
     model, _ = _push(tmp_path, law, student=False)

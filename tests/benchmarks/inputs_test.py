@@ -9,6 +9,7 @@ inputs.import_tensorflow()
 TARGETS = inputs.targets()
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("name", TARGETS)
 def test_input_is_read_or_refused_in_a_sentence(name):
     read, what = TARGETS[name]

@@ -33,6 +33,7 @@ def test_images_are_shuffled(name):
     assert (labels[1:] == labels[:-1]).mean() < 1.5 / specs.DATASETS[name].num_classes
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("name", NAMES)
 def test_every_call_gives_the_same_images(name):
     before = builtin.load(name, "test")[0]
@@ -53,6 +54,7 @@ def _frechet(a, b):
     )
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("name", NAMES)
 def test_train_and_test_follow_one_distribution(name):
     train, test = (_coarse(builtin.load(name, s)[0]) for s in specs.SPLITS)

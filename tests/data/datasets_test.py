@@ -96,6 +96,7 @@ def test_train_and_test_subfolders_are_the_splits(tmp_path):
     assert test.array[:, 0, 0, 0].tolist() == [2] and test.labels.tolist() == [1]
 
 
+@pytest.mark.program
 def test_large_folder_streams_the_same_images(folder, monkeypatch):
     in_memory = datasets.load(f"folder:{folder}", "train", SHAPE)
     monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
@@ -287,6 +288,7 @@ def _mocked(monkeypatch):
         yield tfds
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "name",
     [

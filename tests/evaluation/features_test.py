@@ -204,6 +204,7 @@ def test_the_cache_folder_follows_the_users_setting(monkeypatch):
     assert features.cache_folder() == "/home/me/.cache/ltgans_tf"
 
 
+@pytest.mark.program
 def test_training_leaves_the_last_short_batch_out_but_takes_a_single_one():
     made = features.train([_patterns(10, 0)], epochs=1)
     assert np.isfinite(made.features(tf.zeros([1, 16, 16, 1]))).all()

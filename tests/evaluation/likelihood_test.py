@@ -76,6 +76,7 @@ def test_nlog_is_squared_error_plus_kl(tiny_model):
     assert scores["images"] == 7 and all(type(value) in (float, int) for value in scores.values())
 
 
+@pytest.mark.program
 def test_nlog_sees_what_was_learnt_between_two_calls(tiny_model):
     student, images = tiny_model().student, _images(3, (8, 8, 3))
     before = likelihood.nlog(student, images)["nlog"]
@@ -84,6 +85,7 @@ def test_nlog_sees_what_was_learnt_between_two_calls(tiny_model):
     assert likelihood.nlog(student, images)["nlog"] != pytest.approx(before, rel=1e-3)
 
 
+@pytest.mark.program
 def test_graphs_that_are_kept_are_made_once_and_see_new_weights(tiny_model):
     student, images = tiny_model().student, _images(4, (8, 8, 3))
     elbo_terms, traced, graphs = student.elbo_terms, [], {}
@@ -220,6 +222,7 @@ def test_each_image_is_encoded_once_whatever_k():
     assert sum(seen) == 7 + 1  # one more to learn the length of a code
 
 
+@pytest.mark.program
 def test_the_seed_chooses_the_codes():
     student, images = _LinearGaussian(shift=0.4), _images(5)
     for score, name in ((likelihood.nlog, "nlog_sampled"), (likelihood.iwae, "iwae")):
@@ -228,6 +231,7 @@ def test_the_seed_chooses_the_codes():
     assert likelihood.nlog(student, images, seed=1)["nlog"] == likelihood.nlog(student, images)["nlog"]
 
 
+@pytest.mark.program
 def test_the_codes_of_an_image_do_not_depend_on_the_images_behind_it():
     """What the last three add is the same whatever the first three are."""
     student, images = _LinearGaussian(shift=0.4, widen=1.3), _images(6)

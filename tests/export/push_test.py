@@ -42,6 +42,7 @@ def _push(model, base, task, row, terms=None):
     return push.push(model, push.Task(task, f"task {task}"), str(base), INFO, terms or _terms(), row)
 
 
+@pytest.mark.program
 def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_model, tmp_path):
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, _row(0))
@@ -67,6 +68,7 @@ def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_mode
     assert len(info["settings_sha256"]) == 64 and info["role"] == "latest teacher"
 
 
+@pytest.mark.program
 def test_marks_tell_what_a_version_has_passed(tiny_model, tmp_path):
     model = tiny_model(student=False)
     good = _push(model, tmp_path, 0, _row(0))
@@ -129,6 +131,7 @@ def test_versions_are_kept_up_to_a_number(tiny_model, tmp_path):
     assert versions.found(tmp_path, "generator") == made[-2:]
 
 
+@pytest.mark.program
 def test_a_served_version_that_is_gone_is_told_and_nothing_is_pushed(tiny_model, tmp_path):
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, _row(0))

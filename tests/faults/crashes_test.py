@@ -40,6 +40,7 @@ def test_what_a_kill_leaves_of_a_checkpoint_is_removed_by_the_next_run(tiny_stre
     assert not remains.exists() and len(checkpoints.checkpoints(str(tmp_path))) == 2
 
 
+@pytest.mark.program
 def test_what_a_kill_leaves_of_an_extractor_is_removed_by_the_next_run(tiny_stream, tmp_path):
     domain = features.Domain("a", np.zeros((8, 8, 8, 3), np.uint8), np.arange(8) % 2)
     extractor = features.train([domain], epochs=1)
@@ -96,6 +97,7 @@ def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(
     np.testing.assert_array_equal(again.total, _undisturbed(stream))
 
 
+@pytest.mark.program
 def test_a_stop_in_what_precedes_the_first_step_ends_the_run_before_it(tiny_stream, tmp_path):
     class Prepare:
         def prepare(self, stream, workdir):

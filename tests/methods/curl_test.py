@@ -94,6 +94,7 @@ def _full(model, active, images):
     return before, [rows.numpy() for rows in model.student.mixture()]
 
 
+@pytest.mark.program
 def test_an_expansion_copies_the_component_most_responsible_for_the_buffer():
     model, images = _model(expansion_passes=0), some_images(rows=9).numpy()
     sources = set()
@@ -127,6 +128,7 @@ def test_an_expansion_adds_one_component_waits_and_never_goes_beyond_the_most():
     assert int(model.held.numpy()) == 0
 
 
+@pytest.mark.program
 def test_an_expansion_trains_the_new_component_as_an_optimizer_of_keras_would():
     passes = 10
     model, images = _model(expansion_passes=passes), some_images(rows=6).numpy()

@@ -53,6 +53,7 @@ def test_no_network_is_frozen_in_any_task(task_index):
         assert moved and all(moved)
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("task_index", [1, 2])
 def test_live_samples_come_from_generator_0_as_it_is_at_each_step(monkeypatch, task_index):
     model = _at(task_index)
@@ -94,6 +95,7 @@ def test_the_first_task_is_that_of_the_twins():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("finished", [0, 1, 2, 3])
 def test_samples_come_from_generator_0(finished):
     model = _at(finished)

@@ -277,6 +277,7 @@ def test_elbo_terms_average_to_the_bound_with_the_exact_sum_over_categories():
     np.testing.assert_allclose(((vae(image) - image).numpy() ** 2).sum(), likeliest, rtol=1e-4)
 
 
+@pytest.mark.program
 def test_the_importance_weighted_bound_reaches_the_exact_likelihood():
     """A decoder that ignores z_c: p(x) = mean_j exp(-SSE_j), but for the constant of the decoder."""
     params, images = _params(4), _images(40, seed=5)

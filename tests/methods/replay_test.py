@@ -152,6 +152,7 @@ def test_workers_share_out_the_rows_of_a_joint_batch(numbered):
         np.testing.assert_array_equal(ours, whole[:, :, rows])
 
 
+@pytest.mark.program
 def test_joint_batches_go_on_where_they_were_left(numbered):
     for count in (2, 3):
         straight = _values(numbered, count, 0, 9)

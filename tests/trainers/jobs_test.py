@@ -54,6 +54,7 @@ def _order(folder):
     return (folder / "order").read_text().split()
 
 
+@pytest.mark.program
 def test_runs_start_in_their_order_and_a_finished_one_does_not_start_again(tmp_path):
     said, planned = [], [_job(tmp_path, "a"), _job(tmp_path, "b"), _job(tmp_path, "a", seed=1)]
     assert jobs.run(planned, say=said.append) == ({}, None)
@@ -76,6 +77,7 @@ def test_other_flags_or_a_missing_row_start_a_finished_run_again(tmp_path):
     assert not job.is_finished()
 
 
+@pytest.mark.program
 def test_a_run_that_was_refused_is_not_taken_for_finished(tmp_path):
     job = _job(tmp_path, "a")
     jobs.run([job], say=lambda _: None)
@@ -84,6 +86,7 @@ def test_a_run_that_was_refused_is_not_taken_for_finished(tmp_path):
     assert not other.is_finished()
 
 
+@pytest.mark.program
 def test_a_failing_run_is_named_with_its_last_line_and_the_others_go_on(tmp_path):
     said, planned = [], [_job(tmp_path, "a", "fail"), _job(tmp_path, "b", "die"), _job(tmp_path, "c")]
     failed, number = jobs.run(planned, say=said.append)

@@ -25,6 +25,7 @@ def plain(tmp_path_factory):
     return folder, written(folder)
 
 
+@pytest.mark.program
 def test_report_stands_alone(plain):
     _, page = plain
     assert_stands_alone(page)
@@ -134,6 +135,7 @@ def test_audit_is_shown_where_it_was_made(tmp_path):
     assert "0.01 is chance" in page.texts["audit"]
 
 
+@pytest.mark.program
 def test_names_of_tasks_cannot_become_html(tmp_path):
     page = written(make_run(tmp_path / "run", (HOSTILE, "$x^2$ & <i>")))
     assert_stands_alone(page)

@@ -86,6 +86,7 @@ def test_the_papers_fid_never_stands_beside_fcd(written):
     assert "62.85" not in text and f"{60.35 / 169.28:.3f}" in text
 
 
+@pytest.mark.program
 def test_how_it_was_made_is_told(written, tmp_path):
     np.savez(tmp_path / "mnist.npz", train_images=np.zeros((1, 8, 8), np.uint8))
     digest = hashlib.sha256((tmp_path / "mnist.npz").read_bytes()).hexdigest()
@@ -96,6 +97,7 @@ def test_how_it_was_made_is_told(written, tmp_path):
     assert facts["departures"] in text and "steps_per_task" in facts
 
 
+@pytest.mark.program
 def test_a_chart_is_drawn_of_each_table_and_the_next_commands_follow(written, tmp_path):
     said, text, _ = written("table1_msfo_cpu", NUMBERS)
     for name in ("nlog_tasks.png", "fcd_union.png"):
@@ -109,6 +111,7 @@ def test_figures_are_offered_for_each_method_where_the_paper_shows_pictures(writ
     assert said.count("trainers.make_figures") == 2
 
 
+@pytest.mark.program
 def test_labels_of_the_tasks_are_those_of_the_images_that_were_used(written, tmp_path):
     tasks = ("mnist@0-8", "mnist_m@0-8", "fashion@0-8")
     _, text, _ = written("table3_fuzzy_cpu", NUMBERS, str(tmp_path), tasks)

@@ -163,6 +163,7 @@ def test_a_run_that_died_within_a_task_has_every_point_once(tiny_stream, tmp_pat
     ) == [1, 2, 4, 6, 8, 10]
 
 
+@pytest.mark.program
 def test_a_nan_stops_the_run_at_the_next_point(tiny_stream, tmp_path):
     workdir, model = str(tmp_path / "run"), Ramp(nan_at=6)
     with pytest.raises(lifelong.NonFiniteError, match="^ramp loss stopped being finite at global step 6\\b"):
@@ -218,6 +219,7 @@ def _progress(monkeypatch, model, stream, clock, seconds=1.0, steps=5):
     return lines
 
 
+@pytest.mark.program
 def test_progress_has_task_step_speed_and_time_left(tiny_stream, monkeypatch):
     lines = _progress(monkeypatch, Ramp(), tiny_stream(tasks=2), clock=0.5)
     assert lines == [
@@ -230,6 +232,7 @@ def test_progress_has_task_step_speed_and_time_left(tiny_stream, monkeypatch):
     ]
 
 
+@pytest.mark.program
 def test_progress_reaches_the_last_step_and_counts_in_hours(tiny_stream, monkeypatch):
     lines = _progress(monkeypatch, Ramp(), tiny_stream(tasks=2), clock=1500.0, seconds=4000)
     assert [line.split("  ")[1] for line in lines] == ["step 1/5", "step 4/5", "step 5/5"] * 2
