@@ -205,7 +205,7 @@ def test_the_likelihood_of_every_task_is_measured(run):
 
 @pytest.mark.campaign("workers")
 def test_two_replicas_take_the_steps_of_one_and_save_score_and_export_as_one(run, tmp_path):
-    from tests.training.distribution_test import MIRRORED
+    from tests.mirrored import MIRRORED
 
     model, folder, watch = run
     with MIRRORED.scope():

@@ -9,51 +9,13 @@ from ltgans_tf.evaluation import likelihood
 from ltgans_tf.methods import curl, curl_mixture
 from ltgans_tf.settings.method_settings import CURLSettings
 from tests.conftest import TINY
+from tests.methods.mixture_reference import numpy_terms, shaken, softplus, some_images
 
 
 def _model(jit_compile=False):
     model = curl.CURL.from_architecture(TINY, settings=CURLSettings(components=4))
     model.compile(jit_compile=jit_compile)
     return model
-
-
-def some_images(rows=5, seed=0):
-    return tf.constant(np.random.default_rng(seed).uniform(-1, 1, (rows, 8, 8, 3)), tf.float32)
-
-
-def shaken(student, active, seed=0, scale=0.5):
-    """Gives every row of the mixture, in use or not, values of its own."""
-    draw = np.random.default_rng(seed)
-    rows = [rows.numpy() + draw.normal(size=rows.shape) * scale for rows in student.mixture()]
-    student.set_mixture(curl_mixture.Mixture(*(tf.constant(r, tf.float32) for r in rows)))
-    student.active.assign(active)
-    return student
-
-
-def _softplus(values):
-    return np.log1p(np.exp(np.float64(values)))
-
-
-def numpy_terms(student, images, noise):
-    """SSE and KL of every image and component in use, and log q(y|x), by loops in float64."""
-    rows = [np.float64(rows.numpy()) for rows in student.mixture()]
-    head_kernel, head_bias, logit_kernel, logit_bias, prior_mean, prior_raw = rows
-    active, width = int(student.active.numpy()), student.code_dim
-    features = np.float64(student.trunk(images))
-    sse, kl, log_q = (np.zeros((len(images), active)) for _ in range(3))
-    for i, feature in enumerate(features):
-        logits = np.array([logit_kernel[y] @ feature + logit_bias[y] for y in range(active)])
-        log_q[i] = logits - np.log(np.exp(logits).sum())
-        for y in range(active):
-            head = feature @ head_kernel[y] + head_bias[y]
-            mean, stddev = head[:width], _softplus(head[width:])
-            variance = _softplus(prior_raw[y])
-            code = mean if noise is None else mean + stddev * np.float64(noise[i])
-            decoded = np.float64(student.decoder(np.float32(code[None])))[0]
-            sse[i, y] = np.square(np.float64(images[i]) - decoded).sum()
-            ratio = (stddev**2 + (mean - prior_mean[y]) ** 2) / variance
-            kl[i, y] = 0.5 * np.sum(ratio - 1 - np.log(stddev**2 / variance))
-    return sse, kl, log_q
 
 
 @pytest.mark.parametrize("active", [1, 3])
@@ -142,7 +104,7 @@ def test_a_component_starts_with_the_standard_normal_prior():
 def test_the_prior_is_the_even_mixture_of_the_components_in_use():
     student = shaken(_model().student, 3)
     code = np.array([0.3, -0.2, 1.0])
-    mean, variance = np.float64(student.prior_mean)[:3], _softplus(student.prior_raw)[:3]
+    mean, variance = np.float64(student.prior_mean)[:3], softplus(student.prior_raw)[:3]
     density = np.exp(-0.5 * np.square(code - mean) / variance) / np.sqrt(2 * np.pi * variance)
     expected = np.log(np.prod(density, axis=1).mean())
     np.testing.assert_allclose(student.prior().log_prob(np.float32(code)), expected, rtol=1e-4)
@@ -159,7 +121,7 @@ def test_an_image_is_encoded_by_its_most_probable_component():
     ]
     posterior = student.encode(images)
     np.testing.assert_allclose(posterior.mean(), np.array(heads)[:, :3], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(posterior.stddev(), _softplus(np.array(heads)[:, 3:]), rtol=1e-4)
+    np.testing.assert_allclose(posterior.stddev(), softplus(np.array(heads)[:, 3:]), rtol=1e-4)
     np.testing.assert_array_equal(student(images), student.decode(posterior.mean()))
 
 

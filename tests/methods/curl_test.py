@@ -11,8 +11,8 @@ from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import CURLSettings
 from ltgans_tf.training import callbacks
 from tests.conftest import TINY
-from tests.methods.curl_mixture_test import numpy_terms, shaken, some_images
-from tests.training.distribution_test import MIRRORED
+from tests.methods.mixture_reference import numpy_terms, shaken, some_images
+from tests.mirrored import MIRRORED
 
 
 def _model(seed=0, recipe=presets.Recipe(), optimizer=None, jit_compile=False, **settings):

@@ -15,7 +15,7 @@ from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import LGMSettings
 from ltgans_tf.training import callbacks
 from tests.conftest import TINY
-from tests.training.distribution_test import MIRRORED
+from tests.mirrored import MIRRORED
 
 D, K = 2, 3  # of the linear nets on images [2, 2, 1]
 _PARTS = ("mean", "stddev", "logits", "decoder")

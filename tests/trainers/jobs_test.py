@@ -116,7 +116,7 @@ STARTER = """
 import sys
 sys.path.insert(0, "tests")
 import pathlib
-from tests import jobs_test
+from tests.trainers import jobs_test
 from trainers import jobs
 folder = pathlib.Path(sys.argv[1])
 planned = [jobs_test._job(folder, label, "60") for label in "ab"]

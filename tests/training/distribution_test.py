@@ -15,9 +15,7 @@ from ltgans_tf.settings import presets
 from ltgans_tf.training import distribution
 from tests import source_imports
 from tests.conftest import TINY
-
-# One for the process: a second one would reuse the keys of the first one's collectives.
-MIRRORED = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+from tests.mirrored import MIRRORED
 
 
 def _trained(stream, replicas, steps=5, tasks=2, **recipe):

@@ -13,7 +13,7 @@ from tensorboard.compat.proto import event_pb2
 
 from ltgans_tf.methods import lifelong
 from ltgans_tf.training import callbacks, checkpoints, nonfinite
-from tests.training.distribution_test import MIRRORED
+from tests.mirrored import MIRRORED
 
 pytestmark = pytest.mark.program
 
