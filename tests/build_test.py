@@ -1,13 +1,16 @@
-"""BUILD, the lock file and pyproject.toml, held to the imports and to requirements.txt."""
+"""The BUILD files, the lock file and pyproject.toml, held to the imports and to requirements.txt."""
 
-import ast
+import collections
+import functools
+import graphlib
+import os
 import re
 import tomllib
 from importlib import metadata
 
-import pytest
-import source_imports
 from packaging import requirements
+
+from tests import build_files, source_imports
 
 # The distribution that a module from elsewhere comes in, where its name differs.
 DISTRIBUTIONS = {
@@ -22,68 +25,62 @@ DISTRIBUTIONS = {
     "tensorflow_probability": "tensorflow-probability",
     "tensorflow_serving": "tensorflow-serving-api",
 }
-# What a module from elsewhere imports without declaring it.
+# What a module from elsewhere imports without declaring it, or is told to in pyproject.toml.
 UNDECLARED = {
+    "pytest": ["pytest-timeout"],
     "tensorflow_datasets": ["importlib-resources"],
     "tensorflow_probability": ["setuptools", "tensorflow", "tf-keras"],
 }
-# Imported where they are installed and done without elsewhere: in no requirement.
-OPTIONAL = set()
-MAIN = "tests/pytest_main.py"
+PROGRAM_FOLDERS = ("benchmarks/", "export/", "trainers/")
 SOURCES = source_imports.source_files()
 TESTS = [path for path in SOURCES if path.endswith("_test.py")]
+TARGETS = build_files.read()
+OWNERS = {path: target.label for target in TARGETS.values() for path in target.files}
+
+# The face of the library looks a name up when it is used, which needs the whole library; what
+# imports a package, and with it the face, does not.
+FACE = "ltgans_tf/__init__.py"
+LIBRARY = "//ltgans_tf:ltgans_tf"
 
 
-def target_name(path):
-    """Returns the name of the target of the file at `path`: its path, a package's its folder."""
-    return path.removesuffix(".py").removesuffix("/__init__")
+def _expected_deps(target):
+    """Returns the deps that `target` should have: a dict from each to a file that needs it.
+
+    Test files share theirs: what is from here with those of their folder, the rest with all.
+    """
+    if target.rule == "py_test":
+        folder = os.path.dirname(target.files[0])
+        deps = {dep: path for path in TESTS for dep in _needs(path) if dep.startswith("@")}
+        deps |= {dep: path for path in TESTS if os.path.dirname(path) == folder for dep in _needs(path)}
+        return {_owner("tests/conftest.py"): target.files[0], **deps}
+    files = {*target.files, FACE} if target.label == LIBRARY else {*target.files} - {FACE}
+    return {dep: path for path in sorted(files) for dep in _needs(path) - {target.label}}
 
 
-def expected_deps(path):
-    """Returns the deps that the file at `path` needs, as BUILD writes them."""
+@functools.cache
+def _needs(path):
+    """Returns the labels that the file at `path` needs: a set."""
     own, foreign = source_imports.dependencies(path)
-    deps = {":" + name.replace(".", "/") for name in own}
-    distributions = {DISTRIBUTIONS.get(name, name) for name in foreign - OPTIONAL}
+    labels = {LIBRARY if name == "ltgans_tf" else _owner(_path(name)) for name in own}
+    if path.startswith("ltgans_tf/") and path != FACE:
+        labels.add(_owner(FACE))
+    distributions = {DISTRIBUTIONS.get(name, name) for name in foreign}
     for name in foreign:
         distributions.update(UNDECLARED.get(name, ()))
     if re.search(r"\btf\.summary\b", (source_imports.ROOT / path).read_text(encoding="utf-8")):
         distributions.add("tensorboard")
-    if path in TESTS:
-        distributions.update(("pytest", "pytest-timeout"))
-        if "tests/conftest.py" in SOURCES:
-            deps.add(":tests/conftest")
-    return deps | {f'requirement("{name}")' for name in distributions}
+    return labels | {build_files.PACKAGE + name for name in distributions}
 
 
-def expected_rule(path):
-    """Returns the rule that the file at `path` is built with."""
-    if path in TESTS:
-        return "py_test"
-    return "py_binary" if source_imports.is_program(path) else "py_library"
+def _owner(path):
+    """Returns the label of the target that the file at `path` is in."""
+    return OWNERS.get(path, f"a target of {path}")
 
 
-def _targets():
-    """Returns the Python targets in BUILD as dicts of their attributes, by name."""
-    tree = ast.parse((source_imports.ROOT / "BUILD").read_text(encoding="utf-8"))
-    calls = [
-        node.value for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-    ]
-    targets = {}
-    for call in calls:
-        if call.func.id.startswith("py_"):
-            target = {keyword.arg: _value(keyword.value) for keyword in call.keywords}
-            assert target["name"] not in targets, f"BUILD has {target['name']} twice"
-            targets[target["name"]] = {"rule": call.func.id, **target}
-    return targets
-
-
-def _value(node):
-    """Returns a literal as Python, lists item by item, and anything else as its text."""
-    if isinstance(node, ast.List):
-        return [_value(item) for item in node.elts]
-    if isinstance(node, ast.Constant):
-        return node.value
-    return ast.unparse(node).replace("'", '"')
+def _path(module):
+    """Returns the path of a module of this repository."""
+    paths = [f"{module.replace('.', '/')}{end}" for end in (".py", "/__init__.py")]
+    return next((path for path in paths if path in SOURCES), paths[0])
 
 
 def _requirements(name):
@@ -98,43 +95,98 @@ def _by_name(lines):
     return {parsed.name.lower().replace("_", "-"): parsed for parsed in parsed}
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path != MAIN])
-def test_target_equals_the_imports(path):
-    target = _targets().get(target_name(path))
-    assert target is not None, f"{path} has no target in BUILD"
-    assert target["rule"] == expected_rule(path)
-    assert set(target["srcs"]) == ({path, MAIN} if path in TESTS else {path})
-    deps = target.get("deps", [])
-    assert len(deps) == len(set(deps))
-    missing, idle = expected_deps(path) - set(deps), set(deps) - expected_deps(path)
-    assert not missing and not idle, f"deps of {path}: missing {missing}, not imported {idle}"
-    if path in TESTS:
-        assert target["main"] == MAIN and target["args"] == [path]
-    elif target["rule"] == "py_binary":
-        assert target["main"] == path
+def test_every_file_is_in_one_target():
+    counts = collections.Counter(path for target in TARGETS.values() for path in target.files)
+    assert not (left := set(SOURCES) - counts.keys()), f"in no target: {sorted(left)}"
+    assert not (gone := counts.keys() - set(SOURCES)), f"in a target, but no file: {sorted(gone)}"
+    assert not (twice := [path for path, count in counts.items() if count > 1]), f"in two targets: {twice}"
 
 
-def test_every_target_has_its_file():
-    expected = {target_name(path) for path in SOURCES if path != MAIN}
-    assert _targets().keys() == expected
+def test_every_module_that_is_imported_is_a_file():
+    modules = {source_imports.module_name(path) for path in SOURCES}
+    wrong = []
+    for path in SOURCES:
+        wrong += [f"{path} imports {name}" for name in source_imports.dependencies(path)[0] - modules]
+    assert not wrong
+
+
+def test_deps_are_what_the_files_import():
+    wrong = set()
+    for target in TARGETS.values():
+        if target.rule not in ("py_library", "py_test"):
+            continue
+        deps, expected = target.labels("deps"), _expected_deps(target)
+        is_test = target.rule == "py_test"
+        name = f"{os.path.dirname(target.files[0])}/*_test.py" if is_test else target.label
+        wrong |= {f"{name} lacks {dep} ({expected[dep]} needs it)" for dep in expected.keys() - set(deps)}
+        wrong |= {f"{name} has {dep}, which no file imports" for dep in set(deps) - expected.keys()}
+        wrong |= {f"{name} has {dep} twice" for dep in deps if deps.count(dep) > 1}
+    assert not wrong, "\n".join(sorted(wrong))
 
 
 def test_every_label_names_a_target():
-    targets = _targets()
-    labels = {dep[1:] for target in targets.values() for dep in target.get("deps", []) if dep.startswith(":")}
-    assert labels <= targets.keys()
+    wrong = []
+    for target in TARGETS.values():
+        labels = target.labels("actual", "data", "deps", "srcs", "tests")
+        missing = {label for label in labels if label.startswith("//")} - TARGETS.keys()
+        wrong += [f"{target.label} names {label}" for label in sorted(missing)]
+    assert not wrong
+
+
+def test_no_target_needs_itself():
+    graph = {target.label: target.labels("deps") for target in TARGETS.values()}
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError names the cycle
+
+
+def test_library_is_whole():
+    seen, left = set(), {TARGETS["//:library"].labels("actual")[0]}
+    while left:
+        seen |= left
+        deps = {dep for label in left for dep in TARGETS[label].labels("deps")}
+        left = {dep for dep in deps if dep.startswith("//")} - seen
+    files = {path for label in seen for path in TARGETS[label].files}
+    assert files == {path for path in SOURCES if path.startswith("ltgans_tf/")}
+
+
+def test_every_program_has_its_binary():
+    programs = {
+        source_imports.module_name(path): _owner(path)
+        for path in SOURCES
+        if path.startswith(PROGRAM_FOLDERS) and source_imports.is_program(path)
+    }
+    binaries = [target for target in TARGETS.values() if target.rule == "py_binary"]
+    made = {target.attributes["main_module"]: target for target in binaries}
+    assert not (left := programs.keys() - made.keys()), f"no py_binary for {sorted(left)}"
+    assert not (idle := made.keys() - programs.keys()), f"a py_binary, but no program: {sorted(idle)}"
+    for module, target in made.items():
+        folder, _, name = module.rpartition(".")
+        assert target.label == f"//{folder.replace('.', '/')}:{name}"
+        assert target.labels("deps") == [programs[module]], target.label
+    named = [
+        label for part in TARGETS["//:programs"].labels("srcs") for label in TARGETS[part].labels("srcs")
+    ]
+    assert sorted(named) == sorted(target.label for target in binaries)
+
+
+def test_every_test_file_is_run_by_pytest():
+    made = {target.files[0]: target for target in TARGETS.values() if target.rule == "py_test"}
+    assert made.keys() == set(TESTS)
+    for path, target in made.items():
+        assert target.files == target.attributes["args"] == [path], target.label
+        assert target.attributes["main_module"] == "tests.pytest_main", target.label
+        assert target.labels("data") == ["//:pyproject.toml"], target.label  # pytest's settings
 
 
 def test_every_package_that_is_imported_is_required_and_pinned():
     wanted = {
-        dep[len('requirement("') : -2]
-        for target in _targets().values()
-        for dep in target.get("deps", [])
-        if dep.startswith("requirement")
+        dep.removeprefix(build_files.PACKAGE)
+        for target in TARGETS.values()
+        for dep in target.labels("deps")
+        if dep.startswith(build_files.PACKAGE)
     }
-    assert wanted <= _requirements("requirements-lock.txt").keys()
+    assert not (left := wanted - _requirements("requirements-lock.txt").keys()), f"not pinned: {left}"
     extra = {"grpcio", "tensorflow-serving-api"}  # of the extra "serving"
-    assert wanted - extra <= _requirements("requirements.txt").keys()
+    assert not (left := wanted - extra - _requirements("requirements.txt").keys()), f"not required: {left}"
 
 
 def test_lock_file_keeps_to_the_requirements():

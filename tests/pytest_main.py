@@ -1,4 +1,4 @@
-"""The main file of every py_test in BUILD: runs pytest on the files it is given."""
+"""The main module of every py_test: runs pytest on the files that it is given."""
 
 import os
 import sys
