@@ -7,6 +7,7 @@ sentence (ValueError; InvalidArgumentError of a graph); anything else ends the c
 What takes more than SECONDS is counted. tests/benchmarks/inputs_test.py runs a few of each. Linux only.
 """
 
+import functools
 import io
 import json
 import logging
@@ -272,21 +273,23 @@ def _write(folder, name, data):
         file.write(data)
 
 
-def serving():
-    """The signatures of a tiny encoder that take files, as a target."""
+@functools.cache
+def _served_encoder():
+    """The signatures of a tiny encoder that take files."""
     import tensorflow as tf
 
     from export import signatures
 
     with tempfile.TemporaryDirectory() as path:
         signatures.save_encoder(served.tiny_model(), _SHAPE, "crop", path)
-        encoder = tf.saved_model.load(path).signatures
+        return tf.saved_model.load(path).signatures
 
-    def read(folder, files):
-        del folder
-        encoder["score"](image_bytes=tf.constant(files, tf.string, [len(files)]))
 
-    return read
+def read_served(folder, files):
+    import tensorflow as tf
+
+    del folder
+    _served_encoder()["score"](image_bytes=tf.constant(files, tf.string, [len(files)]))
 
 
 def _json_bytes(**usual):
@@ -325,7 +328,7 @@ def targets():
             damaged(st.builds(_archive, st.integers(1, 9), st.integers(3, 12))) | archives(),
         ),
         "images in training": (read_image, image_bytes),
-        "images in signatures": (serving(), st.lists(image_bytes, max_size=3)),
+        "images in signatures": (read_served, st.lists(image_bytes, max_size=3)),
         "config.json": (read_config, _json_bytes(format_version=1, stream={"specs": []}, model={})),
         "manifests": (read_manifest, _json_bytes(format_version=1, files={"state.index": ""})),
         "scores.json": (read_scores, _json_bytes(**row)),
