@@ -69,8 +69,11 @@ def test_the_students_gradients_do_not_overflow_in_float16():
         model.compile()
         weights = tf.ones([32])
         kept[precision] = model.student.update(model.student_optimizer, images, weights, noise, 1.0, 32)[2]
-    for plain, half in zip(*kept.values(), strict=True):  # single units may lie on the other side of 0
-        assert np.linalg.norm(half - plain) < 0.05 * np.linalg.norm(plain)
+    # In float16 a unit's sum is off by 2^-11 to 2^-10 of its size, which puts about one unit in 2000 of each of the
+    # 8 layers on the other side of 0; which ones, the order of the sums decides. Half of the units pass a gradient,
+    # so its relative change is about (8 / 2000 / 0.5)^(1/2) = 0.09. An overflow gives Inf, a lost factor of 2 0.5.
+    for plain, half in zip(*kept.values(), strict=True):
+        assert np.linalg.norm(half - plain) < 0.25 * np.linalg.norm(plain)
 
 
 @pytest.mark.campaign("graphs")
