@@ -27,14 +27,14 @@ def test_penalty_takes_the_norm_over_all_pixels_and_channels():
 def test_penalty_agrees_with_finite_differences_of_a_critic():
     critic = networks.critic(TINY, seed=3)
     image = np.random.default_rng(2).uniform(-1, 1, (1, 8, 8, 3))
-    step, norm = 1e-2, 0.0
+    step, norm = 1e-3, 0.0  # hardly a unit changes sign within it, and float32 keeps 4 digits of a difference
     for i in range(192):
         shift = np.zeros(192)
         shift[i] = step
         up, down = (critic(tf.constant(image + s * shift.reshape(1, 8, 8, 3), tf.float32)) for s in (1, -1))
         norm += float((up - down)[0, 0] / (2 * step)) ** 2
     penalty = losses.gradient_penalty(lambda u: critic(u)[:, 0], tf.constant(image, tf.float32))
-    np.testing.assert_allclose(penalty[0], (np.sqrt(norm) - 1) ** 2, rtol=2e-2)
+    np.testing.assert_allclose(penalty[0], (np.sqrt(norm) - 1) ** 2, rtol=2e-3)
 
 
 def test_penalty_of_an_image_does_not_depend_on_the_others():
