@@ -252,7 +252,11 @@ def test_the_temperature_falls_from_1_to_a_half_and_stays():
 
 def test_gumbel_numbers_are_the_quantiles_of_normal_ones():
     noise = np.float32([-8, -3, -0.5, 0, 1, 4, 6, 8])
-    np.testing.assert_allclose(lgm.gumbel(noise), _gumbel(noise), rtol=1e-4)
+    expected = _gumbel(noise)
+    # Below 5 the CDF p itself is rounded, to two steps of 2^-24 at most; log(-log p) magnifies that by 1 / -log p.
+    slack = np.where(noise < 5, 2**-23 * np.exp(expected), 0)
+    apart = np.abs(lgm.gumbel(noise) - expected)
+    assert (apart < 1e-5 * np.abs(expected) + slack).all(), apart
 
 
 def test_elbo_terms_average_to_the_bound_with_the_exact_sum_over_categories():
