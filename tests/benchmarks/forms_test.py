@@ -43,7 +43,8 @@ def test_of_twice_as_many_images_the_critic_keeps_the_better_half(n_critic):
         np.testing.assert_allclose(
             np.sort(model.critic(best.images).numpy()[:, 1]), np.sort(values)[8:], rtol=1e-5
         )
-        np.testing.assert_allclose(best.images, model.teacher_images(best.latents, roles), atol=1e-6)
+        # A batch of another size sums its up to 9 * 16 products in another order: 144 * 2^-24 = 9e-6.
+        np.testing.assert_allclose(best.images, model.teacher_images(best.latents, roles), atol=1e-5)
         np.testing.assert_array_equal(best.chosen, model._chosen(i, 8))
     first = _at(forms.Filtered, 0, **RECOMMENDED)
     assert first._replay(8, 1, first.roles(0)) == [None]
