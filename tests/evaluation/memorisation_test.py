@@ -141,7 +141,8 @@ def test_rows_of_the_same_law_are_at_chance():
     training, held_out, made = (draw.standard_normal((n, 6)) for n in (500, 4000, 4000))
     scores = memorisation.memorisation(made, held_out, training)
     assert scores["nearest_ratio"] == pytest.approx(1, abs=0.03)
-    assert scores["copies"] == pytest.approx(0.01, abs=0.006)
+    # The share of 4000 rows and the quantile of 4000 others vary alike: four deviations of both together.
+    assert scores["copies"] == pytest.approx(0.01, abs=4 * np.sqrt(2 * 0.01 * 0.99 / 4000))
     assert scores["generated_nearer"] == pytest.approx(0.5, abs=0.02)
 
 
