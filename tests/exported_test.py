@@ -55,6 +55,7 @@ def test_student_encodes_and_decodes_as_the_model_did(pairs):
     np.testing.assert_allclose(student.decode(codes), model.student.decode(codes), atol=1e-6)
 
 
+@pytest.mark.program
 def test_what_the_export_says_of_itself_is_at_hand(pairs):
     loaded = exported.load(pairs[0])
     assert loaded.image_shape == (8, 8, 3) and loaded.fit == "pad" and loaded.latent_dim == 4
@@ -65,6 +66,7 @@ def _loaded_version(path):
     return exported.load(path).info["version"]
 
 
+@pytest.mark.program
 def test_folder_of_versions_gives_the_newest_number(pairs, tmp_path):
     base, models = pairs
     for version, name in zip(sorted(models), ("10", "9")):  # as text "9" comes last
@@ -73,6 +75,7 @@ def test_folder_of_versions_gives_the_newest_number(pairs, tmp_path):
     assert _loaded_version(tmp_path) == min(models)
 
 
+@pytest.mark.program
 def test_version_folder_gives_itself(pairs):
     base, models = pairs
     for version in models:
@@ -92,6 +95,7 @@ def test_latest_json_decides_over_newer_folders(pairs, tmp_path):
     assert _loaded_version(tmp_path) == second
 
 
+@pytest.mark.program
 def test_without_latest_json_the_newest_whole_pair_is_taken(pairs, tmp_path):
     base, models = pairs
     shutil.copytree(base, tmp_path, dirs_exist_ok=True)
@@ -105,6 +109,7 @@ def test_without_latest_json_the_newest_whole_pair_is_taken(pairs, tmp_path):
         exported.load(tmp_path)
 
 
+@pytest.mark.program
 def test_pair_that_is_gone_is_named(pairs, tmp_path):
     base, models = pairs
     shutil.copytree(base, tmp_path, dirs_exist_ok=True)
@@ -113,6 +118,7 @@ def test_pair_that_is_gone_is_named(pairs, tmp_path):
         exported.load(tmp_path)
 
 
+@pytest.mark.program
 def test_half_says_what_it_can_not_do(pairs):
     base, _ = pairs
     with pytest.raises(ValueError, match="is an encoder, which draws no images"):
@@ -121,6 +127,7 @@ def test_half_says_what_it_can_not_do(pairs):
         exported.load(os.path.join(base, "generator")).student.encode(np.zeros([1, 8, 8, 3]))
 
 
+@pytest.mark.program
 def test_wrong_images_and_counts_are_refused(pairs):
     loaded = exported.load(pairs[0])
     with pytest.raises(ValueError, match="uint8 .*must be float"):
@@ -141,6 +148,7 @@ def test_folder_without_an_export_is_refused(tmp_path):
         exported.load(tmp_path)
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("field", ["format_version", "kind", "image_shape", "fit", "latent_dim"])
 def test_an_export_that_lost_what_it_says_of_itself_is_refused_by_name(field, pairs, tmp_path):
     shutil.copytree(pairs[0], tmp_path / "copy")

@@ -316,6 +316,7 @@ def test_both_protocols_measure_the_same_distance_under_one_extractor(extractor,
     assert rows["research"]["union"]["fcd"] == pytest.approx(rows["production"]["union"]["fcd"], rel=1e-9)
 
 
+@pytest.mark.program
 def test_no_part_is_begun_behind_the_time_limit(extractor, model, stream, monkeypatch):
     clock = iter(range(0, 10_000, 3))
     monkeypatch.setattr(evaluation.time, "monotonic", lambda: float(next(clock)))
@@ -336,6 +337,7 @@ def test_progress_names_task_and_part(extractor, model, stream):
     assert "evaluating: fcd" in lines and "evaluating bright.npz (2/2): kcd" in lines
 
 
+@pytest.mark.program
 def test_the_audit_finds_a_model_that_copies_its_training_images(extractor, model, stream):
     model.shares = (1.0, 0.0)
     honest = _evaluator(extractor, parts=("audit",)).evaluate(model, stream)["scores"]["dark.npz"]
@@ -348,6 +350,7 @@ def test_the_audit_finds_a_model_that_copies_its_training_images(extractor, mode
     assert row["absent"]["bright.npz"] == {"audit": "No generated image is in this domain."}
 
 
+@pytest.mark.program
 def test_an_audit_without_enough_held_out_images_is_absent(extractor, model, stream):
     row = _evaluator(extractor, parts=("audit",), test_images=50).evaluate(model, stream)
     with pytest.raises(ValueError) as error:
@@ -373,6 +376,7 @@ def test_inception_is_measured_beside_the_classifier(extractor, model, stream):
     assert row["inception"] == {"name": "FID"}
 
 
+@pytest.mark.program
 def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
     extractor, model, specs, tmp_path
 ):

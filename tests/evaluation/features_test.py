@@ -51,6 +51,7 @@ def test_learns_domains_and_classes_that_it_is_checked_on_unseen(extractor):
     assert extractor.check(wrong)["class_accuracy"] < 0.1
 
 
+@pytest.mark.program
 def test_a_small_test_part_counts_as_much_as_a_large_one(extractor):
     """All 300 of the first are right, none of the 3 that pass for the second."""
     large, small = _patterns(300, 1), _patterns(3, 2, "negatives")
@@ -59,6 +60,7 @@ def test_a_small_test_part_counts_as_much_as_a_large_one(extractor):
     assert extractor.check([None, None]) == {"domain_accuracy": None, "class_accuracy": None}
 
 
+@pytest.mark.program
 def test_the_domain_of_an_image_is_the_likeliest_over_the_sum_of_its_classes(extractor):
     first, second = (images.normalize(d.images) for d in _two(40, 3))
     batch = tf.concat([first, second], 0)
@@ -77,6 +79,7 @@ def test_learns_real_digits():
     assert digits.check(parts[1:])["class_accuracy"] > 0.9
 
 
+@pytest.mark.program
 def test_features_and_probabilities_have_their_shapes(extractor):
     batch = images.normalize(_patterns(6, 2).images)
     made = extractor.features(batch).numpy()
@@ -87,6 +90,7 @@ def test_features_and_probabilities_have_their_shapes(extractor):
     np.testing.assert_array_equal(extractor.classes(batch, batch_size=4), probabilities.argmax(1))
 
 
+@pytest.mark.program
 def test_features_of_all_domains_are_of_one_size(extractor):
     """A unit's variance over both domains is 1 before its ReLU, so its mean square is at most about 1."""
     sizes = [np.square(_features(extractor, d.images)).mean() for d in _two(300, 1)]
@@ -104,6 +108,7 @@ def test_same_seed_gives_the_same_features_and_another_seed_others(extractor):
     assert other.sha256 != extractor.sha256
 
 
+@pytest.mark.program
 def test_fcd_of_real_images_is_small_against_noise_and_against_a_missing_class(extractor):
     real, test = _features(extractor, _patterns(500, 1).images), _patterns(500, 2)
     floor = metrics.frechet_distance(real, _features(extractor, test.images))
@@ -140,6 +145,7 @@ def test_a_domain_without_labels_is_one_class_beside_those_with():
     assert extractor.check(_two(200, 1))["domain_accuracy"] > 0.95
 
 
+@pytest.mark.program
 def test_a_saved_extractor_is_the_same_again(extractor, tmp_path):
     path, batch = str(tmp_path / "deep" / "extractor.npz"), images.normalize(_patterns(9, 2).images)
     extractor.check(_two(50, 1))
@@ -172,6 +178,7 @@ def test_the_cache_is_keyed_by_content_seed_and_epochs(tmp_path, monkeypatch):
         assert len(fits) == before + 1, others
 
 
+@pytest.mark.program
 def test_a_file_that_is_no_extractor_is_refused(extractor, tmp_path):
     path = tmp_path / "extractor.npz"
     extractor.save(str(path))

@@ -287,6 +287,7 @@ def test_encoder_comes_before_generator_and_both_under_the_lock(tiny_model, tmp_
     assert order == ["encoder", "generator"]
 
 
+@pytest.mark.program
 def test_model_without_student_exports_a_generator_alone(tiny_model, tmp_path):
     version = push.push(tiny_model(student=False), TASK, tmp_path, INFO, UNTRIED)
     assert versions.found(tmp_path, "generator") == [version]
@@ -375,6 +376,7 @@ def test_remains_of_another_run_are_removed_and_old_halves_are_not(tiny_model, t
     assert versions.found(tmp_path, "encoder") == [version, newer]
 
 
+@pytest.mark.program
 def test_failed_write_is_one_sentence_and_leaves_nothing_behind(tiny_model, tmp_path, monkeypatch):
     def refuse(*args):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nmore")

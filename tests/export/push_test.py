@@ -112,6 +112,7 @@ def test_a_version_that_was_tried_says_so_and_one_that_fails_is_not_pushed(tiny_
     assert all(os.listdir(tmp_path / kind) == [str(version)] for kind in versions.KINDS)
 
 
+@pytest.mark.program
 def test_the_manual_policy_waits_for_approval(tiny_model, tmp_path):
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, _row(0), _terms("manual"))
@@ -142,6 +143,7 @@ def test_a_served_version_that_is_gone_is_told_and_nothing_is_pushed(tiny_model,
     assert versions.read_latest(tmp_path)["version"] == first
 
 
+@pytest.mark.program
 def test_a_place_that_cannot_be_written_is_one_sentence(tiny_model, tmp_path):
     (tmp_path / "generator").write_text("a file where a folder should be")
     with pytest.raises(OSError, match="could not push the generator to"):

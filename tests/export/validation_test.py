@@ -76,6 +76,7 @@ def test_layers_in_16_bits_may_round_elsewhere_but_not_be_wrong():
             check._compare("images", wanted + np.float32(apart), wanted, looser)
 
 
+@pytest.mark.program
 def test_the_process_of_the_check_cannot_import_the_library():
     with pytest.raises(validation.NotBlessed, match="died with status 1: ValueError"):
         validation._run(b"no npz")
@@ -115,6 +116,7 @@ def _changed(staged, kind, change):
     return {kind: (folder, answers)}
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "kind, change, sentence",
     [
@@ -139,6 +141,7 @@ def test_answers_that_are_not_the_models_are_refused(staged, tmp_path, kind, cha
     assert sentence in _checked(_changed(staged, kind, change), tmp_path)
 
 
+@pytest.mark.program
 def test_a_signature_that_is_too_slow_is_refused(staged, tmp_path):
     said = _checked(staged, tmp_path, max_latency=1e-9)
     assert "takes" in said and "for one row; at most 0 ms are allowed" in said

@@ -219,6 +219,7 @@ def test_bad_requests_are_refused(workdir, arguments, sentence, monkeypatch):
     assert not os.path.isfile(os.path.join(workdir, "figures", "fig2_domains.png"))
 
 
+@pytest.mark.program
 def test_a_run_without_checkpoints_or_of_another_format_is_refused(workdir):
     shutil.rmtree(os.path.join(workdir, "checkpoints"))
     with pytest.raises(ValueError, match=r"^[^\n]*checkpoint[^\n]*\.$"):

@@ -78,6 +78,7 @@ def test_run_and_its_export_give_the_same_npz(workdir, tmp_path):
         np.testing.assert_array_equal(run["images"], _images(loading.load(workdir).sample(6, 2)))
 
 
+@pytest.mark.program
 def test_png_holds_one_grid(workdir, tmp_path):
     sample.sample(workdir, 9, 0, str(tmp_path / "grid.png"))
     with Image.open(tmp_path / "grid.png") as grid:
@@ -100,6 +101,7 @@ def test_codes_are_those_of_the_prepared_images(workdir, pictures, tmp_path, sou
         np.testing.assert_allclose(codes["stddev"], posterior.stddev(), atol=1e-5)
 
 
+@pytest.mark.program
 def test_bad_requests_are_refused_before_anything_is_written(workdir, pictures, tmp_path):
     out = tmp_path / "codes.npz"
     empty = tmp_path / "empty"

@@ -183,6 +183,7 @@ def test_a_diverging_gan_is_stopped_within_an_interval(tiny_model, tiny_stream, 
     assert int(step) <= int(model.global_step.numpy()) < int(step) + 4
 
 
+@pytest.mark.program
 def test_checkpoints_come_at_multiples_of_the_global_step(tiny_stream):
     saved, model = [], Ramp()
     run = types.SimpleNamespace(save=lambda model: saved.append(int(model.global_step.numpy())))
@@ -329,6 +330,7 @@ def test_a_run_leaves_the_pictures_that_are_documented(run):
     np.testing.assert_array_equal(_png(os.path.join(folder, "step_000002.png")), expected)
 
 
+@pytest.mark.program
 def test_a_reconstruction_stands_below_its_image(run):
     model, stream, workdir = run
     picture = _png(os.path.join(workdir, "samples", "task_02", "reconstructions.png"))[::2, ::2]
@@ -340,6 +342,7 @@ def test_a_reconstruction_stands_below_its_image(run):
         np.testing.assert_allclose(picture[y + 10 : y + 18, x : x + 8].astype(int), rebuilt[i], atol=1)
 
 
+@pytest.mark.program
 def test_tensorboard_stays_at_a_few_groups(run):
     """The settings, as text and as hyperparameters, and the layout of charts stand on pages of their own."""
     _, _, workdir = run
@@ -363,6 +366,7 @@ def test_tensorboard_shows_the_settings_of_the_run(run):
     assert (shown["steps_per_task"].number_value, shown["batch_size"].number_value) == (2, 8)
 
 
+@pytest.mark.program
 def test_all_losses_of_the_model_are_logged(run):
     _, _, workdir = run
     rows = _rows(workdir)
@@ -379,6 +383,7 @@ def test_all_losses_of_the_model_are_logged(run):
     assert all(names <= set(row) and all(np.isfinite(row[name]) for name in names) for row in rows)
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("count", [5, 20])
 def test_a_task_of_few_images_has_its_grids(tiny_model, tmp_path, count):
     numbers = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
