@@ -9,6 +9,11 @@ import random
 import keras
 import tensorflow as tf
 
+# Of the generators' batch statistics. Keras' 0.99 keeps a fifth of the start after 150 steps, and the moving
+# average of the weights averages the statistics once more: FCD 5.01 after task 1 of fig4a_ten_tasks_cpu, 1.17
+# with statistics measured anew on the same weights, 1.15 with 0.9.
+MOMENTUM = 0.9
+
 
 def generator(arch, channels=3, seed=0, name="generator", precision="float32"):
     """latents [B, latent_dim] -> images float32 [B, H, W, C] in [-1, 1] (tanh).
@@ -92,7 +97,7 @@ def _upward(arch, inputs, channels, seed, name, precision, normalise):
 
     def activate(x):
         if normalise:
-            x = keras.layers.BatchNormalization(synchronized=True, dtype=precision)(x)
+            x = keras.layers.BatchNormalization(momentum=MOMENTUM, synchronized=True, dtype=precision)(x)
         return keras.layers.ReLU(dtype=precision)(x)
 
     codes = keras.Input([inputs])
