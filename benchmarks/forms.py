@@ -7,8 +7,7 @@ docs/results.md says what each gave beside the recommended recipe.
 
 import tensorflow as tf
 
-from ltgans_tf.methods import lakd, twin_gan
-from ltgans_tf.networks import sectors
+from ltgans_tf.methods import twin_gan
 
 
 class Filtered(twin_gan.TwinGAN):
@@ -29,9 +28,10 @@ class Filtered(twin_gan.TwinGAN):
         values = self.critic(replay.images, training=False)[:, -1]
         best = tf.sort(tf.math.top_k(values, rows).indices)
         return replay._replace(
-            latents=tf.gather(replay.latents, best),
+            noise=tf.gather(replay.noise, best),
             images=tf.gather(replay.images, best),
-            chosen=self._chosen(i, rows),
+            chosen=self._past_rows(i, rows)[0],
+            domains=tf.gather(replay.domains, best),
         )
 
 
@@ -43,7 +43,7 @@ class MixedTeacher(twin_gan.TwinGAN):
     """
 
     generator_count = 3
-    fixed = {"distillation": 0.0, "latent_law": "normal"}
+    fixed = {"distillation": 0.0, "critic_on_past": True}
 
     def trace_key(self, task_index):
         return self.roles(task_index), task_index == 1
@@ -59,42 +59,3 @@ class MixedTeacher(twin_gan.TwinGAN):
         other = tf.stop_gradient(self.generators[2](latents, training=False))
         every_second = tf.range(latents.shape[0]) % 2 == 1
         return tf.where(every_second[:, None, None, None], other, taught)
-
-
-class Experts(twin_gan.TwinGAN):
-    """Both twins are kept: they take turns, and each remembers its own tasks alone.
-
-    The twin whose turn it is replays from a frozen copy of itself, a third generator in memory, so
-    that it has half as many tasks to hold. A latent's place on the circle says which of the two
-    draws it. No Student, whose replay would have to come from both.
-    """
-
-    generator_count = 3
-    fixed = {"distillation": 0.0, "latent_law": "circle", "warm_start": 0.0}
-
-    def roles(self, task_index):
-        return lakd.Roles(teachers=(2,) if task_index > 1 else (), learners=(task_index % 2,))
-
-    def begin_task(self):
-        self.generators[2].set_weights(self.generators[int(self.task_index.numpy()) % 2].get_weights())
-        super().begin_task()
-
-    def _share(self):
-        own = tf.cast(self.task_index.value, tf.int64) // 2  # the tasks that this twin holds
-        return own, own + 1
-
-    def generate(self, latents):
-        with tf.init_scope():
-            tasks = int(self.task_index.numpy())
-        if tasks < 2:
-            return self.generators[0](latents, training=False)
-        share = (tasks + 1) // 2 / tasks
-        # squeeze, the other way round: either arc of the circle is spread over all of it.
-        everywhere = tf.ones([tf.shape(latents)[0]], tf.bool)
-        first = sectors.squeeze(latents, everywhere, 1 / share)
-        second = sectors.squeeze(latents, ~everywhere, -share / (1 - share))
-        return tf.where(
-            (sectors.angle(latents) < share)[:, None, None, None],
-            self.generators[0](first, training=False),
-            self.generators[1](second, training=False),
-        )

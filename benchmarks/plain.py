@@ -57,31 +57,35 @@ class PlainTwinGAN(twin_gan.TwinGAN):
     def _plain_replay(self, i, rows, n_critic, roles, tag):
         if not roles.teachers:
             return None
-        latents = self._teacher_latents(i, rows, n_critic, tag)
-        return twin_gan._Replay(latents, self.teacher_images(latents, roles), self._chosen(i, rows))
+        noise, (chosen, domains) = self._teacher_noise(i, rows, n_critic, tag), self._past_rows(i, rows)
+        taught = self.teacher_images(self.latent_law.place(noise, domains), roles)
+        return twin_gan._Replay(noise, taught, chosen, domains)
 
-    def _teacher_latents(self, i, rows, n_critic, tag):
-        latents = self.noise(tag, rows * n_critic, self.latent_dim, n_critic, self.recipe.latent_law)
-        return tf.split(latents, n_critic)[i]
+    def _teacher_noise(self, i, rows, n_critic, tag):
+        law = self.latent_law
+        return tf.split(self.noise(tag, rows * n_critic, law.noise_dim, n_critic, law.noise), n_critic)[i]
 
-    def _learner_latents(self, tag, rows, replay):
+    def _learner_latents(self, i, tag, rows, replay):
+        law = self.latent_law
         if replay is not None and self.recipe.distillation:
-            return self._squeezed(replay)
-        return self.noise(tag, rows, self.latent_dim, law=self.recipe.latent_law)
+            noise = replay.noise
+        else:
+            noise = self.noise(tag, rows, law.noise_dim, law=law.noise)
+        return law.place(noise, self._domains(i, rows, replay))
 
     def _plain_critic(self, i, real, roles, replay):
         rows = real.shape[0]
         total = 0.0
-        all_heads = tf.split(self._heads(rows, roles, replay), len(roles.learners))
+        all_heads = tf.split(self._heads(i, rows, roles, replay), len(roles.learners))
         with tf.GradientTape() as tape:
             real_values = self.critic(real, training=True)
             for learner, heads in zip(roles.learners, all_heads):
-                latents = self._learner_latents(twin_gan._LATENTS + 2 * i + learner, rows, replay)
+                latents = self._learner_latents(i, twin_gan._LATENTS + 2 * i + learner, rows, replay)
                 fake = tf.stop_gradient(self.generators[learner](latents, training=True))
                 epsilon = self.noise(twin_gan._EPSILON + 2 * i + learner, rows, 1, law="unit")
                 points = losses.interpolate(real, fake, epsilon[:, :, None, None])
                 value = lambda u, heads=heads: self._head_values(self.critic(u, training=True), heads)
-                penalty = losses.gradient_penalty(value, points)
+                penalty = losses.gradient_penalty(value, points) * tf.cast(heads >= 0, tf.float32)
                 distance = losses.critic_loss(self._head_values(real_values, heads), value(fake))
                 total += tf.reduce_sum(distance + self.recipe.penalty_weight * penalty) / rows
         gradients = tape.gradient(total, self.critic.trainable_variables)
@@ -92,18 +96,18 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         total, norms, last = 0.0, [], n_critic - 1
         tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_TEACHER_LATENTS
         replay = None
-        if self.recipe.distillation:
+        if roles.teachers and self.recipe.domain_dim:
             replay = self._plain_replay(last, rows, n_critic, roles, tag)
-        all_heads = tf.split(self._heads(rows, roles, replay), len(roles.learners))
+        all_heads = tf.split(self._heads(last, rows, roles, replay), len(roles.learners))
         for learner, heads in zip(roles.learners, all_heads):
             tag = twin_gan._LATENTS + 2 * last if self.shares_draws else _OWN_LATENTS
-            latents = self._learner_latents(tag + learner, rows, replay)
+            latents = self._learner_latents(last, tag + learner, rows, replay)
             variables = self.generators[learner].trainable_variables
             with tf.GradientTape() as tape:
                 fake = self.generators[learner](latents, training=True)
                 values = self._head_values(self.critic(fake, training=True), heads)
                 loss = tf.reduce_sum(losses.generator_loss(values)) / rows
-                if replay is not None:
+                if replay is not None and self.recipe.distillation:
                     apart = losses.sum_squared_error(replay.images, fake)[replay.chosen]
                     past = tf.cast(self.task_index.value, tf.float32)
                     loss += self.recipe.distillation * past * tf.reduce_sum(apart) / rows
@@ -119,7 +123,8 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         rows, brackets = new_images[0].shape[0], [(1.0, new_images[0]), (1.0, new_images[-1])]
         if roles.teachers:
             tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_TEACHER_LATENTS
-            latents = self._teacher_latents(0, rows, n_critic if self.shares_draws else 1, tag)
+            noise = self._teacher_noise(0, rows, n_critic if self.shares_draws else 1, tag)
+            latents = self.latent_law.place(noise, self._past_rows(0, rows)[1])
             brackets[1] = (1.0, self.teacher_images(latents, roles))
             if self.recipe.student_replay == "share":
                 numerator, denominator = self._share()

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.networks import sampling
 
 _SIZES = (1, 4)  # rows of a request of each signature
 _SEED = 20_210_919
@@ -26,11 +25,12 @@ def of_generator(model, sizes=_SIZES):
       answers: for each request {output: array}; PNG files as the uint8 [B, H, W, C] in them.
     """
     requests, answers = [], []
+    law, learnt = model.latent_law, len(model.domains)
     for rows in sizes:
         latents = model.latents(rows, _SEED).numpy()
         seeds = np.arange(_SEED, _SEED + rows, dtype=np.int64)
         truncation = np.linspace(1.0, 0.5, rows, dtype=np.float32)
-        drawn = sampling.seeded_latents(seeds, truncation, model.latent_dim, model.latent_law).numpy()
+        drawn = law.seeded(seeds, truncation, seeds % learnt).numpy()
         made = model.generate(tf.constant(latents)).numpy()
         requests += [
             ("serving_default", {"latents": latents}),
@@ -42,6 +42,12 @@ def of_generator(model, sizes=_SIZES):
             {"images_bytes": _levels(made)},
             {"images_bytes": _levels(model.generate(tf.constant(drawn))), "latents": drawn},
         ]
+        if law.domain_dim:
+            domains = np.arange(rows) % learnt
+            drawn = law.seeded(seeds, truncation, domains).numpy()
+            inputs = {"seed": seeds, "domain": domains + 1, "truncation": truncation}
+            requests.append(("sample_domain_png", inputs))
+            answers.append({"images_bytes": _levels(model.generate(tf.constant(drawn))), "latents": drawn})
     return requests, answers
 
 

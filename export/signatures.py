@@ -11,25 +11,29 @@ INVALID_ARGUMENT with a sentence.
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.networks import sampling
 
 
 def save_generator(model, path):
     """Saves what `model.generate` draws.
 
     Signatures:
-      `serving_default`: latents float32 [B, latent_dim] of the model's law -> images float32
-        [B, H, W, C].
+      `serving_default`: latents float32 [B, latent_dim] of the model's law, which begin with the code of
+        a domain where it has codes -> images float32 [B, H, W, C].
       `generate_png`: latents -> images_bytes string [B].
       `sample_png`: seed int64 [B], truncation float32 [B] in [0, 1] -> images_bytes string [B] and
-        the latents that they were drawn with. A row depends on its own seed and truncation alone.
+        the latents that they were drawn with. A row depends on its own seed and truncation alone; of k
+        domains it has number 1 + seed mod k.
+      `sample_domain_png`, where there are domain codes: seed, domain int64 [B] from 1 to k, truncation
+        -> the same of that domain.
 
     Args:
       model: a `LifelongModel`.
       path: folder to write; made if it does not exist.
     """
     latents_spec = tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")
-    row = tf.TensorSpec([None], tf.int64, "seed"), tf.TensorSpec([None], tf.float32, "truncation")
+    seeds, numbers = (tf.TensorSpec([None], tf.int64, name) for name in ("seed", "domain"))
+    shares = tf.TensorSpec([None], tf.float32, "truncation")
+    law, learnt = model.latent_law, len(model.domains)
 
     def draw(latents):
         (latents,) = _rows(latents)
@@ -43,15 +47,24 @@ def save_generator(model, path):
     def generate_png(latents):
         return {"images_bytes": _png(draw(latents))}
 
-    @tf.function(input_signature=row)
-    def sample_png(seed, truncation):
-        seed, truncation = _rows(seed, truncation)
-        latents = sampling.seeded_latents(
-            seed, _share(truncation, "truncation"), model.latent_dim, model.latent_law
-        )
+    def sample(seed, domain, truncation):
+        latents = law.seeded(seed, _share(truncation, "truncation"), domain, learnt)
         return {"images_bytes": _png(draw(latents)), "latents": latents}
 
-    _save(path, {"serving_default": generate, "generate_png": generate_png, "sample_png": sample_png})
+    @tf.function(input_signature=[seeds, shares])
+    def sample_png(seed, truncation):
+        seed, truncation = _rows(seed, truncation)
+        return sample(seed, tf.math.floormod(seed, learnt), truncation)
+
+    @tf.function(input_signature=[seeds, numbers, shares])
+    def sample_domain_png(seed, domain, truncation):
+        seed, domain, truncation = _rows(seed, domain, truncation)
+        return sample(seed, _learnt(domain, learnt) - 1, truncation)
+
+    signatures = {"serving_default": generate, "generate_png": generate_png, "sample_png": sample_png}
+    if law.domain_dim:
+        signatures["sample_domain_png"] = sample_domain_png
+    _save(path, signatures)
 
 
 def save_encoder(model, image_shape, fit, path):
@@ -161,6 +174,14 @@ def _share(values, name):
     within = tf.reduce_all((values >= 0.0) & (values <= 1.0))
     with tf.control_dependencies([tf.debugging.Assert(within, [f"{name} must be in [0, 1], got", values])]):
         return tf.identity(values)
+
+
+def _learnt(domain, count):
+    """Refuses numbers of domains that there are not."""
+    within = tf.reduce_all((domain >= 1) & (domain <= count))
+    message = f"domain must be from 1 to {count}, which are the domains learnt, got"
+    with tf.control_dependencies([tf.debugging.Assert(within, [message, domain])]):
+        return tf.identity(domain)
 
 
 def _png(pictures):

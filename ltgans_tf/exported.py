@@ -22,6 +22,7 @@ class ExportedModel:
     ```python
     model = exported.load("runs/demo/exports")
     images = model.sample(64, seed=0)               # float32 [64, H, W, C] in [-1, 1]
+    cats = model.sample(64, seed=0, domain="cats")
     codes = model.student.encode(images).mean()     # [64, code_dim]
     ```
 
@@ -33,6 +34,8 @@ class ExportedModel:
       image_shape: (height, width, channels).
       fit: how images are brought to that shape, as in `images.fit_image`.
       latent_dim: length of the generator's latents.
+      latent_law: their `sampling.LatentLaw`.
+      domains: names of the domains learnt, in order.
     """
 
     def __init__(self, paths):
@@ -41,26 +44,26 @@ class ExportedModel:
         self.image_shape = tuple(self.info["image_shape"])
         self.fit = self.info["fit"]
         self.latent_dim = self.info["latent_dim"]
+        # Exports from before there were codes have neither these fields nor a list of domains.
+        codes = {name: self.info[name] for name in ("domain_dim", "domain_length") if name in self.info}
+        noise_dim = self.latent_dim - codes.get("domain_dim", 0)
+        self.latent_law = sampling.LatentLaw(noise_dim, self.info["latent_law"], **codes)
+        self.domains = [domain["name"] for domain in self.info.get("domains", [])]
         loaded = {kind: tf.saved_model.load(path) for kind, path in self.paths.items()}
         self._generator = loaded.get("generator")
         self._student = ExportedStudent(loaded["encoder"], self.image_shape) if "encoder" in loaded else None
 
-    def sample(self, count, seed=0, batch_size=250):
-        """Images of the exported generator: those that the model itself drew for `seed`.
+    def sample(self, count, seed=0, domain=None, batch_size=250):
+        """Images of the exported generator: those that the model itself drew for `seed` and `domain`.
 
-        Args:
-          count: how many.
-          seed: int; the same seed gives the same images, whatever the batch.
-          batch_size: images per forward pass.
-
-        Returns:
-          float32 [count, H, W, C] in [-1, 1].
+        Arguments, result and errors are those of `LifelongModel.sample`.
         """
-        return sampling.in_batches(self.generate, self.latents(count, seed), batch_size)
+        return sampling.in_batches(self.generate, self.latents(count, seed, domain), batch_size)
 
-    def latents(self, count, seed=0):
+    def latents(self, count, seed=0, domain=None):
         """Latents as the model itself draws them, float32 [count, latent_dim]."""
-        return sampling.draw_latents(count, self.latent_dim, self.info["latent_law"], seed)
+        domains = self.latent_law.domains_of_rows(count, domain, self.domains)
+        return self.latent_law.draw(count, seed, domains)
 
     def generate(self, latents):
         """Images of the exported generator: latents [N, latent_dim] -> [N, H, W, C] in [-1, 1]."""
@@ -194,4 +197,6 @@ def _read_info(path):
             f"{path} has format version {info.get('format_version')}, this ltgans_tf reads"
             " 1; use the ltgans_tf that wrote it."
         )
+    if info.get("latent_law") == "circle":
+        raise ValueError(f"{path} {upgrades.SECTORS}")
     return jsonfiles.read_object(file, kind=str, image_shape=list, fit=str, latent_dim=int)

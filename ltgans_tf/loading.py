@@ -3,7 +3,7 @@
 import os
 
 from ltgans_tf import exported
-from ltgans_tf.data import streams
+from ltgans_tf.data import specs, streams
 from ltgans_tf.methods import registry
 from ltgans_tf.training import checkpoints
 
@@ -16,20 +16,22 @@ def load(path):
         folder of a run (then with its generator and its encoder).
 
     Returns:
-      a `LifelongModel`, or an `exported.ExportedModel`; both have `sample(count, seed)` and,
+      a `LifelongModel`, or an `exported.ExportedModel`; both have `sample(count, seed, domain)` and,
       with an encoder, `student.encode(images)`.
 
     Raises:
       ValueError: nothing that could be loaded is there.
     """
     if os.path.isfile(os.path.join(path, checkpoints.CONFIG)):
-        settings = checkpoints.read_config(path)["model"]
+        config = checkpoints.read_config(path)
+        settings = config["model"]
         try:
             its_class = registry.method_class(settings["method"])
         except ValueError as error:
             raise ValueError(f"{path} cannot be rebuilt from its settings: {error}") from error
         model = its_class.from_settings(settings)
         checkpoints.restore_newest(path, model)
+        model.domain_names = streams.task_names([specs.parse(text) for text in config["stream"]["specs"]])
         return model
     return exported.load(path)
 

@@ -1,6 +1,7 @@
 """Draws images from the newest generator of a run or of an export.
 
   python -m trainers.sample --workdir=runs/demo --count=10000 --out=samples
+  python -m trainers.sample --workdir=runs/demo --domain=digits --out=digits.png
 
 --out names a folder (000000.png, 000001.png, ...), a file.npz (uint8 `images` and `seed`) or a
 file.png (one grid). A folder is written batch by batch, so any count fits into memory.
@@ -19,24 +20,27 @@ def main(argv):
     """Draws what the flags ask for, and says what was written where."""
     del argv
     given = flags.FLAGS
-    print(sample(given.workdir, given.count, given.seed, given.out))
+    print(sample(given.workdir, given.count, given.seed, given.out, given.domain))
 
 
-def sample(workdir, count, seed, out):
+def sample(workdir, count, seed, out, domain=None):
     """Writes `count` images to the folder, npz or png file `out`.
+
+    Args:
+      domain: name of a domain, or its number counted from 1; None for all of them.
 
     Returns:
       a sentence that says what was written where.
 
     Raises:
-      ValueError: no model in `workdir`, or an `out` that must not be written.
+      ValueError: no model in `workdir`, a domain that it does not know, or an `out` that must not be written.
     """
     _check(workdir, count, out)
     trainers.import_tensorflow()
     from ltgans_tf import loading
 
     model = loading.load(workdir)
-    batches = _batches(model, count, seed)
+    batches = _batches(model, model.latents(count, seed, domain))
     if out.endswith(".npz"):
         _write_npz(out, batches, seed)
     elif out.endswith(".png"):
@@ -44,7 +48,8 @@ def sample(workdir, count, seed, out):
     else:
         _write_folder(out, batches)
     shape = "x".join(str(size) for size in model.image_shape)
-    return f"Wrote {count} {'image' if count == 1 else 'images'} of {shape} (seed {seed}) to {out}."
+    told = f"seed {seed}" if domain is None else f"domain {domain}, seed {seed}"
+    return f"Wrote {count} {'image' if count == 1 else 'images'} of {shape} ({told}) to {out}."
 
 
 def _check(workdir, count, out):
@@ -64,12 +69,11 @@ def _check(workdir, count, out):
         )
 
 
-def _batches(model, count, seed):
-    """Yields the images of `model.sample(count, seed)`, uint8 [n, H, W, C], batch by batch."""
+def _batches(model, latents):
+    """Yields the images of latents, uint8 [n, H, W, C], batch by batch."""
     from ltgans_tf.data import images
 
-    latents = model.latents(count, seed)
-    for start in range(0, count, _BATCH):
+    for start in range(0, len(latents), _BATCH):
         yield images.to_uint8(model.generate(latents[start : start + _BATCH])).numpy()
 
 
@@ -111,5 +115,6 @@ if __name__ == "__main__":
     )
     flags.DEFINE_integer("count", 64, "Number of images.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same images.")
+    flags.DEFINE_string("domain", None, "Name of a domain, or its number from 1 on; all in turn by default.")
     flags.DEFINE_string("out", None, "Folder, .npz file or .png file to write.", required=True)
     trainers.run(main)

@@ -219,7 +219,7 @@ def resolve():
         changes["tasks"] = split_tasks(changes["tasks"])
     preset = dataclasses.replace(preset, **{"tasks": preset.tasks_with(FLAGS.data_dir), **changes})
     architectures.architecture(preset.architecture)
-    recipe = presets.recipe(preset.recipe, preset.architecture)
+    recipe = presets.recipe(preset.recipe, preset.architecture, FLAGS.method)
     return preset, dataclasses.replace(recipe, **_given(presets.Recipe)), _own_settings()
 
 

@@ -80,7 +80,7 @@ class TaskStream:
         parsed += [check(spec, data_dir) for spec in specs[unchecked:]]
         self.tasks = [
             Task(i, name, spec, load, self.batch_size, self.seed)
-            for i, (name, spec) in enumerate(zip(_names(parsed), parsed))
+            for i, (name, spec) in enumerate(zip(task_names(parsed), parsed))
         ]
 
     def __len__(self):
@@ -281,8 +281,8 @@ def subset(count, limit):
     return np.sort(np.random.default_rng(_SUBSET_SEED).permutation(count)[:limit])
 
 
-def _names(parsed):
-    """Short names for the tasks, each used once."""
+def task_names(parsed):
+    """Short names for the tasks of parsed specs, each used once."""
     names = []
     for spec in parsed:
         parts = [

@@ -59,7 +59,6 @@ class CURL(LifelongModel):
     """
 
     method = "curl"
-    latent_law = "normal"  # because p(z|y) is, whatever the recipe's
     watched = ("student loss", "student gradient")
 
     def __init__(
@@ -75,7 +74,7 @@ class CURL(LifelongModel):
         super().__init__(seed=seed, name=name)
         self.student = student
         self.image_shape = tuple(image_shape)
-        self.latent_dim = student.code_dim + 1
+        self.latent_law = sampling.LatentLaw(student.code_dim + 1)  # normal, because p(z|y) is
         self.recipe = recipe
         self.settings = settings
         self.counts = self._state("counts", [student.components])
@@ -116,7 +115,7 @@ class CURL(LifelongModel):
         """
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
-            recipe = presets.recipe(recipe, arch.name)
+            recipe = presets.recipe(recipe, arch.name, cls.method)
         encoder = networks.encoder(arch, channels, 10 * seed + 3, precision=recipe.precision)
         vae = curl_mixture.MixtureStudent(
             keras.Model(encoder.input, encoder.get_layer("mean").input, name="trunk"),

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from ltgans_tf.data import streams
-from ltgans_tf.methods import replay
+from ltgans_tf.methods import replay, twin_gan
 
 # So many steps lie between the places where a task's endless order begins with one task and with one more.
 _STRETCH = 1 << 32
@@ -22,6 +22,13 @@ class Joint(replay.Finetune):
         """Batches that every task up to `task` has an equal share of: see `shared_batches`."""
         seen = stream.tasks[: task.index + 1]
         return shared_batches(seen, start_step, stream.batch_size, self.new_batches(task.index), rows)
+
+    def _domains(self, i, rows, replay):
+        """The domain of each row's real image, as `shared_batches` has them."""
+        step = tf.cast(self.task_step.value, tf.int64)
+        batch = step * self.new_batches(self.traced_task) + i
+        position = batch * self.global_rows + self._global_row(rows)
+        return twin_gan._remainder(position, self.task_index.value + 1)
 
 
 def shared_batches(tasks, start_step, batch_size, updates, rows=slice(None)):

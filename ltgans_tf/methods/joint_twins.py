@@ -12,7 +12,13 @@ class JointTwins(twin_gan.TwinGAN):
     """
 
     method = "joint_twins"
-    fixed = {"replay_share": "paper", "warm_start": 0.0, "distillation": 0.0, "latent_law": "normal"}
+    fixed = {
+        "replay_share": "paper",
+        "warm_start": 0.0,
+        "first_learners": 2,
+        "distillation": 0.0,
+        "critic_on_past": True,
+    }
 
     def roles(self, task_index):
         """Both learn in every task; the one whose samples are learnt from is among them."""

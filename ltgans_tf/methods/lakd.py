@@ -29,12 +29,15 @@ class Roles:
     learners: tuple[int, ...]
 
 
-def roles_for_task(task_index):
-    """Returns the `Roles` of the task at `task_index` (0-based, any non-negative int)."""
+def roles_for_task(task_index, first_learners=2):
+    """Returns the `Roles` of the task at `task_index` (0-based, any non-negative int).
+
+    With `first_learners` 1 generator 0 learns the first task alone.
+    """
     if task_index < 0:
         raise ValueError(f"task_index is {task_index}; tasks are counted from 0.")
     if task_index == 0:
-        return Roles(teachers=(), learners=(0, 1))
+        return Roles(teachers=(), learners=(0, 1)[:first_learners])
     assistant = task_index % 2
     return Roles(teachers=(1 - assistant,), learners=(assistant,))
 

@@ -17,7 +17,7 @@ import tensorflow_probability as tfp
 
 from ltgans_tf.data import images
 from ltgans_tf.methods.lifelong import LifelongModel
-from ltgans_tf.networks import losses, networks
+from ltgans_tf.networks import losses, networks, sampling
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.settings.method_settings import LGMSettings
 
@@ -211,7 +211,13 @@ class LGM(LifelongModel):
 
     method = "lgm"
     # Fields of the recipe that belong to the method, whatever the recipe given says.
-    fixed = {"latent_law": "normal", "replay_share": "balanced", "distillation": 0.0}
+    fixed = {
+        "latent_law": "normal",
+        "domain_dim": 0,
+        "replay_share": "balanced",
+        "distillation": 0.0,
+        "critic_on_past": True,
+    }
     watched = ("student loss", "student gradient")
 
     def __init__(
@@ -220,7 +226,7 @@ class LGM(LifelongModel):
         super().__init__(seed=seed, name="lgm")
         self.student, self.teacher = student, teacher
         self.recipe, self.settings = recipe, settings
-        self.latent_dim = student.code_dim
+        self.latent_law = sampling.LatentLaw(student.code_dim)
         self.image_shape = tuple(student.decoder.output_shape[1:])
         self._architecture = architecture
         self._count_categories()
@@ -243,7 +249,7 @@ class LGM(LifelongModel):
             raise ValueError("student is False; LGM has no other generator than its student, so leave it on.")
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
-            recipe = presets.recipe(recipe, arch.name)
+            recipe = presets.recipe(recipe, arch.name, cls.method)
         recipe = dataclasses.replace(recipe, **cls.fixed)
         wide = dataclasses.replace(arch, code_dim=arch.code_dim + settings.categories)
         pair = [

@@ -10,6 +10,7 @@ import gc
 import logging
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.evaluation import evaluation
@@ -44,6 +45,7 @@ class LifelongModel(keras.Model):
       optimizers: list of all optimizers; a method fills it in `compile`. They are saved with
         the weights.
       task: the `Task` that `fit_stream` is at, or None.
+      domain_names: names of the tasks of its stream in order, learnt or not; [] where no stream is known.
       stop_requested: set it to leave `fit_stream` after the present step, with the state saved; on
         several workers after one of the next ten. `request_stop` is quicker.
     """
@@ -52,8 +54,8 @@ class LifelongModel(keras.Model):
     method = None
     # What is watched for NaN and Inf on every step, without a host round trip.
     watched = ()
-    # Law of the latents, see `sampling.draw_latents`.
-    latent_law = "normal"
+    # The method's `sampling.LatentLaw`.
+    latent_law = None
     # Which of its generators `generate` draws with, where a method has several.
     latest_identity = None
 
@@ -66,6 +68,7 @@ class LifelongModel(keras.Model):
         self.nonfinite_steps = self._counter("nonfinite_steps", (len(self.watched),), -1)
         self.noise_stream = self._counter("noise_stream")
         self.task = None
+        self.domain_names = []
         self.optimizers = []
         self.stop_requested = False
         self._may_break_off = False
@@ -113,6 +116,9 @@ class LifelongModel(keras.Model):
     def finish_task(self):
         """Called once behind the last step of a task, before its boundary callbacks."""
 
+    def check_stream(self, stream):
+        """Raises a ValueError where the method cannot learn all tasks of `stream`."""
+
     def trace_key(self, task_index):
         """A hashable value: tasks with equal values share one compiled train function."""
         return min(task_index, 1)
@@ -152,22 +158,48 @@ class LifelongModel(keras.Model):
         """All that is needed to build this model again, as JSON-ready dict."""
         raise NotImplementedError(f"{type(self).__name__} must define get_settings().")
 
-    def sample(self, count, seed=0, batch_size=250):
+    @property
+    def latent_dim(self):
+        """Length of a latent."""
+        return self.latent_law.latent_dim
+
+    @property
+    def domains(self):
+        """Names of the domains learnt so far, in order; of the one being learnt before there is any."""
+        learnt = max(int(self.task_index.numpy()), 1)
+        return [
+            *self.domain_names[:learnt],
+            *(f"task {i + 1}" for i in range(len(self.domain_names), learnt)),
+        ]
+
+    def sample(self, count, seed=0, domain=None, batch_size=250):
         """Images of `generate`.
 
         Args:
           count: how many.
           seed: int; the same seed gives the same images, whatever the batch.
+          domain: name of a domain, or its number counted from 1; None for all domains, in turn by row
+            where the latents have domain codes.
           batch_size: images per forward pass.
 
         Returns:
           float32 [count, H, W, C] in [-1, 1].
-        """
-        return sampling.in_batches(self.generate, self.latents(count, seed), batch_size)
 
-    def latents(self, count, seed=0):
-        """Latents of the law `latent_law`, [count, latent_dim]; row i depends on (seed, i) alone."""
-        return sampling.draw_latents(count, self.latent_dim, self.latent_law, seed)
+        Raises:
+          ValueError: an unknown domain, one that is not learnt yet, or a model without domain codes.
+        """
+        return sampling.in_batches(self.generate, self.latents(count, seed, domain), batch_size)
+
+    def latents(self, count, seed=0, domain=None):
+        """Latents of `sample`, float32 [count, latent_dim]; row i depends on (seed, i, its domain) alone."""
+        learnt = self.domains
+        planned = self.domain_names[len(learnt) :]
+        domains = self.latent_law.domains_of_rows(count, domain, learnt, planned)
+        return self.latent_law.draw(count, seed, domains)
+
+    def progress_latents(self, count, seed=0):
+        """Latents, [count, latent_dim], of the domains learnt and of the one being learnt, in turn by row."""
+        return self.latent_law.draw(count, seed, np.arange(count) % (int(self.task_index.numpy()) + 1))
 
     # Inside a step.
 
@@ -188,7 +220,7 @@ class LifelongModel(keras.Model):
           rows: rows of this replica (static int), `draws` * the rows of its batch.
           width: numbers per row.
           draws: batches drawn at once; a replica takes its rows of each of them.
-          law: a law of `sampling.draw_latents`, or 'unit' for uniform in [0, 1).
+          law: 'normal' or 'uniform' as in `sampling.LatentLaw`, or 'unit' for uniform in [0, 1).
 
         Returns:
           float32 [rows, width], batch after batch.
@@ -196,14 +228,13 @@ class LifelongModel(keras.Model):
         replicas = self.distribute_strategy.num_replicas_in_sync
         seed = self.noise_seed(tag)
         shape = [draws, replicas, rows // draws, width]
-        if law in ("normal", "circle"):
+        if law == "normal":
             values = tf.random.stateless_normal(shape, seed, alg="philox")
         else:
             low = -1.0 if law == "uniform" else 0.0
             values = tf.random.stateless_uniform(shape, seed, low, 1.0, alg="philox")
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        values = tf.reshape(values[:, replica], [rows, width])
-        return sampling.on_circle(values) if law == "circle" else values
+        return tf.reshape(values[:, replica], [rows, width])
 
     def end_step(self, report, equal=(), unreported=()):
         """Counts the step, and notes the first one at which something watched was not finite.
@@ -302,6 +333,8 @@ class LifelongModel(keras.Model):
           distribution.WorkerLostError: another worker is gone.
         """
         nonfinite.check_choice(on_nonfinite, workdir)
+        self.check_stream(stream)
+        self.domain_names = [task.name for task in stream.tasks]
         settings = (
             None
             if workdir is None

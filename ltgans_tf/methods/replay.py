@@ -21,7 +21,7 @@ class Replay(twin_gan.TwinGAN):
     """
 
     method = "replay"
-    fixed = {"critic_heads": 1, "warm_start": 0.0, "distillation": 0.0, "latent_law": "normal"}
+    fixed = {"warm_start": 0.0, "first_learners": 1}
 
     def roles(self, task_index):
         """The copy teaches from the second task on, generator 0 always learns."""
@@ -42,10 +42,10 @@ class Finetune(twin_gan.TwinGAN):
     method = "finetune"
     generator_count = 1
     fixed = {
-        "critic_heads": 1,
         "warm_start": 0.0,
+        "first_learners": 1,
         "distillation": 0.0,
-        "latent_law": "normal",
+        "critic_on_past": True,
         "replay_share": "0",
     }
 

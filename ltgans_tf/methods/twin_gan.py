@@ -15,7 +15,7 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.methods import lakd
 from ltgans_tf.methods.lifelong import LifelongModel
-from ltgans_tf.networks import losses, networks, sampling, sectors
+from ltgans_tf.networks import domain_codes, losses, networks, sampling
 from ltgans_tf.networks.student import Student
 from ltgans_tf.settings import architectures, presets
 
@@ -24,12 +24,19 @@ _TEACHER_LATENTS, _STUDENT_NOISE, _LATENTS, _EPSILON = 0, 1, 100, 500
 
 
 class _Replay(NamedTuple):
-    """What the Teacher supplies to a critic update: latents [B, Z], its images, and a bool [B] that
-    says which rows of the mixture are its own."""
+    """What the Teacher supplies to a critic update.
 
-    latents: tf.Tensor
+    Attributes:
+      noise: of its latents, [B, noise_dim].
+      images: what it makes of them.
+      chosen: bool [B], which rows of the mixture are its own.
+      domains: int32 [B], the domain of each of its images, by their codes.
+    """
+
+    noise: tf.Tensor
     images: tf.Tensor
     chosen: tf.Tensor
+    domains: tf.Tensor
 
 
 class TwinGAN(LifelongModel):
@@ -44,7 +51,7 @@ class TwinGAN(LifelongModel):
 
     Args:
       generators: two Keras models latents [B, Z] -> images [B, H, W, C] in [-1, 1], identical
-        but for their weights.
+        but for their weights; the first recipe.domain_dim numbers of a latent are the code of its domain.
       critic: Keras model images -> values [B, recipe.critic_heads].
       student: a `Student` or None.
       recipe: a `presets.Recipe`.
@@ -80,7 +87,15 @@ class TwinGAN(LifelongModel):
         self.critic = critic
         self.student = student
         self.recipe = recipe
-        self.latent_dim = self.generators[0].input_shape[-1]
+        noise_dim = self.generators[0].input_shape[-1] - recipe.domain_dim
+        if noise_dim < 1:
+            raise ValueError(
+                f"domain_dim is {recipe.domain_dim} and the generators take latents of"
+                f" {noise_dim + recipe.domain_dim}; nothing is left for noise."
+            )
+        self.latent_law = sampling.LatentLaw(
+            noise_dim, recipe.latent_law, recipe.domain_dim, recipe.domain_length
+        )
         self.image_shape = tuple(self.generators[0].output_shape[1:])
         # Moving averages of the learners' weights; nothing is kept where the recipe has none.
         self.averages = [keras.models.clone_model(g) for g in self.generators] if recipe.ema else []
@@ -102,8 +117,9 @@ class TwinGAN(LifelongModel):
         """
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
-            recipe = presets.recipe(recipe, arch.name)
+            recipe = presets.recipe(recipe, arch.name, cls.method)
         recipe = dataclasses.replace(recipe, **cls.fixed)
+        with_codes = dataclasses.replace(arch, latent_dim=arch.latent_dim + recipe.domain_dim)
         vae = None
         if student:
             vae = Student(
@@ -112,7 +128,7 @@ class TwinGAN(LifelongModel):
             )
         return cls(
             [
-                networks.generator(arch, channels, 10 * seed + i, f"generator_{i}", recipe.precision)
+                networks.generator(with_codes, channels, 10 * seed + i, f"generator_{i}", recipe.precision)
                 for i in range(cls.generator_count)
             ],
             networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2, precision=recipe.precision),
@@ -189,7 +205,14 @@ class TwinGAN(LifelongModel):
 
     def roles(self, task_index):
         """Who teaches and who learns in the task at `task_index`: a `lakd.Roles`."""
-        return lakd.roles_for_task(task_index)
+        return lakd.roles_for_task(task_index, self.recipe.first_learners)
+
+    def check_stream(self, stream):
+        if self.recipe.domain_dim and len(stream.tasks) > domain_codes.MOST_DOMAINS:
+            raise ValueError(
+                f"the stream has {len(stream.tasks)} tasks, and there are codes for"
+                f" {domain_codes.MOST_DOMAINS} domains; raise MOST_DOMAINS in networks/domain_codes.py."
+            )
 
     def trace_key(self, task_index):
         return self.roles(task_index)
@@ -202,10 +225,6 @@ class TwinGAN(LifelongModel):
         """
         own = self.student is not None and not self.roles(task_index).teachers
         return self.recipe.n_critic + own
-
-    @property
-    def latent_law(self):
-        return self.recipe.latent_law
 
     @property
     def latest_identity(self):
@@ -281,7 +300,7 @@ class TwinGAN(LifelongModel):
         replay = self._replay(rows, n_critic, roles)
         updates = []
         for i in range(n_critic):
-            heads = self._heads(rows, roles, replay[i])
+            heads = self._heads(i, rows, roles, replay[i])
             fakes, tapes = self._fakes(i, rows, roles, replay[i])
             updates.append(self._update_critic(i, self._mix(new_images[i], replay[i]), fakes, roles, heads))
         report = updates[-1] | self._update_learners(fakes, tapes, roles, heads, replay[-1])
@@ -296,14 +315,12 @@ class TwinGAN(LifelongModel):
         """What the Teacher supplies to each critic update: list of `_Replay`, of None in the first task."""
         if not roles.teachers:
             return [None] * n_critic
-        latents = self.noise(
-            _TEACHER_LATENTS, rows * n_critic, self.latent_dim, n_critic, self.recipe.latent_law
-        )
-        taught = self.teacher_images(latents, roles)
-        chosen = [self._chosen(i, rows) for i in range(n_critic)]
-        return [
-            _Replay(*parts) for parts in zip(tf.split(latents, n_critic), tf.split(taught, n_critic), chosen)
-        ]
+        law = self.latent_law
+        noise = self.noise(_TEACHER_LATENTS, rows * n_critic, law.noise_dim, n_critic, law.noise)
+        chosen, domains = zip(*(self._past_rows(i, rows) for i in range(n_critic)))
+        taught = self.teacher_images(law.place(noise, tf.concat(domains, axis=0)), roles)
+        parts = zip(tf.split(noise, n_critic), tf.split(taught, n_critic), chosen, domains)
+        return [_Replay(*part) for part in parts]
 
     def _share(self):
         """Replay share of the present task as (numerator, denominator), int64 in the graph."""
@@ -313,18 +330,39 @@ class TwinGAN(LifelongModel):
         share = presets.replay_fraction(self.recipe.replay_share, 1)
         return tf.constant(share.numerator, tf.int64), tf.constant(share.denominator, tf.int64)
 
-    def _chosen(self, i, rows):
-        """Which rows of the mixture come from the Teacher: so many that the share is exact over the steps.
+    def _past_rows(self, i, rows):
+        """Which rows of the mixture come from the Teacher, and of which domain each of its images is.
 
-        Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t, spread evenly.
+        Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t, spread evenly, so that
+        the share s is exact over the updates. The Teacher's rows go round the past domains, and so do, for the
+        Student, the images that it makes for the other rows: after any number of updates no domain is more than
+        one row ahead of another in either.
+
+        Returns:
+          bool [B] and int32 [B], functions of the update and of the row of the global batch.
         """
-        update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
-        # Where past and new task have a head each, both have half of the rows.
-        share = (1, 2) if self.recipe.distillation else self._share()
-        count = presets.replayed_rows(update, self.global_rows, *share)
+        numerator, denominator = (1, 2) if self.recipe.domain_dim else self._share()
+        update, row = self._update_index(i), self._global_row(rows)
+        count = presets.replayed_rows(update, self.global_rows, numerator, denominator)
+        chosen = presets.is_replayed(row, count, self.global_rows)
+        before = update * self.global_rows * numerator // denominator  # rows of the Teacher's so far
+        known = row * count // self.global_rows  # and in the rows of this batch before
+        turn = tf.where(chosen, before + known, update * self.global_rows - before + row - known)
+        return chosen, _remainder(turn, self.task_index.value)
+
+    def _update_index(self, i):
+        """Critic updates of the task before update i of this step, int64."""
+        return tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
+
+    def _global_row(self, rows):
+        """Where this replica's rows stand in the global batch, int64 [rows]."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        row = tf.range(rows, dtype=tf.int64) + rows * tf.cast(replica, tf.int64)
-        return presets.is_replayed(row, count, self.global_rows)
+        return tf.range(rows, dtype=tf.int64) + rows * tf.cast(replica, tf.int64)
+
+    def _domains(self, i, rows, replay):
+        """The domain that each row of the mixture is of: int32 [B]."""
+        newest = tf.fill([rows], tf.cast(self.task_index.value, tf.int32))
+        return newest if replay is None else tf.where(replay.chosen, replay.domains, newest)
 
     def _mix(self, new_images, replay):
         """Eq. 2's real images: new ones, and the Teacher's in the rows that were chosen for it."""
@@ -340,42 +378,40 @@ class TwinGAN(LifelongModel):
 
     def _fakes(self, i, rows, roles, replay):
         """Images of each learner, with the tape of the pass for the last critic update."""
-        fakes, tapes = [], []
+        fakes, tapes, law = [], [], self.latent_law
         for learner in roles.learners:
             if replay is not None and self.recipe.distillation:
-                latents = self._squeezed(replay)
+                noise = replay.noise
             else:
-                latents = self.noise(
-                    _LATENTS + 2 * i + learner, rows, self.latent_dim, law=self.recipe.latent_law
-                )
+                noise = self.noise(_LATENTS + 2 * i + learner, rows, law.noise_dim, law=law.noise)
+            latents = law.place(noise, self._domains(i, rows, replay))
             last = i == self.recipe.n_critic - 1
             with tf.GradientTape() if last else contextlib.nullcontext() as tape:
                 fakes.append(self.generators[learner](latents, training=True))
             tapes.append(tape)
         return fakes, tapes
 
-    def _squeezed(self, replay):
-        """The latents of the replay, moved to the sectors of past and new task in the learnt mixture."""
-        numerator, denominator = self._share()
-        share = tf.cast(numerator / denominator, tf.float32)
-        return sectors.squeeze(replay.latents, replay.chosen, share)
+    def _heads(self, i, rows, roles, replay):
+        """Which output of the critic judges each row of each learner's block: int32 [L * B], -1 for none.
 
-    def _heads(self, rows, roles, replay):
-        """Which output of the critic judges each row of each learner's block: int32 [L * B].
-
-        With two heads a twin keeps its head for life, but where the past has a sector of the
-        latents: there head 1 judges the past and head 0 the new task. Eq. 1 as written has one head,
-        which sees only the sum over both twins, so that they share out the modes of the first task.
+        Of two heads each twin has one in the first task, and for life without domain codes. With codes
+        head 1 judges the past and head 0 the new task from then on. Eq. 1 as written has one head, which
+        sees only the sum over both twins, so that they share out the modes of the first task.
         """
-        if replay is not None and self.recipe.distillation:
-            return tf.cast(replay.chosen, tf.int32)
-        return tf.repeat([self._head(learner) for learner in roles.learners], rows)
-
-    def _head(self, learner):
-        return learner if self.recipe.critic_heads == 2 else 0
+        learners = roles.learners
+        past = self._domains(i, rows, replay) < tf.cast(self.task_index.value, tf.int32)
+        if self.recipe.critic_heads == 1:
+            heads = tf.zeros([len(learners) * rows], tf.int32)
+        elif self.recipe.domain_dim and (roles.teachers or len(learners) == 1):
+            heads = tf.tile(tf.cast(past, tf.int32), [len(learners)])
+        else:
+            heads = tf.repeat(list(learners), rows)
+        if self.recipe.critic_on_past:
+            return heads
+        return tf.where(tf.tile(past, [len(learners)]), -1, heads)
 
     def _head_values(self, values, heads):
-        """The value of each row at its head: [N, heads] -> [N]."""
+        """The value of each row at its head, 0 where it has none: [N, heads] -> [N]."""
         return tf.reduce_sum(values * tf.one_hot(heads, self.recipe.critic_heads), axis=1)
 
     def _update_critic(self, i, real, fakes, roles, heads):
@@ -394,6 +430,7 @@ class TwinGAN(LifelongModel):
             penalty = losses.gradient_penalty(
                 lambda u: self._head_values(self.critic(u, training=True), heads), points, scale
             )
+            penalty *= tf.cast(heads >= 0, tf.float32)
             loss = losses.critic_loss(real_values, fake_values)
             loss = tf.reduce_sum(loss + self.recipe.penalty_weight * penalty) / self.global_rows
         gradients = losses.gradients(tape, loss, self.critic.trainable_variables, scale)
@@ -424,7 +461,7 @@ class TwinGAN(LifelongModel):
             if replay is not None and self.recipe.distillation:
                 apart = losses.sum_squared_error(replay.images, fake)
                 apart = tf.reduce_sum(tf.where(replay.chosen, apart, 0.0)) / self.global_rows
-                # All past tasks share half of the rows; so each counts the same, however many there are.
+                # All past domains share half of the rows; so each counts the same, however many there are.
                 past = tf.cast(self.task_index.value, tf.float32)
                 loss += self.recipe.distillation * past * apart
         (upstream,) = losses.gradients(tape, loss, [fake], scale)
@@ -480,6 +517,12 @@ class TwinGAN(LifelongModel):
             "student/kl": tf.reduce_sum(kl) / images_seen,
             "student/gradient": _norm(gradients),
         }
+
+
+def _remainder(values, divisor):
+    """int64 [N] modulo an int64 scalar, as int32 [N]; GPUs have no kernel for the remainder of int64."""
+    divisor = tf.cast(divisor, tf.int64)
+    return tf.cast(values - values // divisor * divisor, tf.int32)
 
 
 def _norm(gradients):

@@ -5,7 +5,8 @@
 | `generator`, `critic`, `encoder`, `decoder` | build one network from an `Architecture`: a `keras.Model` |
 | `Student` | the VAE: `encode` to a TFP distribution, `decode` |
 | `losses` | WGAN-GP and the ELBO, one value per example |
-| `draw_latents`, `seeded_latents` | latents of a step, and those of a seed |
+| `LatentLaw` | how latents are drawn: noise, and before it the code of a domain |
+| `code_book` | the domain codes: unit vectors that follow from the domains' numbers |
 | `interpolate`, `traverse` | paths through a Student's codes |
 """
 
@@ -14,15 +15,15 @@ from ltgans_tf import _lazy
 __getattr__, __dir__, __all__ = _lazy.face(
     __name__,
     {
+        "LatentLaw": "sampling",
         "Student": "student",
+        "code_book": "domain_codes",
         "critic": "networks",
         "decoder": "networks",
-        "draw_latents": "sampling",
         "encoder": "networks",
         "generator": "networks",
         "interpolate": "walks",
         "losses": "losses",
-        "seeded_latents": "sampling",
         "traverse": "walks",
     },
 )

@@ -1,60 +1,147 @@
-"""Drawing latents and images: the same for a model in training and for one that was exported."""
+"""Latents and images: drawn in the same way by a model in training and by one that was exported."""
 
+import dataclasses
+import difflib
+import numbers
+
+import numpy as np
 import tensorflow as tf
 
-# Of the circle of the law 'circle': farther from the centre than N(0, I) would be (1.25 on average),
-# so that a network can tell its sectors (see sectors.py) apart with few images between two of them.
-RADIUS = 2.0
+from ltgans_tf.networks import domain_codes
+
+_SHOWN = 20  # domains that a sentence names
 
 
-def draw_latents(count, width, law, seed=0):
-    """Latents of one law; row i depends on (seed, i) alone, so not on how many are drawn.
+@dataclasses.dataclass(frozen=True)
+class LatentLaw:
+    """How a generator's latents are drawn: the code of a domain and, behind it, noise.
+
+    Attributes:
+      noise_dim: numbers of noise in a latent.
+      noise: 'normal' for N(0, I), 'uniform' for uniform in [-1, 1].
+      domain_dim: dimensions of the codes, 0 for latents of noise alone.
+      domain_length: length of a code.
+    """
+
+    noise_dim: int
+    noise: str = "normal"
+    domain_dim: int = 0
+    domain_length: float = 2.0
+
+    @property
+    def latent_dim(self):
+        """Numbers of a latent."""
+        return self.domain_dim + self.noise_dim
+
+    def place(self, noise, domains, count=domain_codes.MOST_DOMAINS):
+        """Puts the codes of domains before noise; without codes the noise is all there is.
+
+        Args:
+          noise: float32 [N, noise_dim].
+          domains: int [N], from 0 to `count` - 1; not looked at where there are no codes.
+          count: how many codes a graph gets to hold.
+
+        Returns:
+          float32 [N, latent_dim].
+        """
+        if not self.domain_dim:
+            return noise
+        codes = self.domain_length * domain_codes.code_book(self.domain_dim, count)
+        return tf.concat([tf.gather(tf.constant(codes, tf.float32), domains), noise], axis=1)
+
+    def draw(self, count, seed=0, domains=None):
+        """Latents of which row i depends on (seed, i, domains[i]) alone, so not on how many are drawn.
+
+        Args:
+          count: rows, at least 1.
+          seed: int.
+          domains: int [count], see `place`.
+
+        Returns:
+          float32 [count, latent_dim].
+        """
+        if count < 1:
+            raise ValueError(f"count is {count}; at least one sample must be asked for.")
+        return self.place(self._noise(count, [seed, 0]), domains)
+
+    def seeded(self, seeds, truncation, domains=None, count=domain_codes.MOST_DOMAINS):
+        """Latents with a seed for each row, so that an image can be asked for again by a number.
+
+        Args:
+          seeds: int64 [B].
+          truncation: float [B] in [0, 1], by which the noise of a row is scaled; a code stays as it is.
+          domains, count: see `place`.
+
+        Returns:
+          float32 [B, latent_dim]; row i is row 0 of `draw` for its seed and domain where truncation is 1.
+        """
+        noise = tf.map_fn(
+            lambda seed: self._noise(1, [seed, 0])[0],
+            seeds,
+            fn_output_signature=tf.TensorSpec([self.noise_dim], tf.float32),
+        )
+        return self.place(noise * truncation[:, None], domains, count)
+
+    def domains_of_rows(self, count, domain, learnt, planned=()):
+        """The domain of each of `count` rows.
+
+        Args:
+          count: rows.
+          domain: name or number of the domain that is wanted; None for all of them in turn.
+          learnt, planned: see `domain_index`.
+
+        Returns:
+          int64 [count], None without codes.
+
+        Raises:
+          ValueError: there is no such domain, or no code to choose it by.
+        """
+        if self.domain_dim:
+            if domain is None:
+                return np.arange(count) % len(learnt)
+            return np.full([count], domain_index(domain, learnt, planned))
+        if domain is not None:
+            raise ValueError(
+                f"domain is {domain!r}, and the latents of this model have no domain codes: it draws from all that"
+                " it has learnt together. Leave domain out, or train with domain_dim above 0 (the recommended"
+                " recipe of ltgan)."
+            )
+        return None
+
+    def _noise(self, count, seed):
+        shape = [count, self.noise_dim]
+        if self.noise == "uniform":
+            return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
+        return tf.random.stateless_normal(shape, seed, alg="philox")
+
+
+def domain_index(domain, learnt, planned=()):
+    """The index, from 0, of a domain that is given by name or by number.
 
     Args:
-      count: rows, at least 1.
-      width: numbers per row.
-      law: 'normal' for N(0, I), 'circle' for N(0, I) but for the first two numbers (`on_circle`), or
-        'uniform' in [-1, 1].
-      seed: int.
+      domain: a name, or a number counted from 1 (int, or str as a command line gives it).
+      learnt: names of the domains learnt, in order.
+      planned: names of those that come after them.
 
-    Returns:
-      float32 [count, width].
+    Raises:
+      ValueError: an unknown domain, or one that is not learnt yet.
     """
-    if count < 1:
-        raise ValueError(f"count is {count}; at least one sample must be asked for.")
-    shape, seed = [count, width], [seed, 0]
-    if law == "uniform":
-        return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
-    latents = tf.random.stateless_normal(shape, seed, alg="philox")
-    return on_circle(latents) if law == "circle" else latents
-
-
-def seeded_latents(seeds, truncation, width, law):
-    """Latents with a seed for each row, so that an image can be asked for again by a number.
-
-    Args:
-      seeds: int64 [B].
-      truncation: float [B] in [0, 1], by which a row is scaled: 1 = the law itself, 0 = its centre.
-        On a circle the first two numbers stay, as they say which domain is drawn.
-      width: numbers per row.
-      law: as for `draw_latents`; row i is its row 0 with seed i where truncation is 1.
-
-    Returns:
-      float32 [B, width].
-    """
-    latents = tf.map_fn(
-        lambda seed: draw_latents(1, width, law, seed)[0],
-        seeds,
-        fn_output_signature=tf.TensorSpec([width], tf.float32),
-    )
-    kept = 2 if law == "circle" else 0
-    return tf.concat([latents[:, :kept], latents[:, kept:] * truncation[:, None]], axis=1)
-
-
-def on_circle(latents):
-    """Moves the first two numbers of latents [N, Z] of N(0, I) along their direction to RADIUS."""
-    pair, rest = latents[:, :2], latents[:, 2:]
-    return tf.concat([pair * (RADIUS / tf.norm(pair, axis=1, keepdims=True)), rest], axis=1)
+    names = [*learnt, *planned]
+    if domain in names:
+        index = names.index(domain)
+    elif isinstance(domain, numbers.Integral) or (isinstance(domain, str) and domain.isdecimal()):
+        index = int(domain) - 1
+    else:
+        index = -1
+    if 0 <= index < len(learnt):
+        return index
+    known = ", ".join(f"{i + 1} ({name})" for i, name in enumerate(learnt[:_SHOWN]))
+    known += f" and so on up to {len(learnt)}" if len(learnt) > _SHOWN else ""
+    if 0 <= index < len(names):
+        raise ValueError(f"domain {names[index]!r} is not learnt yet; those learnt are {known}.")
+    near = difflib.get_close_matches(str(domain), learnt, n=2, cutoff=0.3)
+    asked = f"did you mean {' or '.join(near)}? There are" if near else "there are"
+    raise ValueError(f"unknown domain {domain!r}; {asked} {known}.")
 
 
 def in_batches(draw, latents, batch_size=250):

@@ -114,7 +114,7 @@ class Recipe:
         "balanced",
         "Share of the past in what is learnt from task 2 on: 'paper' = 1/2, 'balanced' = (k-1)/k in"
         " task k, or a number in [0, 1]. So many of the images that the critic takes for real are the"
-        " Teacher's; with distillation half of them are, and the share is the sector of the past.",
+        " Teacher's; with domain codes half of them are, and only student_replay reads the share.",
     )
     student_replay: str = _setting(
         "paper",
@@ -124,17 +124,30 @@ class Recipe:
     beta: float = _setting(1.0, "Weight of the KL term in the Student's loss (Eq. 6: 4).")
     latent_law: str = _setting(
         "normal",
-        "Law of a generator's latents: 'normal' = N(0, I) as in the paper, 'uniform' ="
-        " uniform in [-1, 1] as in the authors' later code, 'circle' = N(0, I) but for the first two"
-        " numbers, which lie on a circle whose sectors belong to the tasks (with distillation).",
+        "Law of the noise in a generator's latents: 'normal' = N(0, I) as in the paper, 'uniform' ="
+        " uniform in [-1, 1] as in the authors' later code.",
     )
+    domain_dim: int = _setting(
+        0,
+        "Dimensions of the domain codes that stand before the noise of a latent; 0 = none, as in the paper, and"
+        " then no domain can be asked for.",
+    )
+    domain_length: float = _setting(2.0, "Length of a domain code.")
     critic_heads: int = _setting(
-        2, "Outputs of the critic: 1 = Eq. 1 as written, 2 = one head per twin on one trunk."
+        2,
+        "Outputs of the critic on one trunk: 1 = Eq. 1 as written; 2 = one for each twin in the first task and,"
+        " with domain codes, one for the past and one for the new task from then on.",
+    )
+    critic_on_past: bool = _setting(
+        True, "Whether the critic judges images of past domains too; without, distillation alone keeps them."
     )
     distillation: float = _setting(
         0.0,
         "Weight, for each past task, of the squared error between the Assistant's and the Teacher's images of"
-        " the same latents, for which the past gets a sector of them; 0 = the critic alone passes knowledge on.",
+        " the same latents, which needs domain codes; 0 = the critic alone passes knowledge on.",
+    )
+    first_learners: int = _setting(
+        2, "Generators that learn the first task: 2 = both twins, as in Eq. 1; 1 = the Teacher alone."
     )
     ema: float = _setting(
         0.0,
@@ -180,18 +193,26 @@ class Recipe:
         )
         _check(self.beta >= 0, "beta", self.beta, "at least 0")
         _check(
-            self.latent_law in ("normal", "uniform", "circle"),
+            self.latent_law in ("normal", "uniform"),
             "latent_law",
             self.latent_law,
-            "'normal', 'uniform' or 'circle'",
+            "'normal' or 'uniform'",
         )
+        _check(0 <= self.domain_dim <= 1024, "domain_dim", self.domain_dim, "from 0 to 1024")
+        _check(0 < self.domain_length < float("inf"), "domain_length", self.domain_length, "above 0")
         _check(self.critic_heads in (1, 2), "critic_heads", self.critic_heads, "1 or 2")
         _check(0 <= self.distillation < float("inf"), "distillation", self.distillation, "at least 0")
-        if self.distillation and (self.latent_law, self.critic_heads) != ("circle", 2):
+        if self.distillation and not self.domain_dim:
             raise ValueError(
-                f"distillation is {self.distillation} with latent_law {self.latent_law!r} and critic_heads"
-                f" {self.critic_heads}; it needs latent_law 'circle' and critic_heads 2, or must be 0."
+                f"distillation is {self.distillation} with domain_dim 0; it needs domain codes, domain_dim 32 say,"
+                " or must be 0."
             )
+        if not self.critic_on_past and not self.distillation:
+            raise ValueError(
+                "critic_on_past is False with distillation 0, so that nothing would keep the past; give distillation"
+                " a weight, 0.01 say, or leave critic_on_past True."
+            )
+        _check(self.first_learners in (1, 2), "first_learners", self.first_learners, "1 or 2")
         _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
         _check(0 <= self.warm_start <= 1, "warm_start", self.warm_start, "in [0, 1]")
         replay_fraction(self.replay_share, 1)
@@ -206,7 +227,7 @@ class Recipe:
 
 
 # Found on small nets in minutes of two CPU cores; see docs/results.md.
-_SMALL = Recipe(ema=0.99, latent_law="circle", distillation=0.01, warm_start=1.0)
+_SMALL = Recipe(ema=0.99, domain_dim=32, distillation=0.01, warm_start=1.0)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(
     replay_share="paper",
@@ -215,9 +236,9 @@ _PAPER = Recipe(
     generator_optimizer="rmsprop(0.0002)",
     student_optimizer="adam(0.0002, 0.5)",
 )
-# WGAN-GP's published settings (Gulrajani et al. 2017, Algorithm 1) for the reference nets:
-# not measured here, for want of the hours on a GPU that it takes.
-_WGAN_GP = Recipe(
+# The same form for the reference nets, with WGAN-GP's published rates (Gulrajani et al. 2017, Algorithm 1).
+_LARGE = dataclasses.replace(
+    _SMALL,
     n_critic=5,
     critic_optimizer="adam(0.0001, 0, 0.9)",
     generator_optimizer="adam(0.0001, 0, 0.9)",
@@ -226,7 +247,16 @@ _WGAN_GP = Recipe(
 
 RECIPES = {
     "paper": lambda architecture: _PAPER,
-    "recommended": lambda architecture: _SMALL if architecture.startswith("small") else _WGAN_GP,
+    "recommended": lambda architecture: _SMALL if architecture.startswith("small") else _LARGE,
+}
+
+# What makes generative replay, and the bounds beside it, what they are in the literature: latents without a
+# code, and a critic with one head. Each is a flag, so that `--method=joint --domain_dim=32` is joint training
+# with codes.
+_PLAIN = {"domain_dim": 0, "distillation": 0.0, "warm_start": 0.0}
+_OF_METHOD = {
+    "joint_twins": _PLAIN,
+    **dict.fromkeys(("replay", "finetune", "joint"), {**_PLAIN, "critic_heads": 1, "first_learners": 1}),
 }
 
 
@@ -295,9 +325,10 @@ class Preset:
 PRESETS = {name: Preset(**settings) for name, settings in preset_table.TABLE.items()}
 
 
-def recipe(name, architecture):
-    """Returns the `Recipe` called `name` for nets of `architecture` (both str)."""
-    return RECIPES[_known(name, RECIPES, "recipe")](architecture)
+def recipe(name, architecture, method="ltgan"):
+    """Returns the `Recipe` called `name` for nets of `architecture` and a method (all str)."""
+    named = RECIPES[_known(name, RECIPES, "recipe")](architecture)
+    return dataclasses.replace(named, **_OF_METHOD.get(method, {}))
 
 
 def preset(name):

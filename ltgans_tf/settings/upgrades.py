@@ -7,6 +7,12 @@ from ltgans_tf.settings.method_settings import SETTINGS
 
 FORMAT_VERSION = 2  # of config.json and of checkpoints; 1 knew of one stream of noise alone
 
+# What is said of a run or an export whose latents lie on a circle with a sector for each domain.
+SECTORS = (
+    "has its domains in sectors of a circle of latents, a form that this ltgans_tf no longer has; train it anew in"
+    " another workdir, or read it with the ltgans_tf that wrote it."
+)
+
 # The sections of a config's 'model' that are the fields of a class.
 _SECTIONS = {"recipe": presets.Recipe, "architecture": architectures.Architecture, **SETTINGS}
 
@@ -31,12 +37,14 @@ def complete(config, path):
       dict. A field that a class of settings got later has its default there: that is what runs did before.
 
     Raises:
-      ValueError: it is of a newer format version.
+      ValueError: it is of a newer format version, or of the form before domain codes.
     """
     check_version(config.get("format_version"), FORMAT_VERSION, path)
     model = config.get("model")
     if not isinstance(model, dict):  # damaged; the settings of the run tell
         return config
+    if isinstance(model.get("recipe"), dict) and model["recipe"].get("latent_law") == "circle":
+        raise ValueError(f"{path} {SECTORS}")
     sections = {
         name: _defaults(cls) | model[name]
         for name, cls in _SECTIONS.items()

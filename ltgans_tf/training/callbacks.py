@@ -173,7 +173,7 @@ class SampleGrids(StepCallback):
             if self._writer is not None:
                 self._writer.close()
             self._writer = eventlog.writer(os.path.join(self.workdir, "tensorboard"), "images")
-        self._latents = self.model.latents(GRID_LATENTS, GRID_SEED)
+        self._latents = self.model.progress_latents(GRID_LATENTS, GRID_SEED)
         self._reals = self.model.task.train_images(32)
         self._save("reals.png", figures.grid(self._reals))
 

@@ -67,7 +67,7 @@ def _after_a_step(method, task, recipe, shares_draws=True):
         (0, {}),
         (1, {"n_critic": 2, "critic_heads": 1, "latent_law": "uniform"}),
         (2, {"student_replay": "share", "ema": 0.5}),
-        (2, {"distillation": 0.3, "latent_law": "circle", "n_critic": 2}),
+        (2, {"distillation": 0.3, "domain_dim": 4, "n_critic": 2}),
     ],
 )
 def test_plain_step_changes_weights_as_the_package_does_with_the_same_draws(task, recipe):

@@ -46,7 +46,7 @@ def test_every_signature_answers_through_the_c_api_as_the_model_does(tiny_model,
     libraries = glob.glob(os.path.join(os.path.dirname(tf.__file__), "libtensorflow_cc.so.2"))
     if not libraries:
         pytest.skip("this build of TensorFlow has no libtensorflow_cc.so.2")
-    model = tiny_model(latent_law="circle")
+    model = tiny_model(domain_dim=4)
     model.task_index.assign(1)
     signatures.save_generator(model, str(tmp_path / "generator"))
     signatures.save_encoder(model, (8, 8, 3), "crop", str(tmp_path / "encoder"))

@@ -21,7 +21,7 @@ def staged(tmp_path_factory):
     from tests.conftest import TINY
 
     folder = tmp_path_factory.mktemp("staged")
-    model = twin_gan.TwinGAN.from_architecture(TINY, 3, True, presets.Recipe(latent_law="circle"))
+    model = twin_gan.TwinGAN.from_architecture(TINY, 3, True, presets.Recipe(domain_dim=4))
     signatures.save_generator(model, str(folder / "generator"))
     signatures.save_encoder(model, (8, 8, 3), "crop", str(folder / "encoder"))
     made = {"generator": probes.of_generator(model), "encoder": probes.of_encoder(model)}

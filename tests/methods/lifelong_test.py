@@ -261,7 +261,7 @@ def test_a_file_that_breaks_while_it_is_learnt_is_named(tiny_model, tmp_path, mo
     [
         {},
         {"critic_heads": 1, "ema": 0.5, "latent_law": "uniform"},
-        {"distillation": 0.1, "latent_law": "circle", "warm_start": 0.5},
+        {"distillation": 0.1, "domain_dim": 4, "warm_start": 0.5},
     ],
 )
 def test_a_loaded_model_makes_the_images_of_the_trained_one(tiny_model, tiny_stream, tmp_path, recipe):

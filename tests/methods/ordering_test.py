@@ -25,7 +25,7 @@ METHODS = [
 def _graph(method, task):
     """The largest graph of a step of the task at index `task`, as it runs: a GraphDef."""
     recipe = presets.Recipe(
-        student_optimizer="adam(0.001)", ema=0.5, n_critic=2, latent_law="circle", distillation=0.3
+        student_optimizer="adam(0.001)", ema=0.5, n_critic=2, domain_dim=4, distillation=0.3
     )
     model = registry.method_class(method).from_architecture(TINY, 3, True, recipe)
     model.compile()

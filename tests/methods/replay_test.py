@@ -13,7 +13,8 @@ TAUGHT = 9.0  # no generator draws such a pixel
 
 
 def _model(method, **recipe):
-    model = method.from_architecture(TINY, recipe=presets.Recipe(**recipe))
+    recipe = presets.Recipe(**{"critic_heads": 1, **recipe})
+    model = method.from_architecture(TINY, recipe=recipe)
     model.compile()
     return model
 
@@ -100,8 +101,43 @@ def test_without_replay_critic_and_student_see_new_images_alone(monkeypatch, met
     assert len(new) == 2
     np.testing.assert_allclose(seen, np.concatenate(new), atol=1e-6)
     assert (weights == 1).all() and len(weights) == len(seen)
-    recipe = model.get_settings()["recipe"]
-    assert recipe["replay_share"] == "0" and recipe["critic_heads"] == 1
+    assert model.get_settings()["recipe"]["replay_share"] == "0"
+
+
+@pytest.mark.parametrize("method", [replay.Replay, replay.Finetune, joint.Joint])
+def test_the_recommended_recipe_has_latents_without_codes_and_one_head(method):
+    model = method.from_architecture(TINY)
+    assert model.latent_law.domain_dim == 0 and model.critic.output_shape == (None, 1)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_replay_with_codes_aligns_the_generator_with_its_copy(heads):
+    """MeRGAN's alignment: the squared error to the copy's images of the same latents."""
+    model = _at(_model(replay.Replay, domain_dim=4, distillation=0.3, critic_heads=heads), 2)
+    noise, past = model.noise(0, 8, 4), np.arange(8) // 2 % 2
+    chosen = np.arange(8) % 2 == 1
+    latents = model.latent_law.place(noise, np.where(chosen, past, 2))
+    taught = model.generators[1](model.latent_law.place(noise, past), training=False)
+    apart = tf.reduce_sum((model.generators[0](latents, training=True) - taught) ** 2, axis=[1, 2, 3])
+    model.generators[0].set_weights(model.generators[1].get_weights())
+    data = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8, 3), dtype=np.uint8)
+    report = model.train_step(tf.constant(data))
+    np.testing.assert_allclose(report["generator/distillation"], np.sum(apart.numpy()[chosen]) / 8, rtol=1e-3)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_joint_training_with_codes_gives_each_row_the_code_of_its_real_image(numbered, heads):
+    model, rows = _model(joint.Joint, domain_dim=4, critic_heads=heads, n_critic=2), 8
+    _at(model, 2)
+    model.global_rows = rows
+    batches = model.batches(numbered, numbered.tasks[2], 0).take(5).as_numpy_iterator()
+    for step, batch in enumerate(batches):
+        model.task_step.assign(step)
+        for i in range(2):
+            real = batch[:, i, 0, 0, 0] // 50
+            np.testing.assert_array_equal(model._domains(i, rows, None), real)
+            past = (real < 2).astype(int) if heads == 2 else np.zeros(rows, int)
+            np.testing.assert_array_equal(model._heads(i, rows, model.roles(2), None), past)
 
 
 @pytest.fixture

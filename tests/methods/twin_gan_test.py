@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from ltgans_tf.methods import lakd, twin_gan
-from ltgans_tf.networks import losses, sampling, sectors
+from ltgans_tf.networks import domain_codes, losses, sampling
 from ltgans_tf.settings import presets
 from tests.conftest import TINY
 
@@ -127,54 +127,113 @@ def test_the_accumulated_replay_share_is_exact(tiny_model, share, task_index):
     replayed = 0
     for update in range(40):
         model.task_step.assign(update // 2)
-        chosen = model._chosen(update % 2, 8)
-        replayed += int(tf.reduce_sum(model._mix(new, twin_gan._Replay(None, taught, chosen))))
+        chosen, domains = model._past_rows(update % 2, 8)
+        replayed += int(tf.reduce_sum(model._mix(new, twin_gan._Replay(None, taught, chosen, domains))))
         assert replayed == (update + 1) * 8 * fraction.numerator // fraction.denominator
 
 
-DISTILLED = {"distillation": 0.3, "latent_law": "circle"}
+@pytest.mark.parametrize("past, rows", [(1, 8), (2, 8), (3, 8), (4, 8), (7, 6), (30, 16)])
+def test_the_past_is_drawn_evenly_over_its_domains(tiny_model, past, rows):
+    model = _at(tiny_model(n_critic=2, domain_dim=4), past)
+    model.global_rows = rows
+    counts = np.zeros([2, past], int)
+    for update in range(60):
+        model.task_step.assign(update // 2)
+        chosen, domains = (part.numpy() for part in model._past_rows(update % 2, rows))
+        assert chosen.sum() == rows // 2
+        np.testing.assert_array_equal(
+            model._domains(0, rows, twin_gan._Replay(0, 0, chosen, domains)), np.where(chosen, domains, past)
+        )
+        for kind in (0, 1):
+            counts[kind] += np.bincount(domains[chosen == kind], minlength=past)
+        assert np.ptp(counts, axis=1).max() <= 1
 
 
-def test_with_distillation_the_critic_has_a_head_for_the_past_and_one_for_the_new(tiny_model, monkeypatch):
+def test_which_domain_a_row_has_is_a_function_of_the_step_and_the_row_alone(tiny_model):
+    model = _at(tiny_model(domain_dim=4), 3, task_step=5)
+    model.global_rows = 8
+    first = [part.numpy() for part in model._past_rows(0, 8)]
+    model.global_step.assign(1000)
+    model.noise_stream.assign(2)
+    for a, b in zip(first, model._past_rows(0, 8)):
+        np.testing.assert_array_equal(a, b)
+
+
+CODES = {"domain_dim": 4, "domain_length": 1.5}
+DISTILLED = {"distillation": 0.3, **CODES}
+PAST = np.arange(8) % 2 == 1  # of eight rows every second one is the past's
+
+
+def _codes(domains):
+    return 1.5 * domain_codes.code_book(4)[domains].astype(np.float32)
+
+
+def _domains_at_the_start(past):
+    """Domains of the Teacher's images: chosen rows and the others each go round the past by themselves."""
+    return np.arange(8) // 2 % past
+
+
+def test_with_codes_the_critic_has_a_head_for_the_past_and_one_for_the_new(tiny_model, monkeypatch):
     """Eq. 2 for each of the two: replayed rows at head 1, new rows at head 0, no row against its own pair."""
     model = _at(tiny_model(student=False, **DISTILLED), 2)
     penalties, made = _spy(monkeypatch, "gradient_penalty"), _spy_fakes(model, monkeypatch)
     weights = [w.numpy() for w in model.critic.weights]
-    latents = model.noise(0, 8, 4, law="circle")
-    taught = model.teacher_images(latents, lakd.roles_for_task(2)).numpy()
-    past = np.arange(8) % 2 == 1
-    # Two of three parts of the circle are the past's after two tasks; odd rows were chosen for it.
-    squeezed = sectors.squeeze(latents, past, 2 / 3)
-    expected_fakes = model.generators[0](squeezed, training=True)
+    noise, past = model.noise(0, 8, 4).numpy(), _domains_at_the_start(2)
+    taught = model.teacher_images(np.concatenate([_codes(past), noise], 1), lakd.roles_for_task(2)).numpy()
+    own = np.concatenate([_codes(np.where(PAST, past, 2)), noise], 1)
+    expected_fakes = model.generators[0](own, training=True)
     report = model.train_step(_data())
     model.critic.set_weights(weights)
     np.testing.assert_allclose(made[0], expected_fakes, atol=1e-5)
     real = np.where(
-        past[:, None, None, None], taught[np.arange(8) ^ 1], _data()[:, 0].numpy() / np.float32(127.5) - 1
+        PAST[:, None, None, None], taught[np.arange(8) ^ 1], _data()[:, 0].numpy() / np.float32(127.5) - 1
     )
-    values = lambda images: model.critic(images).numpy().astype(np.float64)[np.arange(8), past.astype(int)]
+    values = lambda images: model.critic(images).numpy().astype(np.float64)[np.arange(8), PAST.astype(int)]
     expected = (values(made[0]) - values(real)).mean() + 10 * np.float64(penalties[0][1]).mean()
     np.testing.assert_allclose(report["critic/loss"], expected, rtol=1e-5)
 
 
+def test_without_distillation_teacher_and_assistant_have_noise_of_their_own(tiny_model, monkeypatch):
+    model = _at(tiny_model(student=False, **CODES), 2)
+    made, past = _spy_fakes(model, monkeypatch), _domains_at_the_start(2)
+    latents = np.concatenate([_codes(np.where(PAST, past, 2)), model.noise(100, 8, 4)], 1)
+    expected = model.generators[0](latents, training=True)
+    model.train_step(_data())
+    np.testing.assert_allclose(made[0], expected, atol=1e-5)
+
+
+def test_a_critic_that_does_not_judge_the_past_learns_from_the_new_rows_alone(tiny_model, monkeypatch):
+    model = _at(tiny_model(student=False, critic_on_past=False, **DISTILLED), 2)
+    made = _spy_fakes(model, monkeypatch)
+    weights, penalties = model.critic.get_weights(), _spy(monkeypatch, "gradient_penalty")
+    report = model.train_step(_data())
+    model.critic.set_weights(weights)
+    values = lambda images: model.critic(images).numpy().astype(np.float64)[~PAST, 0]
+    real = _data()[:, 0].numpy() / np.float32(127.5) - 1
+    expected = (values(made[0]) - values(real)).sum() + 10 * np.float64(penalties[0][1])[~PAST].sum()
+    np.testing.assert_allclose(report["critic/loss"], expected / 8, rtol=1e-4)
+    assert report["generator/distillation"] > 0
+
+
+@pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("tasks_before, assistant", [(1, 1), (2, 0), (5, 1)])
 def test_the_assistant_descends_the_distance_to_the_teacher_where_it_knows(
-    tiny_model, monkeypatch, tasks_before, assistant
+    tiny_model, monkeypatch, tasks_before, assistant, heads
 ):
-    model, seen = _at(tiny_model(student=False, **DISTILLED), tasks_before), {}
+    model, seen = _at(tiny_model(student=False, critic_heads=heads, **DISTILLED), tasks_before), {}
     monkeypatch.setattr(
         model.generator_optimizers[assistant],
         "apply",
         lambda g, v: seen.update(gradients=[x.numpy() for x in g]),
     )
-    latents, past = model.noise(0, 8, 4, law="circle"), np.arange(8) % 2 == 1
-    taught = model.teacher_images(latents, lakd.roles_for_task(tasks_before))
+    noise, past = model.noise(0, 8, 4), _domains_at_the_start(tasks_before)
+    taught = model.teacher_images(tf.concat([_codes(past), noise], 1), lakd.roles_for_task(tasks_before))
     report = model.train_step(_data())
     with tf.GradientTape() as tape:
-        squeezed = sectors.squeeze(latents, past, tasks_before / (tasks_before + 1))
-        fake = model.generators[assistant](squeezed, training=True)
-        apart = tf.reduce_sum((fake - taught) ** 2, axis=[1, 2, 3])[past]
-        value = tf.gather(model.critic(fake), past.astype(int), axis=1, batch_dims=1)
+        own = tf.concat([_codes(np.where(PAST, past, tasks_before)), noise], 1)
+        fake = model.generators[assistant](own, training=True)
+        apart = tf.reduce_sum((fake - taught) ** 2, axis=[1, 2, 3])[PAST]
+        value = tf.gather(model.critic(fake), PAST.astype(int) * (heads - 1), axis=1, batch_dims=1)
         # The weight is that of each task before.
         loss = tf.reduce_mean(-value) + 0.3 * tasks_before * tf.reduce_sum(apart) / 8
     expected = tape.gradient(loss, model.generators[assistant].trainable_variables)
@@ -184,12 +243,69 @@ def test_the_assistant_descends_the_distance_to_the_teacher_where_it_knows(
 
 
 def test_distillation_changes_nothing_in_the_first_task(tiny_model):
-    one, two = (
-        _at(tiny_model(student=False, latent_law="circle", distillation=weight), 0) for weight in (0.0, 0.3)
-    )
+    one, two = (_at(tiny_model(student=False, **CODES, distillation=weight), 0) for weight in (0.0, 0.3))
     one.train_step(_data()), two.train_step(_data())
     for a, b in zip(one.weights, two.weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_an_old_latent_is_the_same_image_when_the_next_task_begins(tiny_model, tiny_stream):
+    """The Assistant from the Teacher: before its first step nothing of the past has moved."""
+    model = tiny_model(student=False, warm_start=1.0, ema=0.5, **DISTILLED)
+    model.fit_stream(tiny_stream(), 3, stop_after_task=1)
+    latents = model.latents(12)
+    taught = model.generate(latents).numpy()
+    model.begin_task()
+    assert model.roles(2).learners == (0,)
+    np.testing.assert_array_equal(model.generators[0](latents, training=False), taught)
+    # What is left of the squared error in a step is that of batch statistics to those at rest.
+    _at(model, 2)
+    noise, past = model.noise(0, 8, 4), _domains_at_the_start(2)
+    own = tf.concat([_codes(np.where(PAST, past, 2)), noise], 1)
+    apart = (model.generators[0](own, training=True) - model.generators[1](own, training=False)) ** 2
+    model.generators[0].set_weights(model.generators[1].get_weights())
+    found = model.train_step(_data())["generator/distillation"]
+    np.testing.assert_allclose(found, np.sum(apart.numpy()[PAST]) / 8, rtol=1e-3)
+
+
+@pytest.mark.parametrize("learners", [1, 2])
+def test_the_first_task_is_learnt_by_both_twins_or_by_the_teacher_alone(tiny_model, learners):
+    model = _at(tiny_model(student=False, first_learners=learners, **CODES), 0)
+    before = [generator.get_weights() for generator in model.generators]
+    model.train_step(_data())
+    moved = [
+        any((a != b).any() for a, b in zip(weights, generator.get_weights(), strict=True))
+        for weights, generator in zip(before, model.generators)
+    ]
+    assert moved == [True, learners == 2]
+    assert model.roles(1) == lakd.roles_for_task(1) and len({model.trace_key(k) for k in range(6)}) == 3
+
+
+def test_more_domains_than_there_are_codes_are_refused(tiny_model, monkeypatch, tiny_stream):
+    monkeypatch.setattr(domain_codes, "MOST_DOMAINS", 2)
+    with pytest.raises(ValueError, match="the stream has 3 tasks, and there are codes for 2 domains"):
+        tiny_model(**CODES).fit_stream(tiny_stream(), 1)
+    assert tiny_model().fit_stream(tiny_stream(), 1)
+
+
+def test_a_domain_is_drawn_by_its_name_or_number(tiny_model, tiny_stream):
+    model = tiny_model(student=False, **CODES)
+    model.fit_stream(tiny_stream(), 1, stop_after_task=1)
+    assert model.domains == ["set0.npz", "set1.npz"]
+    second = model.sample(6, 3, domain="set1.npz")
+    np.testing.assert_array_equal(model.sample(6, 3, 2), second)
+    both = model.sample(6, 3).numpy()
+    np.testing.assert_allclose(both[1::2], second[1::2], atol=1e-6)
+    np.testing.assert_allclose(both[::2], model.sample(6, 3, 1)[::2], atol=1e-6)
+    np.testing.assert_array_equal(model.latents(3, domain=2)[:, :4], _codes([1, 1, 1]))
+    with pytest.raises(ValueError, match="domain 'set2.npz' is not learnt yet"):
+        model.sample(1, domain="set2.npz")
+    with pytest.raises(ValueError, match="unknown domain 'set9.npz'; did you mean set"):
+        model.sample(1, domain="set9.npz")
+    with pytest.raises(ValueError, match="domain is 1, and .* no domain codes"):
+        tiny_model().sample(1, domain=1)
+    # While a task is learnt its own domain is among the latents that show the progress.
+    np.testing.assert_array_equal(model.progress_latents(4)[:, :4], _codes([0, 1, 2, 0]))
 
 
 def test_teacher_and_assistant_get_independent_latents(tiny_model):
@@ -306,15 +422,14 @@ def test_the_same_seed_samples_the_same_images_whatever_the_batch(tiny_model):
 
 
 def test_latents_follow_the_law_of_the_recipe(tiny_model):
-    uniform = tiny_model(latent_law="uniform").latents(4000).numpy()
-    model = tiny_model(latent_law="circle")
-    circle, within = model.latents(4000).numpy(), model.noise(3, 4000, 4, law="circle").numpy()
-    for drawn in (circle, within):
-        np.testing.assert_allclose(np.hypot(drawn[:, 0], drawn[:, 1]), sampling.RADIUS, rtol=1e-5)
-        assert np.abs(drawn[:, :2].mean(axis=0)).max() < 0.1 and abs(drawn[:, 2:].std() - 1) < 0.02
-    normal = tiny_model().latents(4000).numpy()
-    assert np.abs(uniform).max() <= 1 and abs(uniform.std() - 3**-0.5) < 0.02
-    assert np.abs(normal).max() > 2.5 and abs(normal.std() - 1) < 0.02
+    model = tiny_model(latent_law="uniform", **CODES)
+    assert model.latent_law == sampling.LatentLaw(4, "uniform", 4, 1.5) and model.latent_dim == 8
+    latents = model.latents(400).numpy()
+    np.testing.assert_array_equal(latents[:, :4], _codes(np.zeros(400, int)))
+    assert 0.9 < np.abs(latents[:, 4:]).max() <= 1
+    generators, critic = tiny_model().generators, tiny_model().critic
+    with pytest.raises(ValueError, match="domain_dim is 4 and the generators take latents of 4; nothing is"):
+        twin_gan.TwinGAN(generators, critic, recipe=presets.Recipe(**CODES))
 
 
 def test_sampling_takes_the_generator_trained_last(tiny_model):

@@ -154,17 +154,31 @@ def test_the_recommended_recipe_fits_the_size_of_the_nets():
         and small.replay_share == large.replay_share == "balanced"
     )
     assert (small.n_critic, large.n_critic) == (1, 5)
-    assert small.latent_law == "circle" and small.distillation > 0 and small.warm_start == 1.0
+    assert small.domain_dim > 0 and small.distillation > 0 and small.warm_start == 1.0
     assert presets.parse_optimizer(large.critic_optimizer) == ("adam", (1e-4, 0.0, 0.9))
+    rates = ("n_critic", "critic_optimizer", "generator_optimizer", "student_optimizer")
+    assert dataclasses.replace(large, **{name: getattr(small, name) for name in rates}) == small
 
 
-@pytest.mark.parametrize("other", [{"latent_law": "normal"}, {"critic_heads": 1}])
-def test_distillation_needs_sectors_and_a_head_for_each_side(other):
-    with pytest.raises(
-        ValueError, match="distillation is 0.1 .* it needs latent_law 'circle' and critic_heads 2"
-    ):
-        presets.Recipe(**{"distillation": 0.1, "latent_law": "circle", **other})
-    assert presets.Recipe(**other).distillation == 0
+@pytest.mark.parametrize("method", ["replay", "finetune", "joint", "joint_twins"])
+def test_what_ltgan_is_compared_with_has_latents_without_codes(method):
+    recipe, ours = presets.recipe("recommended", "small32", method), presets.recipe("recommended", "small32")
+    assert (recipe.domain_dim, recipe.distillation, recipe.warm_start) == (0, 0.0, 0.0)
+    assert recipe.critic_heads == (2 if method == "joint_twins" else 1)
+    assert (recipe.ema, recipe.n_critic, recipe.critic_optimizer) == (
+        ours.ema,
+        ours.n_critic,
+        ours.critic_optimizer,
+    )
+    assert presets.recipe("recommended", "small32", "my_idea:Mine") == ours
+
+
+def test_distillation_needs_domain_codes_and_the_past_a_critic_or_distillation():
+    with pytest.raises(ValueError, match="distillation is 0.1 with domain_dim 0; it needs domain codes"):
+        presets.Recipe(distillation=0.1)
+    with pytest.raises(ValueError, match="critic_on_past is False with distillation 0, so that nothing"):
+        presets.Recipe(critic_on_past=False, domain_dim=8)
+    assert presets.Recipe(distillation=0.1, domain_dim=8, critic_heads=1, critic_on_past=False)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +260,11 @@ def test_each_optimizer_made_is_a_new_one():
         ("beta", -0.5),
         ("distillation", -0.1),
         ("latent_law", "cauchy"),
+        ("latent_law", "circle"),
+        ("domain_dim", -1),
+        ("domain_dim", 1025),
+        ("domain_length", 0.0),
+        ("first_learners", 3),
         ("critic_heads", 3),
         ("ema", 1.0),
         ("ema", -0.1),

@@ -44,7 +44,7 @@ class Ramp(lifelong.LifelongModel):
     def get_settings(self):
         return {"method": "ramp"}
 
-    def latents(self, count, seed=0):
+    def progress_latents(self, count, seed=0):
         return tf.random.stateless_normal([count, 2], [seed, 0])
 
     def progress_samples(self, latents):
@@ -271,7 +271,7 @@ def test_grids_come_at_step_100_and_at_multiples_of_the_task_step(tiny_stream, t
     assert names("task_01") == ["reals.png", *grids]
     # One picture of the same latents each time, in all tasks.
     assert len(model.grids) == 5 and all(np.array_equal(model.grids[0], g) for g in model.grids)
-    np.testing.assert_array_equal(model.grids[0], model.latents(64, 0))
+    np.testing.assert_array_equal(model.grids[0], model.progress_latents(64, 0))
     pictures = [
         figures.grid(images.to_uint8(batch).numpy()) for batch in model.progress_samples(model.grids[0])
     ]
@@ -323,7 +323,9 @@ def test_a_run_leaves_the_pictures_that_are_documented(run):
     # The last grid was made by the state that the model is still in: the Teacher of the third
     # task, generator 1, stands on the left.
     sheets = [
-        figures.grid(images.to_uint8(model.sample_from(model.generators[i], model.latents(64))).numpy())
+        figures.grid(
+            images.to_uint8(model.sample_from(model.generators[i], model.progress_latents(64))).numpy()
+        )
         for i in (1, 0)
     ]
     expected = figures.side_by_side(sheets).repeat(2, 0).repeat(2, 1)

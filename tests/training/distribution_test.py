@@ -34,7 +34,7 @@ def _trained(stream, replicas, steps=5, tasks=2, **recipe):
     [
         pytest.param({}, marks=pytest.mark.campaign("workers")),
         {"n_critic": 2, "ema": 0.9, "student_replay": "share", "replay_share": "0.375"},
-        pytest.param({"distillation": 0.3, "latent_law": "circle"}, marks=pytest.mark.campaign("workers")),
+        pytest.param({"distillation": 0.3, "domain_dim": 4}, marks=pytest.mark.campaign("workers")),
     ],
 )
 def test_two_replicas_equal_one_over_two_tasks_and_a_role_swap(tiny_stream, recipe):

@@ -44,7 +44,7 @@ class Walk(lifelong.LifelongModel):
     def get_settings(self):
         return {"method": "walk"}
 
-    def latents(self, count, seed=0):
+    def progress_latents(self, count, seed=0):
         return tf.zeros([count, 1])
 
     def progress_samples(self, latents):

@@ -1,0 +1,36 @@
+"""Domain codes: one direction for each domain, which follows from the domain's number alone.
+
+The first 2d domains have the axes of the d dimensions, forwards and then backwards, so any two of them are at
+least 90 degrees apart. A later domain has the direction whose coordinates are the bytes of a SHAKE-256 hash of its
+number, from -127.5 to 127.5: the same bits on every machine and with every version of a library.
+The least angle between two codes, in degrees:
+
+| dimensions | 10 domains | 50 domains | 200 domains |
+|---|---|---|---|
+| 8 | 90 | 34 | 20 |
+| 16 | 90 | 57 | 39 |
+| 32 | 90 | 90 | 53 |
+| 64 | 90 | 90 | 70 |
+"""
+
+import functools
+import hashlib
+
+import numpy as np
+
+MOST_DOMAINS = 1024  # rows of the table that a train step holds as a constant
+
+
+@functools.cache
+def code_book(dimensions, count=MOST_DOMAINS):
+    """Unit vectors of the domains 0 to `count` - 1: float64 [count, dimensions], read-only."""
+    book = np.zeros([count, dimensions])
+    for domain, code in enumerate(book):
+        if domain < 2 * dimensions:
+            code[domain % dimensions] = 1.0 if domain < dimensions else -1.0
+        else:
+            raw = hashlib.shake_256(b"domain %d" % domain).digest(dimensions)
+            code[:] = np.frombuffer(raw, np.uint8) - 127.5
+            code /= np.sqrt(np.sum(np.square(code)))
+    book.setflags(write=False)
+    return book
