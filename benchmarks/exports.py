@@ -81,6 +81,7 @@ def _calls(model, kind, rows):
             "serving_default": ({"latents": latents}, tf.function(model.generate)),
             "generate_png": ({"latents": latents}, None),
             "sample_png": ({"seed": seeds, "truncation": whole}, None),
+            "sample_domain_png": ({"seed": seeds, "domain": np.ones(rows, int), "truncation": whole}, None),
         }
     pictures = model.sample(rows)
     levels = tf.cast((pictures + 1) * 127.5, tf.uint8)

@@ -1,6 +1,7 @@
 """Asks a TensorFlow Serving server that serves an export.
 
   python -m export.client --sample=64 --seed=0 --truncation=1.0 --out=grid.png
+  python -m export.client --sample=64 --domain=digits --out=digits.png
   python -m export.client --encode=cat.png --out=codes.json
   python -m export.client --reconstruct=cat.png --out=reconstruction.png
   python -m export.client --score=cat.png
@@ -42,7 +43,7 @@ def main(argv):
         label=given.label,
     )
     if action == "sample":
-        print(sample(client, given.sample, given.seed, given.truncation, given.out))
+        print(sample(client, given.sample, given.seed, given.truncation, given.out, given.domain))
     elif action == "encode":
         print(encode(client, given.encode, given.out))
     elif action == "reconstruct":
@@ -53,14 +54,15 @@ def main(argv):
         print(status(client))
 
 
-def sample(client, count, seed, truncation, out):
-    """Writes a grid of samples to the PNG file `out`.
+def sample(client, count, seed, truncation, out, domain=None):
+    """Writes a grid of samples to the PNG file `out`, of one domain (name or number) or of all.
 
     Returns:
       a sentence that says what was written where.
     """
-    _write_grid(out, client.sample(count, seed, truncation))
-    return f"Wrote {_images(count)} (seed {seed}, truncation {truncation:g}) to {out}."
+    _write_grid(out, client.sample(count, seed, truncation, domain))
+    told = "" if domain is None else f"domain {domain}, "
+    return f"Wrote {_images(count)} ({told}seed {seed}, truncation {truncation:g}) to {out}."
 
 
 def encode(client, files, out):
@@ -171,6 +173,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("sample", None, "Draw that many images into a grid.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same images.")
     flags.DEFINE_float("truncation", 1.0, "Below 1 for likelier images with less variety.")
+    flags.DEFINE_string("domain", None, "Domain to sample, by name or by number from 1 on; all by default.")
     flags.DEFINE_multi_string("encode", [], "Image file to encode.")
     flags.DEFINE_multi_string("reconstruct", [], "Image file to encode and decode.")
     flags.DEFINE_multi_string("score", [], "Image file to score.")

@@ -22,7 +22,8 @@ def of_generator(model, sizes=_SIZES):
 
     Returns:
       requests: list of (signature, {input: array}).
-      answers: for each request {output: array}; PNG files as the uint8 [B, H, W, C] in them.
+      answers: for each request {output: array}; PNG files as the uint8 [B, H, W, C] in them, names as
+        bytes.
     """
     requests, answers = [], []
     law, learnt = model.latent_law, len(model.domains)
@@ -46,8 +47,12 @@ def of_generator(model, sizes=_SIZES):
             domains = np.arange(rows) % learnt
             drawn = law.seeded(seeds, truncation, domains).numpy()
             inputs = {"seed": seeds, "domain": domains + 1, "truncation": truncation}
-            requests.append(("sample_domain_png", inputs))
-            answers.append({"images_bytes": _levels(model.generate(tf.constant(drawn))), "latents": drawn})
+            requests += [("sample_domain_png", inputs), ("domains", {"domain": domains + 1})]
+            names = np.array([model.domains[i].encode() for i in domains])
+            answers += [
+                {"images_bytes": _levels(model.generate(tf.constant(drawn))), "latents": drawn},
+                {"name_bytes": names, "learnt": np.full(rows, learnt)},
+            ]
     return requests, answers
 
 

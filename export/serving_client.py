@@ -5,6 +5,7 @@ from export import serving_client
 
 client = serving_client.Client("http://localhost:8501")
 files = client.sample(64, seed=0)  # 64 PNG files, bytes
+cats = client.sample(64, seed=0, domain="cats")
 codes = client.encode_files(["cat.png"])["mean"]  # float32 [1, D]
 images = client.predict("generator", "serving_default", {"latents": latents})["images"]
 ```
@@ -17,6 +18,7 @@ import os
 import numpy as np
 
 from export import failures, rest
+from ltgans_tf.networks import domain_codes
 
 Refused, NotServed = failures.Refused, failures.NotServed
 GENERATOR, ENCODER = "generator", "encoder"
@@ -99,7 +101,7 @@ class Client:
             _check_finite(f"{model}, {signature}, {name}: the server sent", values)
         return outputs
 
-    def sample(self, count, seed=0, truncation=1.0):
+    def sample(self, count, seed=0, truncation=1.0, domain=None):
         """Draws images.
 
         Args:
@@ -107,12 +109,30 @@ class Client:
           seed: int of at least 0; the same seed gives the same images, of which more begin with
             the same. `image_seeds` tells the seed of each.
           truncation: 1.0 for the model's own law of latents.
+          domain: name of a domain, or its number counted from 1; None for all, by the images' seeds.
 
         Returns:
           a list of PNG files, bytes.
+
+        Raises:
+          ValueError: an unknown domain, or a generator without domain codes; else see `predict`.
         """
         inputs = {"seed": image_seeds(count, seed), "truncation": np.full(count, truncation, np.float32)}
-        return self.predict(GENERATOR, "sample_png", inputs)["images_bytes"]
+        if domain is None:
+            return self.predict(GENERATOR, "sample_png", inputs)["images_bytes"]
+        number = 1 + domain_codes.domain_index(domain, self.domains())
+        inputs["domain"] = np.full(count, number)
+        return self.predict(GENERATOR, "sample_domain_png", inputs)["images_bytes"]
+
+    def domains(self):
+        """Names of the domains that the generator has codes of, in order.
+
+        Raises:
+          ValueError: it has none; else see `predict`.
+        """
+        (count,) = self.predict(GENERATOR, "domains", {"domain": [1]})["learnt"]
+        names = self.predict(GENERATOR, "domains", {"domain": np.arange(1, count + 1)})["name_bytes"]
+        return [name.decode() for name in names]
 
     def encode_files(self, paths):
         """Returns {"mean": ..., "stddev": ...}, float32 [N, D], of q(z|x) for N image files."""

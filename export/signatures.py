@@ -25,6 +25,8 @@ def save_generator(model, path):
         domains it has number 1 + seed mod k.
       `sample_domain_png`, where there are domain codes: seed, domain int64 [B] from 1 to k, truncation
         -> the same of that domain.
+      `domains`, where there are domain codes: domain int64 [B] from 1 to k -> name_bytes string [B], and
+        k itself as learnt int64 [B].
 
     Args:
       model: a `LifelongModel`.
@@ -33,7 +35,8 @@ def save_generator(model, path):
     latents_spec = tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")
     seeds, numbers = (tf.TensorSpec([None], tf.int64, name) for name in ("seed", "domain"))
     shares = tf.TensorSpec([None], tf.float32, "truncation")
-    law, learnt = model.latent_law, len(model.domains)
+    law, names = model.latent_law, model.domains
+    learnt = len(names)
 
     def draw(latents):
         (latents,) = _rows(latents)
@@ -61,9 +64,15 @@ def save_generator(model, path):
         seed, domain, truncation = _rows(seed, domain, truncation)
         return sample(seed, _learnt(domain, learnt) - 1, truncation)
 
+    @tf.function(input_signature=[numbers])
+    def domains(domain):
+        (domain,) = _rows(domain)
+        told = tf.gather(tf.constant(names), _learnt(domain, learnt) - 1)
+        return {"name_bytes": told, "learnt": tf.fill(tf.shape(domain), tf.constant(learnt, tf.int64))}
+
     signatures = {"serving_default": generate, "generate_png": generate_png, "sample_png": sample_png}
     if law.domain_dim:
-        signatures["sample_domain_png"] = sample_domain_png
+        signatures |= {"sample_domain_png": sample_domain_png, "domains": domains}
     _save(path, signatures)
 
 

@@ -16,9 +16,10 @@ from ltgans_tf.settings import presets
 from tests.conftest import TINY, UNTRIED
 
 
-def _push(base, law="normal", student=True, tasks=1):
-    model = twin_gan.TwinGAN.from_architecture(TINY, 3, student, presets.Recipe(latent_law=law), seed=tasks)
+def _push(base, student=True, tasks=1, **recipe):
+    model = twin_gan.TwinGAN.from_architecture(TINY, 3, student, presets.Recipe(**recipe), seed=tasks)
     model.task_index.assign(tasks)
+    model.domain_names = ["digits", "glyphs", "textures"]
     info = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "pad"}
     return model, push.push(model, push.Task(tasks - 1, f"task {tasks}"), base, info, UNTRIED)
 
@@ -32,13 +33,54 @@ def pairs(tmp_path_factory):
 
 
 @pytest.mark.program
-@pytest.mark.parametrize("law", ["normal", "uniform", "circle"])
-def test_same_seed_draws_what_the_model_drew(tmp_path, law):
-    model, _ = _push(tmp_path, law, student=False)
+@pytest.mark.parametrize("recipe", [{}, {"latent_law": "uniform"}, {"domain_dim": 4, "domain_length": 1.5}])
+def test_same_seed_draws_what_the_model_drew(tmp_path, recipe):
+    model, _ = _push(tmp_path, False, 2, **recipe)
     loaded = exported.load(tmp_path)
     np.testing.assert_allclose(loaded.sample(7, seed=3), model.sample(7, seed=3), atol=1e-6)
     np.testing.assert_allclose(loaded.sample(7, 3, batch_size=2), model.sample(7, 3), atol=1e-6)
     assert np.abs(loaded.sample(7, seed=4) - model.sample(7, seed=3)).max() > 1e-3
+
+
+@pytest.mark.program
+def test_a_domain_is_drawn_by_name_or_number(tmp_path):
+    model, _ = _push(tmp_path, False, 2, domain_dim=4)
+    loaded = exported.load(tmp_path)
+    assert loaded.domains == ["digits", "glyphs"] and loaded.latent_law == model.latent_law
+    images = model.sample(3, 5, "glyphs")
+    for domain in ("glyphs", 2):
+        np.testing.assert_allclose(loaded.sample(3, 5, domain), images, atol=1e-6)
+    assert np.abs(loaded.sample(3, 5, 1) - images).max() > 1e-3
+    with pytest.raises(
+        ValueError, match="unknown domain 'textures'; did you mean|unknown domain 'textures'; there"
+    ):
+        loaded.sample(1, domain="textures")
+
+
+@pytest.mark.program
+def test_an_export_of_before_there_were_codes_draws_all_together(tmp_path, pairs):
+    shutil.copytree(pairs[0], tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("export_info.json"):
+        info = json.loads(path.read_text(encoding="utf-8"))
+        for field in ("domain_dim", "domain_length", "domains"):
+            del info[field]
+        path.write_text(json.dumps(info), encoding="utf-8")
+    loaded = exported.load(tmp_path / "copy")
+    np.testing.assert_array_equal(loaded.sample(3, 5), exported.load(pairs[0]).sample(3, 5))
+    with pytest.raises(ValueError, match="domain is 1, and the latents of this model have no domain codes"):
+        loaded.sample(3, domain=1)
+
+
+@pytest.mark.program
+def test_an_export_with_sectors_is_refused_with_what_to_do(tmp_path, pairs):
+    shutil.copytree(pairs[0], tmp_path / "copy")
+    for path in (tmp_path / "copy").rglob("export_info.json"):
+        info = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**info, "latent_law": "circle"}), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match="sectors of a circle .* no longer has; train it anew in another workdir"
+    ):
+        exported.load(tmp_path / "copy")
 
 
 @pytest.mark.program

@@ -13,6 +13,7 @@ from tests import rest_double, rest_rules
 
 _IMAGES = ("DT_FLOAT", [-1, 4, 4, 3])
 _STRINGS = ("DT_STRING", [-1])
+DOMAINS = ("digits", "glyphs", "textures")
 _CODES = {"mean": ("DT_FLOAT", [-1, 2]), "stddev": ("DT_FLOAT", [-1, 2])}
 
 
@@ -53,6 +54,18 @@ def _sample(seed, truncation):
     return {"images_bytes": [png(row) for row in latents], "latents": latents}
 
 
+def _sample_domain(seed, domain, truncation):
+    made = _sample(seed, truncation)
+    return {**made, "images_bytes": [png([0, number / 2 - 1]) for number in domain]}
+
+
+def _domains(domain):
+    return {
+        "name_bytes": [DOMAINS[i - 1].encode() for i in domain],
+        "learnt": np.full(len(domain), len(DOMAINS)),
+    }
+
+
 def _between(image_a_bytes, image_b_bytes, weight):
     a, b = _codes(image_a_bytes)["mean"], _codes(image_b_bytes)["mean"]
     return _decoded(a + weight[:, None] * (b - a))
@@ -82,6 +95,14 @@ def generator():
             {"seed": ("DT_INT64", [-1]), "truncation": ("DT_FLOAT", [-1])},
             {"images_bytes": _STRINGS, **latents},
             _sample,
+        ),
+        "sample_domain_png": rest_double.Signature(
+            {"seed": ("DT_INT64", [-1]), "domain": ("DT_INT64", [-1]), "truncation": ("DT_FLOAT", [-1])},
+            {"images_bytes": _STRINGS, **latents},
+            _sample_domain,
+        ),
+        "domains": rest_double.Signature(
+            {"domain": ("DT_INT64", [-1])}, {"name_bytes": _STRINGS, "learnt": ("DT_INT64", [-1])}, _domains
         ),
     }
 

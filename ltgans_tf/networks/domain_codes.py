@@ -13,12 +13,15 @@ The least angle between two codes, in degrees:
 | 64 | 90 | 90 | 70 |
 """
 
+import difflib
 import functools
 import hashlib
+import numbers
 
 import numpy as np
 
 MOST_DOMAINS = 1024  # rows of the table that a train step holds as a constant
+_SHOWN = 20  # domains that a sentence names
 
 
 @functools.cache
@@ -34,3 +37,32 @@ def code_book(dimensions, count=MOST_DOMAINS):
             code /= np.sqrt(np.sum(np.square(code)))
     book.setflags(write=False)
     return book
+
+
+def domain_index(domain, learnt, planned=()):
+    """The index, from 0, of a domain that is given by name or by number.
+
+    Args:
+      domain: a name, or a number counted from 1 (int, or str as a command line gives it).
+      learnt: names of the domains learnt, in order.
+      planned: names of those that come after them.
+
+    Raises:
+      ValueError: an unknown domain, or one that is not learnt yet.
+    """
+    names = [*learnt, *planned]
+    if domain in names:
+        index = names.index(domain)
+    elif isinstance(domain, numbers.Integral) or (isinstance(domain, str) and domain.isdecimal()):
+        index = int(domain) - 1
+    else:
+        index = -1
+    if 0 <= index < len(learnt):
+        return index
+    known = ", ".join(f"{i + 1} ({name})" for i, name in enumerate(learnt[:_SHOWN]))
+    known += f" and so on up to {len(learnt)}" if len(learnt) > _SHOWN else ""
+    if 0 <= index < len(names):
+        raise ValueError(f"domain {names[index]!r} is not learnt yet; those learnt are {known}.")
+    near = difflib.get_close_matches(str(domain), learnt, n=2, cutoff=0.3)
+    asked = f"did you mean {' or '.join(near)}? There are" if near else "there are"
+    raise ValueError(f"unknown domain {domain!r}; {asked} {known}.")

@@ -1,15 +1,11 @@
 """Latents and images: drawn in the same way by a model in training and by one that was exported."""
 
 import dataclasses
-import difflib
-import numbers
 
 import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.networks import domain_codes
-
-_SHOWN = 20  # domains that a sentence names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +84,7 @@ class LatentLaw:
         Args:
           count: rows.
           domain: name or number of the domain that is wanted; None for all of them in turn.
-          learnt, planned: see `domain_index`.
+          learnt, planned: see `domain_codes.domain_index`.
 
         Returns:
           int64 [count], None without codes.
@@ -99,7 +95,7 @@ class LatentLaw:
         if self.domain_dim:
             if domain is None:
                 return np.arange(count) % len(learnt)
-            return np.full([count], domain_index(domain, learnt, planned))
+            return np.full([count], domain_codes.domain_index(domain, learnt, planned))
         if domain is not None:
             raise ValueError(
                 f"domain is {domain!r}, and the latents of this model have no domain codes: it draws from all that"
@@ -113,35 +109,6 @@ class LatentLaw:
         if self.noise == "uniform":
             return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
         return tf.random.stateless_normal(shape, seed, alg="philox")
-
-
-def domain_index(domain, learnt, planned=()):
-    """The index, from 0, of a domain that is given by name or by number.
-
-    Args:
-      domain: a name, or a number counted from 1 (int, or str as a command line gives it).
-      learnt: names of the domains learnt, in order.
-      planned: names of those that come after them.
-
-    Raises:
-      ValueError: an unknown domain, or one that is not learnt yet.
-    """
-    names = [*learnt, *planned]
-    if domain in names:
-        index = names.index(domain)
-    elif isinstance(domain, numbers.Integral) or (isinstance(domain, str) and domain.isdecimal()):
-        index = int(domain) - 1
-    else:
-        index = -1
-    if 0 <= index < len(learnt):
-        return index
-    known = ", ".join(f"{i + 1} ({name})" for i, name in enumerate(learnt[:_SHOWN]))
-    known += f" and so on up to {len(learnt)}" if len(learnt) > _SHOWN else ""
-    if 0 <= index < len(names):
-        raise ValueError(f"domain {names[index]!r} is not learnt yet; those learnt are {known}.")
-    near = difflib.get_close_matches(str(domain), learnt, n=2, cutoff=0.3)
-    asked = f"did you mean {' or '.join(near)}? There are" if near else "there are"
-    raise ValueError(f"unknown domain {domain!r}; {asked} {known}.")
 
 
 def in_batches(draw, latents, batch_size=250):

@@ -56,6 +56,15 @@ def test_samples_are_set_into_a_grid(double, tmp_path):
     assert (grid[6:, 12:] == 255).all()
 
 
+def test_samples_of_one_domain_are_set_into_a_grid(double, tmp_path):
+    out = str(tmp_path / "glyphs.png")
+    code, said, error = _run(f"--url={double.url}", "--sample=2", "--domain=glyphs", f"--out={out}")
+    assert (code, said) == (0, f"Wrote 2 images (domain glyphs, seed 0, truncation 1) to {out}."), error
+    np.testing.assert_array_equal(_pixels(open(out, "rb").read())[:4, :4], _pixels(fake_models.png([0, 0])))
+    code, _, error = _run(f"--url={double.url}", "--sample=2", "--domain=4", f"--out={out}")
+    assert code == 2 and error.startswith("error: unknown domain '4'; there are 1 (digits), 2 (glyphs), 3")
+
+
 def test_codes_are_written_as_json_and_as_npz(double, pictures, tmp_path):
     files = [f"--encode={path}" for path in pictures]
     for ending in ("json", "npz"):

@@ -87,9 +87,11 @@ def test_encoder_prepares_files_as_training_does(tiny_model, tmp_path, fit):
 
 
 @pytest.mark.program
-@pytest.mark.parametrize("law", ["normal", "uniform", "circle"])
-def test_a_seed_is_one_image_in_any_batch_and_truncation_draws_it_to_the_centre(tiny_model, tmp_path, law):
-    model = tiny_model(student=False, latent_law=law)
+@pytest.mark.parametrize("law, codes", [("normal", 0), ("uniform", 0), ("normal", 4)])
+def test_a_seed_is_one_image_in_any_batch_and_truncation_draws_it_to_the_centre(
+    tiny_model, tmp_path, law, codes
+):
+    model = tiny_model(student=False, latent_law=law, domain_dim=codes)
     signatures.save_generator(model, str(tmp_path / "generator"))
     run = tf.saved_model.load(str(tmp_path / "generator")).signatures["sample_png"]
 
@@ -102,9 +104,36 @@ def test_a_seed_is_one_image_in_any_batch_and_truncation_draws_it_to_the_centre(
     assert files[0] == files[2] == alone[0] and len({files[0], files[1], files[3]}) == 3
     np.testing.assert_array_equal(latents[[0, 2]], np.concatenate([alone_latents] * 2))
     np.testing.assert_allclose(latents[0], model.latents(1, 5)[0], atol=1e-6)
-    kept = 2 if law == "circle" else 0  # which says which domain is drawn
-    np.testing.assert_allclose(latents[3][:kept], latents[0][:kept], atol=1e-6)
-    np.testing.assert_allclose(latents[3][kept:], 0.5 * latents[0][kept:], atol=1e-6)
+    np.testing.assert_allclose(latents[3][:codes], latents[0][:codes], atol=1e-6)  # the code stays
+    np.testing.assert_allclose(latents[3][codes:], 0.5 * latents[0][codes:], atol=1e-6)
+
+
+@pytest.mark.program
+def test_a_seed_has_its_domain_and_every_domain_can_be_asked_for(tiny_model, tmp_path):
+    model = tiny_model(student=False, domain_dim=4)
+    model.task_index.assign(3)
+    model.domain_names = ["ä", "b", "c", "d"]
+    signatures.save_generator(model, str(tmp_path / "generator"))
+    runs = tf.saved_model.load(str(tmp_path / "generator")).signatures
+    seeds, whole = tf.constant([-2, 0, 4, 9], tf.int64), tf.ones([4])
+    by_seed = runs["sample_png"](seed=seeds, truncation=whole)
+    numbers = tf.constant([2, 1, 2, 1], tf.int64)  # 1 + seed mod 3
+    by_number = runs["sample_domain_png"](seed=seeds, domain=numbers, truncation=whole)
+    for name, value in by_seed.items():
+        np.testing.assert_array_equal(value, by_number[name])
+    rows = tf.concat([model.latents(1, int(s), int(n)) for s, n in zip(seeds, numbers)], 0)
+    np.testing.assert_allclose(by_seed["latents"], rows, atol=1e-6)
+    others = runs["sample_domain_png"](seed=seeds, domain=numbers % 3 + 1, truncation=whole)
+    assert all(a != b for a, b in zip(others["images_bytes"].numpy(), by_seed["images_bytes"].numpy()))
+    told = runs["domains"](domain=tf.constant([3, 1], tf.int64))
+    assert told["name_bytes"].numpy().tolist() == [b"c", "ä".encode()] and told[
+        "learnt"
+    ].numpy().tolist() == [3, 3]
+    for bad in (0, 4):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="domain must be from 1 to 3, which are the"):
+            runs["sample_domain_png"](
+                seed=seeds[:1], domain=tf.constant([bad], tf.int64), truncation=whole[:1]
+            )
 
 
 @pytest.mark.program
@@ -269,6 +298,7 @@ def test_pair_shares_a_version_that_latest_names(tiny_model, tmp_path):
         assert (info["kind"], info["version"], info["task_name"]) == (kind, version, "first")
         assert info["latent_law"] == "uniform" and info["parent_version"] is None
         assert info["settings"]["recipe"]["latent_law"] == "uniform"
+        assert info["domains"] == [{"number": 1, "name": "task 1"}] and info["domain_dim"] == 0
 
 
 @pytest.mark.program

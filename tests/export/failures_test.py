@@ -106,7 +106,11 @@ def test_other_failures_are_not_tried_again(double, waits, status, error):
         ({}, ("nothing", "serving_default", {}), "does not serve nothing .HTTP 404: Servable not found"),
         ({"version": 9}, ("generator", "encode", {}), r"generator, version 9 .*Specific\(generator, 9\)"),
         ({"label": "new"}, ("generator", "encode", {}), "generator, label new .*Unrecognized .*label: new"),
-        ({}, ("generator", "encode", {}), "no signature encode; it has generate_png, sample_png, serving"),
+        (
+            {},
+            ("generator", "encode", {}),
+            "no signature encode; it has domains, generate_png, sample_domain_png, sample_png,",
+        ),
         ({}, ("generator", "generate_png", {"z": [[0]]}), r"takes the inputs \['latents'\]; \['z'\] were"),
         ({}, ("generator", "generate_png", {"latents": 1.0}), r"float64 \(\); it must be a list or an"),
         ({}, ("generator", "generate_png", {"latents": []}), "no rows to send"),

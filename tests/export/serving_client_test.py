@@ -65,6 +65,23 @@ def test_samples_depend_on_the_seed_and_on_nothing_else(double):
     assert _client(double).sample(1, 3, truncation=0.0) == [fake_models.png([0, 0])]
 
 
+def test_samples_of_a_domain_are_asked_for_by_name_or_number(double):
+    client = _client(double, max_batch=2)
+    assert client.domains() == list(fake_models.DOMAINS)
+    for domain, number in (("glyphs", 2), (2, 2), ("3", 3)):
+        assert client.sample(3, 5, domain=domain) == [fake_models.png([0, number / 2 - 1])] * 3
+    with pytest.raises(
+        ValueError, match=r"unknown domain 'glyps'; did you mean glyphs or digits\? There are 1 \(digits\)"
+    ):
+        client.sample(1, domain="glyps")
+    for name in ("domains", "sample_domain_png"):  # as of a method without codes
+        del double.models["generator"].versions[2][name]
+    with pytest.raises(
+        ValueError, match="generator has no signature domains; it has generate_png, sample_png"
+    ):
+        _client(double).sample(1, domain=1)
+
+
 def test_images_between_two_follow_the_weights(double, pictures):
     paths, codes = pictures
     made = _client(double).interpolate(paths[0], paths[1], [0, 0.5, 1])

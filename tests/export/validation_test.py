@@ -46,7 +46,13 @@ def _checked(halves, tmp_path, max_latency=60.0):
 def test_what_works_is_reported_with_its_times_by_another_process(staged):
     report = validation.infra(staged, 60.0)
     assert set(report) == {"generator", "encoder"}
-    assert set(report["generator"]["latency_ms"]) == {"serving_default", "generate_png", "sample_png"}
+    assert set(report["generator"]["latency_ms"]) == {
+        "serving_default",
+        "generate_png",
+        "sample_png",
+        "sample_domain_png",
+        "domains",
+    }
     assert set(report["encoder"]["latency_ms"]) == {
         "serving_default",
         "encode",

@@ -44,3 +44,37 @@ def test_the_least_angles_are_those_of_the_table(dimensions, angles):
     found = [round(_least_angle(dimensions, count)) for count in (10, 50, 200)]
     assert found == list(angles)
     assert f"| {dimensions} | {' | '.join(map(str, found))} |" in domain_codes.__doc__
+
+
+LEARNT, PLANNED = ["digits", "glyphs", "7"], ["textures", "cats"]
+
+
+@pytest.mark.parametrize(
+    "domain, index", [("digits", 0), (1, 0), ("2", 1), (np.int64(3), 2), ("7", 2), ("glyphs", 1)]
+)
+def test_a_domain_goes_by_its_name_or_by_its_number_from_1(domain, index):
+    assert domain_codes.domain_index(domain, LEARNT, PLANNED) == index
+
+
+@pytest.mark.parametrize(
+    "domain, sentence",
+    [
+        ("glyph", "unknown domain 'glyph'; did you mean glyphs? There are 1 (digits), 2 (glyphs), 3 (7)."),
+        ("zzz", "unknown domain 'zzz'; there are 1 (digits), 2 (glyphs), 3 (7)."),
+        (0, "unknown domain 0; there are 1 (digits), 2 (glyphs), 3 (7)."),
+        (6, "unknown domain 6; there are 1 (digits), 2 (glyphs), 3 (7)."),
+        (-1, "unknown domain -1; there are"),
+        (1.0, "unknown domain 1.0; there are"),
+        (4, "domain 'textures' is not learnt yet; those learnt are 1 (digits), 2 (glyphs), 3 (7)."),
+        ("cats", "domain 'cats' is not learnt yet; those learnt are"),
+    ],
+)
+def test_other_domains_are_refused_in_one_sentence(domain, sentence):
+    with pytest.raises(ValueError) as refusal:
+        domain_codes.domain_index(domain, LEARNT, PLANNED)
+    assert str(refusal.value).startswith(sentence)
+
+
+def test_a_sentence_names_at_most_twenty_domains():
+    with pytest.raises(ValueError, match=r"20 \(19\) and so on up to 30\.$"):
+        domain_codes.domain_index("none", [str(i) for i in range(30)])
