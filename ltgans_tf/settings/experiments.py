@@ -110,8 +110,8 @@ def _betas(methods, betas):
     )
 
 
-# Eq. 2 as it stands: the critic alone passes knowledge on.
-_UNDISTILLED = (("distillation", 0.0), ("latent_law", "normal"))
+# Eqs. 1 and 2 as they stand: latents without codes, each twin from its own weights, knowledge by the critic alone.
+_EQUATIONS = (("domain_dim", 0), ("distillation", 0.0), ("warm_start", 0.0))
 _ALL = ("ltgan", "replay", "finetune", "joint", "curl", "lgm")
 _COMPARED = ("ltgan", "replay", "joint", "curl", "lgm")
 _SHOWN = ("ltgan", "replay", "joint")
@@ -269,21 +269,29 @@ _LISTED = (
         "twins_cpu",
         (
             Run("ltgan", "ltgan"),
-            Run("sectors_mean", "ltgan", (("warm_start", 0.5),)),
-            Run("sectors_exchange", "ltgan", (("warm_start", 0.0),)),
-            Run("warm_start", "ltgan", _UNDISTILLED),
-            Run("exchange", "ltgan", (*_UNDISTILLED, ("warm_start", 0.0))),
+            Run("mean", "ltgan", (("warm_start", 0.5),)),
+            Run("exchange", "ltgan", (("warm_start", 0.0),)),
+            Run("one_head", "ltgan", (("critic_heads", 1),)),
+            Run("alone", "ltgan", (("first_learners", 1),)),
+            Run("undistilled", "ltgan", (("distillation", 0.0),)),
+            Run("unjudged", "ltgan", (("critic_on_past", False),)),
+            Run("aligned", "replay", (("domain_dim", 32), ("distillation", 0.01))),
+            Run("equations", "ltgan", (*_EQUATIONS, ("critic_heads", 1))),
+            Run("equations_two_heads", "ltgan", _EQUATIONS),
             Run("paper", "ltgan", (("recipe", "paper"),)),
             Run("replay", "replay"),
             Run("joint", "joint"),
+            Run("joint_codes", "joint", (("domain_dim", 32), ("critic_heads", 2))),
         ),
         (_UNION, _NLOG),
         "No experiment of the paper, which compares with joint training of the twins alone (Fig. 4 b)."
-        " `exchange` is Eqs. 1 and 2 with two critic heads: each generator skips every second task;"
-        " `warm_start` has the Assistant start from the Teacher's weights, which is generative replay in all"
-        " but name; `sectors_exchange` and `ltgan` (the recommended recipe) are these two with distillation in"
-        " sectors of the latents, `sectors_mean` starts from the mean of both twins; `paper` is the recipe of"
-        " that name, Eq. 1 as written.",
+        " `ltgan` is the recommended recipe, and each of the next six has one setting more of its own: the"
+        " Assistant starts from the mean of both twins (`mean`) or from its own weights (`exchange`, the paper's"
+        " LAKD), the critic has one head (`one_head`), the Teacher learns the first task alone (`alone`), nothing"
+        " is distilled (`undistilled`), the critic does not judge the past (`unjudged`). `aligned` is replay with"
+        " the same codes and distillation, the replay alignment of MeRGAN. `equations` is Eqs. 1 and 2 as"
+        " written, with the recommended optimizers, `equations_two_heads` the same with a head for each twin,"
+        " `paper` the recipe of that name. `joint_codes` is joint training with the codes of the real images.",
     ),
 )
 EXPERIMENTS = {each.preset: each for each in _LISTED}
