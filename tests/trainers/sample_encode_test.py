@@ -26,7 +26,7 @@ def workdir(tmp_path_factory):
     data = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
     np.savez(folder / "set.npz", train_images=data, test_images=data)
     stream = streams.TaskStream([f"npz:{folder}/set.npz"], (8, 8, 3), batch_size=8, fit="pad")
-    model = twin_gan.TwinGAN.from_architecture(TINY, recipe=presets.Recipe())
+    model = twin_gan.TwinGAN.from_architecture(TINY, recipe=presets.Recipe(domain_dim=4))
     model.compile()
     model.fit_stream(
         stream,
@@ -66,6 +66,19 @@ def test_folder_holds_the_samples_of_the_seed_one_by_one(workdir, tmp_path, monk
     np.testing.assert_array_equal(made, _images(loading.load(workdir).sample(10, seed=5)))
     with pytest.raises(ValueError, match="holds PNG files already"):
         sample.sample(workdir, 1, 5, str(out))
+
+
+@pytest.mark.program
+def test_one_domain_is_written(workdir, tmp_path):
+    out = str(tmp_path / "second.npz")
+    name = loading.load(workdir).domains[-1]
+    said = sample.sample(workdir, 4, 2, out, name)
+    assert said == f"Wrote 4 images of 8x8x3 (domain {name}, seed 2) to {out}."
+    with np.load(out) as made:
+        np.testing.assert_array_equal(made["images"], _images(loading.load(workdir).sample(4, 2, name)))
+    with pytest.raises(ValueError, match="unknown domain 'none'; "):
+        sample.sample(os.path.join(workdir, "exports"), 1, 0, str(tmp_path / "none.npz"), "none")
+    assert not (tmp_path / "none.npz").exists()
 
 
 @pytest.mark.program
