@@ -57,8 +57,29 @@ def side_by_side(pictures, gap=12):
     return np.concatenate(parts[:-1], axis=1)
 
 
+def shown(images, domains=None, columns=16, lines=3, most=8):
+    """The images of a grid of `columns`: the first ones, or a line of each domain.
+
+    Args:
+      images: uint8 [N, H, W, C].
+      domains: int [N], the domain of each image, as many of each; or None for the first `lines` lines.
+      columns: images in a line.
+      lines: without domains.
+      most: lines with domains; of more of them these are spread evenly, the first and the last among them.
+
+    Returns:
+      (uint8 [n, H, W, C], columns), fewer columns where a domain has fewer images.
+    """
+    if domains is None:
+        return images[: lines * columns], columns
+    count = int(np.max(domains)) + 1
+    columns = min(columns, len(images) // count)
+    picked = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+    return np.concatenate([images[domains == domain][:columns] for domain in picked]), columns
+
+
 def stream_sheet(rows, labels, columns=16, zoom=1):
-    """One strip of images for each boundary, the same latents below each other.
+    """One strip of images for each boundary.
 
     Args:
       rows: list of uint8 [N, H, W, C], one for each task learnt; of each as many as fill lines.
@@ -156,14 +177,36 @@ def traversal_sheet(sections, values):
     return _framed(_stack(parts, _GAP))
 
 
+def kept_sheet(samples, domains, tasks, shape=(2, 4)):
+    """What the latents of each domain gave behind each task, by domain codes: the same latents in a row.
+
+    Args:
+      samples: K arrays, uint8 [N, H, W, C], images behind each task.
+      domains: K arrays, int [N], the domain whose code each latent has.
+      tasks: names of the K tasks.
+      shape: (rows, columns) of the images in a cell. A cell before its domain was learnt is blank.
+
+    Returns:
+      uint8 [h, w, 3].
+    """
+    count, size, zoom = len(tasks), shape[0] * shape[1], _cell_zoom(samples, shape)
+    labels = [[(name, _INK), ("its own latents", _GREY)] for name in short_names(tasks, _LETTERS)]
+    width = _label_width(text for label in labels for text, _ in label)
+    parts = []
+    for j, label in enumerate(labels):
+        cells = [samples[i][domains[i] == j][:size] for i in range(count)]
+        parts.append(_labelled(label, side_by_side([_block(c, shape, zoom) for c in cells], _GAP), width))
+    return _framed(_stack([_after(tasks, _block(cells[0], shape, zoom).shape[1], width), *parts], _GAP))
+
+
 def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
     """What the same latents gave behind each task; one column for each task.
 
-    With `domains`, row j holds latents whose image behind task j was of domain j, and each cell
-    tells the share of its domain among all images then. That a latent moves on to another domain
-    is no loss, since k domains have to share the latents; that a domain's share falls short of
-    1/k, or that its images break, is. Without `domains` the rows are latents in their order.
-    Cells before a domain was learnt are pale.
+    It is for latents without domain codes; `kept_sheet` is for those with. With `domains`, row j holds
+    latents whose image behind task j was of domain j, and each cell tells the share of its domain among
+    all images then. That a latent moves on to another domain is no loss, since k domains have to share
+    the latents; that a domain's share falls short of 1/k, or that its images break, is. Without `domains`
+    the rows are latents in their order. Cells before a domain was learnt are pale.
 
     Args:
       samples: K arrays, uint8 [N, H, W, C], images of the same N latents behind each task.
@@ -180,8 +223,7 @@ def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
             f"samples have the shapes {[images.shape for images in samples]}; each of the {count} tasks"
             " needs one array, and all arrays one shape."
         )
-    side = samples[0].shape[2]
-    zoom = max(1, min(_SIDE // side, (_WIDEST // count - _GAP) // (columns * (side + _PAD))))
+    zoom = _cell_zoom(samples, shape)
     cells = _cells(samples, domains, rows * columns)
     labels = _cell_labels(cells, short_names(tasks, _LETTERS), domains, rows * columns)
     width = _label_width(text for label in labels for text, _ in label)
@@ -199,10 +241,20 @@ def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
                 block = _block(images[chosen], shape, zoom)
                 blocks.append(_noted(block, f"{share:.0%} ({1 / (i + 1):.0%} wanted)"))
         parts.append(_labelled(labels[j], side_by_side(blocks, _GAP), width))
-    size = blocks[0].shape[1]
-    names = short_names(tasks, max(5, size // 9 - len("after ")))
-    titles = _titles([(f"after {name}", size) for name in names], width, _GAP)
+    titles = _after(tasks, blocks[0].shape[1], width)
     return _framed(_stack([titles, *parts], _GAP if domains is None else 0))
+
+
+def _cell_zoom(samples, shape):
+    """How much a forgetting sheet, with a column for each of `samples`, enlarges its images."""
+    side = samples[0].shape[2]
+    return max(1, min(_SIDE // side, (_WIDEST // len(samples) - _GAP) // (shape[1] * (side + _PAD))))
+
+
+def _after(tasks, size, width):
+    """Titles of columns of `size` pixels: after which task."""
+    names = short_names(tasks, max(5, size // 9 - len("after ")))
+    return _titles([(f"after {name}", size) for name in names], width, _GAP)
 
 
 def _cells(samples, domains, size):

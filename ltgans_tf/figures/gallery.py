@@ -181,6 +181,9 @@ class _Material:
 
     def generated(self):
         """{task name: images}, at most a line of each; {None: images} where domains are not told apart."""
+        if self.model.latent_law.domain_dim:
+            drawn = {t.name: self.model.sample(_COLUMNS, self.seed, t.index + 1) for t in self.tasks}
+            return {name: images.to_uint8(batch).numpy() for name, batch in drawn.items()}
         if self.domains_fn is None:
             return {None: images.to_uint8(self.model.sample(_COLUMNS, self.seed)).numpy()}
         shown = images.to_uint8(self.model.sample(_DRAWN, self.seed)).numpy()
@@ -193,18 +196,20 @@ class _Material:
 
     @functools.cached_property
     def boundaries(self):
-        """(samples, tasks): uint8 [N, H, W, C] behind each task, and the tasks' names."""
-        samples, tasks = [], []
+        """(samples, tasks, domains): uint8 [N, H, W, C] behind each task, the tasks' names, and the domain
+        of each latent, int [N], by its code; None for those without."""
+        samples, tasks, domains = [], [], []
         for path in sorted(glob.glob(os.path.join(glob.escape(self.workdir), "boundary", "task_*.npz"))):
             try:
                 with np.load(path, allow_pickle=False) as stored:
                     samples.append(stored["images"])
                     tasks.append(str(stored["task"]))
+                    domains.append(stored.get("domains"))
             except (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
                 raise ValueError(f"{path} is damaged ({error}).") from error
         if not samples:
             raise ValueError(f"{self.workdir} has no samples of a boundary (boundary/task_00.npz).")
-        return samples, tasks
+        return samples, tasks, domains
 
 
 def _domains(material):
@@ -268,7 +273,9 @@ def _traversal(material, units):
 
 
 def _forgetting(material):
-    samples, tasks = material.boundaries
+    samples, tasks, coded = material.boundaries
+    if all(domains is not None for domains in coded):
+        return figures.kept_sheet(samples, coded, tasks)
     if material.domains_fn is None:
         material.left_out["domains of generated images"] = _NO_DOMAINS
         return figures.forgetting_sheet(samples, tasks)
@@ -278,9 +285,10 @@ def _forgetting(material):
 
 def _stream(material):
     """The sheet that `boundaries.BoundarySamples` makes, with its letters at full resolution."""
-    samples, tasks = material.boundaries
+    samples, tasks, coded = material.boundaries
     labels = [f"after task {i + 1} ({task})" for i, task in enumerate(tasks)]
-    return figures.stream_sheet([shown[:48] for shown in samples], labels, zoom=2)
+    rows, columns = zip(*(figures.shown(*pair) for pair in zip(samples, coded)))
+    return figures.stream_sheet(rows, labels, min(columns), zoom=2)
 
 
 def _records(workdir):

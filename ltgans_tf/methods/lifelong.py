@@ -198,8 +198,9 @@ class LifelongModel(keras.Model):
         return self.latent_law.draw(count, seed, domains)
 
     def progress_latents(self, count, seed=0):
-        """Latents, [count, latent_dim], of the domains learnt and of the one being learnt, in turn by row."""
-        return self.latent_law.draw(count, seed, np.arange(count) % (int(self.task_index.numpy()) + 1))
+        """Latents, [count, latent_dim], of the domains learnt and then of the one being learnt, in blocks."""
+        domains = int(self.task_index.numpy()) + 1
+        return self.latent_law.draw(count, seed, np.arange(count) * domains // count)
 
     # Inside a step.
 

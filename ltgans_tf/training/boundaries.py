@@ -23,21 +23,22 @@ _LARGEST = 1_000_000  # bytes of images in one boundary file
 class BoundarySamples:
     """Stores what the latest teacher makes of the fixed latents, and shows it.
 
-    boundary/task_00.npz has uint8 `images` [N, H, W, C] (at most 1 MB; the same latents in
-    every task), samples/task_00/boundary.png their grid, figures/stream.png one strip for each
-    task learnt so far, the same latents below each other.
+    boundary/task_00.npz has uint8 `images` [N, H, W, C] (at most 1 MB); with domain codes as many of each
+    domain learnt, in their order, and `domains` [N], else N of all together. The latents are the same in
+    every task. samples/task_00/boundary.png has their grid, figures/stream.png one strip for each task
+    learnt so far; both with a row for each domain.
     """
 
     def __call__(self, model, stream, task, workdir):
-        size = int(np.prod(model.image_shape))
-        made = images.to_uint8(model.sample(min(256, _LARGEST // size), callbacks.GRID_SEED)).numpy()
+        made, domains = _fixed(model, len(stream))
         folder = os.path.join(workdir, "boundary")
         os.makedirs(folder, exist_ok=True)
         staging = os.path.join(folder, f".tmp-{task.index:02d}.npz")
-        np.savez(staging, images=made, latents_seed=callbacks.GRID_SEED, task=task.name)
+        told = {} if domains is None else {"domains": domains}
+        np.savez(staging, images=made, latents_seed=callbacks.GRID_SEED, task=task.name, **told)
         os.replace(staging, os.path.join(folder, f"task_{task.index:02d}.npz"))
 
-        picture = figures.grid(made[: callbacks.GRID_LATENTS])
+        picture = figures.grid(*figures.shown(made, domains, 8, callbacks.GRID_LATENTS // 8))
         place = os.path.join(workdir, "samples", f"task_{task.index:02d}", "boundary.png")
         figures.save_png(place, picture, zoom=2)
         step = int(model.global_step.numpy())
@@ -47,14 +48,26 @@ class BoundarySamples:
         self._stream_sheet(stream, workdir)
 
     def _stream_sheet(self, stream, workdir):
-        rows, labels = [], []
+        rows, columns, labels = [], [], []
         for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.npz"))):
             with np.load(path, allow_pickle=False) as stored:
-                rows.append(stored["images"][:48])
+                shown, across = figures.shown(stored["images"], stored.get("domains"))
+                rows.append(shown)
+                columns.append(across)
                 labels.append(f"after task {len(rows)} ({stored['task']})")
-        figures.save_png(
-            os.path.join(workdir, "figures", "stream.png"), figures.stream_sheet(rows, labels), zoom=2
-        )
+        sheet = figures.stream_sheet(rows, labels, min(columns))
+        figures.save_png(os.path.join(workdir, "figures", "stream.png"), sheet, zoom=2)
+
+
+def _fixed(model, tasks):
+    """Images of the fixed latents, uint8 [N, H, W, C], and their domains, int [N], or None without codes."""
+    count = min(256, _LARGEST // int(np.prod(model.image_shape)))
+    if not model.latent_law.domain_dim:
+        return images.to_uint8(model.sample(count, callbacks.GRID_SEED)).numpy(), None
+    # As many of each whatever has been learnt of the stream, so that they are the same latents in every task.
+    each, learnt = max(1, count // tasks), len(model.domains)
+    made = [model.sample(each, callbacks.GRID_SEED, domain + 1) for domain in range(learnt)]
+    return images.to_uint8(tf.concat(made, axis=0)).numpy(), np.repeat(np.arange(learnt), each)
 
 
 class BoundaryScores:

@@ -213,6 +213,29 @@ def _large(image):
     return image.repeat(8, 0).repeat(8, 1)
 
 
+def test_a_line_of_each_domain_is_shown_or_the_first_lines():
+    images, domains = _images(40), np.repeat(np.arange(10), 4)
+    for arguments, places, across in (
+        ({"columns": 4, "lines": 2}, range(8), 4),
+        ({"domains": domains, "columns": 1, "most": 4}, [0, 12, 24, 36], 1),  # of domains 0, 3, 6 and 9
+        ({"domains": domains, "most": 1}, range(4), 4),  # which have no 16 images each
+    ):
+        found, columns = figures.shown(images, **arguments)
+        np.testing.assert_array_equal(found, images[list(places)])
+        assert columns == across
+
+
+def test_a_kept_sheet_has_the_latents_of_a_domain_in_one_row():
+    samples = [_images(3, 8, 8), 254 - _images(6, 8, 8)]
+    domains = [np.zeros(3, int), np.array([0, 0, 0, 1, 1, 1])]
+    sheet = figures.kept_sheet(samples, domains, ["a", "b"], shape=(1, 2))
+    (top, left), (again, right), (below, column) = (
+        _place(sheet, image) for image in (samples[0][0], samples[1][0], samples[1][3])
+    )
+    assert top == again < below and left < right == column
+    assert not _holds(sheet, _large(samples[1][5]))  # the third of its domain
+
+
 def test_a_forgetting_sheet_follows_latents_that_gave_the_domain_when_it_was_learnt():
     pairs = np.arange(12) // 2
     domains = [np.zeros(12, int), pairs % 2, np.array([1, 0, 2])[pairs % 3]]

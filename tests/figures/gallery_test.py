@@ -13,6 +13,7 @@ from PIL import Image
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import charts, figures, gallery
+from ltgans_tf.networks import sampling
 
 
 class _Student:
@@ -32,12 +33,13 @@ class _Student:
 class _Model:
     """Learnt two tasks; its latent i gives a grey of i mod 4."""
 
-    def __init__(self, student=True, learnt=2):
+    def __init__(self, student=True, learnt=2, codes=0):
         self.student = _Student() if student else None
         self.task_index = tf.Variable(learnt)
+        self.latent_law = sampling.LatentLaw(2, domain_dim=codes)
 
-    def sample(self, count, seed):
-        levels = (np.arange(count) + seed) % 4
+    def sample(self, count, seed, domain=None):
+        levels = (np.arange(count) + seed) % 4 if domain is None else np.full([count], 10 * domain)
         return images.normalize(np.tile(levels[:, None, None, None], [1, 8, 8, 3]).astype(np.uint8))
 
 
@@ -110,7 +112,14 @@ def given(monkeypatch):
     for module, names in (
         (
             figures,
-            ("domains_sheet", "interpolation_sheet", "traversal_sheet", "forgetting_sheet", "stream_sheet"),
+            (
+                "domains_sheet",
+                "interpolation_sheet",
+                "traversal_sheet",
+                "forgetting_sheet",
+                "kept_sheet",
+                "stream_sheet",
+            ),
         ),
         (charts, ("heat_map", "forgetting_curves", "training_curves", "domain_mix")),
     ):
@@ -248,6 +257,21 @@ def test_without_domains_all_latents_are_shown_and_that_is_said(workdir, tasks, 
     assert rows["all domains"]["generated"][:, 0, 0, 0].tolist() == [0, 1, 2, 3] * 3
     assert len(given["forgetting_sheet"][0]) == 2
     assert list(left_out) == ["domains of generated images"]
+
+
+def test_with_codes_every_domain_is_drawn_and_followed_by_its_own_latents(workdir, tasks, given):
+    for i in range(2):
+        path = os.path.join(workdir, "boundary", f"task_{i:02d}.npz")
+        pixels = np.full([20 * (i + 1), 8, 8, 3], i, np.uint8)
+        np.savez(path, images=pixels, task="ab"[i], latents_seed=0, domains=np.repeat(np.arange(i + 1), 20))
+    wanted = ["fig2_domains", "forgetting", "stream"]
+    _, left_out = gallery.figures_of_run(_Model(codes=4), tasks, workdir, only=wanted)
+    assert not left_out
+    ((rows,),) = given["domains_sheet"]
+    assert [rows[name]["generated"][0, 0, 0, 0] for name in "ab"] == [10, 20]
+    ((samples, domains, names),) = given["kept_sheet"]
+    assert names == ["a", "b"] and [np.bincount(d).tolist() for d in domains] == [[20], [20, 20]]
+    assert [len(part) for part in given["stream_sheet"][0][0]] == [16, 32]
 
 
 def test_a_domain_that_is_never_generated_is_named(workdir, tasks, given):

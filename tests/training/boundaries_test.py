@@ -17,7 +17,7 @@ from ltgans_tf.data import images, streams
 from ltgans_tf.evaluation import evaluation
 from ltgans_tf.figures import figures
 from ltgans_tf.methods import twin_gan
-from ltgans_tf.settings import architectures
+from ltgans_tf.settings import architectures, presets
 from ltgans_tf.training import boundaries
 from tests.conftest import TINY
 
@@ -41,18 +41,23 @@ def _run(tmp_path_factory):
         )
         specs.append(f"npz:{folder}/set{i}.npz")
     stream, workdir = streams.TaskStream(specs, (8, 8, 3), 8), str(folder / "run")
-    model = twin_gan.TwinGAN.from_architecture(TINY)
+    model = twin_gan.TwinGAN.from_architecture(TINY, recipe=presets.Recipe(domain_dim=4))
     model.compile(run_eagerly=True)
     first_row = []
     boundary = [
         boundaries.BoundarySamples(),
         boundaries.BoundaryScores(_evaluator()),
         lambda model, stream, *_: first_row.append(
-            (model.sample(256, 0), model.evaluate_stream(stream, _evaluator()))
+            (_fixed(model), model.evaluate_stream(stream, _evaluator()))
         ),
     ]
     model.fit_stream(stream, 3, workdir, [], boundary)
     return model, stream, workdir, first_row
+
+
+def _fixed(model):
+    """128 images of each domain learnt."""
+    return np.concatenate([model.sample(128, 0, i + 1) for i in range(int(model.task_index.numpy()))])
 
 
 def _png(*path):
@@ -74,20 +79,23 @@ def test_the_images_of_the_fixed_latents_are_stored(run):
     _, stream, workdir, seen = run
     for task, (samples, _) in zip(stream.tasks, seen, strict=True):
         with np.load(os.path.join(workdir, "boundary", f"task_{task.index:02d}.npz")) as stored:
-            assert stored["images"].dtype == np.uint8 and stored["images"].shape == (256, 8, 8, 3)
+            count = 128 * (task.index + 1)
+            assert stored["images"].dtype == np.uint8 and stored["images"].shape == (count, 8, 8, 3)
             np.testing.assert_array_equal(stored["images"], images.to_uint8(samples))
+            np.testing.assert_array_equal(stored["domains"], np.arange(count) // 128)
             assert int(stored["latents_seed"]) == 0 and str(stored["task"]) == task.name
-        picture = figures.grid(images.to_uint8(samples).numpy()[:64]).repeat(2, 0).repeat(2, 1)
+        lines = np.concatenate([samples[start : start + 8] for start in range(0, count, 128)])
+        picture = figures.grid(images.to_uint8(lines).numpy()).repeat(2, 0).repeat(2, 1)
         np.testing.assert_array_equal(
             _png(workdir, "samples", f"task_{task.index:02d}", "boundary.png"), picture
         )
-    assert not np.array_equal(seen[0][0], seen[1][0])
+    assert not np.array_equal(seen[0][0], seen[1][0][:128])
     assert not glob.glob(os.path.join(workdir, "boundary", ".tmp*"))
 
 
 def test_images_of_64_pixels_stay_below_a_megabyte(tmp_path, tiny_stream):
     arch = architectures.Architecture("tiny64", 64, 4, 3, (2, 4), ((4, 2),) * 5, (4, 4))
-    model = twin_gan.TwinGAN.from_architecture(arch, student=False)
+    model = twin_gan.TwinGAN.from_architecture(arch, student=False, recipe=presets.Recipe())
     stream = tiny_stream(tasks=1)
     boundaries.BoundarySamples()(model, stream, stream.tasks[0], str(tmp_path))
     file = tmp_path / "boundary" / "task_00.npz"
@@ -102,12 +110,13 @@ def test_images_of_64_pixels_stay_below_a_megabyte(tmp_path, tiny_stream):
 def test_the_stream_sheet_has_one_strip_per_task(run):
     _, stream, workdir, seen = run
     sheet = _png(workdir, "figures", "stream.png")[::2, ::2]
-    height = 14 + 3 * 10 - 2  # a caption and three lines of 16 images
-    assert sheet.shape == (2 * height + 8, 16 * 10 - 2, 3)
+    # A caption and, of each domain learnt, a line of 16 images.
+    assert sheet.shape == ((14 + 8) + 8 + (14 + 18), 16 * 10 - 2, 3)
     for i, (samples, _) in enumerate(seen):
-        strip = figures.grid(images.to_uint8(samples).numpy()[:48], columns=16)
-        top = i * (height + 8)
-        np.testing.assert_array_equal(sheet[top + 14 : top + height], strip)
+        lines = np.concatenate([samples[start : start + 16] for start in range(0, len(samples), 128)])
+        top = i * (14 + 8 + 8) + 14
+        strip = figures.grid(images.to_uint8(lines).numpy(), columns=16)
+        np.testing.assert_array_equal(sheet[top : top + 10 * (i + 1) - 2], strip)
 
 
 def test_the_row_of_scores_is_that_of_the_model_behind_its_task(run):
@@ -206,7 +215,7 @@ def test_a_boundary_kept_twice_is_kept_once(run):
     again = _row(paths[-1])
     assert again.pop("seconds").keys() == row.pop("seconds").keys() and again == row
     with np.load(paths[0]) as stored:
-        np.testing.assert_array_equal(stored["images"], images.to_uint8(model.sample(256, 0)))
+        np.testing.assert_array_equal(stored["images"], images.to_uint8(_fixed(model)))
 
 
 def _row(path):
