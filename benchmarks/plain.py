@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.methods import lakd, twin_gan
+from ltgans_tf.methods import twin_gan
 from ltgans_tf.networks import losses
 
 # Tags of noise, by use; the package's own are below 700.
@@ -41,7 +41,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
 
     def train_step(self, data):
         """As `TwinGAN.train_step`: uint8 [B, n, H, W, C] -> dict of scalars."""
-        roles = lakd.roles_for_task(self.traced_task)
+        roles = self.roles(self.traced_task)
         rows, n_critic = data.shape[0], self.recipe.n_critic
         self.global_rows = rows
         new_images = tf.unstack(images.normalize(data), axis=1)

@@ -203,24 +203,23 @@ def _stages(model, batch):
     import tensorflow as tf
 
     from ltgans_tf.data import images
-    from ltgans_tf.methods import lakd
 
     rows, n_critic = batch.shape[0], model.recipe.n_critic
     model.global_rows = rows
-    roles = lakd.roles_for_task(int(model.task_index.numpy()))
+    roles = model.roles(int(model.task_index.numpy()))
     real = images.normalize(batch[:, 0])
     replay = model._replay(rows, n_critic, roles)
     fakes = [model.generators[learner](model.latents(rows), training=False) for learner in roles.learners]
 
     def critic():
         for i in range(n_critic):
-            heads = model._heads(rows, roles, replay[i])
+            heads = model._heads(i, rows, roles, replay[i])
             report = model._update_critic(i, model._mix(real, replay[i]), fakes, roles, heads)
         return report["critic/loss"]
 
     def learners():
         made, tapes = model._fakes(n_critic - 1, rows, roles, replay[-1])
-        heads = model._heads(rows, roles, replay[-1])
+        heads = model._heads(n_critic - 1, rows, roles, replay[-1])
         return model._update_learners(made, tapes, roles, heads, replay[-1])["generator/loss"]
 
     stages = {"critic": critic, "fakes and learners": learners}

@@ -1,5 +1,6 @@
 """How long a run will take, from its own speed so far or from the operations of its steps."""
 
+import dataclasses
 import json
 import os
 import time
@@ -45,9 +46,11 @@ def operations(method, preset, recipe, settings):
 
 
 def _run(method, preset, recipe, parts):
+    arch = architectures.architecture(preset.architecture)
+    arch = dataclasses.replace(arch, latent_dim=arch.latent_dim + recipe.domain_dim)
     first, later = (
         architectures.step_flops(
-            architectures.architecture(preset.architecture),
+            arch,
             preset.channels,
             preset.batch_size,
             recipe.n_critic,

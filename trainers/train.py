@@ -316,7 +316,7 @@ def _train(preset, recipe, settings):
     recipe = presets.Recipe(**model.get_settings()["recipe"])
     if overruled := _overruled(recipe):
         say(f"note: {FLAGS.method} has its own {overruled}, whatever the flags say.")
-    if FLAGS.method == "ltgan" and recipe.critic_heads == 1:
+    if FLAGS.method == "ltgan" and (recipe.critic_heads, recipe.first_learners) == (1, 2):
         say(
             "note: one critic head is Eq. 1 as written; the twins then share out the modes of the"
             " first task, and what the Teacher lacks does not come back (see the README)."

@@ -150,7 +150,7 @@ def step_flops(
       first_task: whether it is a step of the first task, which has no teacher.
       student: whether a Student is trained; LGM and CURL have nothing else.
       method: one of COUNTED.
-      heads: outputs of the critic, where there are two twins; it has one elsewhere.
+      heads: outputs of the critic.
       parts: categories of LGM, or components that CURL has in use; CURL's expansions, of which
         there are at most a few in a run, are not counted.
 
@@ -165,7 +165,6 @@ def step_flops(
         image = _curl_flops(arch, channels, parts, first_task)
     else:
         first, later = _ROLES[method]
-        heads = heads if first[0] == 2 else 1
         roles = first if first_task else later
         image = _adversarial_flops(arch, channels, n_critic, *roles, student, heads)
     return batch_size * image

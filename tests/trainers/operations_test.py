@@ -1,6 +1,7 @@
 """The operations of a step, as they are counted by method, against the graph of that step."""
 
 import math
+import types
 
 import pytest
 import tensorflow as tf
@@ -102,15 +103,15 @@ def _spared(method, learners, students, heads):
 )
 def test_a_step_has_the_operations_of_its_graph(method, learners, teachers, task_index):
     parts, heads = 5, 2 if learners[0] == 2 else 1
-    ours = architectures.step_flops(TINY, 3, ROWS, N_CRITIC, task_index == 0, True, method, 2, parts)
+    ours = architectures.step_flops(TINY, 3, ROWS, N_CRITIC, task_index == 0, True, method, heads, parts)
     spared = _spared(method, learners[task_index], 2, heads)
-    assert _counted(_graph(method, task_index, parts=parts)) == ours - ROWS * spared
+    assert _counted(_graph(method, task_index, parts=parts, heads=heads)) == ours - ROWS * spared
 
 
 @pytest.mark.program
 def test_a_step_without_student_has_the_operations_of_its_graph():
     ours = architectures.step_flops(TINY, 3, ROWS, N_CRITIC, student=False, method="replay")
-    assert _counted(_graph("replay", 1, student=False)) == ours - ROWS * _spared("replay", 1, 0, 1)
+    assert _counted(_graph("replay", 1, student=False, heads=1)) == ours - ROWS * _spared("replay", 1, 0, 1)
 
 
 @pytest.mark.program
@@ -123,8 +124,9 @@ def test_parts_that_are_in_use_are_paid_for():
 def test_the_roles_counted_are_those_of_the_methods():
     for method in ("ltgan", "joint_twins", "replay", "finetune", "joint"):
         cls = registry.method_class(method)
-        # None of them asks for more than the task; TwinGAN's own roles alternate.
-        roles = [cls.roles(None, task_index) for task_index in range(4)]
+        # None of them asks for more than the task and the recipe; TwinGAN's own roles alternate.
+        model = types.SimpleNamespace(recipe=presets.Recipe())
+        roles = [cls.roles(model, task_index) for task_index in range(4)]
         found = [(len(r.learners), len(r.teachers)) for r in roles]
         assert found == [architectures._ROLES[method][min(i, 1)] for i in range(4)], method
 
