@@ -28,10 +28,11 @@ from ltgans_tf.settings import architectures, presets
 workdir, sets, replicas, out = sys.argv[1:]
 arch = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
 stream = streams.TaskStream([f"npz:{s}" for s in sets.split(",")], (8, 8, 3), 8)
+RECIPE = presets.Recipe(n_critic=2, ema=0.9, domain_dim=4, distillation=0.02, warm_start=1.0)
 strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == "2"
             else tf.distribute.get_strategy())
 with strategy.scope():
-    model = twin_gan.TwinGAN.from_architecture(arch, recipe=presets.Recipe(n_critic=2, ema=0.9))
+    model = twin_gan.TwinGAN.from_architecture(arch, recipe=RECIPE)
     model.compile()
 model.fit_stream(stream, 40, workdir, checkpoint_every=7)
 np.savez(out, *model.get_weights(), *[v.numpy() for o in model.optimizers for v in o.variables])

@@ -68,6 +68,18 @@ def test_each_replica_takes_its_own_rows_of_one_global_draw(tiny_model):
 
 
 @pytest.mark.program
+def test_replicas_share_out_the_past_domains_of_one_batch(tiny_model):
+    with MIRRORED.scope():
+        two = twin_gan.TwinGAN.from_architecture(TINY, recipe=presets.Recipe(domain_dim=4))
+    one = tiny_model(domain_dim=4)
+    for model in (one, two):
+        model.task_index.assign(3)
+        model.task_step.assign(5)
+        model.global_rows = 8
+    for shares, whole in zip(MIRRORED.run(lambda: two._past_rows(0, 4)), one._past_rows(0, 8)):
+        np.testing.assert_array_equal(np.concatenate([s.numpy() for s in shares.values]), whole)
+
+
 def test_a_state_saved_on_two_replicas_loads_exactly_on_one(tiny_stream, tiny_model, tmp_path):
     with MIRRORED.scope():
         model = twin_gan.TwinGAN.from_architecture(
