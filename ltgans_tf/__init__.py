@@ -8,6 +8,7 @@ model = lt.TwinGAN.from_architecture("small32")
 model.compile()
 model.fit_stream(stream, steps_per_task=2000, workdir="runs/mine")
 images = model.sample(64, seed=0)
+letters = model.sample(64, seed=0, domain="glyphs")
 ```
 
 `networks`, `data`, `evaluation` and `methods` are what research builds on: the names that `dir` shows of

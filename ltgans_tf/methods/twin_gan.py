@@ -47,6 +47,7 @@ class TwinGAN(LifelongModel):
     model.compile()
     model.fit_stream(stream, steps_per_task=2000, workdir="runs/mine")
     images = model.sample(64, seed=0)
+    first = model.sample(64, seed=0, domain=1)
     ```
 
     Args:
