@@ -38,8 +38,12 @@ def _missing(method):
     return importlib.util.find_spec(module) is None and f"{method} is in METHODS, but {module} is not there"
 
 
+CODES = {"domain_dim": 4, "distillation": 0.02, "warm_start": 1.0}
+
+
 def _model(method, student=True, **changes):
-    recipe = presets.Recipe(student_optimizer="adam(0.001)", ema=0.5, **changes)
+    own = CODES if method == "ltgan" else {}
+    recipe = presets.Recipe(**{"student_optimizer": "adam(0.001)", "ema": 0.5, **own, **changes})
     model = registry.method_class(method).from_architecture(TINY, 3, student, recipe, seed=1)
     model.compile()
     return model
@@ -148,6 +152,28 @@ def test_a_sample_follows_from_its_seed_whatever_the_batch(run):
     np.testing.assert_allclose(tf.function(model.generate)(latents), images, atol=1e-6)
     for batch in model.progress_samples(latents):
         assert batch.shape == images.shape and np.abs(batch).max() <= 1
+
+
+@pytest.mark.program
+def test_a_domain_is_drawn_by_its_name_or_refused_in_a_sentence(run, tmp_path):
+    model, folder, _ = run
+    push.push(
+        model,
+        push.Task(2, "last"),
+        tmp_path,
+        {"run_id": "run", "image_shape": [8, 8, 3], "fit": "crop"},
+        UNTRIED,
+    )
+    for each in (model, loading.load(os.path.join(folder, "run")), exported.load(tmp_path)):
+        assert each.domains == [f"set{i}.npz" for i in range(3)]
+        if model.method != "ltgan":
+            with pytest.raises(ValueError, match="domain is 'set1.npz', and .* no domain codes"):
+                each.sample(2, domain="set1.npz")
+            continue
+        images = each.sample(6, 3).numpy()
+        second = each.sample(6, 3, "set1.npz").numpy()
+        np.testing.assert_allclose(images[1::3], second[1::3], atol=1e-6)
+        np.testing.assert_array_equal(each.sample(6, 3, 2), second)
 
 
 def test_a_run_that_was_cut_off_ends_with_the_bits_of_one_that_was_not(run, tmp_path):

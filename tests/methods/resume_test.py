@@ -53,7 +53,7 @@ def sets(tmp_path_factory):
 
 
 def _start(workdir, sets, out, replicas=1):
-    root = pathlib.Path(__file__).parents[1]
+    root = pathlib.Path(__file__).parents[2]
     return subprocess.Popen(
         [sys.executable, "-c", RUN, str(workdir), sets, str(replicas), str(out)],
         cwd=root,

@@ -97,8 +97,9 @@ def test_a_field_that_was_always_there_is_not_made_up(old, tiny_model):
         tiny_model(ema=0.5).fit_stream(stream, 3, workdir, [])
 
 
-def test_a_run_with_sectors_is_refused_with_what_to_do(old, tiny_model, tiny_stream):
-    _, workdir = old
+@pytest.mark.program
+def test_a_run_with_sectors_is_refused_with_what_to_do(old, tiny_model):
+    _, stream, workdir = old
     with open(os.path.join(workdir, "config.json"), encoding="utf-8") as f:
         model = json.load(f)["model"]
     model["recipe"] = {**model["recipe"], "latent_law": "circle", "distillation": 0.01}
@@ -109,7 +110,7 @@ def test_a_run_with_sectors_is_refused_with_what_to_do(old, tiny_model, tiny_str
         ):
             read(workdir)
     with pytest.raises(ValueError, match="sectors of a circle"):
-        tiny_model(ema=0.5).fit_stream(tiny_stream(tasks=2), 3, workdir, [])
+        tiny_model(ema=0.5).fit_stream(stream, 3, workdir, [])
 
 
 def test_the_settings_of_a_method_are_completed_too():

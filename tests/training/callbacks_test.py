@@ -323,9 +323,7 @@ def test_a_run_leaves_the_pictures_that_are_documented(run):
     # The last grid was made by the state that the model is still in: the Teacher of the third
     # task, generator 1, stands on the left.
     sheets = [
-        figures.grid(
-            images.to_uint8(model.sample_from(model.generators[i], model.progress_latents(64))).numpy()
-        )
+        figures.grid(images.to_uint8(model.sample_from(model.generators[i], model.latents(64))).numpy())
         for i in (1, 0)
     ]
     expected = figures.side_by_side(sheets).repeat(2, 0).repeat(2, 1)
