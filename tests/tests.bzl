@@ -6,12 +6,12 @@ load("@rules_python//python:py_test.bzl", "py_test")
 # What the test files of each folder import: packages of ltgans_tf, and the FOLDERS beside it.
 IMPORTS = {
     "": "export ltgans_tf ltgans_tf:init methods settings",
-    "benchmarks": "benchmarks data evaluation export ltgans_tf methods networks settings",
+    "benchmarks": "benchmarks data evaluation export ltgans_tf methods settings",
     "data": "data methods",
     "evaluation": "data evaluation ltgans_tf",
     "export": "data evaluation export ltgans_tf methods settings trainers training",
     "faults": "benchmarks evaluation export files methods trainers training",
-    "figures": "data evaluation figures",
+    "figures": "data evaluation figures networks",
     "files": "files ltgans_tf training",
     "methods": "data evaluation export ltgans_tf methods networks settings trainers training",
     "networks": "networks settings",
