@@ -17,7 +17,7 @@ from trainers import page, report_protocol, report_scores, runs, wording
 _DRAWN = 0.25  # of the even share: from there on a domain counts as drawn
 _PICTURES = {
     "forgetting": "What the generator draws after each task (columns), from the same latents throughout; the"
-    " rows are the domains where an extractor tells them apart.",
+    " rows are the domains, by their codes or, where there are none, as an extractor tells them apart.",
     "stream": "What the generator draws from the same latents, one strip after each task.",
     "fig2_domains": "Fig. 2 of the paper: real, reconstructed and generated images of each domain.",
     "fig2_interpolation": "Fig. 2 of the paper: from one code to another in 10 steps, linear and spherical,"
