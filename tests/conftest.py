@@ -1,29 +1,24 @@
-"""What several tests share: tiny networks and a stream that needs no data but its own."""
+"""Fixtures of many tests. Nothing here waits for TensorFlow, which what hands tests to others never needs."""
 
 import functools
 import os
 
+import pytest
+
+from tests import artefacts, campaigns, programs
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import numpy as np
-import pytest
-import tensorflow as tf
 
-# Two logical CPUs, before any test initialises the devices: for the tests of tf.distribute.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
+def pytest_configure(config):
+    """Makes two logical CPUs, for the tests of tf.distribute, before any test initialises the devices."""
+    if getattr(config.option, "dist", "no") != "no":
+        return  # this process only hands tests to its workers
+    import tensorflow as tf
 
-from export import push
-from ltgans_tf.data import streams
-from ltgans_tf.methods import twin_gan
-from ltgans_tf.settings import architectures, presets
-from tests import artefacts, campaigns
-
-TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
-
-# Exports without the process that tries them, which takes seconds, and whatever the scores say.
-UNTRIED = push.Terms("always", validate=False)
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
@@ -31,10 +26,21 @@ def pytest_collection_modifyitems(items):
     """Gives the mark `changed` to the tests of campaigns whose files have changed since they passed."""
     changed = set(campaigns.changed())
     for item in items:
-        if (mark := item.get_closest_marker("campaign")) and mark.args[0] in changed:
-            item.add_marker("changed")
-        if mark and mark.args[0] not in campaigns.GUARDED:
-            raise pytest.UsageError(f"{item.nodeid}: GUARDED in tests/campaigns.py has no {mark.args[0]!r}")
+        if mark := item.get_closest_marker("campaign"):
+            (name,) = mark.args
+            if name not in campaigns.GUARDED:
+                raise pytest.UsageError(f"{item.nodeid}: GUARDED in tests/campaigns.py has no {name!r}")
+            if name in changed:
+                item.add_marker("changed")
+
+
+def pytest_collection_finish(session):
+    """Lets programs start with their imports done where more than refusals are to be run."""
+    programs.imported = any(map(_runs_programs, session.items))
+
+
+def _runs_programs(item):
+    return bool(item.get_closest_marker("program") or item.get_closest_marker("campaign"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,38 +59,17 @@ def trained_by_program(tmp_path_factory):
     return functools.partial(artefacts.trained, shared)
 
 
-def make_stream(folder, tasks=3, batch_size=8, seed=0):
-    """A stream of small random image sets, which it writes into `folder` where they are not there yet."""
-    specs = []
-    for i in range(tasks):
-        path = folder / f"set{i}.npz"
-        if not path.exists():
-            draw = np.random.default_rng(i)
-            low, high = 30 * i, 30 * i + 80
-            np.savez(
-                path,
-                train_images=draw.integers(low, high, (40, 8, 8, 3), dtype=np.uint8),
-                test_images=draw.integers(low, high, (12, 8, 8, 3), dtype=np.uint8),
-            )
-        specs.append(f"npz:{path}")
-    return streams.TaskStream(specs, image_shape=(8, 8, 3), batch_size=batch_size, seed=seed)
-
-
-def make_model(student=True, seed=0, **recipe):
-    """A compiled TwinGAN of tiny networks; fields of the recipe by name, such as n_critic=2."""
-    recipe = presets.Recipe(**{"student_optimizer": "adam(0.001)", **recipe})
-    model = twin_gan.TwinGAN.from_architecture(TINY, 3, student, recipe, seed)
-    model.compile()
-    return model
-
-
 @pytest.fixture
 def tiny_stream(tmp_path):
-    """`make_stream` in the folder of the test: tiny_stream(tasks=3, batch_size=8)."""
-    return functools.partial(make_stream, tmp_path)
+    """`tiny.make_stream` in the folder of the test: tiny_stream(tasks=3, batch_size=8)."""
+    from tests import tiny
+
+    return functools.partial(tiny.make_stream, tmp_path)
 
 
 @pytest.fixture
 def tiny_model():
-    """`make_model`: tiny_model(n_critic=2, student=False)."""
-    return make_model
+    """`tiny.make_model`: tiny_model(n_critic=2, student=False)."""
+    from tests import tiny
+
+    return tiny.make_model

@@ -13,7 +13,7 @@ from export import push, versions
 from ltgans_tf import exported
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
-from tests.conftest import TINY, UNTRIED
+from tests.tiny import TINY, UNTRIED
 
 
 def _push(base, student=True, tasks=1, **recipe):

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
 import source_imports
 
 # Each package of ltgans_tf and the packages that its files may import, itself aside. A row names
@@ -154,6 +155,7 @@ def test_imports_do_not_wait_for_tensorflow():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.program
 def test_public_names_are_those_that_dir_shows():
     program = (
         "import ltgans_tf as lt\n"

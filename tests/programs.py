@@ -1,8 +1,9 @@
 """Programs as users start them, without the seconds that each would spend on imports.
 
-A server imports TensorFlow once and forks a process for each program. That process has its own flags,
-memory, environment and exit status. Nothing of TensorFlow runs in the server, so a fork is safe.
-What tests imports, signals or the first second of a program starts Python itself.
+A server forks a process for each program, which has its own flags, memory, environment and exit status.
+With `imported` the server has imported TensorFlow; nothing of it runs there, so a fork is safe. Without, a
+program that needs TensorFlow imports it. Tests of imports, of signals and of the first second of a program
+start Python itself.
 """
 
 import atexit
@@ -19,6 +20,8 @@ import traceback
 
 from tests import source_imports
 
+imported = True  # conftest.py sets it to False where nothing but refusals is to be run
+
 
 class Server:
     """One process that forks programs; `run` takes the place of `subprocess.run`."""
@@ -28,7 +31,7 @@ class Server:
         self._socket = ours
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.programs", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.programs", str(theirs.fileno()), *["imported"] * imported],
                 cwd=source_imports.ROOT,
                 pass_fds=[theirs.fileno()],
             )
@@ -84,12 +87,15 @@ def run(module, *flags, **settings):
     return _server().run(module, *flags, **settings)
 
 
-def _serve(connection):
+def _import():
     from trainers import import_tensorflow
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import_tensorflow()
     importlib.import_module("tensorflow_probability")
+
+
+def _serve(connection):
     while True:
         request, fds, _, _ = socket.recv_fds(connection, 1 << 20, 2)
         if not request:
@@ -139,4 +145,6 @@ def _become(request, fds):
 
 
 if __name__ == "__main__":
+    if sys.argv[2:] == ["imported"]:
+        _import()
     _serve(socket.socket(fileno=int(sys.argv[1])))

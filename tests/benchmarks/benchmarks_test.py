@@ -32,7 +32,7 @@ from ltgans_tf.data import streams
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
 from tests import programs, source_imports
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 
 def _data(batches, seed=0):

@@ -8,7 +8,7 @@ import ltgans_tf as lt
 from benchmarks import forms
 from ltgans_tf.methods import registry, twin_gan
 from ltgans_tf.settings import presets
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 RECOMMENDED = {"ema": 0.9, "domain_dim": 4, "distillation": 0.02, "warm_start": 0.5}
 

@@ -18,6 +18,7 @@ def test_input_is_read_or_refused_in_a_sentence(name):
     assert not found["hangs"], found["slowest_input"]
 
 
+@pytest.mark.program
 def test_flags_that_are_tried_leave_the_others_as_they_were(tmp_path):
     flags.FLAGS(["program", "--batch_size=3", f"--workdir={tmp_path}"])
     inputs.read_flags(tmp_path, {"seed": "5"})
@@ -25,6 +26,7 @@ def test_flags_that_are_tried_leave_the_others_as_they_were(tmp_path):
     flags.FLAGS["batch_size"].unparse()
 
 
+@pytest.mark.program
 def test_an_input_that_ends_in_another_error_is_told():
     def read(folder, value):
         return {}[value]

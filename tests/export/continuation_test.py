@@ -14,7 +14,7 @@ from ltgans_tf.data import streams
 from ltgans_tf.evaluation import evaluation
 from ltgans_tf.training import boundaries
 from tests import programs
-from tests.conftest import UNTRIED, make_model, make_stream
+from tests.tiny import UNTRIED, make_model, make_stream
 
 pytestmark = pytest.mark.program
 

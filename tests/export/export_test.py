@@ -16,7 +16,7 @@ from PIL import Image
 from export import push, release, signatures, versions
 from ltgans_tf.data import images, sources
 from ltgans_tf.training import checkpoints
-from tests.conftest import UNTRIED
+from tests.tiny import UNTRIED
 
 TASK = push.Task(0, "first")
 INFO = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "crop"}

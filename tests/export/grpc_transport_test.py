@@ -233,7 +233,7 @@ def test_wrong_calls_are_one_sentence(server, tmp_path):
         _client(server).encode_files(path)
     with pytest.raises(failures.NotServed, match="does not serve nothing .NOT_FOUND"):
         _client(server).predict("nothing", "serving_default", {})
-    with pytest.raises(ValueError, match="generator has no signature encode; it has generate_png, "):
+    with pytest.raises(ValueError, match="generator has no signature encode; it has domains, generate_png, "):
         _client(server).predict("generator", "encode", {})
     with pytest.raises(ValueError, match="gRPC address is 'http://localhost:8500'; it must look like"):
         serving_client.Client(grpc="http://localhost:8500")

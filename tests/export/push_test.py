@@ -12,7 +12,7 @@ from export import push, release, validation, versions, warmup
 from ltgans_tf import exported
 from ltgans_tf.training import checkpoints
 from tests import source_imports
-from tests.conftest import UNTRIED
+from tests.tiny import UNTRIED
 
 INFO = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "crop"}
 

@@ -19,7 +19,7 @@ from export import serving_client, signatures
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from tests import rest_double
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 pytestmark = pytest.mark.program
 

@@ -18,7 +18,7 @@ def staged(tmp_path_factory):
     """Folder and answers of both halves of a tiny model."""
     from ltgans_tf.methods import twin_gan
     from ltgans_tf.settings import presets
-    from tests.conftest import TINY
+    from tests.tiny import TINY
 
     folder = tmp_path_factory.mktemp("staged")
     model = twin_gan.TwinGAN.from_architecture(TINY, 3, True, presets.Recipe(domain_dim=4))

@@ -14,8 +14,8 @@ import pytest
 from ltgans_tf.files import eventlog
 from ltgans_tf.training import checkpoints, verification
 from tests import programs, source_imports
-from tests.conftest import make_stream
 from tests.faults.counting import Counting
+from tests.tiny import make_stream
 
 FILES = ("manifest.json", "state.data-00000-of-00001", "state.index")
 

@@ -25,7 +25,7 @@ from ltgans_tf.networks import losses
 from ltgans_tf.settings import presets
 from ltgans_tf.training import callbacks
 from tests import programs, source_imports
-from tests.conftest import TINY, UNTRIED
+from tests.tiny import TINY, UNTRIED
 
 pytestmark = pytest.mark.program
 

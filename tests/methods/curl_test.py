@@ -10,9 +10,9 @@ from ltgans_tf.methods import curl, curl_mixture
 from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import CURLSettings
 from ltgans_tf.training import callbacks
-from tests.conftest import TINY
 from tests.methods.mixture_reference import numpy_terms, shaken, some_images
 from tests.mirrored import MIRRORED
+from tests.tiny import TINY
 
 
 def _model(seed=0, recipe=presets.Recipe(), optimizer=None, jit_compile=False, **settings):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ltgans_tf.methods import joint_twins, twin_gan
 from ltgans_tf.settings import presets
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 
 def _at(task_index, method=joint_twins.JointTwins, **recipe):

@@ -14,8 +14,8 @@ from ltgans_tf.methods import lgm
 from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import LGMSettings
 from ltgans_tf.training import callbacks
-from tests.conftest import TINY
 from tests.mirrored import MIRRORED
+from tests.tiny import TINY
 
 D, K = 2, 3  # of the linear nets on images [2, 2, 1]
 _PARTS = ("mean", "stddev", "logits", "decoder")

@@ -12,7 +12,7 @@ from tensorflow.python.eager import context  # which alone hands out graphs as t
 from ltgans_tf.methods import registry
 from ltgans_tf.networks import losses
 from ltgans_tf.settings import presets
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 pytestmark = pytest.mark.program
 

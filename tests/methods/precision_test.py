@@ -8,7 +8,7 @@ import tensorflow as tf
 from ltgans_tf.methods import registry, twin_gan
 from ltgans_tf.networks import losses, networks
 from ltgans_tf.settings import architectures, presets
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 MIXED = ("mixed_bfloat16", "mixed_float16")
 

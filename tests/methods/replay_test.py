@@ -7,7 +7,7 @@ import tensorflow as tf
 from ltgans_tf.data import streams
 from ltgans_tf.methods import joint, replay
 from ltgans_tf.settings import presets
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 TAUGHT = 9.0  # no generator draws such a pixel
 
@@ -125,6 +125,7 @@ def test_replay_with_codes_aligns_the_generator_with_its_copy(heads):
     np.testing.assert_allclose(report["generator/distillation"], np.sum(apart.numpy()[chosen]) / 8, rtol=1e-3)
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("heads", [1, 2])
 def test_joint_training_with_codes_gives_each_row_the_code_of_its_real_image(numbered, heads):
     model, rows = _model(joint.Joint, domain_dim=4, critic_heads=heads, n_critic=2), 8

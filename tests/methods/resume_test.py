@@ -87,7 +87,8 @@ def _weights(path):
         return [stored[name] for name in stored.files]
 
 
-@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.campaign("crashes"))])
+@pytest.mark.campaign("crashes")
+@pytest.mark.parametrize("replicas", [1, 2])
 def test_a_killed_run_ends_with_bit_identical_weights(sets, tmp_path, replicas):
     _finish(_start(tmp_path / "straight", sets, tmp_path / "straight.npz", replicas))
     kills = 0

@@ -10,7 +10,7 @@ import tensorflow as tf
 from ltgans_tf.methods import lakd, twin_gan
 from ltgans_tf.networks import domain_codes, losses, sampling
 from ltgans_tf.settings import presets
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 
 def _data(n_critic=1, rows=8, seed=0):
@@ -249,6 +249,7 @@ def test_distillation_changes_nothing_in_the_first_task(tiny_model):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.program
 def test_an_old_latent_is_the_same_image_when_the_next_task_begins(tiny_model, tiny_stream):
     """The Assistant from the Teacher: before its first step nothing of the past has moved."""
     model = tiny_model(student=False, warm_start=1.0, ema=0.5, **DISTILLED)
@@ -281,6 +282,7 @@ def test_the_first_task_is_learnt_by_both_twins_or_by_the_teacher_alone(tiny_mod
     assert model.roles(1) == lakd.roles_for_task(1) and len({model.trace_key(k) for k in range(6)}) == 3
 
 
+@pytest.mark.program
 def test_more_domains_than_there_are_codes_are_refused(tiny_model, monkeypatch, tiny_stream):
     monkeypatch.setattr(domain_codes, "MOST_DOMAINS", 2)
     with pytest.raises(ValueError, match="the stream has 3 tasks, and there are codes for 2 domains"):
@@ -288,6 +290,7 @@ def test_more_domains_than_there_are_codes_are_refused(tiny_model, monkeypatch, 
     assert tiny_model().fit_stream(tiny_stream(), 1)
 
 
+@pytest.mark.program
 def test_a_domain_is_drawn_by_its_name_or_number(tiny_model, tiny_stream):
     model = tiny_model(student=False, **CODES)
     model.fit_stream(tiny_stream(), 1, stop_after_task=1)

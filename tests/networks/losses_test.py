@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.networks import losses, networks
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 
 def _images(seed, batch=5, side=8):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ltgans_tf.networks import losses, networks
 from ltgans_tf.settings import architectures
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 NAMES = list(architectures.ARCHITECTURES)
 

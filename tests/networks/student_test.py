@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ltgans_tf.networks import networks, student
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 
 def _constant_encoder(mean, stddev):

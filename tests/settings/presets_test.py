@@ -13,7 +13,7 @@ from ltgans_tf.data import datasets, specs, streams
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
 from tests import source_imports
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 BY_HAND = ("cacd", "rendered_chairs")
 SMALL = [name for name in presets.PRESETS if name.endswith("_cpu")]

@@ -11,7 +11,7 @@ from export import continuation, versions
 from ltgans_tf import exported, loading
 from ltgans_tf.settings import upgrades
 from ltgans_tf.training import checkpoints
-from tests.conftest import make_model, make_stream
+from tests.tiny import make_model, make_stream
 from trainers import runs
 
 pytestmark = pytest.mark.program

@@ -16,7 +16,7 @@ from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.training import boundaries
 from tests import programs
-from tests.conftest import TINY
+from tests.tiny import TINY
 from trainers import evaluate, flagfile
 
 pytestmark = pytest.mark.program

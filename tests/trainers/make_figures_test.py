@@ -18,7 +18,7 @@ from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.training import boundaries
 from tests import programs, source_imports
-from tests.conftest import TINY
+from tests.tiny import TINY
 from trainers import make_figures
 
 

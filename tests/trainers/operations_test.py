@@ -9,7 +9,7 @@ import tensorflow as tf
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.settings.method_settings import CURLSettings, LGMSettings
-from tests.conftest import TINY
+from tests.tiny import TINY
 from trainers import estimate
 
 ROWS, N_CRITIC = 4, 2

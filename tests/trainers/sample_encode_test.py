@@ -15,7 +15,7 @@ from ltgans_tf.data import images, streams
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from tests import programs, source_imports
-from tests.conftest import TINY, UNTRIED
+from tests.tiny import TINY, UNTRIED
 from trainers import encode, sample
 
 

@@ -19,7 +19,7 @@ from ltgans_tf.figures import figures
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.training import boundaries
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 pytestmark = pytest.mark.program
 

@@ -22,7 +22,7 @@ from ltgans_tf.evaluation import evaluation
 from ltgans_tf.figures import figures
 from ltgans_tf.methods import lifelong, twin_gan
 from ltgans_tf.training import boundaries, callbacks, checkpoints
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 
 class Ramp(lifelong.LifelongModel):

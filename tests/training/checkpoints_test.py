@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ltgans_tf.training import checkpoints
-from tests.conftest import make_model, make_stream
+from tests.tiny import make_model, make_stream
 
 pytestmark = pytest.mark.program
 

@@ -14,8 +14,8 @@ from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.training import distribution
 from tests import source_imports
-from tests.conftest import TINY
 from tests.mirrored import MIRRORED
+from tests.tiny import TINY
 
 
 def _trained(stream, replicas, steps=5, tasks=2, **recipe):
@@ -80,6 +80,7 @@ def test_replicas_share_out_the_past_domains_of_one_batch(tiny_model):
         np.testing.assert_array_equal(np.concatenate([s.numpy() for s in shares.values]), whole)
 
 
+@pytest.mark.program
 def test_a_state_saved_on_two_replicas_loads_exactly_on_one(tiny_stream, tiny_model, tmp_path):
     with MIRRORED.scope():
         model = twin_gan.TwinGAN.from_architecture(
