@@ -77,12 +77,16 @@ def _calls(model, kind, rows):
     latents, student = model.latents(rows).numpy(), model.student
     if kind == "generator":
         seeds, whole = np.arange(rows), np.ones(rows, np.float32)
-        return {
+        calls = {
             "serving_default": ({"latents": latents}, tf.function(model.generate)),
             "generate_png": ({"latents": latents}, None),
             "sample_png": ({"seed": seeds, "truncation": whole}, None),
-            "sample_domain_png": ({"seed": seeds, "domain": np.ones(rows, int), "truncation": whole}, None),
         }
+        if model.latent_law.domain_dim:
+            first = {"domain": np.ones(rows, int)}
+            calls["sample_domain_png"] = ({"seed": seeds, **first, "truncation": whole}, None)
+            calls["domains"] = (first, None)
+        return calls
     pictures = model.sample(rows)
     levels = tf.cast((pictures + 1) * 127.5, tf.uint8)
     files = np.array([tf.io.encode_png(picture).numpy() for picture in levels], object)

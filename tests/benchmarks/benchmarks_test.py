@@ -193,8 +193,9 @@ def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
 
 
 @pytest.mark.campaign("measurements")
-def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatch, tmp_path):
-    model = tiny_model()
+@pytest.mark.parametrize("codes", [0, 4])
+def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatch, tmp_path, codes):
+    model = tiny_model(domain_dim=codes)
     seen = []
     monkeypatch.setattr(
         validation, "infra", lambda halves, most, precision: {k: {"load_seconds": 0.5} for k in halves}
