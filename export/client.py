@@ -124,6 +124,8 @@ def _action(given):
             f" {', '.join(f'--{name}' for name in _ENDINGS)}."
         )
     (action,) = chosen
+    if given.domain is not None and action != "sample":
+        raise ValueError(f"--domain is of no use with --{action}; leave it out, or give it with --sample.")
     endings, out = _ENDINGS[action], given.out
     if not endings and out is not None:
         raise ValueError(f"--{action} prints and writes no file; leave --out={out} away.")

@@ -130,6 +130,8 @@ class Client:
         Raises:
           ValueError: it has none; else see `predict`.
         """
+        if "domains" not in self._signatures_of(GENERATOR, "domains"):
+            raise ValueError("the generator that is served has no domain codes; leave the domain out.")
         (count,) = self.predict(GENERATOR, "domains", {"domain": [1]})["learnt"]
         names = self.predict(GENERATOR, "domains", {"domain": np.arange(1, count + 1)})["name_bytes"]
         return [name.decode() for name in names]
@@ -169,11 +171,15 @@ class Client:
         """
         return self._transport.status(model)
 
+    def _signatures_of(self, model, wanted):
+        """{name: types} of all signatures of a model, asked for again where `wanted` was not among them."""
+        if wanted not in self._signatures.get(model, {}):
+            self._signatures[model] = self._transport.signatures(model)
+        return self._signatures[model]
+
     def _signature(self, model, signature):
         """Types of the tensors of a signature; the model's metadata is asked for once."""
-        if signature not in self._signatures.get(model, {}):
-            self._signatures[model] = self._transport.signatures(model)
-        found = self._signatures[model]
+        found = self._signatures_of(model, signature)
         if signature not in found:
             names = ", ".join(sorted(name for name in found if not name.startswith("__")))
             raise ValueError(f"{model} has no signature {signature}; it has {names}.")

@@ -22,7 +22,7 @@ def save_generator(model, path):
       `generate_png`: latents -> images_bytes string [B].
       `sample_png`: seed int64 [B], truncation float32 [B] in [0, 1] -> images_bytes string [B] and
         the latents that they were drawn with. A row depends on its own seed and truncation alone; of k
-        domains it has number 1 + seed mod k.
+        domains its domain is number 1 + seed mod k.
       `sample_domain_png`, where there are domain codes: seed, domain int64 [B] from 1 to k, truncation
         -> the same of that domain.
       `domains`, where there are domain codes: domain int64 [B] from 1 to k -> name_bytes string [B], and

@@ -59,7 +59,7 @@ def trained(folder, method):
         workdir, said = f"{place}/run", place / "said.json"
         if not said.exists():
             assert sets(place, 3) == specs
-            flags = [*SMALL, f"--method={method}", "--penalty_weight=9", "--critic_heads=2"]
+            flags = [*SMALL, f"--method={method}", "--penalty_weight=9", "--first_learners=2"]
             done = programs.run(
                 "trainers.train",
                 *flags,

@@ -1,7 +1,7 @@
 """Long tests that run when what they guard has changed: `pytest -m "not campaign or changed"`.
 
-    python -m tests.campaigns          which campaigns would run
-    python -m tests.campaigns --passed note, after a full pass, what the files are now
+    python -m tests.campaigns          prints which campaigns have changed
+    python -m tests.campaigns --run    runs every test and notes what has passed
 
 A campaign is a set of tests with the mark `campaign(name)`. campaigns.json holds a hash of the files that
 each one guards, as they were when all of its tests last passed.
@@ -9,6 +9,7 @@ each one guards, as they were when all of its tests last passed.
 
 import hashlib
 import json
+import subprocess
 import sys
 
 from tests import source_imports
@@ -25,13 +26,15 @@ GUARDED = {
     "workers": "ltgans_tf/data/streams.py ltgans_tf/methods ltgans_tf/networks ltgans_tf/training tests/methods"
     " tests/one_worker.py tests/training",
 }
+# And what all of them are run with.
+SHARED = "tests/artefacts.py tests/conftest.py tests/mirrored.py tests/programs.py tests/tiny.py"
 RECORD = source_imports.ROOT / "tests" / "campaigns.json"
 
 
 def fingerprint(guarded):
-    """Returns a hash of all Python files at the paths in the string `guarded`, by name and content."""
+    """Returns a hash of all Python files at the paths in the string `guarded`, and of SHARED."""
     digest = hashlib.sha256()
-    for path in guarded.split():
+    for path in [*guarded.split(), *SHARED.split()]:
         place = source_imports.ROOT / path
         for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
             digest.update(f"{file.relative_to(source_imports.ROOT).as_posix()}\0".encode())
@@ -45,13 +48,16 @@ def changed():
     return [name for name, guarded in GUARDED.items() if passed.get(name) != fingerprint(guarded)]
 
 
-def note_pass():
-    """Writes the hashes of the files as they are into campaigns.json."""
+def run_all():
+    """Runs every test and, where all pass, writes what the files were when they began; returns the status."""
     passed = {name: fingerprint(guarded) for name, guarded in GUARDED.items()}
-    RECORD.write_text(json.dumps(passed, indent=1) + "\n", encoding="utf-8")
+    status = subprocess.call([sys.executable, "-m", "pytest", "-n", "2", "--dist=worksteal", "-m", ""])
+    if not status:
+        RECORD.write_text(json.dumps(passed, indent=1) + "\n", encoding="utf-8")
+    return status
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--passed"]:
-        note_pass()
-    print("to run:", " ".join(changed()) or "none")
+    if sys.argv[1:] == ["--run"]:
+        sys.exit(run_all())
+    print("changed:", " ".join(changed()) or "none")

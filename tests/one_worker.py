@@ -21,11 +21,9 @@ import tensorflow as tf
 
 from ltgans_tf.data import streams
 from ltgans_tf.methods import registry
-from ltgans_tf.settings import architectures, presets
+from ltgans_tf.settings import presets
 from ltgans_tf.training import callbacks, distribution
-
-# As in conftest, which cuts the CPU in two on import: a worker has one.
-TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
+from tests.tiny import TINY
 
 
 def _behind(on_step, last, act):

@@ -7,6 +7,7 @@ start Python itself.
 """
 
 import atexit
+import contextlib
 import functools
 import importlib
 import json
@@ -27,7 +28,7 @@ class Server:
     """One process that forks programs; `run` takes the place of `subprocess.run`."""
 
     def __init__(self):
-        ours, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps messages apart
         self._socket = ours
         with theirs:
             self._process = subprocess.Popen(
@@ -61,7 +62,8 @@ class Server:
             try:
                 status = int(self._socket.recv(32))
             except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it ended just now
+                    os.kill(pid, signal.SIGKILL)
                 self._socket.settimeout(None)
                 self._socket.recv(32)
                 raise subprocess.TimeoutExpired(command, timeout) from None

@@ -65,7 +65,7 @@ def shown(images, domains=None, columns=16, lines=3, most=8):
       domains: int [N], the domain of each image, as many of each; or None for the first `lines` lines.
       columns: images in a line.
       lines: without domains.
-      most: lines with domains; of more of them these are spread evenly, the first and the last among them.
+      most: at most so many lines with domains; of more domains some are shown, evenly apart, with the first and the last.
 
     Returns:
       (uint8 [n, H, W, C], columns), fewer columns where a domain has fewer images.
@@ -78,13 +78,26 @@ def shown(images, domains=None, columns=16, lines=3, most=8):
     return np.concatenate([images[domains == domain][:columns] for domain in picked]), columns
 
 
-def stream_sheet(rows, labels, columns=16, zoom=1):
+def shown_alike(boundaries):
+    """`shown` of each boundary in lines of one length: with more tasks a domain has fewer images.
+
+    Args:
+      boundaries: list of (images, domains), as `shown` takes them.
+
+    Returns:
+      (list of uint8 [n, H, W, C], columns).
+    """
+    columns = min(shown(*each)[1] for each in boundaries)
+    return [shown(*each, columns)[0] for each in boundaries], columns
+
+
+def stream_sheet(rows, columns, labels, zoom=1):
     """One strip of images for each boundary.
 
     Args:
       rows: list of uint8 [N, H, W, C], one for each task learnt; of each as many as fill lines.
-      labels: list of str, one for each strip.
       columns: images per line, or N where that is less.
+      labels: list of str, one for each strip.
       zoom: each pixel of an image is drawn as `zoom` x `zoom`, with letters to match.
 
     Returns:

@@ -287,8 +287,7 @@ def _stream(material):
     """The sheet that `boundaries.BoundarySamples` makes, with its letters at full resolution."""
     samples, tasks, coded = material.boundaries
     labels = [f"after task {i + 1} ({task})" for i, task in enumerate(tasks)]
-    rows, columns = zip(*(figures.shown(*pair) for pair in zip(samples, coded)))
-    return figures.stream_sheet(rows, labels, min(columns), zoom=2)
+    return figures.stream_sheet(*figures.shown_alike(list(zip(samples, coded))), labels, zoom=2)
 
 
 def _records(workdir):

@@ -2,7 +2,7 @@
 
 | name | what it is |
 |---|---|
-| `LifelongModel` | the contract: `train_step`, `generate`, `get_settings`; derive your own method from it |
+| `LifelongModel` | the contract: `train_step`, `generate`, `get_settings`, `latent_law`; derive your own method from it |
 | `TwinGAN` | Lifelong Twin GANs |
 | `JointTwins`, `Replay`, `Finetune`, `Joint`, `LGM`, `CURL` | the other methods |
 | `METHODS`, `method_class` | all of them by name, and the class of one |

@@ -94,7 +94,7 @@ class MixedVAE(keras.Model):
     def encode(self, images):
         """The normal distribution with the moments of the posterior over codes, event [D + K].
 
-        In the mean of u stand the probabilities of z_d, in the same order, scaled and shifted.
+        The mean of u is an affine map of the probabilities of z_d, in the same order.
         """
         mean, stddev, logits = self.posterior(images)
         moments = tf.gather(_moments(self.categories), self.active)

@@ -1,8 +1,8 @@
 """LifelongModel: what every method that learns a stream of tasks shares.
 
-A method subclasses it and writes `train_step` (one step of the present task), `generate` and,
-where it has one, `student`. Counters, noise, the loop over tasks, checkpoints and resume,
-evaluation and the switch of compiled functions at a task boundary come from here.
+A method subclasses it and writes `train_step` (one step of the present task), `generate`, `latent_law`
+(from which `latent_dim` follows) and, where it has one, `student`. Counters, noise, the loop over tasks,
+checkpoints and resume, evaluation and the switch of compiled functions at a task boundary come from here.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _STREAM = 2**40
 
 
 class StopRequested(BaseException):
-    """Out of work that is broken off; no Exception, so that nobody takes it for a failure."""
+    """Raised to abort work on a stop request; a BaseException, so that `except Exception` misses it."""
 
 
 class LifelongModel(keras.Model):

@@ -63,6 +63,6 @@ def domain_index(domain, learnt, planned=()):
     known += f" and so on up to {len(learnt)}" if len(learnt) > _SHOWN else ""
     if 0 <= index < len(names):
         raise ValueError(f"domain {names[index]!r} is not learnt yet; those learnt are {known}.")
-    near = difflib.get_close_matches(str(domain), learnt, n=2, cutoff=0.3)
+    near = difflib.get_close_matches(str(domain), names, n=2, cutoff=0.3)
     asked = f"did you mean {' or '.join(near)}? There are" if near else "there are"
     raise ValueError(f"unknown domain {domain!r}; {asked} {known}.")

@@ -64,7 +64,7 @@ def encoder(arch, channels=3, seed=0, name="encoder", precision="float32"):
 
 
 class TwiceLeakyReLU(keras.layers.LeakyReLU):
-    """LeakyReLU whose derivative is told by its output, and whose second derivative, which is 0, is left out.
+    """LeakyReLU that computes its gradient from the output, and leaves out its second derivative, which is 0.
 
     A gradient penalty asks for the second one, and TensorFlow answers with zeros that it then takes back
     through the whole critic. The first one TensorFlow tells by the input. The gradients are the same bits.

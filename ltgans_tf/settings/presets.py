@@ -226,7 +226,7 @@ class Recipe:
             parse_optimizer(getattr(self, name), name)
 
 
-# Found on small nets in minutes of two CPU cores; see docs/results.md.
+# Found on small nets in minutes of two CPU cores; see docs/domain_codes.md.
 _SMALL = Recipe(ema=0.99, domain_dim=32, distillation=0.01, warm_start=1.0)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(
@@ -255,7 +255,7 @@ RECIPES = {
 # with codes.
 _PLAIN = {"domain_dim": 0, "distillation": 0.0, "warm_start": 0.0}
 _OF_METHOD = {
-    "joint_twins": _PLAIN,
+    **dict.fromkeys(("joint_twins", "lgm", "curl"), _PLAIN),
     **dict.fromkeys(("replay", "finetune", "joint"), {**_PLAIN, "critic_heads": 1, "first_learners": 1}),
 }
 

@@ -13,6 +13,9 @@ SECTORS = (
     " another workdir, or read it with the ltgans_tf that wrote it."
 )
 
+# Methods that only noted the law of the latents and the distillation, and had neither.
+_WITHOUT_GENERATOR = ("curl", "lgm")
+
 # The sections of a config's 'model' that are the fields of a class.
 _SECTIONS = {"recipe": presets.Recipe, "architecture": architectures.Architecture, **SETTINGS}
 
@@ -43,8 +46,11 @@ def complete(config, path):
     model = config.get("model")
     if not isinstance(model, dict):  # damaged; the settings of the run tell
         return config
-    if isinstance(model.get("recipe"), dict) and model["recipe"].get("latent_law") == "circle":
-        raise ValueError(f"{path} {SECTORS}")
+    recipe = model.get("recipe")
+    if isinstance(recipe, dict) and recipe.get("latent_law") == "circle":
+        if model.get("method") not in _WITHOUT_GENERATOR:
+            raise ValueError(f"{path} {SECTORS}")
+        model = {**model, "recipe": {**recipe, "latent_law": "normal", "distillation": 0.0}}
     sections = {
         name: _defaults(cls) | model[name]
         for name, cls in _SECTIONS.items()

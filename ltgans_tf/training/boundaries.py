@@ -48,14 +48,12 @@ class BoundarySamples:
         self._stream_sheet(stream, workdir)
 
     def _stream_sheet(self, stream, workdir):
-        rows, columns, labels = [], [], []
+        made, labels = [], []
         for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.npz"))):
             with np.load(path, allow_pickle=False) as stored:
-                shown, across = figures.shown(stored["images"], stored.get("domains"))
-                rows.append(shown)
-                columns.append(across)
-                labels.append(f"after task {len(rows)} ({stored['task']})")
-        sheet = figures.stream_sheet(rows, labels, min(columns))
+                made.append((stored["images"], stored.get("domains")))
+                labels.append(f"after task {len(made)} ({stored['task']})")
+        sheet = figures.stream_sheet(*figures.shown_alike(made), labels)
         figures.save_png(os.path.join(workdir, "figures", "stream.png"), sheet, zoom=2)
 
 

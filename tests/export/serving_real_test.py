@@ -3,7 +3,7 @@
 Start TensorFlow Serving on the exports of a run as docs/serving.md says, and run
 
   TF_SERVING_URL=http://localhost:8501 TF_SERVING_GRPC=localhost:8500 make test \
-      PYTEST_ARGS="tests/export/serving_real_test.py"
+      PYTEST_ARGS="-m program tests/export/serving_real_test.py"
 
 Nothing is known here of the images but what the signatures promise.
 """

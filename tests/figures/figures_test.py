@@ -61,7 +61,7 @@ def test_pictures_stand_side_by_side_with_white_between():
 
 def test_a_stream_sheet_stacks_one_captioned_strip_per_boundary():
     rows = [_images(9), _images(9)[::-1]]
-    sheet = figures.stream_sheet(rows, ["after task 1", "after task 2"], columns=4)
+    sheet = figures.stream_sheet(rows, 4, ["after task 1", "after task 2"])
     strip = figures.grid(rows[0][:8], columns=4)  # the ninth image would begin a line of its own
     height = strip.shape[0] + 14
     assert sheet.shape == (2 * height + 8, strip.shape[1], 3)
@@ -74,7 +74,7 @@ def test_a_stream_sheet_stacks_one_captioned_strip_per_boundary():
 
 def test_a_stream_sheet_takes_fewer_images_than_columns():
     images = _images(5, 40, 40)
-    sheet = figures.stream_sheet([images], ["after task 1"], columns=16)
+    sheet = figures.stream_sheet([images], 16, ["after task 1"])
     np.testing.assert_array_equal(sheet[14:], figures.grid(images, columns=5))
 
 
@@ -130,8 +130,8 @@ def _place(picture, image, zoom=8):
 
 def test_a_stream_sheet_with_zoom_has_each_pixel_larger_and_letters_to_match():
     rows = [_images(8), _images(8)[::-1]]
-    small = figures.stream_sheet(rows, ["after task 1", "after task 2"], columns=4)
-    large = figures.stream_sheet(rows, ["after task 1", "after task 2"], columns=4, zoom=3)
+    small = figures.stream_sheet(rows, 4, ["after task 1", "after task 2"])
+    large = figures.stream_sheet(rows, 4, ["after task 1", "after task 2"], zoom=3)
     assert large.shape == (3 * small.shape[0], 3 * small.shape[1], 3)
     np.testing.assert_array_equal(large[3 * 14 : 3 * 22], small[14:22].repeat(3, 0).repeat(3, 1))
     assert np.flatnonzero(_ink(large[: 3 * 14]).any(axis=1)).max() > 15  # letters of 30 pixels, not 10
@@ -223,6 +223,14 @@ def test_a_line_of_each_domain_is_shown_or_the_first_lines():
         found, columns = figures.shown(images, **arguments)
         np.testing.assert_array_equal(found, images[list(places)])
         assert columns == across
+
+
+def test_boundaries_with_other_numbers_of_a_domain_are_shown_in_lines_of_one_length():
+    early, late = _images(6), _images(6)
+    rows, columns = figures.shown_alike([(early, np.repeat([0, 1], 3)), (late, np.repeat([0, 1, 2], 2))])
+    assert columns == 2
+    np.testing.assert_array_equal(rows[0], early[[0, 1, 3, 4]])
+    np.testing.assert_array_equal(rows[1], late)
 
 
 def test_a_kept_sheet_has_the_latents_of_a_domain_in_one_row():

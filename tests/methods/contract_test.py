@@ -392,7 +392,7 @@ def test_the_programs_train_evaluate_and_sample_every_method(method, trained_by_
     made = trained_by_program(method)
     workdir = pathlib.Path(made.workdir)
     fixed = getattr(registry.method_class(method), "fixed", {})
-    assert ("has its own critic_heads (1)" in made.done.stdout) == ("critic_heads" in fixed)
+    assert ("has its own first_learners (1)" in made.done.stdout) == (fixed.get("first_learners") == 1)
     assert "penalty_weight" not in made.done.stdout
     assert f"--method={method}\n" in (workdir / "flags.txt").read_text()
     config = json.loads((workdir / "config.json").read_text())

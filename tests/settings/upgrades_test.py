@@ -9,7 +9,7 @@ import pytest
 
 from export import continuation, versions
 from ltgans_tf import exported, loading
-from ltgans_tf.settings import upgrades
+from ltgans_tf.settings import presets, upgrades
 from ltgans_tf.training import checkpoints
 from tests.tiny import make_model, make_stream
 from trainers import runs
@@ -111,6 +111,16 @@ def test_a_run_with_sectors_is_refused_with_what_to_do(old, tiny_model):
             read(workdir)
     with pytest.raises(ValueError, match="sectors of a circle"):
         tiny_model(ema=0.5).fit_stream(stream, 3, workdir, [])
+
+
+@pytest.mark.parametrize("method", ["curl", "lgm"])
+def test_a_method_that_only_noted_the_circle_is_read(method):
+    noted = {"latent_law": "circle", "distillation": 0.01, "ema": 0.99}
+    model = upgrades.complete({"format_version": 1, "model": {"method": method, "recipe": noted}}, "here")[
+        "model"
+    ]
+    recipe = presets.Recipe(**model["recipe"])
+    assert (recipe.latent_law, recipe.distillation, recipe.ema) == ("normal", 0.0, 0.99)
 
 
 def test_the_settings_of_a_method_are_completed_too():
