@@ -52,6 +52,7 @@ def test_part_reads_back_as_written(text):
     [
         ("mnits", ["'mnits'", "did you mean mnist"]),
         ("mnist@12", ["0 to 9", "class 12"]),
+        ("mnist@10", ["0 to 9", "class 10"]),
         ("mnist?invrt", ["'invrt'", "invert, train, test"]),
         ("mnist@a", ["'a'", "integers"]),
         ("mnist@5-3", ["'5-3'"]),

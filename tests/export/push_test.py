@@ -42,6 +42,14 @@ def _push(model, base, task, row, terms=None):
     return push.push(model, push.Task(task, f"task {task}"), str(base), INFO, terms or _terms(), row)
 
 
+def test_the_version_of_another_run_is_no_parent():
+    latest = {"version": 7, "run_id": "mine"}
+    assert push._parent(latest, {"run_id": "mine"}) == 7
+    assert (
+        push._parent(latest, {"run_id": "another"}) is None and push._parent({}, {"run_id": "mine"}) is None
+    )
+
+
 @pytest.mark.program
 def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_model, tmp_path):
     model = tiny_model(student=False)
