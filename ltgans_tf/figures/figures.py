@@ -191,10 +191,10 @@ def traversal_sheet(sections, values):
 
 
 def kept_sheet(samples, domains, tasks, shape=(2, 4)):
-    """What the latents of each domain gave behind each task, by domain codes: the same latents in a row.
+    """What the latents of each domain gave after each task, by domain codes: the same latents in a row.
 
     Args:
-      samples: K arrays, uint8 [N, H, W, C], images behind each task.
+      samples: K arrays, uint8 [N, H, W, C], images after each task.
       domains: K arrays, int [N], the domain whose code each latent has.
       tasks: names of the K tasks.
       shape: (rows, columns) of the images in a cell. A cell before its domain was learnt is blank.
@@ -213,16 +213,16 @@ def kept_sheet(samples, domains, tasks, shape=(2, 4)):
 
 
 def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
-    """What the same latents gave behind each task; one column for each task.
+    """What the same latents gave after each task; one column for each task.
 
     It is for latents without domain codes; `kept_sheet` is for those with. With `domains`, row j holds
-    latents whose image behind task j was of domain j, and each cell tells the share of its domain among
+    latents whose image after task j was of domain j, and each cell tells the share of its domain among
     all images then. That a latent moves on to another domain is no loss, since k domains have to share
     the latents; that a domain's share falls short of 1/k, or that its images break, is. Without `domains`
     the rows are latents in their order. Cells before a domain was learnt are pale.
 
     Args:
-      samples: K arrays, uint8 [N, H, W, C], images of the same N latents behind each task.
+      samples: K arrays, uint8 [N, H, W, C], images of the same N latents after each task.
       tasks: names of the K tasks.
       domains: K arrays, int [N], the domain (index of its task) of each image; or None.
       shape: (rows, columns) of the images in a cell.

@@ -196,7 +196,7 @@ class _Material:
 
     @functools.cached_property
     def boundaries(self):
-        """(samples, tasks, domains): uint8 [N, H, W, C] behind each task, the tasks' names, and the domain
+        """(samples, tasks, domains): uint8 [N, H, W, C] after each task, the tasks' names, and the domain
         of each latent, int [N], by its code; None for those without."""
         samples, tasks, domains = [], [], []
         for path in sorted(glob.glob(os.path.join(glob.escape(self.workdir), "boundary", "task_*.npz"))):
