@@ -18,8 +18,11 @@ import trainers
 from ltgans_tf.evaluation import scores
 from trainers import flagfile
 
-_SHOWN = ("nlog", "iwae", "fcd", "fid", "fid_keras", "precision", "recall", "share", "knn", "copies")
-_MATRICES = ("nlog", "fcd", "fid", "fid_keras", "knn")
+_SHOWN = (
+    *("nlog", "iwae", "fcd", "fcd_drawn", "fid", "fid_keras"),
+    *("precision", "recall", "share", "knn", "copies"),
+)
+_MATRICES = ("nlog", "fcd", "fcd_drawn", "fid", "fid_keras", "knn")
 
 
 def main(argv):

@@ -27,7 +27,7 @@ def over_the_stream(run):
 
 
 def _final(run):
-    found = ["nlog", run.frechet, "precision", "recall", "coverage", "share", "knn"]
+    found = ["nlog", run.frechet, "fcd_drawn", "precision", "recall", "coverage", "share", "knn"]
     found = [name for name in found if name in run.matrices or name in run.union]
     if not found:
         return ["No score has a value; the reasons stand under Limits."]

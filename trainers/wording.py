@@ -6,7 +6,7 @@ from ltgans_tf.evaluation import scores
 
 # The scores that a person looks at first, in this order.
 MAIN = (
-    *("nlog", "iwae", "fcd", "fid", "fid_keras", "kcd", "kid", "kid_keras"),
+    *("nlog", "iwae", "fcd", "fcd_drawn", "fid", "fid_keras", "kcd", "kcd_drawn", "kid", "kid_keras"),
     *("precision", "recall", "coverage", "knn"),
 )
 # What is said of the union of all domains and has no place in scores.SCORES.

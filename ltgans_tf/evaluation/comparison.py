@@ -47,6 +47,8 @@ class Comparison:
                 row.scores[holding.name]["share"] = float(shares[place])
         for place, holding in enumerate(self._holdings):
             self._compare(row, holding.name, functools.partial(self._of_domain, place))
+            drawn = functools.cache(functools.partial(self._drawn, place))
+            self._compare(row, holding.name, drawn, distances.DRAWN)
         self._compare(row, None, self._of_all)
 
     def audit(self, place):
@@ -73,22 +75,47 @@ class Comparison:
             kept[extractor.sha256] = (real.test_moments, real.train_moments)
         return kept
 
-    def _compare(self, row, name, pair_of):
-        """Measures every distance on its own, since each may be absent for a reason of its own."""
-        for extractor in (self._extractor, *self._others):
+    def _compare(self, row, name, pair_of, suffix=""):
+        """Measures every distance on its own, since each may be absent for a reason of its own.
+
+        Of images that a domain's code draws, the distances of the classifier's features alone.
+        """
+        for extractor in (self._extractor, *([] if suffix else self._others)):
             row.measure(
                 "distances",
                 name,
-                lambda e=extractor: distances.gaussian(e, *pair_of(e)),
-                [extractor.frechet],
+                lambda e=extractor: distances.gaussian(e, *pair_of(e), suffix),
+                [extractor.frechet + suffix],
             )
             row.measure(
                 "distances",
                 name,
-                lambda e=extractor: distances.kernel(e, *pair_of(e), self._settings["kernel_subsets"]),
-                [extractor.kernel],
+                lambda e=extractor: distances.kernel(
+                    e, *pair_of(e), self._settings["kernel_subsets"], suffix
+                ),
+                [extractor.kernel + suffix],
             )
-        row.measure("distances", name, lambda: distances.manifold(*pair_of(self._extractor)), _MANIFOLD)
+        if not suffix:
+            row.measure("distances", name, lambda: distances.manifold(*pair_of(self._extractor)), _MANIFOLD)
+
+    def _drawn(self, place, extractor):
+        """Images that the code of a domain draws, and the real ones beside them.
+
+        Their numbers are the same in every row, and so are the noise and the training images of the floor, so
+        that two rows differ by the model alone.
+        """
+        if not self._model.latent_law.domain_dim:
+            raise distances.Absent(
+                "The latents of this model have no domain codes, so that no domain can be drawn by itself."
+            )
+        count, real = distances.PER_DIMENSION * extractor.dimensions, self._real(place, extractor)
+        try:
+            real = real.beside(_features(extractor, self._holdings[place].train(count)))
+        except distances.Absent:  # the floor is then that of the moments that were kept, if there are any
+            pass
+        seed = (self._settings["seed"] + 1) * 1_000_000 - 1 - place  # the union's seeds come after it
+        made = images.to_uint8(self._model.sample(count, seed, place + 1)).numpy()
+        return _features(extractor, made), real
 
     def _of_domain(self, place, extractor):
         made = self._features(extractor)[self._assigned == place]
@@ -178,12 +205,14 @@ class Comparison:
         return {"domain_accuracy": float(np.mean(right))} if right else {}
 
 
-def training_images(samples, domains, audit):
+def training_images(samples, domains, audit, extractor=None):
     """How many training images of a domain are looked at, at most.
 
-    For the distances as many as there are generated images, over all domains together.
+    For the distances as many as there are generated images, over all domains together; with an `extractor` also
+    as many as are drawn of each domain.
     """
-    return max(2, samples // domains, _TRAINING if audit else 0)
+    drawn = distances.PER_DIMENSION * extractor.dimensions if extractor else 0
+    return max(2, samples // domains, drawn, _TRAINING if audit else 0)
 
 
 def _features(extractor, shown):

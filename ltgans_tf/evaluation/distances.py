@@ -12,6 +12,7 @@ from ltgans_tf.evaluation import metrics
 
 PER_DIMENSION = 10  # rows that a covariance rests on, for each of its columns
 NEIGHBOURS = 5
+DRAWN = "_drawn"  # ends the names of scores of images that are drawn by a domain's code
 _SUBSET = 1000
 
 
@@ -38,8 +39,12 @@ class Real:
     @classmethod
     def of(cls, test, train=None):
         """Takes the moments of features, float [N, D] and float [M, D] or None."""
+        return cls(test, None, metrics.moments(test), None).beside(train)
+
+    def beside(self, train):
+        """The same with other training images, float [M, D], or with None."""
         few = train is None or len(train) < 2
-        return cls(test, train, metrics.moments(test), None if few else metrics.moments(train))
+        return dataclasses.replace(self, train=train, train_moments=None if few else metrics.moments(train))
 
 
 def union(members):
@@ -61,24 +66,30 @@ def union(members):
     )
 
 
-def gaussian(extractor, made, real):
+def gaussian(extractor, made, real, suffix=""):
     """The Frechet distance of generated features and its floor.
 
     Args:
       extractor: with `dimensions` and the name `frechet`.
       made: float [N, D], features of generated images.
       real: `Real`.
+      suffix: what the scores' names end in; DRAWN for images of one domain, drawn by its code.
 
     Returns:
       {'fcd', 'fcd_floor', 'fcd_images', 'fcd_floor_images'} for an extractor whose `frechet` is
-      'fcd'; the two of the floor only where there are training images.
+      'fcd', or 'fcd_drawn', 'fcd_drawn_floor' and so on; the two of the floor only where there are
+      training images.
 
     Raises:
-      Absent: fewer images on a side than ten times D.
+      Absent: fewer images on a side than ten times D; with DRAWN so many test images as features,
+        or fewer.
     """
-    name, needed = extractor.frechet, PER_DIMENSION * extractor.dimensions
+    name, needed = extractor.frechet + suffix, PER_DIMENSION * extractor.dimensions
     _check_count(len(made), "generated images are", needed, extractor.dimensions)
-    _check_count(real.test_moments.count, "test images are", needed, extractor.dimensions)
+    if suffix == DRAWN:
+        _check_count(real.test_moments.count, "test images are", extractor.dimensions + 1)
+    else:
+        _check_count(real.test_moments.count, "test images are", needed, extractor.dimensions)
     scores = {
         name: metrics.frechet(metrics.moments(made), real.test_moments),
         f"{name}_images": len(made),
@@ -89,11 +100,11 @@ def gaussian(extractor, made, real):
     return scores
 
 
-def kernel(extractor, made, real, subsets):
+def kernel(extractor, made, real, subsets, suffix=""):
     """The kernel distance of generated features, its standard error and its floor.
 
     Args:
-      extractor, made, real: see `gaussian`.
+      extractor, made, real, suffix: see `gaussian`.
       subsets: random subsets of 1,000 rows that are averaged.
 
     Returns:
@@ -102,7 +113,7 @@ def kernel(extractor, made, real, subsets):
     Raises:
       Absent: moments alone were kept of the real images, or a side has fewer than 2.
     """
-    test, name = _features(real), extractor.kernel
+    test, name = _features(real), extractor.kernel + suffix
     _check_count(min(len(made), len(test)), "images on a side are", 2)
     value, error = metrics.kernel_distance(made, test, _SUBSET, subsets)
     scores = {name: value, f"{name}_se": error}

@@ -170,7 +170,7 @@ class Evaluator:
         """
         extractor = self.prepare(stream, workdir)
         learnt = max(int(model.task_index.numpy()), 1)
-        held = [self._hold(task, workdir, learnt) for task in stream.tasks[:learnt]]
+        held = [self._hold(task, workdir, learnt, extractor) for task in stream.tasks[:learnt]]
         row = Row([holding.name for holding in held], self.settings["max_seconds"], self.progress)
         extractors = [extractor, *([self.inception] if self.inception else [])]
         compared = comparison.Comparison(model, held, extractors, self.settings)
@@ -219,11 +219,13 @@ class Evaluator:
             "seconds": {part: round(seconds, 2) for part, seconds in row.seconds.items()},
         }
 
-    def _hold(self, task, workdir, learnt):
+    def _hold(self, task, workdir, learnt, extractor):
         past = task.index < learnt - 1
         may_read = not past or self.protocol == "research"
         kept = None if workdir is None else references.load(workdir, task.index)
-        training = comparison.training_images(self.settings["samples"], learnt, "audit" in self.parts)
+        training = comparison.training_images(
+            self.settings["samples"], learnt, "audit" in self.parts, extractor
+        )
         return holdings.Holding(task, self.settings["test_images"], training, may_read, kept, past)
 
     def _likelihood(self, student, holding, graphs):

@@ -74,6 +74,20 @@ SCORES = {
     **_distance("", "CD", "a classifier of the real training images"),
     **_distance("", "ID", "the Inception network of 2015"),
     **_distance("_keras", "ID", "Keras' InceptionV3"),
+    "fcd_drawn": Score(
+        "FCD, drawn",
+        "lower",
+        2,
+        "FCD of images that the domain's code draws to its test images.",
+        "fcd_drawn_floor",
+    ),
+    "kcd_drawn": Score(
+        "KCD, drawn",
+        "lower",
+        4,
+        "KCD of images that the domain's code draws to its test images.",
+        "kcd_drawn_floor",
+    ),
     "precision": Score(
         "precision", "higher", 3, "Share of generated images within the real manifold.", "precision_floor"
     ),

@@ -31,8 +31,11 @@ NAMES = (
 )
 
 # Scores with a chart of their own unless others are asked for; every score can be.
-_MATRICES = ("nlog", "iwae", "fcd", "fid", "fid_keras", "kcd", "precision", "recall", "share", "knn", "mig")
-_CURVES = ("nlog", "fcd", "fid", "fid_keras", "knn")
+_MATRICES = (
+    *("nlog", "iwae", "fcd", "fcd_drawn", "fid", "fid_keras", "kcd"),
+    *("precision", "recall", "share", "knn", "mig"),
+)
+_CURVES = ("nlog", "fcd", "fcd_drawn", "fid", "fid_keras", "knn")
 _COLUMNS = 12  # images in a line of fig2_domains
 _STEPS = 10  # codes on a path of fig2_interpolation
 _VALUES = np.linspace(-3.0, 3.0, 13)  # of a latent variable in fig3_traversal

@@ -19,6 +19,7 @@ from ltgans_tf.evaluation import (
     representations,
     scores,
 )
+from ltgans_tf.networks import sampling
 
 COUNT = 700  # test images of each task, enough for a covariance of 64 features
 SIDE = 8
@@ -53,17 +54,19 @@ def _stream(specs):
 
 
 class _Model:
-    """Replays real images with a little noise: `shares` of each task, the others never."""
+    """Replays real images with a little noise: `shares` of each task, or a domain that is asked for."""
+
+    latent_law = sampling.LatentLaw(noise_dim=2, domain_dim=2)
 
     def __init__(self, student, shares, task_index=2):
         self.student, self.shares = student, shares
         self.task_index, self.global_step = tf.Variable(task_index), tf.Variable(10 * task_index)
         self.seed = 4
 
-    def sample(self, count, seed):
+    def sample(self, count, seed, domain=None):
         draw = np.random.default_rng(seed)
         parts = [_shown(task, count, [seed, 77])[0] for task in range(2)]
-        chosen = draw.random(count) < self.shares[1]
+        chosen = draw.random(count) < self.shares[1] if domain is None else np.full(count, domain == 2)
         made = np.where(chosen[:, None, None, None], parts[1], parts[0])
         return images.normalize(made) + draw.normal(0, 0.05, made.shape).astype(np.float32)
 
@@ -164,6 +167,60 @@ def test_a_domain_that_is_hardly_drawn_has_no_distance_and_the_reason(extractor,
 
 
 @pytest.mark.program
+def test_a_domain_drawn_by_its_code_has_distances_whatever_the_classifier_sees(extractor, model, stream):
+    """All again by hand, of 640 images each, though the union has few images and none of the second task."""
+    model.shares = (1.0, 0.0)
+    row = _evaluator(extractor, samples=100, seed=3, test_images=200, parts=("distances",)).evaluate(
+        model, stream
+    )
+    assert row["scores"]["bright.npz"]["share"] == 0
+    for place, task in enumerate(stream.tasks):
+        found, absent = row["scores"][task.name], row["absent"][task.name]
+        assert "fcd" in absent and "fcd_drawn" not in absent and "kcd_drawn" not in absent
+        made = images.normalize(images.to_uint8(model.sample(640, 4_000_000 - 1 - place, place + 1)))
+        reals = (images.normalize(part) for part in (task.test_images(200), task.train_images(640)))
+        made, test, train = (np.asarray(extractor.features(part)) for part in (made, *reals))
+        assert found["fcd_drawn"] == pytest.approx(metrics.frechet_distance(made, test), rel=1e-3)
+        assert found["fcd_drawn_floor"] == pytest.approx(metrics.frechet_distance(train, test), rel=1e-3)
+        assert (found["fcd_drawn_images"], found["fcd_drawn_floor_images"]) == (640, 600)
+        kernel = metrics.kernel_distance(made, test, 1000, 2)
+        assert (found["kcd_drawn"], found["kcd_drawn_se"]) == pytest.approx(kernel, abs=1e-5)
+        assert abs(found["fcd_drawn"] - found["fcd_drawn_floor"]) < 0.3 * found["fcd_drawn"]
+
+
+@pytest.mark.program
+def test_what_a_code_draws_is_measured_alike_in_every_row(extractor, model, stream):
+    """Neither the number of tasks nor that of samples changes it, so that forgetting is the model's."""
+    found = []
+    for learnt, samples in ((1, 1500), (2, 1500), (2, 300)):
+        model.task_index.assign(learnt)
+        row = _evaluator(extractor, samples=samples, parts=("distances",)).evaluate(model, stream)
+        drawn = {name: value for name, value in row["scores"]["dark.npz"].items() if "_drawn" in name}
+        assert set(drawn) >= {"fcd_drawn", "fcd_drawn_floor", "kcd_drawn", "kcd_drawn_floor"}
+        found.append(drawn)
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.program
+def test_a_model_without_codes_has_no_distances_of_domains_drawn(extractor, model, stream, monkeypatch):
+    monkeypatch.setattr(_Model, "latent_law", sampling.LatentLaw(noise_dim=4))
+    row = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
+    reason = "The latents of this model have no domain codes, so that no domain can be drawn by itself."
+    for task in stream.tasks:
+        assert row["absent"][task.name] == {"fcd_drawn": reason, "kcd_drawn": reason}
+        assert not [name for name in row["scores"][task.name] if "_drawn" in name]
+
+
+@pytest.mark.program
+def test_as_many_test_images_as_features_have_no_covariance(extractor, model, stream):
+    row = _evaluator(extractor, test_images=64, parts=("distances",)).evaluate(model, stream)
+    assert row["absent"]["dark.npz"]["fcd_drawn"] == "64 test images are too few; 65 are needed."
+    assert "kcd_drawn" in row["scores"]["dark.npz"]
+    row = _evaluator(extractor, test_images=65, parts=("distances",)).evaluate(model, stream)
+    assert "fcd_drawn" in row["scores"]["dark.npz"] and "fcd" in row["absent"]["dark.npz"]
+
+
+@pytest.mark.program
 def test_too_few_test_images_for_a_covariance_are_named(extractor, model, stream):
     row = _evaluator(extractor, test_images=600, parts=("likelihood", "distances")).evaluate(model, stream)
     reason = "600 test images are too few; 640 are needed, 10 for each of the 64 features."
@@ -221,6 +278,7 @@ def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor,
     absent, found = row["absent"]["dark.npz"], row["scores"]["dark.npz"]
     assert set(absent) == {"likelihood", "representation", "smoothness", "iwae", "audit"} | {
         "kcd",
+        "kcd_drawn",
         "precision",
         "recall",
         "density",
