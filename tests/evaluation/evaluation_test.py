@@ -185,7 +185,6 @@ def test_a_domain_drawn_by_its_code_has_distances_whatever_the_classifier_sees(e
         assert (found["fcd_drawn_images"], found["fcd_drawn_floor_images"]) == (640, 600)
         kernel = metrics.kernel_distance(made, test, 1000, 2)
         assert (found["kcd_drawn"], found["kcd_drawn_se"]) == pytest.approx(kernel, abs=1e-5)
-        assert abs(found["fcd_drawn"] - found["fcd_drawn_floor"]) < 0.3 * found["fcd_drawn"]
 
 
 @pytest.mark.program
