@@ -101,8 +101,8 @@ class Comparison:
     def _drawn(self, place, extractor):
         """Images that the code of a domain draws, and the real ones beside them.
 
-        Their numbers are the same in every row, and so are the noise and the training images of the floor, so
-        that two rows differ by the model alone.
+        Those in the union come first. The numbers of images are the same in every row, so that rows can be
+        compared.
         """
         if not self._model.latent_law.domain_dim:
             raise distances.Absent(
@@ -113,9 +113,12 @@ class Comparison:
             real = real.beside(_features(extractor, self._holdings[place].train(count)))
         except distances.Absent:  # the floor is then that of the moments that were kept, if there are any
             pass
-        seed = (self._settings["seed"] + 1) * 1_000_000 - 1 - place  # the union's seeds come after it
-        made = images.to_uint8(self._model.sample(count, seed, place + 1)).numpy()
-        return _features(extractor, made), real
+        made = self._features(extractor)[self._codes == place][:count]
+        if len(made) < count:
+            seed = (self._settings["seed"] + 1) * 1_000_000 - 1 - place  # the union's seeds come after it
+            more = self._model.sample(count - len(made), seed, place + 1)
+            made = np.concatenate([made, _features(extractor, images.to_uint8(more).numpy())])
+        return made, real
 
     def _of_domain(self, place, extractor):
         made = self._features(extractor)[self._assigned == place]
@@ -137,12 +140,24 @@ class Comparison:
     @functools.cached_property
     def _made(self):
         """Generated images as they would be stored, uint8 [N, H, W, C]; drawn in batches."""
-        count, first = self._settings["samples"], (self._settings["seed"] + 1) * 1_000_000
+        first = (self._settings["seed"] + 1) * 1_000_000
         batches = [
-            images.to_uint8(self._model.sample(min(_BATCH, count - start), first + start)).numpy()
-            for start in range(0, count, _BATCH)
+            images.to_uint8(self._model.sample(count, first + start)).numpy()
+            for start, count in self._batches
         ]
         return np.concatenate(batches)
+
+    @property
+    def _batches(self):
+        """(first row, number of rows) of each batch of generated images."""
+        count = self._settings["samples"]
+        return [(start, min(_BATCH, count - start)) for start in range(0, count, _BATCH)]
+
+    @functools.cached_property
+    def _codes(self):
+        """Domain whose code drew each generated image, int [N], where there are codes."""
+        law, learnt = self._model.latent_law, [holding.name for holding in self._holdings]
+        return np.concatenate([law.domains_of_rows(count, None, learnt) for _, count in self._batches])
 
     def _features(self, extractor):
         """Features of the generated images, float32 [N, D]."""

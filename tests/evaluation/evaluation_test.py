@@ -54,11 +54,11 @@ def _stream(specs):
 
 
 class _Model:
-    """Replays real images with a little noise: `shares` of each task, or a domain that is asked for."""
+    """Replays real images with a little noise: a domain that is asked for, `shares` of each, or each in turn."""
 
     latent_law = sampling.LatentLaw(noise_dim=2, domain_dim=2)
 
-    def __init__(self, student, shares, task_index=2):
+    def __init__(self, student, shares=None, task_index=2):
         self.student, self.shares = student, shares
         self.task_index, self.global_step = tf.Variable(task_index), tf.Variable(10 * task_index)
         self.seed = 4
@@ -66,7 +66,8 @@ class _Model:
     def sample(self, count, seed, domain=None):
         draw = np.random.default_rng(seed)
         parts = [_shown(task, count, [seed, 77])[0] for task in range(2)]
-        chosen = draw.random(count) < self.shares[1] if domain is None else np.full(count, domain == 2)
+        domains = np.arange(count) % self.task_index.numpy() if domain is None else np.full(count, domain - 1)
+        chosen = domains == 1 if domain or not self.shares else draw.random(count) < self.shares[1]
         made = np.where(chosen[:, None, None, None], parts[1], parts[0])
         return images.normalize(made) + draw.normal(0, 0.05, made.shape).astype(np.float32)
 
@@ -76,7 +77,7 @@ class _Model:
 
 @pytest.fixture(name="model")
 def _model(tiny_model):
-    return _Model(tiny_model().student, (0.5, 0.5))
+    return _Model(tiny_model().student)
 
 
 @pytest.fixture(scope="module", name="extractor")
@@ -167,17 +168,33 @@ def test_a_domain_that_is_hardly_drawn_has_no_distance_and_the_reason(extractor,
 
 
 @pytest.mark.program
-def test_a_domain_drawn_by_its_code_has_distances_whatever_the_classifier_sees(extractor, model, stream):
-    """All again by hand, of 640 images each, though the union has few images and none of the second task."""
-    model.shares = (1.0, 0.0)
-    row = _evaluator(extractor, samples=100, seed=3, test_images=200, parts=("distances",)).evaluate(
+@pytest.mark.parametrize("samples, drawn", [(100, 590), (1300, 0)])
+def test_a_domain_drawn_by_its_code_has_distances_though_few_samples_are_of_it(
+    extractor, model, stream, samples, drawn
+):
+    """All again by hand, of 640 images: those of the union by the code, and `drawn` more."""
+    asked, sample = [], model.sample
+    model.sample = lambda count, seed, domain=None: (
+        asked.append((count, domain)) or sample(count, seed, domain)
+    )
+    row = _evaluator(extractor, samples=samples, seed=3, test_images=200, parts=("distances",)).evaluate(
         model, stream
     )
-    assert row["scores"]["bright.npz"]["share"] == 0
+    assert [each for each in asked if each[1]] == ([(drawn, 1), (drawn, 2)] if drawn else [])
+    union = np.concatenate(
+        [
+            sample(min(250, samples - i), 4_000_000 + i)[place::2]
+            for place in (0, 1)
+            for i in range(0, samples, 250)
+        ]
+    ).reshape([2, samples // 2, SIDE, SIDE, 3])
     for place, task in enumerate(stream.tasks):
         found, absent = row["scores"][task.name], row["absent"][task.name]
         assert "fcd" in absent and "fcd_drawn" not in absent and "kcd_drawn" not in absent
-        made = images.normalize(images.to_uint8(model.sample(640, 4_000_000 - 1 - place, place + 1)))
+        made = union[place][:640]
+        if drawn:
+            made = np.concatenate([made, sample(drawn, 4_000_000 - 1 - place, place + 1)])
+        made = images.normalize(images.to_uint8(made))
         reals = (images.normalize(part) for part in (task.test_images(200), task.train_images(640)))
         made, test, train = (np.asarray(extractor.features(part)) for part in (made, *reals))
         assert found["fcd_drawn"] == pytest.approx(metrics.frechet_distance(made, test), rel=1e-3)
@@ -188,16 +205,15 @@ def test_a_domain_drawn_by_its_code_has_distances_whatever_the_classifier_sees(e
 
 
 @pytest.mark.program
-def test_what_a_code_draws_is_measured_alike_in_every_row(extractor, model, stream):
-    """Neither the number of tasks nor that of samples changes it, so that forgetting is the model's."""
+def test_what_a_code_draws_is_measured_with_as_many_images_in_every_row(extractor, model, stream):
+    """Neither the number of tasks nor that of samples changes the floor, so that forgetting is the model's."""
     found = []
     for learnt, samples in ((1, 1500), (2, 1500), (2, 300)):
         model.task_index.assign(learnt)
         row = _evaluator(extractor, samples=samples, parts=("distances",)).evaluate(model, stream)
-        drawn = {name: value for name, value in row["scores"]["dark.npz"].items() if "_drawn" in name}
-        assert set(drawn) >= {"fcd_drawn", "fcd_drawn_floor", "kcd_drawn", "kcd_drawn_floor"}
-        found.append(drawn)
-    assert found[0] == found[1] == found[2]
+        floor = ("fcd_drawn_images", "fcd_drawn_floor", "fcd_drawn_floor_images", "kcd_drawn_floor")
+        found.append({name: row["scores"]["dark.npz"][name] for name in floor})
+    assert found[0] == found[1] == found[2] and found[0]["fcd_drawn_images"] == 640
 
 
 @pytest.mark.program
