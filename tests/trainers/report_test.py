@@ -104,6 +104,24 @@ def test_seconds_of_training_follow_from_steps_and_speeds():
 
 
 @pytest.mark.program
+def test_distances_of_domains_drawn_by_code_stand_where_the_classifier_has_none(tmp_path):
+    def change(row):
+        for own in row["scores"].values():
+            del own["fcd"], own["fcd_floor"]
+            own |= {"fcd_drawn": 3.25 + row["after_task"], "fcd_drawn_floor": 1.5}
+
+    page = written(make_run(tmp_path / "run", ("digits", "glyphs"), change=change))
+    names = [name.split("\N{NO-BREAK SPACE}")[0] for name in page.rows("scores")[""]]
+    assert names[:3] == ["NLOG", "FCD", "FCD, drawn"]
+    assert (
+        page.rows("scores")["digits"][2]
+        == f"{as_shown('fcd_drawn', 4.25)} floor {as_shown('fcd_drawn', 1.5)}"
+    )
+    lost = page.rows("forgetting")["FCD, drawn\N{NO-BREAK SPACE}\N{DOWNWARDS ARROW}"]
+    assert lost[:2] == [as_shown("fcd_drawn", 4.25), as_shown("fcd_drawn", 1.0)]
+
+
+@pytest.mark.program
 def test_absent_score_leads_to_its_reason(tmp_path):
     def change(row):
         for task, own in row["scores"].items():

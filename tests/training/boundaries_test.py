@@ -131,7 +131,7 @@ def test_the_row_of_scores_is_that_of_the_model_behind_its_task(run):
         assert list(row["scores"]) == [t.name for t in stream.tasks[: task.index + 1]]
         for name, score in row["scores"].items():
             assert score == pytest.approx(scores[name], rel=1e-5)
-            assert {"nlog", "mean_image_nlog", "share"} <= set(score) and score["images"] == 10
+            assert {"nlog", "mean_image_nlog", "share", "kcd_drawn"} <= set(score) and score["images"] == 10
             assert "640 are needed" in row["absent"][name]["fcd"]
 
 
