@@ -156,7 +156,7 @@ def test_the_extractor_is_made_before_the_first_task(tmp_path, tiny_model, tiny_
 
 
 LIKELIHOOD = ("nlog", "nlog_sampled", "elbo", "bits_per_dim", "sse", "kl", "mse", "active_units")
-DRAWN = ("share", "kcd", "precision", "recall", "density", "coverage")
+DRAWN = ("share", "kcd", "kcd_drawn", "precision", "recall", "density", "coverage")
 
 
 def _expected(workdir):
