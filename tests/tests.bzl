@@ -8,7 +8,7 @@ IMPORTS = {
     "": "export ltgans_tf ltgans_tf:init methods settings",
     "benchmarks": "benchmarks data evaluation export ltgans_tf methods settings",
     "data": "data methods",
-    "evaluation": "data evaluation ltgans_tf",
+    "evaluation": "data evaluation ltgans_tf networks",
     "export": "data evaluation export ltgans_tf methods settings trainers training",
     "faults": "benchmarks evaluation export files methods trainers training",
     "figures": "data evaluation figures networks",
