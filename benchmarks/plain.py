@@ -114,7 +114,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
             gradients = tape.gradient(loss, variables)
             self.generator_optimizers[learner].apply(gradients, variables)
             if self.averages:
-                self._average(learner)
+                self._average(self.averages[learner], self.generators[learner], self.recipe.ema)
             total += loss
             norms.append(twin_gan._norm(gradients))
         return {"generator/loss": total, "generator/gradient": tf.add_n(norms)}

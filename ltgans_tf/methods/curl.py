@@ -59,6 +59,8 @@ class CURL(LifelongModel):
     """
 
     method = "curl"
+    # Fields of the recipe that belong to the method, whatever the recipe given says.
+    fixed = {"student_ema": 0.0, "student_distillation": 0.0}
     watched = ("student loss", "student gradient")
 
     def __init__(
@@ -116,6 +118,7 @@ class CURL(LifelongModel):
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
             recipe = presets.recipe(recipe, arch.name, cls.method)
+        recipe = dataclasses.replace(recipe, **cls.fixed)
         encoder = networks.encoder(arch, channels, 10 * seed + 3, precision=recipe.precision)
         vae = curl_mixture.MixtureStudent(
             keras.Model(encoder.input, encoder.get_layer("mean").input, name="trunk"),

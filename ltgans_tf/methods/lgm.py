@@ -217,6 +217,8 @@ class LGM(LifelongModel):
         "replay_share": "balanced",
         "distillation": 0.0,
         "critic_on_past": True,
+        "student_ema": 0.0,
+        "student_distillation": 0.0,
     }
     watched = ("student loss", "student gradient")
 

@@ -47,6 +47,7 @@ class Finetune(twin_gan.TwinGAN):
         "distillation": 0.0,
         "critic_on_past": True,
         "replay_share": "0",
+        "student_distillation": 0.0,
     }
 
     def roles(self, task_index):

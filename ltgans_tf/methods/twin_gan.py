@@ -88,6 +88,13 @@ class TwinGAN(LifelongModel):
         self.critic = critic
         self.student = student
         self.recipe = recipe
+        # Whose weights are trained: where the recipe averages them, `student` has the average.
+        self.trained_student = student
+        if student is not None and recipe.student_ema:
+            self.trained_student = student.copy("trained_student")
+        self.former_student = None
+        if student is not None and recipe.student_distillation:
+            self.former_student = student.copy("former_student")
         noise_dim = self.generators[0].input_shape[-1] - recipe.domain_dim
         if noise_dim < 1:
             raise ValueError(
@@ -196,7 +203,7 @@ class TwinGAN(LifelongModel):
             self.student_optimizer = student_optimizer or presets.make_optimizer(
                 self.recipe.student_optimizer
             )
-            pairs.append((self.student_optimizer, self.student))
+            pairs.append((self.student_optimizer, self.trained_student))
         for optimizer, network in pairs:
             # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
             optimizer.build(network.trainable_variables)
@@ -250,6 +257,9 @@ class TwinGAN(LifelongModel):
                 self.generators[i].set_weights([(1.0 - share) * own + share * given for own, given in pairs])
         for average, generator in zip(self.averages, self.generators):
             average.set_weights(generator.get_weights())
+        for other in (self.trained_student, self.former_student):
+            if other is not None and other is not self.student:
+                other.set_weights(self.student.get_weights())
 
     def finish_task(self):
         """Where the recipe has a moving average, it becomes the generator that was trained."""
@@ -473,28 +483,29 @@ class TwinGAN(LifelongModel):
             losses.descend(self.generator_optimizers[learner], gradients, variables, images_)
             norms.append(_norm(gradients))
             if self.averages:
-                self._average(learner)
+                self._average(self.averages[learner], self.generators[learner], self.recipe.ema)
         report = {"generator/loss": loss, "generator/gradient": tf.add_n(norms)}
         return report | ({"generator/distillation": apart} if self.recipe.distillation else {})
 
-    def _average(self, learner):
-        """Moves the learner's average on by one step, with a decay that grows over the task to the recipe's.
+    def _average(self, average, network, most):
+        """Moves a network's average on by one step, with a decay that grows over the task to `most`.
 
         It grows as in `tf.train.ExponentialMovingAverage` with `num_updates`. What a task began with, noise in the
         first one, is then out of the average within few steps.
         """
         step = tf.cast(self.task_step.value, tf.float32)
-        decay = tf.minimum(self.recipe.ema, (1.0 + step) / (10.0 + step))
-        for average, weight in zip(self.averages[learner].weights, self.generators[learner].weights):
-            average.assign(decay * average.value + (1.0 - decay) * weight.value)
+        decay = tf.minimum(most, (1.0 + step) / (10.0 + step))
+        for mean, weight in zip(average.weights, network.weights):
+            mean.assign(decay * mean.value + (1.0 - decay) * weight.value)
 
     def _update_student(self, new_images, replay):
         """Eq. 5: one pass over new images and replay, each bracket with its weight.
 
-        Without replay the second half of the batch is new as well. Returns the loss, which has the weights,
+        Without replay the second half of the batch is new as well. With distillation the trained Student is
+        also pulled to what it was when the task began, on the replay. Returns the loss, which has the weights,
         and the report, which has not.
         """
-        rows = new_images[0].shape[0]
+        rows, weight = new_images[0].shape[0], self.recipe.student_distillation
         first = second = 1.0
         if replay is not None and self.recipe.student_replay == "share":
             numerator, denominator = self._share()
@@ -503,14 +514,18 @@ class TwinGAN(LifelongModel):
         batch = tf.concat([new_images[0], new_images[-1] if replay is None else replay.images], axis=0)
         weights = tf.concat([tf.fill([rows], first), tf.fill([rows], second)], axis=0)
         noise = self.noise(_STUDENT_NOISE, 2 * rows, self.student.code_dim, 2)
-        sse, kl, gradients, loss = self.student.update(
+        sse, kl, gradients, loss = self.trained_student.update(
             self.student_optimizer,
             batch,
             weights,
             noise,
             self.recipe.beta,
             self.global_rows,
+            None if replay is None else self.former_student,
+            weight * tf.concat([tf.zeros([rows]), tf.fill([rows], second)], axis=0),
         )
+        if self.student is not self.trained_student:
+            self._average(self.student, self.trained_student, self.recipe.student_ema)
         images_seen = 2 * self.global_rows
         return loss, {
             "student/loss": tf.reduce_sum(sse + self.recipe.beta * kl) / images_seen,

@@ -49,6 +49,12 @@ class Student(keras.Model):
         """Reconstructions from posterior means: [B, H, W, C] -> [B, H, W, C]."""
         return self.decode(self.encode(images).mean())
 
+    def copy(self, name):
+        """A Student of networks like these, with the same weights."""
+        made = Student(keras.models.clone_model(self.encoder), keras.models.clone_model(self.decoder), name)
+        made.set_weights(self.get_weights())
+        return made
+
     def elbo_terms(self, images, noise=None):
         """The two terms of Eq. 4 for each image.
 
@@ -61,15 +67,22 @@ class Student(keras.Model):
         Returns:
           (sse, kl), each float32 [B]: squared error summed over pixels, and nats.
         """
+        posterior, rebuilt = self._pass(images, noise)
+        return losses.sum_squared_error(images, rebuilt), tfd.kl_divergence(posterior, self.prior())
+
+    def _pass(self, images, noise):
+        """Posterior of `images`, and what is decoded of one code of each."""
         posterior = self.encode(images)
         codes = posterior.mean()
         if noise is not None:
             codes += posterior.stddev() * noise
-        kl = tfd.kl_divergence(posterior, self.prior())
-        return losses.sum_squared_error(images, self.decode(codes)), kl
+        return posterior, self.decode(codes)
 
-    def update(self, optimizer, images, weights, noise, beta, global_rows):
+    def update(self, optimizer, images, weights, noise, beta, global_rows, former=None, pull=0.0):
         """One gradient step on Eq. 5: sum over `images` of weight * (SSE + beta * KL).
+
+        With a former Student the loss has further, for each image, pull * (the squared error between both
+        reconstructions + KL(the former's posterior || this one's)).
 
         Args:
           optimizer: built on this Student's trainable variables.
@@ -79,13 +92,24 @@ class Student(keras.Model):
           beta: weight of the KL term.
           global_rows: rows of a batch over all replicas, by which the sum is divided (Keras'
             optimizers add gradients up over replicas).
+          former: a frozen `Student`, or None.
+          pull: [N], the weight of each image in the distance to `former`.
 
         Returns:
           (sse, kl, gradients, loss): two [N], the list of gradients, and the scalar that they are of.
         """
+        if former is not None:
+            known = former.encode(images)
+            remembered = former.decode(known.mean())
         with tf.GradientTape() as tape:
-            sse, kl = self.elbo_terms(images, noise)
-            loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
+            posterior, rebuilt = self._pass(images, noise)
+            sse = losses.sum_squared_error(images, rebuilt)
+            kl = tfd.kl_divergence(posterior, self.prior())
+            terms = weights * losses.negative_elbo(sse, kl, beta)
+            if former is not None:
+                apart = losses.sum_squared_error(remembered, rebuilt) + tfd.kl_divergence(known, posterior)
+                terms += pull * apart
+            loss = tf.reduce_sum(terms) / global_rows
         gradients = losses.gradients(tape, loss, self.trainable_variables)
         losses.descend(optimizer, gradients, self.trainable_variables, loss)
         return sse, kl, gradients, loss

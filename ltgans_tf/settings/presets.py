@@ -167,6 +167,17 @@ class Recipe:
         "adam(0.001, 0, 0.9)", "Generators' optimizer, one of its own for each."
     )
     student_optimizer: str = _setting("adam(0.001)", "The Student's optimizer.")
+    student_ema: float = _setting(
+        0.0,
+        "Decay per step of a moving average of the Student's weights, (1+t)/(10+t) in step t of a task where that"
+        " is less. It is the Student that encodes, is scored and exported, and each task trains on from it; 0 ="
+        " none.",
+    )
+    student_distillation: float = _setting(
+        0.0,
+        "Weight, on replayed images, of the Student's distance to its frozen copy from the end of the task before:"
+        " the squared error between both reconstructions and the KL between both posteriors; 0 = none.",
+    )
     precision: str = _setting(
         "float32",
         "Arithmetic of the hidden layers: float32, mixed_bfloat16 or mixed_float16; weights, outputs, losses"
@@ -214,6 +225,9 @@ class Recipe:
             )
         _check(self.first_learners in (1, 2), "first_learners", self.first_learners, "1 or 2")
         _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
+        _check(0 <= self.student_ema < 1, "student_ema", self.student_ema, "in [0, 1)")
+        weight = self.student_distillation
+        _check(0 <= weight < float("inf"), "student_distillation", weight, "at least 0")
         _check(0 <= self.warm_start <= 1, "warm_start", self.warm_start, "in [0, 1]")
         replay_fraction(self.replay_share, 1)
         _check(
