@@ -134,11 +134,18 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         noise = tf.split(
             self.noise(twin_gan._STUDENT_NOISE, draws * rows, self.student.code_dim, draws), draws
         )
-        total = 0.0
+        student, former, total = self.trained_student, self.former_student, 0.0
         with tf.GradientTape() as tape:
             for (weight, batch), draw in zip(brackets, noise):
-                sse, kl = self.student.elbo_terms(batch, draw)
+                sse, kl = student.elbo_terms(batch, draw)
                 total += tf.reduce_sum(weight * losses.negative_elbo(sse, kl, self.recipe.beta)) / rows
-        gradients = tape.gradient(total, self.student.trainable_variables)
-        self.student_optimizer.apply(gradients, self.student.trainable_variables)
+            if roles.teachers and former is not None:  # of the last bracket, which is the replay
+                posterior, known = student.encode(batch), former.encode(batch)
+                rebuilt = student.decode(posterior.mean() + posterior.stddev() * draw)
+                apart = losses.sum_squared_error(former(batch), rebuilt) + known.kl_divergence(posterior)
+                total += self.recipe.student_distillation * weight * tf.reduce_sum(apart) / rows
+        gradients = tape.gradient(total, student.trainable_variables)
+        self.student_optimizer.apply(gradients, student.trainable_variables)
+        if student is not self.student:
+            self._average(self.student, student, self.recipe.student_ema)
         return {"student/loss": total / draws, "student/gradient": twin_gan._norm(gradients)}

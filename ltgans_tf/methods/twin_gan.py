@@ -505,7 +505,7 @@ class TwinGAN(LifelongModel):
         also pulled to what it was when the task began, on the replay. Returns the loss, which has the weights,
         and the report, which has not.
         """
-        rows, weight = new_images[0].shape[0], self.recipe.student_distillation
+        rows = new_images[0].shape[0]
         first = second = 1.0
         if replay is not None and self.recipe.student_replay == "share":
             numerator, denominator = self._share()
@@ -522,7 +522,7 @@ class TwinGAN(LifelongModel):
             self.recipe.beta,
             self.global_rows,
             None if replay is None else self.former_student,
-            weight * tf.concat([tf.zeros([rows]), tf.fill([rows], second)], axis=0),
+            self.recipe.student_distillation * tf.fill([rows], second),
         )
         if self.student is not self.trained_student:
             self._average(self.student, self.trained_student, self.recipe.student_ema)

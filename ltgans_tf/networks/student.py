@@ -78,11 +78,11 @@ class Student(keras.Model):
             codes += posterior.stddev() * noise
         return posterior, self.decode(codes)
 
-    def update(self, optimizer, images, weights, noise, beta, global_rows, former=None, pull=0.0):
+    def update(self, optimizer, images, weights, noise, beta, global_rows, former=None, pull=None):
         """One gradient step on Eq. 5: sum over `images` of weight * (SSE + beta * KL).
 
-        With a former Student the loss has further, for each image, pull * (the squared error between both
-        reconstructions + KL(the former's posterior || this one's)).
+        With a former Student the loss has further, over the last images, the sum of pull * (the squared error
+        between both reconstructions + KL(the former's posterior || this one's)).
 
         Args:
           optimizer: built on this Student's trainable variables.
@@ -92,24 +92,25 @@ class Student(keras.Model):
           beta: weight of the KL term.
           global_rows: rows of a batch over all replicas, by which the sum is divided (Keras'
             optimizers add gradients up over replicas).
-          former: a frozen `Student`, or None.
-          pull: [N], the weight of each image in the distance to `former`.
+          former: a frozen `Student`, which decodes its posterior mean, or None.
+          pull: [M], the weights of the last M images' distances to `former`.
 
         Returns:
           (sse, kl, gradients, loss): two [N], the list of gradients, and the scalar that they are of.
         """
         if former is not None:
-            known = former.encode(images)
-            remembered = former.decode(known.mean())
+            last = slice(-pull.shape[0], None)
+            known, remembered = former._pass(images[last], None)
         with tf.GradientTape() as tape:
             posterior, rebuilt = self._pass(images, noise)
             sse = losses.sum_squared_error(images, rebuilt)
             kl = tfd.kl_divergence(posterior, self.prior())
-            terms = weights * losses.negative_elbo(sse, kl, beta)
+            loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
             if former is not None:
-                apart = losses.sum_squared_error(remembered, rebuilt) + tfd.kl_divergence(known, posterior)
-                terms += pull * apart
-            loss = tf.reduce_sum(terms) / global_rows
+                present = tfd.MultivariateNormalDiag(posterior.mean()[last], posterior.stddev()[last])
+                apart = losses.sum_squared_error(remembered, rebuilt[last])
+                apart += tfd.kl_divergence(known, present)
+                loss += tf.reduce_sum(pull * apart) / global_rows
         gradients = losses.gradients(tape, loss, self.trainable_variables)
         losses.descend(optimizer, gradients, self.trainable_variables, loss)
         return sse, kl, gradients, loss

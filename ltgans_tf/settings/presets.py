@@ -269,7 +269,9 @@ RECIPES = {
 # with codes.
 _PLAIN = {"domain_dim": 0, "distillation": 0.0, "warm_start": 0.0}
 _OF_METHOD = {
-    **dict.fromkeys(("joint_twins", "lgm", "curl"), _PLAIN),
+    "joint_twins": _PLAIN,
+    # VAEs of their own, whose weights nothing averages.
+    **dict.fromkeys(("lgm", "curl"), {**_PLAIN, "student_ema": 0.0}),
     **dict.fromkeys(("replay", "finetune", "joint"), {**_PLAIN, "critic_heads": 1, "first_learners": 1}),
 }
 

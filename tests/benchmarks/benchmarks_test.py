@@ -51,6 +51,7 @@ def _after_a_step(method, task, recipe, shares_draws=True):
     networks = {
         "critic": model.critic,
         "student": model.student,
+        "trained student": model.trained_student,
         "generator 0": model.generators[0],
         "generator 1": model.generators[1],
     }
@@ -68,6 +69,7 @@ def _after_a_step(method, task, recipe, shares_draws=True):
         (1, {"n_critic": 2, "critic_heads": 1, "latent_law": "uniform"}),
         (2, {"student_replay": "share", "ema": 0.5}),
         (2, {"distillation": 0.3, "domain_dim": 4, "n_critic": 2}),
+        (2, {"student_replay": "share", "student_ema": 0.5, "student_distillation": 0.3}),
     ],
 )
 def test_plain_step_changes_weights_as_the_package_does_with_the_same_draws(task, recipe):

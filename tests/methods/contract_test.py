@@ -43,7 +43,9 @@ CODES = {"domain_dim": 4, "distillation": 0.02, "warm_start": 1.0}
 
 def _model(method, student=True, **changes):
     own = CODES if method == "ltgan" else {}
-    recipe = presets.Recipe(**{"student_optimizer": "adam(0.001)", "ema": 0.5, **own, **changes})
+    recipe = presets.Recipe(
+        **{"student_optimizer": "adam(0.001)", "ema": 0.5, "student_ema": 0.5, **own, **changes}
+    )
     model = registry.method_class(method).from_architecture(TINY, 3, student, recipe, seed=1)
     model.compile()
     return model

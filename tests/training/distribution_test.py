@@ -33,7 +33,10 @@ def _trained(stream, replicas, steps=5, tasks=2, **recipe):
     "recipe",
     [
         pytest.param({}, marks=pytest.mark.campaign("workers")),
-        {"n_critic": 2, "ema": 0.9, "student_replay": "share", "replay_share": "0.375"},
+        {
+            **{"n_critic": 2, "ema": 0.9, "student_replay": "share", "replay_share": "0.375"},
+            **{"student_ema": 0.9, "student_distillation": 0.3},
+        },
         pytest.param({"distillation": 0.3, "domain_dim": 4}, marks=pytest.mark.campaign("workers")),
     ],
 )
