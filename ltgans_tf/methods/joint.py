@@ -23,7 +23,7 @@ class Joint(replay.Finetune):
         seen = stream.tasks[: task.index + 1]
         return shared_batches(seen, start_step, stream.batch_size, self.new_batches(task.index), rows)
 
-    def _domains(self, i, rows, replay):
+    def _domains(self, i, rows):
         """The domain of each row's real image, as `shared_batches` has them."""
         step = tf.cast(self.task_step.value, tf.int64)
         batch = step * self.new_batches(self.traced_task) + i

@@ -20,7 +20,7 @@ from ltgans_tf.networks.student import Student
 from ltgans_tf.settings import architectures, presets
 
 # One tag for each use of noise within a step.
-_TEACHER_LATENTS, _STUDENT_NOISE, _LATENTS, _EPSILON = 0, 1, 100, 500
+_TEACHER_LATENTS, _STUDENT_NOISE, _LATENTS, _PAST_LATENTS, _EPSILON, _PAST_EPSILON = 0, 1, 100, 300, 500, 700
 
 
 class _Replay(NamedTuple):
@@ -29,14 +29,15 @@ class _Replay(NamedTuple):
     Attributes:
       noise: of its latents, [B, noise_dim].
       images: what it makes of them.
-      chosen: bool [B], which rows of the mixture are its own.
       domains: int32 [B], the domain of each of its images, by their codes.
+      mixed: bool [B], which of them stand in the place of a new image; None with codes, where they come after
+        the new ones.
     """
 
     noise: tf.Tensor
     images: tf.Tensor
-    chosen: tf.Tensor
     domains: tf.Tensor
+    mixed: tf.Tensor | None
 
 
 class TwinGAN(LifelongModel):
@@ -313,25 +314,32 @@ class TwinGAN(LifelongModel):
         for i in range(n_critic):
             heads = self._heads(i, rows, roles, replay[i])
             fakes, tapes = self._fakes(i, rows, roles, replay[i])
-            updates.append(self._update_critic(i, self._mix(new_images[i], replay[i]), fakes, roles, heads))
+            updates.append(self._update_critic(i, self._real(new_images[i], replay[i]), fakes, roles, heads))
         report = updates[-1] | self._update_learners(fakes, tapes, roles, heads, replay[-1])
         *earlier, last = updates
         unreported = {name: tf.add_n([update[name] for update in earlier]) for name in last if earlier}
         if self.student is not None:
-            unreported["student/loss"], student_report = self._update_student(new_images, replay[0])
+            unreported["student/loss"], student_report = self._update_student(new_images, replay[-1])
             report |= student_report
         return self.end_step(report, unreported=unreported)
 
     def _replay(self, rows, n_critic, roles):
-        """What the Teacher supplies to each critic update: list of `_Replay`, of None in the first task."""
+        """What the Teacher supplies to each critic update: list of `_Replay`, of None where it supplies nothing.
+
+        A critic that does not judge the past has it in the last update alone, from which the learners learn.
+        """
         if not roles.teachers:
             return [None] * n_critic
-        law = self.latent_law
+        law, first = self.latent_law, 0 if self.recipe.critic_on_past else n_critic - 1
         noise = self.noise(_TEACHER_LATENTS, rows * n_critic, law.noise_dim, n_critic, law.noise)
-        chosen, domains = zip(*(self._past_rows(i, rows) for i in range(n_critic)))
-        taught = self.teacher_images(law.place(noise, tf.concat(domains, axis=0)), roles)
-        parts = zip(tf.split(noise, n_critic), tf.split(taught, n_critic), chosen, domains)
-        return [_Replay(*part) for part in parts]
+        noise = tf.split(noise, n_critic)[first:]
+        domains = [self._past_domains(i, rows) for i in range(first, n_critic)]
+        latents = law.place(tf.concat(noise, axis=0), tf.concat(domains, axis=0))
+        taught = tf.split(self.teacher_images(latents, roles), len(noise))
+        mixed = [
+            None if self.recipe.domain_dim else self._mixed_rows(i, rows) for i in range(first, n_critic)
+        ]
+        return [None] * first + [_Replay(*parts) for parts in zip(noise, taught, domains, mixed)]
 
     def _share(self):
         """Replay share of the present task as (numerator, denominator), int64 in the graph."""
@@ -341,98 +349,108 @@ class TwinGAN(LifelongModel):
         share = presets.replay_fraction(self.recipe.replay_share, 1)
         return tf.constant(share.numerator, tf.int64), tf.constant(share.denominator, tf.int64)
 
-    def _past_rows(self, i, rows):
-        """Which rows of the mixture come from the Teacher, and of which domain each of its images is.
+    def _mixed_rows(self, i, rows):
+        """Without codes: which rows of the critic's real images are the Teacher's, bool [B].
 
-        Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t, spread evenly, so that
-        the share s is exact over the updates. The Teacher's rows go round the past domains, and so do, for the
-        Student, the images that it makes for the other rows: after any number of updates no domain is more than
-        one row ahead of another in either.
-
-        Returns:
-          bool [B] and int32 [B], functions of the update and of the row of the global batch.
+        Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t, spread evenly, so that the
+        share s is exact over the updates.
         """
-        numerator, denominator = (1, 2) if self.recipe.domain_dim else self._share()
-        update, row = self._update_index(i), self._global_row(rows)
-        count = presets.replayed_rows(update, self.global_rows, numerator, denominator)
-        chosen = presets.is_replayed(row, count, self.global_rows)
-        before = update * self.global_rows * numerator // denominator  # rows of the Teacher's so far
-        known = row * count // self.global_rows  # and in the rows of this batch before
-        turn = tf.where(chosen, before + known, update * self.global_rows - before + row - known)
-        return chosen, _remainder(turn, self.task_index.value)
+        update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
+        count = presets.replayed_rows(update, self.global_rows, *self._share())
+        return presets.is_replayed(self._global_row(rows), count, self.global_rows)
 
-    def _update_index(self, i):
-        """Critic updates of the task before update i of this step, int64."""
-        return tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
+    def _past_domains(self, i, rows):
+        """The domain of each of the Teacher's images for update i: int32 [B], a function of update and row alone.
+
+        The last updates of all steps go round the past domains by themselves, and so do the earlier ones: after
+        any number of updates no domain is more than one row ahead of another in either.
+        """
+        step, earlier = tf.cast(self.task_step.value, tf.int64), self.recipe.n_critic - 1
+        update = step if i == earlier else step * earlier + i
+        return _remainder(update * self.global_rows + self._global_row(rows), self.task_index.value)
 
     def _global_row(self, rows):
         """Where this replica's rows stand in the global batch, int64 [rows]."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return tf.range(rows, dtype=tf.int64) + rows * tf.cast(replica, tf.int64)
 
-    def _domains(self, i, rows, replay):
-        """The domain that each row of the mixture is of: int32 [B]."""
-        newest = tf.fill([rows], tf.cast(self.task_index.value, tf.int32))
-        return newest if replay is None else tf.where(replay.chosen, replay.domains, newest)
+    def _domains(self, i, rows):
+        """The domain of each row of the stream's images: int32 [B]."""
+        del i
+        return tf.fill([rows], tf.cast(self.task_index.value, tf.int32))
 
-    def _mix(self, new_images, replay):
-        """Eq. 2's real images: new ones, and the Teacher's in the rows that were chosen for it."""
-        if replay is None:
+    def _real(self, new_images, replay):
+        """Eq. 2's real images: new ones and, after them or in their place, the Teacher's."""
+        if replay is None or not self.recipe.critic_on_past:
             return new_images
-        taught = replay.images
-        if self.recipe.distillation:
-            # The fake of a row is to be the Teacher's image of that row; were both ends of a row's
-            # line alike, the penalty would see none but points close to the data.
-            rows = taught.shape[0]
-            taught = tf.gather(taught, [min(i ^ 1, rows - 1) for i in range(rows)])
-        return tf.where(replay.chosen[:, None, None, None], taught, new_images)
+        if replay.mixed is not None:
+            return tf.where(replay.mixed[:, None, None, None], replay.images, new_images)
+        # With distillation the fake of a row is to be the Teacher's image of that row; were both ends of a row's
+        # line alike, the penalty would see none but points close to the data.
+        return tf.concat([new_images, tf.roll(replay.images, 1, axis=0)], axis=0)
 
     def _fakes(self, i, rows, roles, replay):
-        """Images of each learner, with the tape of the pass for the last critic update."""
+        """Images of each learner, with the tape of the pass for the last critic update.
+
+        B of the new task and, with codes, after them B of the past; with distillation of the Teacher's latents.
+        """
         fakes, tapes, law = [], [], self.latent_law
         for learner in roles.learners:
-            if replay is not None and self.recipe.distillation:
+            tag = 2 * i + learner
+            noise = self.noise(_LATENTS + tag, rows, law.noise_dim, law=law.noise)
+            latents = law.place(noise, self._domains(i, rows))
+            if replay is not None and replay.mixed is None:
                 noise = replay.noise
-            else:
-                noise = self.noise(_LATENTS + 2 * i + learner, rows, law.noise_dim, law=law.noise)
-            latents = law.place(noise, self._domains(i, rows, replay))
+                if not self.recipe.distillation:
+                    noise = self.noise(_PAST_LATENTS + tag, rows, law.noise_dim, law=law.noise)
+                latents = tf.concat([latents, law.place(noise, replay.domains)], axis=0)
             last = i == self.recipe.n_critic - 1
             with tf.GradientTape() if last else contextlib.nullcontext() as tape:
                 fakes.append(self.generators[learner](latents, training=True))
             tapes.append(tape)
         return fakes, tapes
 
+    def _judged(self, fakes):
+        """Those of each learner's images that the critic judges, in one batch."""
+        if not self.recipe.critic_on_past:
+            new = self.global_rows // self.distribute_strategy.num_replicas_in_sync
+            fakes = [made[:new] for made in fakes]
+        return tf.concat(fakes, axis=0)
+
     def _heads(self, i, rows, roles, replay):
-        """Which output of the critic judges each row of each learner's block: int32 [L * B], -1 for none.
+        """Which output of the critic judges each row of each learner's block: int32 [L * N].
 
         Of two heads each twin has one in the first task, and for life without domain codes. With codes
         head 1 judges the past and head 0 the new task from then on. Eq. 1 as written has one head, which
         sees only the sum over both twins, so that they share out the modes of the first task.
         """
-        learners = roles.learners
-        past = self._domains(i, rows, replay) < tf.cast(self.task_index.value, tf.int32)
+        learners, domains = roles.learners, self._domains(i, rows)
+        if replay is not None and replay.mixed is None and self.recipe.critic_on_past:
+            domains = tf.concat([domains, replay.domains], axis=0)
         if self.recipe.critic_heads == 1:
-            heads = tf.zeros([len(learners) * rows], tf.int32)
-        elif self.recipe.domain_dim and (roles.teachers or len(learners) == 1):
-            heads = tf.tile(tf.cast(past, tf.int32), [len(learners)])
-        else:
-            heads = tf.repeat(list(learners), rows)
-        if self.recipe.critic_on_past:
-            return heads
-        return tf.where(tf.tile(past, [len(learners)]), -1, heads)
+            return tf.zeros([len(learners) * len(domains)], tf.int32)
+        if self.recipe.domain_dim and (roles.teachers or len(learners) == 1):
+            past = domains < tf.cast(self.task_index.value, tf.int32)
+            return tf.tile(tf.cast(past, tf.int32), [len(learners)])
+        return tf.repeat(list(learners), len(domains))
 
     def _head_values(self, values, heads):
-        """The value of each row at its head, 0 where it has none: [N, heads] -> [N]."""
+        """The value of each row at its head: [N, heads] -> [N]."""
         return tf.reduce_sum(values * tf.one_hot(heads, self.recipe.critic_heads), axis=1)
 
     def _update_critic(self, i, real, fakes, roles, heads):
         """Eqs. 1 and 2: one critic update on real images and the fakes of each learner."""
-        rows, learners, scale = real.shape[0], len(roles.learners), self.recipe.loss_scale
-        fake = tf.concat(fakes, axis=0)
-        epsilon = tf.concat(
-            [self.noise(_EPSILON + 2 * i + learner, rows, 1, law="unit") for learner in roles.learners],
-            axis=0,
-        )
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        rows, new = len(real), self.global_rows // replicas
+        learners, scale = len(roles.learners), self.recipe.loss_scale
+        fake = self._judged(fakes)
+        epsilon = [
+            self.noise(use + 2 * i + learner, count, 1, law="unit")
+            for learner in roles.learners
+            for use, count in ((_EPSILON, new), (_PAST_EPSILON, rows - new))
+            if count
+        ]
+        epsilon = tf.concat(epsilon, axis=0)
         points = losses.interpolate(tf.tile(real, [learners, 1, 1, 1]), fake, epsilon[:, :, None, None])
         with tf.GradientTape() as tape:
             values = self.critic(tf.concat([real, fake], axis=0), training=True)
@@ -441,16 +459,16 @@ class TwinGAN(LifelongModel):
             penalty = losses.gradient_penalty(
                 lambda u: self._head_values(self.critic(u, training=True), heads), points, scale
             )
-            penalty *= tf.cast(heads >= 0, tf.float32)
             loss = losses.critic_loss(real_values, fake_values)
             loss = tf.reduce_sum(loss + self.recipe.penalty_weight * penalty) / self.global_rows
         gradients = losses.gradients(tape, loss, self.critic.trainable_variables, scale)
         losses.descend(self.critic_optimizer, gradients, self.critic.trainable_variables, loss)
-        distance = tf.reduce_sum(real_values - fake_values) / (learners * self.global_rows)
+        judged = learners * rows * replicas
+        distance = tf.reduce_sum(real_values - fake_values) / judged
         return {
             "critic/loss": loss,
             "critic/wasserstein": distance,
-            "critic/penalty": tf.reduce_sum(penalty) / (learners * self.global_rows),
+            "critic/penalty": tf.reduce_sum(penalty) / judged,
             "critic/gradient": _norm(gradients),
         }
 
@@ -463,20 +481,19 @@ class TwinGAN(LifelongModel):
         The chain rule in two parts, critic and then generator, so that the forward pass that made
         the fakes for the critic is not made again and no gradient of the critic's weights is.
         """
-        fake, scale = tf.concat(fakes, axis=0), self.recipe.loss_scale
+        scale, norms = self.recipe.loss_scale, []
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(fake)
+            tape.watch(fakes)
+            fake = self._judged(fakes)
             values = self._head_values(self.critic(fake, training=True), heads)
             loss = tf.reduce_sum(losses.generator_loss(values)) / self.global_rows
             apart = 0.0
             if replay is not None and self.recipe.distillation:
-                apart = losses.sum_squared_error(replay.images, fake)
-                apart = tf.reduce_sum(tf.where(replay.chosen, apart, 0.0)) / self.global_rows
-                # All past domains share half of the rows; so each counts the same, however many there are.
-                past = tf.cast(self.task_index.value, tf.float32)
-                loss += self.recipe.distillation * past * apart
-        (upstream,) = losses.gradients(tape, loss, [fake], scale)
-        upstream, norms = tf.split(upstream, len(roles.learners)), []
+                known = len(replay.images)
+                apart = sum(losses.sum_squared_error(replay.images, made[-known:]) for made in fakes)
+                apart = tf.reduce_sum(apart) / self.global_rows
+                loss += self.recipe.distillation * apart
+        upstream = losses.gradients(tape, loss, fakes, scale)
         for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
             variables = self.generators[learner].trainable_variables
             gradients = losses.gradients(tape, images_, variables, scale, gradient)

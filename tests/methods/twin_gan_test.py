@@ -127,92 +127,113 @@ def test_the_accumulated_replay_share_is_exact(tiny_model, share, task_index):
     replayed = 0
     for update in range(40):
         model.task_step.assign(update // 2)
-        chosen, domains = model._past_rows(update % 2, 8)
-        replayed += int(tf.reduce_sum(model._mix(new, twin_gan._Replay(None, taught, chosen, domains))))
+        mixed = twin_gan._Replay(None, taught, None, model._mixed_rows(update % 2, 8))
+        replayed += int(tf.reduce_sum(model._real(new, mixed)))
         assert replayed == (update + 1) * 8 * fraction.numerator // fraction.denominator
 
 
-@pytest.mark.parametrize("past, rows", [(1, 8), (2, 8), (3, 8), (4, 8), (7, 6), (30, 16)])
-def test_the_past_is_drawn_evenly_over_its_domains(tiny_model, past, rows):
-    model = _at(tiny_model(n_critic=2, domain_dim=4), past)
+@pytest.mark.parametrize("past, rows", [(1, 8), (2, 8), (3, 8), (4, 8), (7, 6), (5, 7), (30, 16)])
+@pytest.mark.parametrize("n_critic", [1, 3, 5])
+def test_the_past_is_drawn_evenly_over_its_domains(tiny_model, past, rows, n_critic):
+    model = _at(tiny_model(n_critic=n_critic, **DISTILLED), past)
     model.global_rows = rows
-    counts = np.zeros([2, past], int)
+    last, earlier = np.zeros([2, past], int)
     for update in range(60):
-        model.task_step.assign(update // 2)
-        chosen, domains = (part.numpy() for part in model._past_rows(update % 2, rows))
-        assert chosen.sum() == rows // 2
-        np.testing.assert_array_equal(
-            model._domains(0, rows, twin_gan._Replay(0, 0, chosen, domains)), np.where(chosen, domains, past)
+        model.task_step.assign(update // n_critic)
+        i = update % n_critic
+        (last if i == n_critic - 1 else earlier)[:] += np.bincount(
+            model._past_domains(i, rows), minlength=past
         )
-        for kind in (0, 1):
-            counts[kind] += np.bincount(domains[chosen == kind], minlength=past)
-        assert np.ptp(counts, axis=1).max() <= 1
+        assert max(np.ptp(last), np.ptp(earlier)) <= 1
+    assert last.sum() == 60 // n_critic * rows
 
 
 def test_which_domain_a_row_has_is_a_function_of_the_step_and_the_row_alone(tiny_model):
     model = _at(tiny_model(domain_dim=4), 3, task_step=5)
     model.global_rows = 8
-    first = [part.numpy() for part in model._past_rows(0, 8)]
+    first = model._past_domains(0, 8).numpy()
     model.global_step.assign(1000)
     model.noise_stream.assign(2)
-    for a, b in zip(first, model._past_rows(0, 8)):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(model._past_domains(0, 8), first)
 
 
 CODES = {"domain_dim": 4, "domain_length": 1.5}
 DISTILLED = {"distillation": 0.3, **CODES}
-PAST = np.arange(8) % 2 == 1  # of eight rows every second one is the past's
 
 
 def _codes(domains):
     return 1.5 * domain_codes.code_book(4)[domains].astype(np.float32)
 
 
-def _domains_at_the_start(past):
-    """Domains of the Teacher's images: chosen rows and the others each go round the past by themselves."""
-    return np.arange(8) // 2 % past
+def _taught(model, past):
+    """Latents of the Teacher at the first step, and its images of them."""
+    latents = np.concatenate([_codes(np.arange(8) % past), model.noise(0, 8, 4)], 1)
+    return latents, model.teacher_images(latents, model.roles(past)).numpy()
 
 
 def test_with_codes_the_critic_has_a_head_for_the_past_and_one_for_the_new(tiny_model, monkeypatch):
-    """Eq. 2 for each of the two: replayed rows at head 1, new rows at head 0, no row against its own pair."""
+    """Eq. 2 for each of the two: the new batch at head 0, beside it the Teacher's at head 1, no row against its own pair."""
     model = _at(tiny_model(student=False, **DISTILLED), 2)
     penalties, made = _spy(monkeypatch, "gradient_penalty"), _spy_fakes(model, monkeypatch)
-    weights = [w.numpy() for w in model.critic.weights]
-    noise, past = model.noise(0, 8, 4).numpy(), _domains_at_the_start(2)
-    taught = model.teacher_images(np.concatenate([_codes(past), noise], 1), lakd.roles_for_task(2)).numpy()
-    own = np.concatenate([_codes(np.where(PAST, past, 2)), noise], 1)
-    expected_fakes = model.generators[0](own, training=True)
+    weights = model.critic.get_weights()
+    recalled, taught = _taught(model, 2)
+    own = np.concatenate([_codes(np.full(8, 2)), model.noise(100, 8, 4)], 1)
+    expected_fakes = model.generators[0](np.concatenate([own, recalled]), training=True)
     report = model.train_step(_data())
     model.critic.set_weights(weights)
     np.testing.assert_allclose(made[0], expected_fakes, atol=1e-5)
-    real = np.where(
-        PAST[:, None, None, None], taught[np.arange(8) ^ 1], _data()[:, 0].numpy() / np.float32(127.5) - 1
-    )
-    values = lambda images: model.critic(images).numpy().astype(np.float64)[np.arange(8), PAST.astype(int)]
-    expected = (values(made[0]) - values(real)).mean() + 10 * np.float64(penalties[0][1]).mean()
-    np.testing.assert_allclose(report["critic/loss"], expected, rtol=1e-5)
+    new = _data()[:, 0].numpy() / np.float32(127.5) - 1
+    real = np.concatenate([new, np.roll(taught, 1, axis=0)])
+    heads = np.repeat([0, 1], 8)
+    values = lambda images: model.critic(images).numpy().astype(np.float64)[np.arange(16), heads]
+    expected = (values(made[0]) - values(real) + 10 * np.float64(penalties[0][1])).sum() / 8
+    np.testing.assert_allclose(report["critic/loss"], expected, rtol=1e-4)
 
 
 def test_without_distillation_teacher_and_assistant_have_noise_of_their_own(tiny_model, monkeypatch):
     model = _at(tiny_model(student=False, **CODES), 2)
-    made, past = _spy_fakes(model, monkeypatch), _domains_at_the_start(2)
-    latents = np.concatenate([_codes(np.where(PAST, past, 2)), model.noise(100, 8, 4)], 1)
-    expected = model.generators[0](latents, training=True)
+    made, past = _spy_fakes(model, monkeypatch), np.arange(8) % 2
+    own = np.concatenate([_codes(np.full(8, 2)), model.noise(100, 8, 4)], 1)
+    recalled = np.concatenate([_codes(past), model.noise(300, 8, 4)], 1)
+    expected = model.generators[0](np.concatenate([own, recalled]), training=True)
     model.train_step(_data())
     np.testing.assert_allclose(made[0], expected, atol=1e-5)
 
 
-def test_a_critic_that_does_not_judge_the_past_learns_from_the_new_rows_alone(tiny_model, monkeypatch):
+def test_distillation_weighs_all_that_the_teacher_supplies(tiny_model, monkeypatch):
+    model = _at(tiny_model(student=False, critic_on_past=False, **DISTILLED), 2)
+    made = _spy_fakes(model, monkeypatch)
+    _, taught = _taught(model, 2)
+    report = model.train_step(_data())
+    apart = np.square(np.float64(made[0][8:]) - taught).sum(axis=(1, 2, 3)).mean()
+    np.testing.assert_allclose(report["generator/distillation"], apart, rtol=1e-4)
+    values = model.critic(made[0][:8]).numpy()[:, 0].mean(dtype=np.float64)
+    np.testing.assert_allclose(report["generator/loss"], 0.3 * apart - values, rtol=1e-4)
+
+
+def test_a_critic_that_does_not_judge_the_past_has_new_images_alone(tiny_model, monkeypatch):
     model = _at(tiny_model(student=False, critic_on_past=False, **DISTILLED), 2)
     made = _spy_fakes(model, monkeypatch)
     weights, penalties = model.critic.get_weights(), _spy(monkeypatch, "gradient_penalty")
     report = model.train_step(_data())
     model.critic.set_weights(weights)
-    values = lambda images: model.critic(images).numpy().astype(np.float64)[~PAST, 0]
+    values = lambda images: model.critic(images).numpy().astype(np.float64)[:, 0]
     real = _data()[:, 0].numpy() / np.float32(127.5) - 1
-    expected = (values(made[0]) - values(real)).sum() + 10 * np.float64(penalties[0][1])[~PAST].sum()
-    np.testing.assert_allclose(report["critic/loss"], expected / 8, rtol=1e-4)
-    assert report["generator/distillation"] > 0
+    expected = (values(made[0][:8]) - values(real)).mean() + 10 * np.float64(penalties[0][1]).mean()
+    np.testing.assert_allclose(report["critic/loss"], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("judged, expected", [(True, [16, 16, 16]), (False, [8, 8, 16])])
+def test_a_past_that_is_not_judged_is_in_the_last_critic_update_alone(
+    tiny_model, monkeypatch, judged, expected
+):
+    model = _at(tiny_model(student=False, n_critic=3, critic_on_past=judged, **DISTILLED), 2, task_step=5)
+    rows, real = [], model._fakes
+    monkeypatch.setattr(
+        model, "_fakes", lambda *given: rows.append(len((made := real(*given))[0][0])) or made
+    )
+    model.train_step(tf.repeat(_data(), 3, axis=1))
+    assert rows == expected
 
 
 @pytest.mark.parametrize("heads", [1, 2])
@@ -226,20 +247,19 @@ def test_the_assistant_descends_the_distance_to_the_teacher_where_it_knows(
         "apply",
         lambda g, v: seen.update(gradients=[x.numpy() for x in g]),
     )
-    noise, past = model.noise(0, 8, 4), _domains_at_the_start(tasks_before)
-    taught = model.teacher_images(tf.concat([_codes(past), noise], 1), lakd.roles_for_task(tasks_before))
+    recalled, taught = _taught(model, tasks_before)
+    own = np.concatenate([_codes(np.full(8, tasks_before)), model.noise(100 + assistant, 8, 4)], 1)
     report = model.train_step(_data())
     with tf.GradientTape() as tape:
-        own = tf.concat([_codes(np.where(PAST, past, tasks_before)), noise], 1)
-        fake = model.generators[assistant](own, training=True)
-        apart = tf.reduce_sum((fake - taught) ** 2, axis=[1, 2, 3])[PAST]
-        value = tf.gather(model.critic(fake), PAST.astype(int) * (heads - 1), axis=1, batch_dims=1)
-        # The weight is that of each task before.
-        loss = tf.reduce_mean(-value) + 0.3 * tasks_before * tf.reduce_sum(apart) / 8
+        fake = model.generators[assistant](np.concatenate([own, recalled]), training=True)
+        apart = tf.reduce_mean(tf.reduce_sum((fake[8:] - taught) ** 2, axis=[1, 2, 3]))
+        values = model.critic(fake)
+        # Each head's mean over its own rows.
+        loss = 0.3 * apart - tf.reduce_mean(values[:8, 0]) - tf.reduce_mean(values[8:, heads - 1])
     expected = tape.gradient(loss, model.generators[assistant].trainable_variables)
     for ours, theirs in zip(seen["gradients"], expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(report["generator/distillation"], tf.reduce_sum(apart) / 8, rtol=1e-4)
+    np.testing.assert_allclose(report["generator/distillation"], apart, rtol=1e-4)
 
 
 def test_distillation_changes_nothing_in_the_first_task(tiny_model):
