@@ -137,7 +137,14 @@ class TwinGAN(LifelongModel):
             )
         return cls(
             [
-                networks.generator(with_codes, channels, 10 * seed + i, f"generator_{i}", recipe.precision)
+                networks.generator(
+                    with_codes,
+                    channels,
+                    10 * seed + i,
+                    f"generator_{i}",
+                    recipe.precision,
+                    recipe.domain_dim if recipe.domain_scales else 0,
+                )
                 for i in range(cls.generator_count)
             ],
             networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2, precision=recipe.precision),
@@ -428,11 +435,11 @@ class TwinGAN(LifelongModel):
         if replay is not None and replay.mixed is None and self.recipe.critic_on_past:
             domains = tf.concat([domains, replay.domains], axis=0)
         if self.recipe.critic_heads == 1:
-            return tf.zeros([len(learners) * len(domains)], tf.int32)
+            return tf.zeros([len(learners) * domains.shape[0]], tf.int32)
         if self.recipe.domain_dim and (roles.teachers or len(learners) == 1):
             past = domains < tf.cast(self.task_index.value, tf.int32)
             return tf.tile(tf.cast(past, tf.int32), [len(learners)])
-        return tf.repeat(list(learners), len(domains))
+        return tf.repeat(list(learners), domains.shape[0])
 
     def _head_values(self, values, heads):
         """The value of each row at its head: [N, heads] -> [N]."""
@@ -441,7 +448,7 @@ class TwinGAN(LifelongModel):
     def _update_critic(self, i, real, fakes, roles, heads):
         """Eqs. 1 and 2: one critic update on real images and the fakes of each learner."""
         replicas = self.distribute_strategy.num_replicas_in_sync
-        rows, new = len(real), self.global_rows // replicas
+        rows, new = real.shape[0], self.global_rows // replicas
         learners, scale = len(roles.learners), self.recipe.loss_scale
         fake = self._judged(fakes)
         epsilon = [
@@ -489,7 +496,7 @@ class TwinGAN(LifelongModel):
             loss = tf.reduce_sum(losses.generator_loss(values)) / self.global_rows
             apart = 0.0
             if replay is not None and self.recipe.distillation:
-                known = len(replay.images)
+                known = replay.images.shape[0]
                 apart = sum(losses.sum_squared_error(replay.images, made[-known:]) for made in fakes)
                 apart = tf.reduce_sum(apart) / self.global_rows
                 loss += self.recipe.distillation * apart

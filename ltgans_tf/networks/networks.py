@@ -15,14 +15,15 @@ import tensorflow as tf
 MOMENTUM = 0.9
 
 
-def generator(arch, channels=3, seed=0, name="generator", precision="float32"):
+def generator(arch, channels=3, seed=0, name="generator", precision="float32", code_dim=0):
     """latents [B, latent_dim] -> images float32 [B, H, W, C] in [-1, 1] (tanh).
 
-    Batch norm and ReLU behind each layer, as in the authors' later code. The normaliser is
+    Batch norm and ReLU after each layer, as in the authors' later code. The normaliser is
     synchronised, so that batch statistics are those of the global batch on any number of
-    replicas.
+    replicas. With `code_dim` its scale and shift follow from that many first numbers of a latent too, see
+    `DomainScale`.
     """
-    return _upward(arch, arch.latent_dim, channels, seed, name, precision, normalise=True)
+    return _upward(arch, arch.latent_dim, channels, seed, name, precision, True, code_dim)
 
 
 def decoder(arch, channels=3, seed=0, name="decoder", precision="float32"):
@@ -63,6 +64,39 @@ def encoder(arch, channels=3, seed=0, name="encoder", precision="float32"):
     return keras.Model(images, (mean, stddev), name=name)
 
 
+class DomainScale(keras.layers.Layer):
+    """Scales and shifts each channel by what the code of the row's domain says: [B, H, W, C] and latents [B, Z].
+
+    Conditional batch normalisation (de Vries et al. 2017) without labels: scale and shift are linear in the code's
+    positive and in its negative part, so that two domains with opposite codes share none of them. At first they are
+    1 and 0.
+
+    Args:
+      code_dim: numbers of a latent that are the code, the first ones.
+    """
+
+    def __init__(self, code_dim, **settings):
+        super().__init__(**settings)
+        self.code_dim = code_dim
+
+    def build(self, shapes):
+        shape = [2 * self.code_dim, 2 * shapes[0][-1]]
+        self.kernel = self.add_weight(shape=shape, initializer="zeros", name="kernel")
+
+    def call(self, inputs):
+        x, latents = inputs
+        code = latents[:, : self.code_dim]
+        both = tf.concat([tf.nn.relu(code), tf.nn.relu(-code)], axis=1)
+        scale, shift = tf.split(tf.matmul(both, tf.cast(self.kernel, both.dtype))[:, None, None], 2, axis=-1)
+        return x * (1.0 + scale) + shift
+
+    def compute_output_shape(self, shapes):
+        return shapes[0]
+
+    def get_config(self):
+        return {**super().get_config(), "code_dim": self.code_dim}
+
+
 class TwiceLeakyReLU(keras.layers.LeakyReLU):
     """LeakyReLU that computes its gradient from the output, and leaves out its second derivative, which is 0.
 
@@ -89,7 +123,7 @@ class TwiceLeakyReLU(keras.layers.LeakyReLU):
         return activate(inputs)
 
 
-def _upward(arch, inputs, channels, seed, name, precision, normalise):
+def _upward(arch, inputs, channels, seed, name, precision, normalise, code_dim=0):
     rng = random.Random(seed)
     size, width = arch.base
     # A bias before batch norm is cancelled by it.
@@ -98,17 +132,20 @@ def _upward(arch, inputs, channels, seed, name, precision, normalise):
     def activate(x):
         if normalise:
             x = keras.layers.BatchNormalization(momentum=MOMENTUM, synchronized=True, dtype=precision)(x)
+        if code_dim:
+            x = DomainScale(code_dim, dtype=precision)([x, codes])
         return keras.layers.ReLU(dtype=precision)(x)
 
     codes = keras.Input([inputs])
     x = keras.layers.Dense(size * size * width, kernel_initializer=_glorot(rng), **settings)(codes)
     x = activate(keras.layers.Reshape([size, size, width], dtype=precision)(x))
     for out, stride in arch.stages:
-        x = activate(
-            keras.layers.Conv2DTranspose(
-                out, 3, stride, padding="same", kernel_initializer=_glorot(rng), **settings
-            )(x)
-        )
+        x = keras.layers.Conv2DTranspose(
+            out, 3, stride, padding="same", kernel_initializer=_glorot(rng), **settings
+        )(x)
+        if normalise and arch.smooth and stride > 1:
+            x = keras.layers.AveragePooling2D(2, 1, padding="same", dtype=precision)(x)
+        x = activate(x)
     images = keras.layers.Conv2D(
         channels, 3, padding="same", activation="tanh", kernel_initializer=_glorot(rng), dtype="float32"
     )(x)

@@ -22,6 +22,8 @@ class Architecture:
       stages: (channels, stride) of the generator's 3x3 transposed convolutions, in order.
       critic_channels: channels of the critic's 3x3 stride-2 convolutions, in order.
       critic_units: units of the dense layer before the critic's output; 0 for none.
+      smooth: whether the generator averages 2x2 neighbours after each layer of stride 2, of which a kernel of 3x3
+        reaches some pixels more often than others: a checkerboard (Odena et al. 2016).
 
     The encoder has the critic's layers and the decoder the generator's, without normaliser.
     """
@@ -34,6 +36,7 @@ class Architecture:
     stages: tuple[tuple[int, int], ...]
     critic_channels: tuple[int, ...]
     critic_units: int = 0
+    smooth: bool = False
 
 
 _PAPER_STAGES = ((256, 2), (256, 1), (256, 2), (256, 1))
@@ -41,9 +44,13 @@ _PAPER_STAGES = ((256, 2), (256, 1), (256, 2), (256, 1))
 ARCHITECTURES = {
     a.name: a
     for a in (
-        Architecture("small32", 32, 64, 64, (4, 128), ((96, 2), (48, 2), (24, 2)), (32, 64, 128, 256)),
         Architecture(
-            "small64", 64, 64, 64, (4, 128), ((96, 2), (64, 2), (48, 2), (24, 2)), (32, 64, 128, 256, 256)
+            "small32", 32, 64, 64, (4, 128), ((96, 2), (48, 2), (24, 2)), (32, 64, 128, 256), smooth=True
+        ),
+        Architecture(
+            "small64",
+            *(64, 64, 64, (4, 128), ((96, 2), (64, 2), (48, 2), (24, 2)), (32, 64, 128, 256, 256)),
+            smooth=True,
         ),
         Architecture("paper32", 32, 100, 100, (8, 256), _PAPER_STAGES, (64, 128, 256, 512), 1024),
         Architecture(

@@ -114,7 +114,8 @@ class Recipe:
         "balanced",
         "Share of the past in what is learnt from task 2 on: 'paper' = 1/2, 'balanced' = (k-1)/k in"
         " task k, or a number in [0, 1]. So many of the images that the critic takes for real are the"
-        " Teacher's; with domain codes half of them are, and only student_replay reads the share.",
+        " Teacher's. With domain codes as many of them as new ones stand beside these, and only student_replay reads"
+        " the share.",
     )
     student_replay: str = _setting(
         "paper",
@@ -133,6 +134,11 @@ class Recipe:
         " then no domain can be asked for.",
     )
     domain_length: float = _setting(2.0, "Length of a domain code.")
+    domain_scales: bool = _setting(
+        False,
+        "Whether the scale and the shift of each of the generators' normalisers follow from the domain code too"
+        " (conditional batch normalisation).",
+    )
     critic_heads: int = _setting(
         2,
         "Outputs of the critic on one trunk: 1 = Eq. 1 as written; 2 = one for each twin in the first task and,"
@@ -143,8 +149,8 @@ class Recipe:
     )
     distillation: float = _setting(
         0.0,
-        "Weight, for each past task, of the squared error between the Assistant's and the Teacher's images of"
-        " the same latents, which needs domain codes; 0 = the critic alone passes knowledge on.",
+        "Weight of the squared error between the Assistant's and the Teacher's images of the same latents, which"
+        " needs domain codes; 0 = the critic alone passes knowledge on.",
     )
     first_learners: int = _setting(
         2, "Generators that learn the first task: 2 = both twins, as in Eq. 1; 1 = the Teacher alone."
@@ -211,6 +217,10 @@ class Recipe:
         )
         _check(0 <= self.domain_dim <= 1024, "domain_dim", self.domain_dim, "from 0 to 1024")
         _check(0 < self.domain_length < float("inf"), "domain_length", self.domain_length, "above 0")
+        if self.domain_scales and not self.domain_dim:
+            raise ValueError(
+                "domain_scales is True with domain_dim 0; it needs domain codes, domain_dim 32 say, or must be False."
+            )
         _check(self.critic_heads in (1, 2), "critic_heads", self.critic_heads, "1 or 2")
         _check(0 <= self.distillation < float("inf"), "distillation", self.distillation, "at least 0")
         if self.distillation and not self.domain_dim:
@@ -241,7 +251,7 @@ class Recipe:
 
 
 # Found on small nets in minutes of two CPU cores; see docs/domain_codes.md.
-_SMALL = Recipe(ema=0.99, domain_dim=32, distillation=0.01, warm_start=1.0)
+_SMALL = Recipe(ema=0.99, domain_dim=32, domain_scales=True, distillation=0.05, warm_start=1.0)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(
     replay_share="paper",
@@ -267,7 +277,7 @@ RECIPES = {
 # What makes generative replay, and the bounds beside it, what they are in the literature: latents without a
 # code, and a critic with one head. Each is a flag, so that `--method=joint --domain_dim=32` is joint training
 # with codes.
-_PLAIN = {"domain_dim": 0, "distillation": 0.0, "warm_start": 0.0}
+_PLAIN = {"domain_dim": 0, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0}
 _OF_METHOD = {
     "joint_twins": _PLAIN,
     # VAEs of their own, whose weights nothing averages.

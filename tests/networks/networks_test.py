@@ -1,5 +1,6 @@
 """The four networks: shapes, ranges, sizes, seeds, and what an image may depend on."""
 
+import dataclasses
 import gc
 import weakref
 
@@ -32,7 +33,7 @@ def test_shapes_dtypes_and_ranges(name, channels):
     for build, width in ((networks.generator, arch.latent_dim), (networks.decoder, arch.code_dim)):
         network = build(arch, channels)
         assert network.input_shape == (None, width) and network.output_shape == (None, *image)
-        made = network(1000 * _latents(1, width)).numpy()
+        made = network(10_000 * _latents(1, width)).numpy()
         assert made.dtype == np.float32 and made.shape == (1, *image)
         assert 0.9 < np.abs(made).max() <= 1 and made.std() > 0
     for heads in (1, 2):
@@ -188,3 +189,38 @@ def test_outputs_stay_float32_where_layers_are_in_16_bits():
     outputs = [output for model, x in zip(models, inputs) for output in tf.nest.flatten(model(x))]
     assert {model.layers[1].compute_dtype for model in models} == {"bfloat16"}
     assert len(outputs) == 5 and {output.dtype.name for output in outputs} == {"float32"}
+
+
+def test_scales_and_shifts_follow_from_the_code_of_a_row():
+    layer = networks.DomainScale(2)
+    x = np.random.default_rng(0).normal(size=(4, 3, 3, 5)).astype(np.float32)
+    codes = np.array([[2, 0], [-2, 0], [0, 2], [1, -1]], np.float32)
+    latents = np.concatenate([codes, np.ones([4, 3], np.float32)], axis=1)
+    np.testing.assert_array_equal(layer([x, latents]), x)
+    kernel = np.random.default_rng(1).normal(size=(4, 10)).astype(np.float32)
+    layer.set_weights([kernel])
+    # Columns: scale and shift; rows: the parts of the code above zero, then those below.
+    said = np.stack([2 * kernel[0], 2 * kernel[2], 2 * kernel[1], kernel[0] + kernel[3]])
+    expected = x * (1 + said[:, None, None, :5]) + said[:, None, None, 5:]
+    np.testing.assert_allclose(layer([x, latents]), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_smooth_generator_has_no_checkerboard():
+    """Of equal kernels on an equal map every pixel of a stride-2 layer is the same, but for the border."""
+    small = architectures.architecture("small32")
+    rough = dataclasses.replace(small, smooth=False)
+    spread = {}
+    for arch in (small, rough):
+        layers = networks.generator(arch).layers
+        up = next(layer for layer in layers if isinstance(layer, keras.layers.Conv2DTranspose))
+        up.set_weights([np.ones_like(up.get_weights()[0])])
+        made = up(tf.ones([1, 4, 4, 128]))
+        pool = [layer for layer in layers if isinstance(layer, keras.layers.AveragePooling2D)]
+        spread[arch.smooth] = np.ptp((pool[0](made) if pool else made)[0, 1:-2, 1:-2])
+        assert len(pool) == (3 if arch.smooth else 0)
+    assert spread[True] < 1e-3 * spread[False]
+
+
+def test_a_decoder_is_neither_smooth_nor_told_a_domain():
+    kinds = {type(layer) for layer in networks.decoder(architectures.architecture("small32")).layers}
+    assert not kinds & {keras.layers.AveragePooling2D, networks.DomainScale}
