@@ -1,38 +1,13 @@
-"""Forms of the twins that did not win, each as one would try an idea of one's own.
+"""A form of the twins that did not win, as one would try an idea of one's own.
 
-    python -m trainers.train --method=benchmarks.forms:Filtered --preset=twins_cpu --workdir=runs/filtered
+    python -m trainers.train --method=benchmarks.forms:MixedTeacher --preset=twins_cpu --workdir=runs/mixed
 
-docs/results.md says what each gave beside the recommended recipe.
+docs/results.md says what it gave beside the recommended recipe.
 """
 
 import tensorflow as tf
 
 from ltgans_tf.methods import twin_gan
-
-
-class Filtered(twin_gan.TwinGAN):
-    """The critic chooses the replay: of twice as many of the Teacher's images the half that it values most.
-
-    Equal memory, one more pass of generator and critic over a batch in each step.
-    """
-
-    def _replay(self, rows, n_critic, roles):
-        if not roles.teachers:
-            return super()._replay(rows, n_critic, roles)
-        return [
-            self._best(i, part, rows) for i, part in enumerate(super()._replay(2 * rows, n_critic, roles))
-        ]
-
-    def _best(self, i, replay, rows):
-        # With two heads the last one judges the past (see TwinGAN._heads).
-        values = self.critic(replay.images, training=False)[:, -1]
-        best = tf.sort(tf.math.top_k(values, rows).indices)
-        return replay._replace(
-            noise=tf.gather(replay.noise, best),
-            images=tf.gather(replay.images, best),
-            chosen=self._past_rows(i, rows)[0],
-            domains=tf.gather(replay.domains, best),
-        )
 
 
 class MixedTeacher(twin_gan.TwinGAN):

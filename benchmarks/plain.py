@@ -5,6 +5,9 @@ forward pass for each use: critic and Student each have Teacher images of their 
 generators' update draws its fakes anew, real, fake and interpolated images go through the
 critic apart, new images and replay through the Student apart, and the penalty's second derivative of
 the activations, which is 0, goes back through the critic.
+
+Latents of the new task and of the past go through a learner in one pass here as well: batch norm takes its
+statistics from both.
 """
 
 import keras
@@ -14,13 +17,18 @@ from ltgans_tf.data import images
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.networks import losses
 
-# Tags of noise, by use; the package's own are below 700.
-_OWN_TEACHER_LATENTS, _OWN_LATENTS = 700, 800
+# Tags of noise, by use; the package's own are below 900.
+_OWN_TEACHER_LATENTS, _OWN_STUDENT_REPLAY, _OWN_LATENTS, _OWN_PAST_LATENTS = 900, 901, 910, 920
 
 
 def _plain_layer(layer):
     cls = keras.layers.LeakyReLU if isinstance(layer, keras.layers.LeakyReLU) else type(layer)
     return cls.from_config(layer.get_config())
+
+
+def _judged_alone(past):
+    """With codes: those of the Teacher's images that the critic judges."""
+    return past._replace(noise=past.noise[past.judged], domains=past.domains[past.judged], judged=slice(None))
 
 
 class PlainTwinGAN(twin_gan.TwinGAN):
@@ -47,45 +55,68 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         new_images = tf.unstack(images.normalize(data), axis=1)
         report = {}
         for i in range(n_critic):
-            replay = self._plain_replay(i, rows, n_critic, roles, twin_gan._TEACHER_LATENTS)
-            report |= self._plain_critic(i, self._mix(new_images[i], replay), roles, replay)
+            report |= self._plain_critic(i, new_images[i], n_critic, roles)
         report |= self._plain_learners(rows, n_critic, roles)
         if self.student is not None:
             report |= self._plain_student(new_images, n_critic, roles)
         return self.end_step(report)
 
-    def _plain_replay(self, i, rows, n_critic, roles, tag):
-        if not roles.teachers:
+    def _past(self, i, rows, n_critic, roles, tag):
+        """What the Teacher supplies to update i, without its images: a `_Replay`, or None."""
+        coded, judges, last = self.recipe.domain_dim, self.recipe.critic_on_past, i == n_critic - 1
+        if not roles.teachers or not (judges or last):
             return None
-        noise, (chosen, domains) = self._teacher_noise(i, rows, n_critic, tag), self._past_rows(i, rows)
-        taught = self.teacher_images(self.latent_law.place(noise, domains), roles)
-        return twin_gan._Replay(noise, taught, chosen, domains)
-
-    def _teacher_noise(self, i, rows, n_critic, tag):
         law = self.latent_law
-        return tf.split(self.noise(tag, rows * n_critic, law.noise_dim, n_critic, law.noise), n_critic)[i]
+        noise = self.noise(tag, rows * n_critic, law.noise_dim, n_critic, law.noise)
+        noise = tf.split(noise, n_critic)[i]
+        if not coded:
+            return twin_gan._Replay(noise, None, tf.zeros([rows], tf.int32), self._mixed_rows(i, rows))
+        past = twin_gan._Replay(
+            noise, None, self._past_domains(i, rows), slice(1, None, 2) if judges else slice(0)
+        )
+        return past if last else _judged_alone(past)
 
-    def _learner_latents(self, i, tag, rows, replay):
+    def _with_images(self, past, roles):
+        """The same with the Teacher's images, by a pass of their own."""
+        return past._replace(
+            images=self.teacher_images(self.latent_law.place(past.noise, past.domains), roles)
+        )
+
+    def _learner_latents(self, i, rows, past, tag, past_tag):
+        """Latents of the new task and, with codes, of the past after them: batch norm sees both in one pass."""
         law = self.latent_law
-        if replay is not None and self.recipe.distillation:
-            noise = replay.noise
-        else:
-            noise = self.noise(tag, rows, law.noise_dim, law=law.noise)
-        return law.place(noise, self._domains(i, rows, replay))
+        latents = law.place(self.noise(tag, rows, law.noise_dim, law=law.noise), self._domains(i, rows))
+        if past is None or not self.recipe.domain_dim:
+            return latents
+        if not self.recipe.distillation:
+            past = _judged_alone(past)
+            noise = self.noise(past_tag, len(past.domains), law.noise_dim, law=law.noise)
+            past = past._replace(noise=noise)
+        return tf.concat([latents, law.place(past.noise, past.domains)], axis=0)
 
-    def _plain_critic(self, i, real, roles, replay):
-        rows = real.shape[0]
-        total = 0.0
-        all_heads = tf.split(self._heads(i, rows, roles, replay), len(roles.learners))
+    def _plain_critic(self, i, new_images, n_critic, roles):
+        rows, real, total = new_images.shape[0], new_images, 0.0
+        past = self._past(i, rows, n_critic, roles, twin_gan._TEACHER_LATENTS)
+        if past is not None and self.recipe.critic_on_past:
+            shown = _judged_alone(past) if self.recipe.domain_dim else past
+            real = self._real(new_images, self._with_images(shown, roles))
+        all_heads = tf.split(self._heads(i, rows, roles, past), len(roles.learners))
         with tf.GradientTape() as tape:
             real_values = self.critic(real, training=True)
             for learner, heads in zip(roles.learners, all_heads):
-                latents = self._learner_latents(i, twin_gan._LATENTS + 2 * i + learner, rows, replay)
-                fake = tf.stop_gradient(self.generators[learner](latents, training=True))
-                epsilon = self.noise(twin_gan._EPSILON + 2 * i + learner, rows, 1, law="unit")
+                tag = 2 * i + learner
+                latents = self._learner_latents(
+                    i, rows, past, twin_gan._LATENTS + tag, twin_gan._PAST_LATENTS + tag
+                )
+                made = tf.stop_gradient(self.generators[learner](latents, training=True))
+                fake = self._judged([made], rows, past)
+                epsilon = self.noise(twin_gan._EPSILON + tag, rows, 1, law="unit")
+                if len(real) > rows:
+                    others = self.noise(twin_gan._PAST_EPSILON + tag, len(real) - rows, 1, law="unit")
+                    epsilon = tf.concat([epsilon, others], axis=0)
                 points = losses.interpolate(real, fake, epsilon[:, :, None, None])
                 value = lambda u, heads=heads: self._head_values(self.critic(u, training=True), heads)
-                penalty = losses.gradient_penalty(value, points) * tf.cast(heads >= 0, tf.float32)
+                penalty = losses.gradient_penalty(value, points)
                 distance = losses.critic_loss(self._head_values(real_values, heads), value(fake))
                 total += tf.reduce_sum(distance + self.recipe.penalty_weight * penalty) / rows
         gradients = tape.gradient(total, self.critic.trainable_variables)
@@ -94,23 +125,26 @@ class PlainTwinGAN(twin_gan.TwinGAN):
 
     def _plain_learners(self, rows, n_critic, roles):
         total, norms, last = 0.0, [], n_critic - 1
-        tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_TEACHER_LATENTS
-        replay = None
-        if roles.teachers and self.recipe.domain_dim:
-            replay = self._plain_replay(last, rows, n_critic, roles, tag)
-        all_heads = tf.split(self._heads(last, rows, roles, replay), len(roles.learners))
+        tags = _OWN_TEACHER_LATENTS, _OWN_LATENTS, _OWN_PAST_LATENTS
+        if self.shares_draws:
+            tags = twin_gan._TEACHER_LATENTS, twin_gan._LATENTS + 2 * last, twin_gan._PAST_LATENTS + 2 * last
+        teacher_tag, *tags = tags
+        past = self._past(last, rows, n_critic, roles, teacher_tag)
+        distils = past is not None and self.recipe.distillation
+        if distils:
+            past = self._with_images(past, roles)
+        all_heads = tf.split(self._heads(last, rows, roles, past), len(roles.learners))
         for learner, heads in zip(roles.learners, all_heads):
-            tag = twin_gan._LATENTS + 2 * last if self.shares_draws else _OWN_LATENTS
-            latents = self._learner_latents(last, tag + learner, rows, replay)
+            latents = self._learner_latents(last, rows, past, *(tag + learner for tag in tags))
             variables = self.generators[learner].trainable_variables
             with tf.GradientTape() as tape:
-                fake = self.generators[learner](latents, training=True)
+                made = self.generators[learner](latents, training=True)
+                fake = self._judged([made], rows, past)
                 values = self._head_values(self.critic(fake, training=True), heads)
                 loss = tf.reduce_sum(losses.generator_loss(values)) / rows
-                if replay is not None and self.recipe.distillation:
-                    apart = losses.sum_squared_error(replay.images, fake)[replay.chosen]
-                    past = tf.cast(self.task_index.value, tf.float32)
-                    loss += self.recipe.distillation * past * tf.reduce_sum(apart) / rows
+                if distils:
+                    apart = losses.sum_squared_error(past.images, made[rows:])
+                    loss += self.recipe.distillation * tf.reduce_sum(apart) / rows
             gradients = tape.gradient(loss, variables)
             self.generator_optimizers[learner].apply(gradients, variables)
             if self.averages:
@@ -122,10 +156,9 @@ class PlainTwinGAN(twin_gan.TwinGAN):
     def _plain_student(self, new_images, n_critic, roles):
         rows, brackets = new_images[0].shape[0], [(1.0, new_images[0]), (1.0, new_images[-1])]
         if roles.teachers:
-            tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_TEACHER_LATENTS
-            noise = self._teacher_noise(0, rows, n_critic if self.shares_draws else 1, tag)
-            latents = self.latent_law.place(noise, self._past_rows(0, rows)[1])
-            brackets[1] = (1.0, self.teacher_images(latents, roles))
+            tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_STUDENT_REPLAY
+            past = self._past(n_critic - 1, rows, n_critic, roles, tag)
+            brackets[1] = (1.0, self._with_images(past, roles).images)
             if self.recipe.student_replay == "share":
                 numerator, denominator = self._share()
                 share = tf.cast(numerator / denominator, tf.float32)

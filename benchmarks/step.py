@@ -209,25 +209,25 @@ def _stages(model, batch):
     roles = model.roles(int(model.task_index.numpy()))
     real = images.normalize(batch[:, 0])
     replay = model._replay(rows, n_critic, roles)
-    fakes = [model.generators[learner](model.latents(rows), training=False) for learner in roles.learners]
+    fakes = [model._fakes(i, rows, roles, replay[i])[0] for i in range(n_critic)]
 
     def critic():
         for i in range(n_critic):
             heads = model._heads(i, rows, roles, replay[i])
-            report = model._update_critic(i, model._mix(real, replay[i]), fakes, roles, heads)
+            report = model._update_critic(i, real, fakes[i], roles, heads, replay[i])
         return report["critic/loss"]
 
     def learners():
         made, tapes = model._fakes(n_critic - 1, rows, roles, replay[-1])
         heads = model._heads(n_critic - 1, rows, roles, replay[-1])
-        return model._update_learners(made, tapes, roles, heads, replay[-1])["generator/loss"]
+        return model._update_learners(rows, made, tapes, roles, heads, replay[-1])["generator/loss"]
 
     stages = {"critic": critic, "fakes and learners": learners}
     if roles.teachers:
-        taught = lambda: [part.images for part in model._replay(rows, n_critic, roles)]
+        taught = lambda: [part.images for part in model._replay(rows, n_critic, roles) if part is not None]
         stages["Teacher"] = lambda: tf.reduce_sum(tf.concat(taught(), 0))
     if model.student is not None:
-        stages["Student"] = lambda: model._update_student([real, images.normalize(batch[:, -1])], replay[0])[
+        stages["Student"] = lambda: model._update_student([real, images.normalize(batch[:, -1])], replay[-1])[
             "student/loss"
         ]
     return {name: tf.function(stage) for name, stage in stages.items()}

@@ -100,7 +100,7 @@ class Step:
             loss = self._update_critic(torch.where(chosen, replay, real), fake.detach())
         self._descend(self.generator_optimizer, -self.critic(fake)[:, 1].mean())
         if self.encoder is not None:
-            self._update_student(torch.cat([self.new_images[0], taught[0]]))
+            self._update_student(torch.cat([self.new_images[0], taught[-1]]))
         return loss.detach()
 
     def _update_critic(self, real, fake):

@@ -69,6 +69,8 @@ def _after_a_step(method, task, recipe, shares_draws=True):
         (1, {"n_critic": 2, "critic_heads": 1, "latent_law": "uniform"}),
         (2, {"student_replay": "share", "ema": 0.5}),
         (2, {"distillation": 0.3, "domain_dim": 4, "n_critic": 2}),
+        (2, {"distillation": 0.3, "domain_dim": 4, "n_critic": 2, "critic_on_past": False}),
+        (2, {"domain_dim": 4, "n_critic": 2, "critic_heads": 1}),
         (2, {"student_replay": "share", "student_ema": 0.5, "student_distillation": 0.3}),
     ],
 )
@@ -82,9 +84,10 @@ def test_plain_step_changes_weights_as_the_package_does_with_the_same_draws(task
         np.testing.assert_allclose(plain_report[name], our_report[name], rtol=1e-3, atol=1e-4)
 
 
-def test_plain_step_draws_anew_for_the_generators_and_the_student():
-    ours, _ = _after_a_step(twin_gan.TwinGAN, 1, {})
-    plainly, _ = _after_a_step(plain.PlainTwinGAN, 1, {}, shares_draws=False)
+@pytest.mark.parametrize("recipe", [{}, {"distillation": 0.3, "domain_dim": 4}])
+def test_plain_step_draws_anew_for_the_generators_and_the_student(recipe):
+    ours, _ = _after_a_step(twin_gan.TwinGAN, 1, recipe)
+    plainly, _ = _after_a_step(plain.PlainTwinGAN, 1, recipe, shares_draws=False)
     for name, same in (("critic", True), ("student", False), ("generator 1", False), ("generator 0", True)):
         close = all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(ours[name], plainly[name]))
         assert close == same, name
@@ -124,6 +127,17 @@ def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
     assert ours["of_gemm"] == pytest.approx(ours["gflops"] / results["gemm_gflops"])
     assert ours["plain_over_package"] == pytest.approx(plainly["ms"]["median"] / ours["ms"]["median"])
     assert "2 * 8 new images" in step.report(results)
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("judged", [True, False])
+def test_the_parts_of_a_step_with_codes_give_what_the_step_reports(judged):
+    recipe = presets.Recipe(n_critic=2, distillation=0.3, domain_dim=4, critic_on_past=judged)
+    model = step.model_at(twin_gan.TwinGAN, TINY, recipe, _data(2)[None], True, step.LATER)
+    model.make_train_function()
+    values = {name: float(stage()) for name, stage in step._stages(model, tf.constant(_data(2))).items()}
+    assert set(values) == {"critic", "fakes and learners", "Teacher", "Student"}
+    assert np.isfinite([*values.values()]).all()
 
 
 @pytest.mark.campaign("measurements")  # XLA takes its time
