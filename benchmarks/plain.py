@@ -26,11 +26,6 @@ def _plain_layer(layer):
     return cls.from_config(layer.get_config())
 
 
-def _judged_alone(past):
-    """With codes: those of the Teacher's images that the critic judges."""
-    return past._replace(noise=past.noise[past.judged], domains=past.domains[past.judged], judged=slice(None))
-
-
 class PlainTwinGAN(twin_gan.TwinGAN):
     """A TwinGAN of one replica whose step takes no short cut.
 
@@ -61,58 +56,43 @@ class PlainTwinGAN(twin_gan.TwinGAN):
             report |= self._plain_student(new_images, n_critic, roles)
         return self.end_step(report)
 
-    def _past(self, i, rows, n_critic, roles, tag):
-        """What the Teacher supplies to update i, without its images: a `_Replay`, or None."""
-        coded, judges, last = self.recipe.domain_dim, self.recipe.critic_on_past, i == n_critic - 1
-        if not roles.teachers or not (judges or last):
+    def _plain_replay(self, i, rows, n_critic, roles, tag):
+        """What the Teacher supplies to update i, by a pass of its own: a `_Replay`, or None."""
+        if not roles.teachers or not (self.recipe.critic_on_past or i == n_critic - 1):
             return None
-        law = self.latent_law
+        law, domains = self.latent_law, self._past_domains(i, rows)
         noise = self.noise(tag, rows * n_critic, law.noise_dim, n_critic, law.noise)
         noise = tf.split(noise, n_critic)[i]
-        if not coded:
-            return twin_gan._Replay(noise, None, tf.zeros([rows], tf.int32), self._mixed_rows(i, rows))
-        past = twin_gan._Replay(
-            noise, None, self._past_domains(i, rows), slice(1, None, 2) if judges else slice(0)
-        )
-        return past if last else _judged_alone(past)
+        taught = self.teacher_images(law.place(noise, domains), roles)
+        mixed = None if self.recipe.domain_dim else self._mixed_rows(i, rows)
+        return twin_gan._Replay(noise, taught, domains, mixed)
 
-    def _with_images(self, past, roles):
-        """The same with the Teacher's images, by a pass of their own."""
-        return past._replace(
-            images=self.teacher_images(self.latent_law.place(past.noise, past.domains), roles)
-        )
-
-    def _learner_latents(self, i, rows, past, tag, past_tag):
-        """Latents of the new task and, with codes, of the past after them: batch norm sees both in one pass."""
+    def _learner_latents(self, i, rows, replay, tag, past_tag):
         law = self.latent_law
         latents = law.place(self.noise(tag, rows, law.noise_dim, law=law.noise), self._domains(i, rows))
-        if past is None or not self.recipe.domain_dim:
+        if replay is None or not self.recipe.domain_dim:
             return latents
+        noise = replay.noise
         if not self.recipe.distillation:
-            past = _judged_alone(past)
-            noise = self.noise(past_tag, len(past.domains), law.noise_dim, law=law.noise)
-            past = past._replace(noise=noise)
-        return tf.concat([latents, law.place(past.noise, past.domains)], axis=0)
+            noise = self.noise(past_tag, rows, law.noise_dim, law=law.noise)
+        return tf.concat([latents, law.place(noise, replay.domains)], axis=0)
 
     def _plain_critic(self, i, new_images, n_critic, roles):
-        rows, real, total = new_images.shape[0], new_images, 0.0
-        past = self._past(i, rows, n_critic, roles, twin_gan._TEACHER_LATENTS)
-        if past is not None and self.recipe.critic_on_past:
-            shown = _judged_alone(past) if self.recipe.domain_dim else past
-            real = self._real(new_images, self._with_images(shown, roles))
-        all_heads = tf.split(self._heads(i, rows, roles, past), len(roles.learners))
+        rows, total = new_images.shape[0], 0.0
+        replay = self._plain_replay(i, rows, n_critic, roles, twin_gan._TEACHER_LATENTS)
+        real = self._real(new_images, replay)
+        past = real.shape[0] - rows
+        all_heads = tf.split(self._heads(i, rows, roles, replay), len(roles.learners))
         with tf.GradientTape() as tape:
             real_values = self.critic(real, training=True)
             for learner, heads in zip(roles.learners, all_heads):
                 tag = 2 * i + learner
-                latents = self._learner_latents(
-                    i, rows, past, twin_gan._LATENTS + tag, twin_gan._PAST_LATENTS + tag
-                )
-                made = tf.stop_gradient(self.generators[learner](latents, training=True))
-                fake = self._judged([made], rows, past)
+                tags = twin_gan._LATENTS + tag, twin_gan._PAST_LATENTS + tag
+                latents = self._learner_latents(i, rows, replay, *tags)
+                fake = tf.stop_gradient(self._judged([self.generators[learner](latents, training=True)]))
                 epsilon = self.noise(twin_gan._EPSILON + tag, rows, 1, law="unit")
-                if len(real) > rows:
-                    others = self.noise(twin_gan._PAST_EPSILON + tag, len(real) - rows, 1, law="unit")
+                if past:
+                    others = self.noise(twin_gan._PAST_EPSILON + tag, past, 1, law="unit")
                     epsilon = tf.concat([epsilon, others], axis=0)
                 points = losses.interpolate(real, fake, epsilon[:, :, None, None])
                 value = lambda u, heads=heads: self._head_values(self.critic(u, training=True), heads)
@@ -129,21 +109,17 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         if self.shares_draws:
             tags = twin_gan._TEACHER_LATENTS, twin_gan._LATENTS + 2 * last, twin_gan._PAST_LATENTS + 2 * last
         teacher_tag, *tags = tags
-        past = self._past(last, rows, n_critic, roles, teacher_tag)
-        distils = past is not None and self.recipe.distillation
-        if distils:
-            past = self._with_images(past, roles)
-        all_heads = tf.split(self._heads(last, rows, roles, past), len(roles.learners))
+        replay = self._plain_replay(last, rows, n_critic, roles, teacher_tag)
+        all_heads = tf.split(self._heads(last, rows, roles, replay), len(roles.learners))
         for learner, heads in zip(roles.learners, all_heads):
-            latents = self._learner_latents(last, rows, past, *(tag + learner for tag in tags))
+            latents = self._learner_latents(last, rows, replay, *(tag + learner for tag in tags))
             variables = self.generators[learner].trainable_variables
             with tf.GradientTape() as tape:
                 made = self.generators[learner](latents, training=True)
-                fake = self._judged([made], rows, past)
-                values = self._head_values(self.critic(fake, training=True), heads)
+                values = self._head_values(self.critic(self._judged([made]), training=True), heads)
                 loss = tf.reduce_sum(losses.generator_loss(values)) / rows
-                if distils:
-                    apart = losses.sum_squared_error(past.images, made[rows:])
+                if replay is not None and self.recipe.distillation:
+                    apart = losses.sum_squared_error(replay.images, made[rows:])
                     loss += self.recipe.distillation * tf.reduce_sum(apart) / rows
             gradients = tape.gradient(loss, variables)
             self.generator_optimizers[learner].apply(gradients, variables)
@@ -157,8 +133,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         rows, brackets = new_images[0].shape[0], [(1.0, new_images[0]), (1.0, new_images[-1])]
         if roles.teachers:
             tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_STUDENT_REPLAY
-            past = self._past(n_critic - 1, rows, n_critic, roles, tag)
-            brackets[1] = (1.0, self._with_images(past, roles).images)
+            brackets[1] = (1.0, self._plain_replay(n_critic - 1, rows, n_critic, roles, tag).images)
             if self.recipe.student_replay == "share":
                 numerator, denominator = self._share()
                 share = tf.cast(numerator / denominator, tf.float32)

@@ -214,13 +214,13 @@ def _stages(model, batch):
     def critic():
         for i in range(n_critic):
             heads = model._heads(i, rows, roles, replay[i])
-            report = model._update_critic(i, real, fakes[i], roles, heads, replay[i])
+            report = model._update_critic(i, model._real(real, replay[i]), fakes[i], roles, heads)
         return report["critic/loss"]
 
     def learners():
         made, tapes = model._fakes(n_critic - 1, rows, roles, replay[-1])
         heads = model._heads(n_critic - 1, rows, roles, replay[-1])
-        return model._update_learners(rows, made, tapes, roles, heads, replay[-1])["generator/loss"]
+        return model._update_learners(made, tapes, roles, heads, replay[-1])["generator/loss"]
 
     stages = {"critic": critic, "fakes and learners": learners}
     if roles.teachers:
