@@ -227,9 +227,8 @@ def _stages(model, batch):
         taught = lambda: [part.images for part in model._replay(rows, n_critic, roles) if part is not None]
         stages["Teacher"] = lambda: tf.reduce_sum(tf.concat(taught(), 0))
     if model.student is not None:
-        stages["Student"] = lambda: model._update_student([real, images.normalize(batch[:, -1])], replay[-1])[
-            "student/loss"
-        ]
+        new = [real, images.normalize(batch[:, -1])]
+        stages["Student"] = lambda: model._update_student(new, replay[-1])[0]
     return {name: tf.function(stage) for name, stage in stages.items()}
 
 
