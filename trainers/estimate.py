@@ -59,6 +59,7 @@ def _run(method, preset, recipe, parts):
             method,
             recipe.critic_heads,
             parts,
+            recipe.domain_dim > 0,
         )
         for first_task in (True, False)
     )

@@ -148,6 +148,7 @@ def step_flops(
     method="ltgan",
     heads=1,
     parts=1,
+    coded=False,
 ):
     """Floating point operations of one train step of a method, counted as by `forward_flops`.
 
@@ -160,6 +161,8 @@ def step_flops(
       heads: outputs of the critic.
       parts: categories of LGM, or components that CURL has in use; CURL's expansions, of which
         there are at most a few in a run, are not counted.
+      coded: whether latents have domain codes, so that a batch of the past comes after the new one; its scales and
+        shifts are not counted.
 
     Raises:
       ValueError: the method is not in COUNTED.
@@ -173,11 +176,11 @@ def step_flops(
     else:
         first, later = _ROLES[method]
         roles = first if first_task else later
-        image = _adversarial_flops(arch, channels, n_critic, *roles, student, heads)
+        image = _adversarial_flops(arch, channels, n_critic, *roles, student, heads, coded)
     return batch_size * image
 
 
-def _adversarial_flops(arch, channels, n_critic, learners, teachers, student, heads):
+def _adversarial_flops(arch, channels, n_critic, learners, teachers, student, heads, coded):
     """Per image of a batch: critic updates, one update of each learner, one of the Student on two batches.
 
     The critic's penalty costs four passes an image: forward, input gradient, and the gradient
@@ -189,7 +192,8 @@ def _adversarial_flops(arch, channels, n_critic, learners, teachers, student, he
     critic = n_critic * one["critic"] * (3 * (1 + learners) + 4 * learners)
     generators = learners * ((n_critic + 2) * one["generator"] + 2 * one["critic"])
     vae = student * 3 * 2 * (one["encoder"] + one["decoder"])
-    return replay + critic + generators + vae
+    batches = 2 if coded and teachers else 1
+    return replay + batches * (critic + generators) + vae
 
 
 def _lgm_flops(arch, channels, categories, first_task):

@@ -111,7 +111,8 @@ def _betas(methods, betas):
 
 
 # Eqs. 1 and 2 as they stand: latents without codes, each twin from its own weights, knowledge by the critic alone.
-_EQUATIONS = (("domain_dim", 0), ("distillation", 0.0), ("warm_start", 0.0))
+_EQUATIONS = (("domain_dim", 0), ("domain_scales", False), ("distillation", 0.0), ("warm_start", 0.0))
+_CODES = (("domain_dim", 32), ("domain_scales", True))
 _ALL = ("ltgan", "replay", "finetune", "joint", "curl", "lgm")
 _COMPARED = ("ltgan", "replay", "joint", "curl", "lgm")
 _SHOWN = ("ltgan", "replay", "joint")
@@ -275,21 +276,22 @@ _LISTED = (
             Run("alone", "ltgan", (("first_learners", 1),)),
             Run("undistilled", "ltgan", (("distillation", 0.0),)),
             Run("unjudged", "ltgan", (("critic_on_past", False),)),
-            Run("aligned", "replay", (("domain_dim", 32), ("distillation", 0.01))),
+            Run("unscaled", "ltgan", (("domain_scales", False),)),
+            Run("aligned", "replay", (*_CODES, ("distillation", 0.05))),
             Run("equations", "ltgan", (*_EQUATIONS, ("critic_heads", 1))),
             Run("equations_two_heads", "ltgan", _EQUATIONS),
             Run("paper", "ltgan", (("recipe", "paper"),)),
             Run("replay", "replay"),
             Run("joint", "joint"),
-            Run("joint_codes", "joint", (("domain_dim", 32), ("critic_heads", 2))),
+            Run("joint_codes", "joint", (*_CODES, ("critic_heads", 2))),
         ),
         (_UNION, _NLOG),
         "No experiment of the paper, which compares with joint training of the twins alone (Fig. 4 b)."
-        " `ltgan` is the recommended recipe, and each of the next six has one setting more of its own: the"
+        " `ltgan` is the recommended recipe, and each of the next seven has one setting more of its own: the"
         " Assistant starts from the mean of both twins (`mean`) or from its own weights (`exchange`, the paper's"
         " LAKD), the critic has one head (`one_head`), the Teacher learns the first task alone (`alone`), nothing"
-        " is distilled (`undistilled`), the critic does not judge the past (`unjudged`). `aligned` is replay with"
-        " the same codes and distillation, the replay alignment of MeRGAN. `equations` is Eqs. 1 and 2 as"
+        " is distilled (`undistilled`), the critic does not judge the past (`unjudged`), the normalisers do not"
+        " follow the codes (`unscaled`). `aligned` is replay with the same codes and distillation, the replay alignment of MeRGAN. `equations` is Eqs. 1 and 2 as"
         " written, with the recommended optimizers, `equations_two_heads` the same with a head for each twin,"
         " `paper` the recipe of that name. `joint_codes` is joint training with the codes of the real images.",
     ),

@@ -179,6 +179,8 @@ def test_distillation_needs_domain_codes_and_the_past_a_critic_or_distillation()
         presets.Recipe(distillation=0.1)
     with pytest.raises(ValueError, match="critic_on_past is False with distillation 0, so that nothing"):
         presets.Recipe(critic_on_past=False, domain_dim=8)
+    with pytest.raises(ValueError, match="domain_scales is True with domain_dim 0; it needs domain codes"):
+        presets.Recipe(domain_scales=True)
     assert presets.Recipe(distillation=0.1, domain_dim=8, critic_heads=1, critic_on_past=False)
 
 

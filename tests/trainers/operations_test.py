@@ -1,5 +1,6 @@
 """The operations of a step, as they are counted by method, against the graph of that step."""
 
+import dataclasses
 import math
 import types
 
@@ -15,13 +16,13 @@ from trainers import estimate
 ROWS, N_CRITIC = 4, 2
 
 
-def _graph(method, task_index, student=True, parts=1, heads=2):
+def _graph(method, task_index, student=True, parts=1, heads=2, **fields):
     """The graph of one step of a tiny model."""
     settings = {
         "lgm": {"settings": LGMSettings(parts)},
         "curl": {"settings": CURLSettings(parts, parts)},
     }.get(method, {})
-    recipe = presets.Recipe(N_CRITIC, critic_heads=heads, student_optimizer="adam(0.001)")
+    recipe = presets.Recipe(N_CRITIC, critic_heads=heads, student_optimizer="adam(0.001)", **fields)
     model = registry.method_class(method).from_architecture(TINY, 3, student, recipe, 0, **settings)
     model.compile()
     if method == "curl":
@@ -73,7 +74,7 @@ FIRST_DENSE = 2 * 4 * 2 * 2 * 8
 HEAD = 2 * 2 * 2 * 16
 
 
-def _spared(method, learners, students, heads):
+def _spared(method, learners, students, heads, batches=1, latents=1):
     """By how much the count with a backward pass at twice the forward pass is too high for one image.
 
     No first layer needs the gradient of its input, where that is data or noise. Nobody reads the critic's
@@ -84,7 +85,8 @@ def _spared(method, learners, students, heads):
         return FIRST_CONVOLUTION
     head = heads * HEAD
     update = (1 + learners) * FIRST_CONVOLUTION + learners * 2 * head
-    return N_CRITIC * update + learners * FIRST_DENSE + students * FIRST_CONVOLUTION
+    generators = learners * latents * FIRST_DENSE
+    return batches * (N_CRITIC * update + generators) + students * FIRST_CONVOLUTION
 
 
 @pytest.mark.program
@@ -106,6 +108,16 @@ def test_a_step_has_the_operations_of_its_graph(method, learners, teachers, task
     ours = architectures.step_flops(TINY, 3, ROWS, N_CRITIC, task_index == 0, True, method, heads, parts)
     spared = _spared(method, learners[task_index], 2, heads)
     assert _counted(_graph(method, task_index, parts=parts, heads=heads)) == ours - ROWS * spared
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("task_index", [0, 1])
+def test_a_step_with_codes_has_the_operations_of_its_graph(task_index):
+    arch = dataclasses.replace(TINY, latent_dim=2 * TINY.latent_dim)
+    ours = architectures.step_flops(arch, 3, ROWS, N_CRITIC, task_index == 0, heads=2, coded=True)
+    spared = _spared("ltgan", 1 if task_index else 2, 2, 2, batches=1 + task_index, latents=2)
+    codes = {"domain_dim": TINY.latent_dim, "distillation": 0.1}
+    assert _counted(_graph("ltgan", task_index, **codes)) == ours - ROWS * spared
 
 
 @pytest.mark.program
