@@ -6,18 +6,19 @@ the same way everywhere. All functions run in a graph and can be saved with it.
 
 import tensorflow as tf
 
-from ltgans_tf.data import headers
+from ltgans_tf.data import headers, orientation
 
 FITS = ("crop", "pad", "stretch")
 MIN_SIDE = 4
 
 
-def decode(data, channels=None):
+def decode(data, channels=None, upright=True):
     """Decodes the bytes of one PNG, JPEG, GIF (its first frame), still WebP or BMP image.
 
     Args:
         data: string scalar, the bytes of the file.
         channels: 1, 3 or None, which keeps the channels of the file (1 to 4).
+        upright: whether the rotation that a camera noted (EXIF orientation) is applied.
 
     Returns:
         uint8 [h, w, channels]; the last dimension is unknown to the graph where channels is None.
@@ -26,10 +27,13 @@ def decode(data, channels=None):
         tf.errors.InvalidArgumentError: if the bytes are not an image, an animated WebP, or an image of more
             than `headers.MAX_PIXELS`, which is refused by what the file says of its size.
     """
-    image = tf.io.decode_image(headers.checked(data), channels=0, expand_animations=False)
+    data = headers.checked(data)
+    image = tf.io.decode_image(data, channels=0, expand_animations=False)
     # A WebP image arrives with a leading axis of frames.
     image = tf.cond(tf.rank(image) > 3, lambda: image[0], lambda: image)
     image = tf.ensure_shape(image, [None, None, None])
+    if upright:
+        image = orientation.upright(image, orientation.noted(data))
     return image if channels is None else to_channels(image, channels)
 
 
