@@ -100,11 +100,7 @@ def save_encoder(model, image_shape, fit, path, upright=True):
 
     def read(image_bytes):
         (image_bytes,) = _rows(image_bytes)
-        return tf.map_fn(
-            lambda data: images.preprocess(images.decode(data, 3, upright), image_shape, fit),
-            image_bytes,
-            fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
-        )
+        return images.read_all(image_bytes, image_shape, fit, upright)
 
     def code(image_bytes):
         return student.encode(read(image_bytes)).mean()
@@ -137,7 +133,8 @@ def save_encoder(model, image_shape, fit, path, upright=True):
     def interpolate(image_a_bytes, image_b_bytes, weight):
         image_a_bytes, image_b_bytes, weight = _rows(image_a_bytes, image_b_bytes, weight)
         weight = _share(weight, "weight")[:, None]
-        codes = (1.0 - weight) * code(image_a_bytes) + weight * code(image_b_bytes)
+        first, second = tf.split(code(tf.concat([image_a_bytes, image_b_bytes], 0)), 2)
+        codes = (1.0 - weight) * first + weight * second
         return {"images_bytes": _png(student.decode(codes))}
 
     @tf.function(input_signature=[_files("image_bytes")])
