@@ -46,6 +46,11 @@ flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train
 flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
 flags.DEFINE_bool(
+    "accept_changed_data",
+    False,
+    "Go on in the middle of a task whose training images have changed since it was begun.",
+)
+flags.DEFINE_bool(
     "upright",
     None,
     "Turn photographs as their camera noted (EXIF orientation); by default as the run there, in a new run yes.",
@@ -382,6 +387,7 @@ def _train(preset, recipe, settings):
         FLAGS.stop_after_task,
         FLAGS.resume,
         FLAGS.on_nonfinite,
+        FLAGS.accept_changed_data,
     )
     if chief:
         say(closing.times(spans, say))

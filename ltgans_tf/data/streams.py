@@ -207,9 +207,19 @@ class Task:
         return self._source("train").skipped
 
     @property
+    def is_open(self):
+        """Whether training images were asked for since the last `release`."""
+        return "train" in self._sources
+
+    @property
     def fingerprint(self):
         """A text that changes with the training images: what a resumed run compares."""
         return self._source("train").fingerprint
+
+    @property
+    def test_fingerprint(self):
+        """A text that changes with the test images."""
+        return self._source("test").fingerprint
 
     def raise_if_broken(self):
         """Raises a ValueError that names the file, where one that was read last is broken."""

@@ -7,6 +7,7 @@ or is absent with its reason; no score of an earlier row is needed for a later o
 import contextlib
 import functools
 import glob
+import logging
 import os
 import time
 
@@ -33,6 +34,7 @@ PROTOCOLS = {
 }
 PARTS = ("likelihood", "distances", "representation", "smoothness", "iwae", "audit")
 _ON_FEATURES = frozenset({"distances", "smoothness", "audit"})
+_log = logging.getLogger(__name__)
 _PAIRS = 32  # of codes, whose interpolations are looked at
 
 
@@ -161,7 +163,7 @@ class Evaluator:
 
         Returns:
           the row, a JSON-ready dict: 'after_task', 'task', 'step', 'protocol', 'about',
-          'extractor', 'settings', 'data', 'scores' ({task: {score: number}}), 'absent' ({task:
+          'extractor', 'settings', 'data', 'notes' (sentences), 'scores' ({task: {score: number}}), 'absent' ({task:
           {score or part: reason}}), 'union' ({score: number}), 'seconds' ({part: seconds}).
           `scores.SCORES` says what each number is.
 
@@ -212,6 +214,7 @@ class Evaluator:
             **({"inception": self.inception.about} if self.inception else {}),
             "settings": {**self.settings, "parts": list(self.parts)},
             "data": {holding.name: holding.about() for holding in held},
+            "notes": _notes(model, held),
             "scores": row.scores,
             "absent": row.absent,
             "union": row.union,
@@ -272,6 +275,15 @@ class Evaluator:
         numbers = {name: found[name] for name in ("nlog", "mean_image_nlog") if name in found}
         reference = references.Reference(holding.name, moments, {**numbers, **holding.about()})
         references.save(workdir, holding.task.index, reference)
+
+
+def _notes(model, held):
+    """Sentences on data that are not what they were; each is a warning too."""
+    known = getattr(model, "data_read", {})
+    notes = [note for holding in held for note in holding.changes(known.get(holding.name, []))]
+    for note in notes:
+        _log.warning("%s", note)
+    return notes
 
 
 @contextlib.contextmanager

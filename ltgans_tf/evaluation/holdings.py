@@ -8,7 +8,7 @@ import numpy as np
 from ltgans_tf.data import streams
 from ltgans_tf.evaluation import distances
 
-_ABOUT = ("test_images", "test_sha256", "train_images", "fingerprint")
+_ABOUT = ("test_images", "test_sha256", "test_fingerprint", "train_images", "fingerprint")
 
 
 class Holding:
@@ -65,11 +65,35 @@ class Holding:
         found = {
             "test_images": len(self.test()),
             "test_sha256": hashlib.sha256(np.ascontiguousarray(self.test())).hexdigest(),
+            "test_fingerprint": self._test["fingerprint"],
         }
         try:
             return {**found, "train_images": self._train["count"], "fingerprint": self._train["fingerprint"]}
         except distances.Absent:  # the training part alone is gone
             return found
+
+    def changes(self, learnt_from):
+        """Sentences on what of its images is not what it was: in training, and in the first row.
+
+        Args:
+          learnt_from: fingerprints of the training images that the model learnt it from, a list; [] where
+            they are not known.
+        """
+        now, found = self.about(), []
+        if len(learnt_from) > 1:
+            found.append(f"The training images of {self.name} changed while it was learnt.")
+        if learnt_from and now.get("fingerprint", learnt_from[-1]) != learnt_from[-1]:
+            found.append(
+                f"The training images of {self.name} are not those that it was learnt from; the floors of its"
+                " distances and the audit compare with other images."
+            )
+        then = self.reference.numbers.get("test_fingerprint") if self.reference else None
+        if then and now.get("test_fingerprint", then) != then:
+            found.append(
+                f"The test images of {self.name} are not those of its first row, so its scores here and there do"
+                " not tell what was forgotten."
+            )
+        return found
 
     @functools.cached_property
     def _test(self):
@@ -79,6 +103,7 @@ class Holding:
                 "labels": self.task.test_labels(self._most),
                 "factors": self.task.test_factors(self._most),
                 "count": self.task.num_test,
+                "fingerprint": self.task.test_fingerprint,
             }
         )
 

@@ -197,6 +197,7 @@ def save(workdir, model):
             "task_step": done,
             "global_step": step,
             "files": files,
+            "data": model.data_read,
         }
         write_atomically(os.path.join(staging, _MANIFEST), json.dumps(manifest, indent=1))
         for name in files:
@@ -245,8 +246,9 @@ def restore_newest(workdir, model):
             _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, reason)
             continue
         model.noise_stream.assign(0)
-        status = _state(model, _version(path)).read(os.path.join(path, "state"))
+        status = _state(model, _manifest(path)["format_version"]).read(os.path.join(path, "state"))
         status.assert_existing_objects_matched().assert_consumed()
+        model.data_read = _manifest(path).get("data", {})
         return path
     raise ValueError(
         f"none of the {len(found)} checkpoints in {workdir} is whole; restore one from"
@@ -297,10 +299,10 @@ def damage(path):
     return ""
 
 
-def _version(path):
-    """Format version of a checkpoint that is whole."""
+def _manifest(path):
+    """The manifest of a checkpoint that is whole."""
     with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
-        return json.load(f)["format_version"]
+        return json.load(f)
 
 
 @contextlib.contextmanager
