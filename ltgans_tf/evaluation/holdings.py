@@ -23,11 +23,12 @@ class Holding:
       may_read: whether its images may be read, as far as they can be reached.
       reference: the `references.Reference` of the task, or None.
       past: whether the task lets go of its images once they are read.
+      lost: why there is no reference of a past task; '' where there is one, or where none is wanted yet.
     """
 
-    def __init__(self, task, most, most_training, may_read, reference, past):
+    def __init__(self, task, most, most_training, may_read, reference, past, lost=""):
         self.task, self.name = task, task.name
-        self.reference = reference
+        self.reference, self.lost = reference, lost
         self._most, self._most_training = most, most_training
         self._may_read, self._past = may_read, past
 
@@ -122,6 +123,8 @@ class Holding:
             told = ""
             if self.reference is not None and "nlog" in self.reference.numbers:
                 told = f"; its NLOG was {self.reference.numbers['nlog']:.1f} when it was new"
+            if self.lost:
+                told = f", and {self.lost}"
             raise distances.Absent(f"A production run keeps no image of a past task{told}.")
         try:
             return read()

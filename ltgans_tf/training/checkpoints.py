@@ -19,7 +19,7 @@ import socket
 
 import tensorflow as tf
 
-from ltgans_tf.files import jsonfiles
+from ltgans_tf.files import atomic, jsonfiles
 from ltgans_tf.settings import upgrades
 
 CONFIG = "config.json"
@@ -201,10 +201,10 @@ def save(workdir, model):
         }
         write_atomically(os.path.join(staging, _MANIFEST), json.dumps(manifest, indent=1))
         for name in files:
-            _sync(os.path.join(staging, name))
-        _sync(staging)
+            atomic.sync(os.path.join(staging, name))
+        atomic.sync(staging)
         os.rename(staging, target)
-        _sync(folder)
+        atomic.sync(folder)
         write_atomically(os.path.join(workdir, _NEWEST), f"{os.path.basename(target)}\n")
     except (OSError, tf.errors.OpError) as error:
         shutil.rmtree(staging, ignore_errors=True)
@@ -272,12 +272,8 @@ def _state(model, version=upgrades.FORMAT_VERSION):
 
 def write_atomically(path, text):
     """Writes a text file so that a crash leaves the old one or the new one, never a part."""
-    staging = f"{path}.tmp"
-    with open(staging, "w", encoding="utf-8") as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
-    os.rename(staging, path)
+    with atomic.writing(path) as f:
+        f.write(text.encode())
 
 
 def damage(path):
@@ -359,14 +355,6 @@ def _flat(tree, prefix=""):
 def _checksum(path):
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def _sync(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def reason(error):

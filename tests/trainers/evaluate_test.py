@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from ltgans_tf.data import streams
-from ltgans_tf.evaluation import evaluation, references, scores
+from ltgans_tf.evaluation import evaluation, features, references, scores
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.training import boundaries
@@ -224,8 +224,10 @@ def test_a_run_in_the_middle_of_a_task_is_not_evaluated(trained, tmp_path, tiny_
         evaluate.evaluate(str(tmp_path / "run"), parts=("likelihood",))
 
 
-def test_a_damaged_extractor_is_refused(workdir):
-    with open(os.path.join(workdir, "eval", "extractor.npz"), "wb") as f:
+def test_a_damaged_extractor_is_made_again(workdir):
+    path = os.path.join(workdir, "eval", "extractor.npz")
+    sha256 = features.load(path).sha256
+    with open(path, "wb") as f:
         f.write(b"nothing")
-    with pytest.raises(ValueError, match="is no extractor of this package"):
-        evaluate.evaluate(workdir, parts=("distances",), **FEW)
+    row = evaluate.evaluate(workdir, parts=("distances",), **FEW)
+    assert row["extractor"]["sha256"] == sha256 == features.load(path).sha256

@@ -172,4 +172,4 @@ def test_workers_of_other_settings_or_data_end_before_the_first_step(sets, tmp_p
     for status, said, errors in _ended([first, second]):
         assert status == 2, errors
         assert said.startswith(f"error: the workers of this run differ in: {what}; start all of them"), said
-    assert not list(tmp_path.glob("run/checkpoints/task_*"))
+    assert not list(tmp_path.glob("run/checkpoints/*_step_*[1-9]"))
