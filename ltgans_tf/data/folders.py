@@ -147,10 +147,21 @@ _ENDS = {b"\x89PNG": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9", b"GIF8": b
 
 
 def _looks_whole(size, head, tail):
+    """Whether the end is that of a whole file; a TIFF or BMP has none that tells, and has to be decoded."""
     if head[:4] == b"RIFF":
         return head[8:12] == b"WEBP" and int.from_bytes(head[4:8], "little") + 8 <= size
+    if head[4:8] == b"ftyp":
+        return _boxes_end(head) == size
     tail = tail[-16:].rstrip(b"\0")
     return any(head.startswith(magic) and tail.endswith(end) for magic, end in _ENDS.items())
+
+
+def _boxes_end(head):
+    """Where the boxes of an AVIF file end, as far as its first bytes tell."""
+    place = 0
+    while place + 8 <= len(head) and (length := int.from_bytes(head[place : place + 4], "big")) >= 8:
+        place += length
+    return place
 
 
 def into_memory(source):

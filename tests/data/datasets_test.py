@@ -136,6 +136,16 @@ def test_tiff_and_avif_are_read_for_training(tmp_path, monkeypatch):
         datasets.load(f"folder:{tmp_path}", "train", SHAPE)
 
 
+def test_whole_files_of_each_kind_look_whole_and_cut_ones_do_not(tmp_path):
+    forms = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "WEBP": "webp", "AVIF": "avif"}
+    for form, suffix in forms.items():
+        path = tmp_path / f"x.{suffix}"
+        _save(path, 7, format=form)
+        assert folders.look(str(path))[1], form
+        path.write_bytes(path.read_bytes()[:-1])
+        assert not folders.look(str(path))[1], form
+
+
 def test_photographs_are_turned_unless_asked_not_to_be(tmp_path, monkeypatch):
     pixels = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
     noted = Image.Exif()
