@@ -7,7 +7,6 @@ or is absent with its reason; no score of an earlier row is needed for a later o
 import contextlib
 import functools
 import glob
-import logging
 import os
 import time
 
@@ -35,7 +34,6 @@ PROTOCOLS = {
 }
 PARTS = ("likelihood", "distances", "representation", "smoothness", "iwae", "audit")
 _ON_FEATURES = frozenset({"distances", "smoothness", "audit"})
-_log = logging.getLogger(__name__)
 _PAIRS = 32  # of codes, whose interpolations are looked at
 
 
@@ -240,7 +238,7 @@ class Evaluator:
             **({"inception": self.inception.about} if self.inception else {}),
             "settings": {**self.settings, "parts": list(self.parts)},
             "data": {holding.name: holding.about() for holding in held},
-            "notes": _notes(model, held),
+            "notes": holdings.notes(held, getattr(model, "data_read", {})),
             "scores": row.scores,
             "absent": row.absent,
             "union": row.union,
@@ -307,15 +305,6 @@ class Evaluator:
         kept = moments(len(held) - 1)
         reference = references.Reference(holding.name, kept, {**numbers, **holding.about()})
         references.save(workdir, holding.task.index, reference)
-
-
-def _notes(model, held):
-    """Sentences on data that are not what they were; each is a warning too."""
-    known = getattr(model, "data_read", {})
-    notes = [note for holding in held for note in holding.changes(known.get(holding.name, []))]
-    for note in notes:
-        _log.warning("%s", note)
-    return notes
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 import functools
 import hashlib
+import logging
 
 import numpy as np
 
 from ltgans_tf.data import streams
 from ltgans_tf.evaluation import distances
 
+_log = logging.getLogger(__name__)
 _ABOUT = ("test_images", "test_sha256", "test_fingerprint", "train_images", "fingerprint")
 
 
@@ -133,6 +135,14 @@ class Holding:
         finally:
             if self._past:
                 self.task.release()
+
+
+def notes(held, data_read):
+    """The `changes` of several holdings, each a warning too; {name of a task: fingerprints} of what was learnt from."""
+    found = [note for holding in held for note in holding.changes(data_read.get(holding.name, []))]
+    for note in found:
+        _log.warning("%s", note)
+    return found
 
 
 def _within(kept, count, most, limit):
