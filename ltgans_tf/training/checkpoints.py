@@ -332,7 +332,8 @@ def _checked(workdir, settings):
     path = os.path.join(workdir, CONFIG)
     if os.path.exists(path):
         # Of the older format versions config.json is the same.
-        old, new = _flat({**read_config(workdir), "format_version": upgrades.FORMAT_VERSION}), _flat(settings)
+        old = _flat({**read_config(workdir), "format_version": upgrades.FORMAT_VERSION})
+        new = _flat(upgrades.complete(settings, path))
         specs = "stream.specs"
         if new[specs][: len(old.get(specs, []))] == old.get(specs):
             old[specs] = new[specs]

@@ -571,7 +571,8 @@ def test_a_lost_reference_is_not_made_of_other_images(two_rows, model, specs, tm
     with open(scores.row_path(workdir, 0), "w", encoding="utf-8") as file:
         json.dump(rows[0], file)
     stream = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-    _evaluator(parts=("likelihood",)).evaluate(model, stream, workdir)
+    _evaluator(parts=("distances",)).evaluate(model, stream, workdir)
+    assert "not known to be those of its row, so it is not made again" in caplog.text
     production = _evaluator(protocol="production", parts=("likelihood", "distances"))
     row = production.evaluate(model, stream, workdir)
     assert references.load(workdir, 0) is None
