@@ -224,10 +224,14 @@ def test_a_run_in_the_middle_of_a_task_is_not_evaluated(trained, tmp_path, tiny_
         evaluate.evaluate(str(tmp_path / "run"), parts=("likelihood",))
 
 
-def test_a_damaged_extractor_is_made_again(workdir):
+def test_a_damaged_extractor_is_not_replaced_by_another_one(workdir, monkeypatch):
     path = os.path.join(workdir, "eval", "extractor.npz")
-    sha256 = features.load(path).sha256
+    other = features.load(path)
+    other.about["sha256"] = "another"
+    monkeypatch.setattr(features, "train", lambda domains, **_: other)
     with open(path, "wb") as f:
         f.write(b"nothing")
     row = evaluate.evaluate(workdir, parts=("distances",), **FEW)
-    assert row["extractor"]["sha256"] == sha256 == features.load(path).sha256
+    assert "missing or damaged, and training gives another one" in row["absent"]["bright.npz"]["distances"]
+    with open(path, "rb") as f:
+        assert f.read() == b"nothing"
