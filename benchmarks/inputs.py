@@ -192,8 +192,8 @@ def read_folder(folder, tree):
             if not os.path.lexists(path := os.path.join(os.fsencode(root), name)):
                 os.symlink(to, path)
         specs.check(f"folder:{root}")
-        names, labels = folders.list_files(root, "train")
-        folders.without_broken(root, names, labels, skip_broken=True)
+        folder = folders.Folder(root)
+        folder.without_broken(np.arange(len(folder.names)), skip_broken=True)
 
 
 def read_image(folder, data):
@@ -203,7 +203,7 @@ def read_image(folder, data):
     path = os.path.join(folder, "picture")
     with open(path, "wb") as file:
         file.write(data)
-    images.preprocess(sources.decode_file(path), _SHAPE)
+    images.preprocess(sources.decode(path), _SHAPE)
 
 
 def read_config(folder, data):

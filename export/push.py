@@ -41,12 +41,17 @@ class BoundaryExport:
             raise ValueError(
                 "exports belong to a run; give fit_stream a workdir, or leave BoundaryExport out."
             )
-        about = {"run_id": run_id(workdir), "image_shape": list(stream.image_shape), "fit": stream.fit}
+        about = {"run_id": run_id(workdir), **_prepared(stream.get_settings())}
         base = self.base or os.path.join(workdir, "exports")
         try:
             push(model, task, base, about, self.terms, row(workdir, task.index), workdir)
         except validation.NotBlessed as error:
             self.say(f"not pushed: {error}")
+
+
+def _prepared(settings):
+    """How a stream prepares its images, of its settings: what an encoder has to do too."""
+    return {name: settings[name] for name in ("image_shape", "fit", "upright")}
 
 
 def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
@@ -59,7 +64,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
       model: a `LifelongModel` that has learnt `task` to its end.
       task: has the `index` and `name` of the task learnt last.
       base: folder that holds `generator/` and `encoder/`; made if it does not exist.
-      info: dict with 'run_id', 'image_shape' and 'fit'; all of it goes into export_info.json.
+      info: dict with 'run_id', 'image_shape', 'fit' and 'upright'; all of it goes into export_info.json.
       terms: `Terms`.
       row: the row of scores behind `task`, or None where nothing was measured.
       workdir: folder of the run, for the bundle to go on from (`continuation`); None for none.
@@ -173,7 +178,7 @@ def push_workdir(workdir, base=None, terms=Terms()):
         model,
         Task(learnt - 1, stream["specs"][learnt - 1]),
         base or os.path.join(workdir, "exports"),
-        {"run_id": run_id(workdir), "image_shape": stream["image_shape"], "fit": stream["fit"]},
+        {"run_id": run_id(workdir), **_prepared(stream)},
         terms,
         row(workdir, learnt - 1),
         workdir,

@@ -76,7 +76,7 @@ def save_generator(model, path):
     _save(path, signatures)
 
 
-def save_encoder(model, image_shape, fit, path):
+def save_encoder(model, image_shape, fit, path, upright=True):
     """Saves the Student of `model`, together with the preprocessing that it was trained behind.
 
     Signatures; image_bytes are string [B], each a PNG, JPEG, GIF, WebP or BMP file of any size:
@@ -94,16 +94,13 @@ def save_encoder(model, image_shape, fit, path):
       image_shape: (height, width, channels) of the stream.
       fit: 'crop', 'pad' or 'stretch', of the stream.
       path: folder to write; made if it does not exist.
+      upright: whether the rotation that a camera noted in a file is applied, as by the stream.
     """
     student, image_shape = model.student, tuple(image_shape)
 
     def read(image_bytes):
         (image_bytes,) = _rows(image_bytes)
-        return tf.map_fn(
-            lambda data: images.preprocess(images.decode(data, 3), image_shape, fit),
-            image_bytes,
-            fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
-        )
+        return images.read_all(image_bytes, image_shape, fit, upright)
 
     def code(image_bytes):
         return student.encode(read(image_bytes)).mean()
@@ -136,7 +133,8 @@ def save_encoder(model, image_shape, fit, path):
     def interpolate(image_a_bytes, image_b_bytes, weight):
         image_a_bytes, image_b_bytes, weight = _rows(image_a_bytes, image_b_bytes, weight)
         weight = _share(weight, "weight")[:, None]
-        codes = (1.0 - weight) * code(image_a_bytes) + weight * code(image_b_bytes)
+        first, second = tf.split(code(tf.concat([image_a_bytes, image_b_bytes], 0)), 2)
+        codes = (1.0 - weight) * first + weight * second
         return {"images_bytes": _png(student.decode(codes))}
 
     @tf.function(input_signature=[_files("image_bytes")])

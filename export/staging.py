@@ -43,7 +43,9 @@ def _save(model, kind, folder, about):
         signatures.save_generator(model, folder)
         requests, answers = probes.of_generator(model)
     else:
-        signatures.save_encoder(model, about["image_shape"], about["fit"], folder)
+        signatures.save_encoder(
+            model, about["image_shape"], about["fit"], folder, about.get("upright", False)
+        )
         requests, answers = probes.of_encoder(model)
     warmup.write(folder, kind, requests)
     return answers

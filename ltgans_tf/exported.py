@@ -33,6 +33,7 @@ class ExportedModel:
       info: dict, what the export says about itself (export_info.json).
       image_shape: (height, width, channels).
       fit: how images are brought to that shape, as in `images.fit_image`.
+      upright: whether the encoder applies the rotation that a camera noted in a file.
       latent_dim: length of the generator's latents.
       latent_law: their `sampling.LatentLaw`.
       domains: names of the domains learnt, in order.
@@ -43,6 +44,7 @@ class ExportedModel:
         self.info = _read_info(next(iter(self.paths.values())))
         self.image_shape = tuple(self.info["image_shape"])
         self.fit = self.info["fit"]
+        self.upright = self.info.get("upright", False)  # earlier exports turned nothing
         self.latent_dim = self.info["latent_dim"]
         # Exports from before there were codes have neither these fields nor a list of domains.
         codes = {name: self.info[name] for name in ("domain_dim", "domain_length") if name in self.info}

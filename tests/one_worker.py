@@ -1,10 +1,10 @@
 """One worker of a run of tiny networks on several; `multi_worker_test` starts it, with TF_CONFIG set.
 
-    python -m tests.one_worker METHOD STEPS TASKS OUT WORKDIR [kill|stop|spoil|swell STEP]
+    python -m tests.one_worker METHOD STEPS TASKS OUT WORKDIR [kill|stop|spoil|swell|other STEP]
 
 It trains on the sets in OUT and writes its weights to OUT/worker_<i>.npz. Behind the STEP given it dies by
 SIGKILL, asks for a stop, as on a signal, or, unless it has gone back before, has weights that are NaN or
-so large that the next loss is not finite.
+so large that the next loss is not finite. With "other" it has other images.
 """
 
 import functools
@@ -19,7 +19,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf.data import streams
+from ltgans_tf.data import sources, streams
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import presets
 from ltgans_tf.training import callbacks, distribution
@@ -66,7 +66,10 @@ def main(method, steps, tasks, out, workdir, what=None, step=None):
         model.compile()
     if what is not None:
         spoil, swell = (functools.partial(_times, factor) for factor in (np.nan, 1e30))
-        act = {"kill": _kill, "stop": _stop, "spoil": spoil, "swell": swell}[what]
+        act = {"kill": _kill, "stop": _stop, "spoil": spoil, "swell": swell, "other": lambda _: None}[what]
+        if what == "other":
+            task = stream.tasks[0]
+            task._sources["train"] = sources.ArraySource(255 - task.train_images(), None)
         callbacks.SaveCheckpoints.on_step = _behind(callbacks.SaveCheckpoints.on_step, int(step), act)
     try:
         finished = model.fit_stream(

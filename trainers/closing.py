@@ -13,7 +13,7 @@ _SURE = 0.9  # domain accuracy of an extractor
 
 def boundary(task, workdir):
     """The scores of the row behind `task`, a `streams.Task`, in one line."""
-    row = scores.read_rows(workdir)[task.index]
+    row = scores.read_row(scores.row_path(workdir, task.index))
     parts = [
         f"{scores.SCORES[name].label} "
         + ", ".join(
@@ -26,7 +26,7 @@ def boundary(task, workdir):
     ]
     if "fcd" in row["union"]:
         parts.append(f"FCD of all {row['union']['fcd']:.2f} (real images {row['union']['fcd_floor']:.2f})")
-    if task.index == 0:
+    if task.index == 0 and row["extractor"]:
         parts += _extractor(row["extractor"])
     left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
     seconds = sum(row["seconds"].values())

@@ -11,7 +11,7 @@ import os
 from absl import flags
 
 import trainers
-from ltgans_tf.data import specs
+from ltgans_tf.data import listing
 
 _BATCH = 250
 
@@ -33,21 +33,25 @@ def encode(workdir, folder, out, skip_broken_images=False):
       ValueError: no model, no Student, no images, or a broken image, which is named.
     """
     _check(workdir, out)
-    files = _image_files(folder)
+    if not os.path.isdir(folder):
+        raise ValueError(f"there is no folder {folder}; --images names a folder of images.")
+    found = listing.require(folder, splits=False)
     trainers.import_tensorflow()
     from ltgans_tf import loading
 
     model = loading.load(workdir)
-    image_shape, fit = _settings(workdir, model)
+    how = _settings(workdir, model)
     if model.student is None:
         raise ValueError(f"the model in {workdir} has no Student and so no encoder; train with --student.")
-    kept, mean, stddev = _encode(model.student, folder, files, image_shape, fit, skip_broken_images)
+    kept, mean, stddev = _encode(model.student, found, how, skip_broken_images)
     _write(out, mean=mean, stddev=stddev, files=kept)
-    skipped = len(files) - len(kept)
+    skipped = len(found.files) - len(kept)
+    told = found.told()
     return (
         f"Wrote codes of {len(kept)} {'image' if len(kept) == 1 else 'images'},"
         f" {mean.shape[1]} numbers each, to {out}"
         + (f"; skipped {skipped} that could not be read." if skipped else ".")
+        + (f"\n{told[0].upper()}{told[1:]}" if told else "")
     )
 
 
@@ -58,57 +62,44 @@ def _check(workdir, out):
         raise ValueError(f"--out is {out}; its name must end in .npz.")
 
 
-def _image_files(folder):
-    """Names of the images in a folder and the folders in it, relative to it, sorted."""
-    if not os.path.isdir(folder):
-        raise ValueError(f"there is no folder {folder}; --images names a folder of images.")
-    files = sorted(os.path.relpath(path, folder) for path in specs.image_files(folder))
-    if not files:
-        raise ValueError(f"{folder} holds no images; put {', '.join(specs.IMAGE_SUFFIXES)} files into it.")
-    return files
-
-
 def _settings(workdir, model):
-    """(image_shape, fit) that the run was trained with."""
+    """(image_shape, fit, upright) that the run was trained with."""
     from ltgans_tf.training import checkpoints
 
     if os.path.isfile(os.path.join(workdir, checkpoints.CONFIG)):
         stream = checkpoints.read_config(workdir)["stream"]
-        return tuple(stream["image_shape"]), stream["fit"]
-    return model.image_shape, model.fit
+        return tuple(stream["image_shape"]), stream["fit"], stream["upright"]
+    return model.image_shape, model.fit, model.upright
 
 
-def _encode(student, folder, files, image_shape, fit, skip_broken):
+def _encode(student, found, how, skip_broken):
     """(names, mean, stddev) of the files that can be read, batch by batch."""
     import numpy as np
 
-    kept, means, stddevs = [], [], []
-    for start in range(0, len(files), _BATCH):
+    from ltgans_tf.data import images, sources
+
+    image_shape, fit, upright = how
+    kept, means, stddevs, broken = [], [], [], []
+    for start in range(0, len(found.files), _BATCH):
         batch = []
-        for name in files[start : start + _BATCH]:
-            image = _read(os.path.join(folder, name), image_shape, fit, skip_broken)
-            if image is not None:
-                batch.append(image)
-                kept.append(name)
-        if batch:
+        for name in found.files[start : start + _BATCH]:
+            path = os.path.join(found.root, name)
+            try:
+                image = sources.decode(path, upright)
+            except ValueError as error:
+                broken.append((path, str(error)))
+                continue
+            batch.append(images.preprocess(image, image_shape, fit).numpy())
+            kept.append(name)
+        if batch and (skip_broken or not broken):
             posterior = student.encode(np.stack(batch))
             means.append(posterior.mean().numpy())
             stddevs.append(posterior.stddev().numpy())
+    if broken and not skip_broken:
+        raise ValueError(sources.broken(broken))
     if not kept:
-        raise ValueError(f"none of the {len(files)} images in {folder} could be read.")
+        raise ValueError(f"none of the {len(found.files)} images in {found.root} could be read.")
     return kept, np.concatenate(means), np.concatenate(stddevs)
-
-
-def _read(path, image_shape, fit, skip_broken):
-    """One file as float32 of `image_shape`; None where it is broken and may be left out."""
-    from ltgans_tf.data import images, sources
-
-    try:
-        return images.preprocess(sources.decode_file(path), image_shape, fit).numpy()
-    except ValueError:
-        if skip_broken:
-            return None
-        raise
 
 
 def _write(out, **arrays):

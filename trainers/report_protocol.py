@@ -42,7 +42,12 @@ def _data(run):
     for task in run.tasks:
         facts = [wording.value(known.get(task, {}).get(key, wording.ABSENT)) for key in keys]
         rows.append([task, *[specs.get(task, wording.ABSENT)] * bool(specs), *facts])
-    return [page.table(head, rows, words=True)] if len(head) > 1 else []
+    notes = dict.fromkeys(
+        f"After task {row['after_task'] + 1}: {note}" for row in run.rows for note in row.get("notes", [])
+    )
+    return [page.text(note) for note in notes] + (
+        [page.table(head, rows, words=True)] if len(head) > 1 else []
+    )
 
 
 def _protocol(run):

@@ -45,6 +45,16 @@ flags.DEFINE_bool(
 flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train nothing.")
 flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
+flags.DEFINE_bool(
+    "accept_changed_data",
+    False,
+    "Go on in the middle of a task whose training images have changed since it was begun.",
+)
+flags.DEFINE_bool(
+    "upright",
+    None,
+    "Turn photographs as their camera noted (EXIF orientation); by default as the run there, in a new run yes.",
+)
 flags.DEFINE_string("extractor_path", None, "File with an extractor, as eval/extractor.npz of another run.")
 flags.DEFINE_string("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
 flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
@@ -302,6 +312,7 @@ def _train(preset, recipe, settings):
         FLAGS.data_dir,
         FLAGS.skip_broken_images,
         min(_tasks_behind(), len(preset.tasks)),
+        **_reading(),
     )
     with strategy.scope():
         model = registry.method_class(FLAGS.method).from_architecture(
@@ -376,12 +387,24 @@ def _train(preset, recipe, settings):
         FLAGS.stop_after_task,
         FLAGS.resume,
         FLAGS.on_nonfinite,
+        FLAGS.accept_changed_data,
     )
     if chief:
         say(closing.times(spans, say))
         say(_ending(finished, model.student is not None))
     _on_signals(signal.SIG_IGN)  # while Python ends they would kill it, and the status be another
     return 0 if finished else 128 + (stopped or [signal.SIGTERM])[-1]  # another worker may have been asked
+
+
+def _reading():
+    """How image files are read, for `TaskStream`: as the run before does it, where there is one."""
+    folder = FLAGS.workdir if _started() else FLAGS.init_from and continuation.find(FLAGS.init_from)
+    if not folder:
+        return {} if FLAGS.upright is None else {"upright": FLAGS.upright}
+    config = jsonfiles.read_object(os.path.join(folder, "config.json"), stream=dict)
+    stream = upgrades.complete(config, folder)["stream"]
+    upright = stream["upright"] if FLAGS.upright is None else FLAGS.upright
+    return {"upright": upright, "split_by": stream["split_by"]}
 
 
 def _overruled(recipe):
@@ -448,7 +471,8 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "push": FLAGS.push,
         **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},
     }
-    for name in ("replicas", "data_dir", "push_base", "extractor_path", "inception_path", "inception_sha256"):
+    paths = ("data_dir", "push_base", "extractor_path", "inception_path", "inception_sha256")
+    for name in ("replicas", "upright", *paths):
         if FLAGS[name].value is not None:
             values[name] = FLAGS[name].value
     flagfile.write(FLAGS.workdir, values)

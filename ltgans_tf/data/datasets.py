@@ -19,7 +19,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf.data import folders, images, sources, specs
+from ltgans_tf.data import folders, images, listing, sources, specs
 
 # A set of TensorFlow Datasets whose fitted images take more bytes than this is read from disk.
 MEMORY_LIMIT_BYTES = 2 << 30
@@ -37,7 +37,16 @@ _UNREADABLE = (
 _FIT_CHUNK = 1024
 
 
-def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images=False):
+def load(
+    part,
+    split,
+    image_shape,
+    fit="crop",
+    data_dir=None,
+    skip_broken_images=False,
+    upright=True,
+    split_by="contents",
+):
     """Opens one split of one part of a task.
 
     Args:
@@ -48,6 +57,8 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
         data_dir: a folder whose `<name>.npz` stands for a named set that is not built in, and whose folder
             `<name>` for one that is got by hand; or None.
         skip_broken_images: leave broken image files of a folder out, and count them, instead of raising.
+        upright: whether the rotation that a camera noted in an image file is applied.
+        split_by: what chooses the test split of a folder without subfolders for it; see `folders.Folder`.
 
     Returns:
         A source: `len(source)`; `source.gather(indices)`, int64 [n] to uint8 [n, *image_shape], in a graph;
@@ -64,7 +75,7 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
         raise ValueError(f"split must be 'train' or 'test', got {split!r}.")
     shape = tuple(image_shape)
     if part.source == "folder":
-        return _load_folder(part, split, shape, fit, skip_broken_images)
+        return _load_folder(part, split, shape, fit, skip_broken_images, upright, split_by)
     npz = part.path_or_name if part.source == "npz" else None
     if part.source == "name":
         npz = specs.npz_for_name(part.path_or_name, data_dir)
@@ -75,7 +86,7 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
             if not folder:
                 specs.check(str(part), data_dir)
             part = dataclasses.replace(part, source="folder", path_or_name=folder)
-            return _load_folder(part, split, shape, fit, skip_broken_images)
+            return _load_folder(part, split, shape, fit, skip_broken_images, upright, split_by)
     if npz:
         raw, labels, factors = _read_npz(os.path.expanduser(npz), split, _stamp(npz))
         return _array_source(part, raw, labels, shape, fit, factors)
@@ -84,7 +95,7 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
 
         raw, labels = builtin.load(part.path_or_name, split)
         return _array_source(part, raw, labels, shape, fit, {})
-    return _load_tfds(part, split, shape, fit)
+    return _load_tfds(part, split, shape, fit, upright)
 
 
 def missing(part, data_dir=None):
@@ -95,8 +106,10 @@ def missing(part, data_dir=None):
     path = os.path.expanduser(part.path_or_name)
     if part.source == "npz" and not os.path.isfile(path):
         return path
-    if part.source == "folder" and not any(files for _, _, files in os.walk(path)):
-        return f"{path}{os.sep}*" if os.path.isdir(path) else path
+    if part.source == "folder" and not os.path.isdir(path):
+        return path
+    if part.source == "folder" and not listing.scan(path, splits=False).files:
+        return f"{path}{os.sep}*"
     if part.source != "name" or specs.npz_for_name(part.path_or_name, data_dir):
         return None
     if part.path_or_name not in specs.DATASETS:
@@ -232,25 +245,39 @@ def _checked_arrays(path, split, raw, labels):
     return raw, labels
 
 
-def _load_folder(part, split, image_shape, fit, skip_broken):
+def _load_folder(part, split, image_shape, fit, skip_broken, upright, split_by):
     root = os.path.expanduser(part.path_or_name)
     specs.check(f"folder:{part.path_or_name}")
-    names, labels = folders.list_files(root, split)
-    if not names:
+    folder = folders.Folder(root, split_by)
+    kept = _kept(part, folder.labels, len(folder.names))
+    own = kept[folder.is_test[kept] == (split == "test")]
+    if not own.size:
         raise ValueError(
             f"The folder {root!r} has no image in its {split} split; "
             "add images, or give it subfolders 'train' and 'test'."
         )
-    kept = _kept(part, labels, len(names))
-    names, labels = [names[i] for i in kept], None if labels is None else labels[kept]
-    names, labels, skipped = folders.without_broken(root, names, labels, skip_broken)
-    source = sources.FileSource(root, names, labels, _prepare(part, image_shape, fit), image_shape, skipped)
+    both = own if part.split else kept  # the other split is read later, and its broken files are told now
+    good = folder.without_broken(own, skip_broken, both)
+    source = sources.FileSource(
+        root,
+        [folder.names[i] for i in good],
+        [folder.keys[i] for i in good],
+        None if folder.labels is None else folder.labels[good],
+        _prepare(part, image_shape, fit),
+        image_shape,
+        upright,
+        len(own) - len(good),
+    )
     if len(source) > folders.IN_MEMORY_FILES:
         return source
-    return folders.into_memory(source)
+    try:
+        return folders.into_memory(source)
+    except ValueError:
+        folder.raise_broken(both)
+        raise
 
 
-def _load_tfds(part, split, image_shape, fit):
+def _load_tfds(part, split, image_shape, fit, upright):
     import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
 
     dataset = specs.DATASETS.get(part.path_or_name) if part.source == "name" else None
@@ -271,7 +298,7 @@ def _load_tfds(part, split, image_shape, fit):
     has_labels = "label" in features and hasattr(features["label"], "num_classes")
     prepare = _prepare(part, image_shape, fit)
     if _num_images(dataset, builder, split, tfds_split) * np.prod(image_shape) > MEMORY_LIMIT_BYTES:
-        return _tfds_records(tfds, name, tfds_split, part, has_labels, prepare, image_shape)
+        return _tfds_records(tfds, name, tfds_split, part, has_labels, prepare, image_shape, upright)
     return _tfds_in_memory(tfds, name, tfds_split, part, has_labels, prepare)
 
 
@@ -342,7 +369,7 @@ def _tfds_in_memory(tfds, name, split, part, has_labels, prepare):
     return sources.ArraySource(np.concatenate([b[0] for b in batches]), labels)
 
 
-def _tfds_records(tfds, name, split, part, has_labels, prepare, image_shape):
+def _tfds_records(tfds, name, split, part, has_labels, prepare, image_shape, upright):
     try:
         builder = tfds.builder(name, file_format="array_record")
         builder.download_and_prepare()
@@ -365,4 +392,5 @@ def _tfds_records(tfds, name, split, part, has_labels, prepare, image_shape):
         f"{name}:{builder.version}:{split}",
         prepare,
         image_shape,
+        upright,
     )

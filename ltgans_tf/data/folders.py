@@ -1,5 +1,6 @@
 """Folders of image files: which files belong to a split, their classes, and which are broken."""
 
+import hashlib
 import itertools
 import os
 import zlib
@@ -7,91 +8,160 @@ from concurrent import futures
 
 import numpy as np
 
-from ltgans_tf.data import sources, specs
+from ltgans_tf.data import listing, sources
 
+SPLIT_BY = ("contents", "path")
 # A folder with more files than this is decoded as it is read, not when it is opened.
 IN_MEMORY_FILES = 5_000
 _PORTION = 64  # files that a thread looks at in one go
+_END = 1 << 16  # bytes at each end of a file that its key covers
 
 
-def list_files(root, split):
-    """Lists the image files of a split, sorted, and their labels (the index of the class subfolder)."""
-    entries = {e for e in os.listdir(root) if os.path.isdir(os.path.join(root, e))}
-    own_folders = set(specs.SPLITS) <= entries
-    prefix = os.path.join(root, "")
-    names = sorted(path.removeprefix(prefix) for path in specs.image_files(root))
-    names = [n for n in names if not own_folders or n.startswith(split + os.sep)]
-    classes = _class_names(root, own_folders)
-    if not own_folders:
-        names = [n for n in names if (is_test(n) == (split == "test"))]
-    depth = 1 if own_folders else 0
-    if not classes or any(n.count(os.sep) <= depth for n in names):
-        return names, None  # images beside the subfolders, so these are no classes
-    index = {c: i for i, c in enumerate(classes)}
-    return names, np.array([index[n.split(os.sep)[depth]] for n in names], np.int64)
+class Folder:
+    """The images of a folder, both splits, none of them decoded yet.
+
+    Attributes:
+        root: the folder.
+        names: of its images relative to it, sorted.
+        labels: int64 [n], the places of their class subfolders among all of these (of both splits together)
+            in sorted order; None where images lie beside these, so that they are no classes.
+        is_test: bool [n], which are in the test split.
+        keys: a text for each image that its contents alone decide; see `key_of`.
+    """
+
+    def __init__(self, root, split_by="contents"):
+        """Looks at all files.
+
+        Args:
+            root: path of a folder.
+            split_by: what chooses the tenth of the images that is the test split of a folder without subfolders
+                for its splits: 'contents' of a file, so that the split stays when files are added or files
+                and folders are renamed, and copies of an image share a split; or 'path', as
+                runs of earlier versions have it.
+
+        Raises:
+            ValueError: see `listing.scan`; or a file cannot be read.
+        """
+        found = listing.scan(root)
+        self.root, self.names = root, list(found.files)
+        self.labels = _labels(found)
+        looked = _in_threads(lambda name: look(os.path.join(root, name)), self.names)
+        self.keys = [key for key, _ in looked]
+        self._whole = [whole for _, whole in looked]
+        if found.splits:
+            tests = (name.startswith(f"{found.splits['test']}{os.sep}") for name in self.names)
+        elif split_by == "path":
+            tests = map(is_test_path, self.names)
+        else:
+            tests = map(is_test_key, self.keys)
+        self.is_test = np.fromiter(tests, bool, len(self.names))
+
+    def without_broken(self, chosen, skip_broken, both=None):
+        """Leaves broken files out, or refuses them.
+
+        Without skip_broken only files that look broken are decoded, so that a large folder opens quickly; damage
+        in the middle of a file is then met, and the file named, when it is read. With skip_broken every file is.
+
+        Args:
+            chosen: int [n], places of the images that are wanted.
+            skip_broken: whether broken ones are left out.
+            both: int [m], places of the images that are looked at too, so that one message has all broken files.
+
+        Returns:
+            The places of those that are not broken.
+
+        Raises:
+            ValueError: naming the broken files, unless skip_broken; or if all are broken.
+        """
+        if not skip_broken:
+            looked = chosen if both is None else both
+            self.raise_broken([i for i in looked if not self._whole[i]])
+            return chosen
+        reasons = _in_threads(self._damage, chosen)
+        good = np.array([i for i, reason in zip(chosen, reasons) if not reason], np.int64)
+        if not good.size:
+            raise ValueError(f"Every image of the folder {self.root!r} is broken; put readable images there.")
+        return good
+
+    def raise_broken(self, places):
+        """Decodes the images at some places; one ValueError names all that are broken."""
+        reasons = _in_threads(self._damage, places)
+        found = [(self.path(i), reason) for i, reason in zip(places, reasons) if reason]
+        if found:
+            raise ValueError(sources.broken(found))
+
+    def path(self, place):
+        return os.path.join(self.root, self.names[place])
+
+    def _damage(self, place):
+        return sources.damage(self.path(place))
 
 
-def _class_names(root, own_folders):
-    """Names of the class subfolders (of train and test together), in order."""
-    bases = [os.path.join(root, s) for s in specs.SPLITS] if own_folders else [root]
-    return sorted(
-        {e.name for base in bases for e in os.scandir(base) if e.is_dir() and not e.name.startswith(".")}
-    )
+def _labels(found):
+    """int64 [n]: places among the class subfolders, of train and test together; None where these are no classes."""
+    tops = [f"{folder}{os.sep}" for folder in found.splits.values()] if found.splits else [""]
+    inside = [name.removeprefix(top) for top in tops for name in found.folders if name.startswith(top)]
+    index = {name: i for i, name in enumerate(sorted({name for name in inside if os.sep not in name}))}
+    depth = 1 if found.splits else 0
+    if not index or any(name.count(os.sep) <= depth for name in found.files):
+        return None
+    return np.array([index[name.split(os.sep)[depth]] for name in found.files], np.int64)
 
 
-def is_test(name):
-    """A tenth of a folder's images, chosen by their relative path, so that it stays when files are added."""
+def is_test_path(name):
+    """A tenth of a folder's images, chosen by their relative path."""
     return zlib.crc32(os.fsencode(name.replace(os.sep, "/"))) % 10 == 0
+
+
+def is_test_key(key):
+    """A tenth of all images, chosen by `key_of` them."""
+    return int(key, 16) % 10 == 0
+
+
+def key_of(size, head, tail):
+    """What tells the contents of a file from others: 32 hexadecimal digits.
+
+    Args:
+        size: bytes of the file.
+        head, tail: its first and its last 64 KiB. What is between them in a larger file does not count.
+    """
+    return hashlib.blake2b(b"%d " % size + head + tail, digest_size=16).hexdigest()
+
+
+def look(path):
+    """Reads both ends of an image file: (its key, whether it looks whole), which most broken files do not."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_END)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - _END, len(head)))
+            tail = file.read()
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}); make it readable, or move it away."
+        ) from error
+    return key_of(size, head, tail), _looks_whole(size, head, tail or head)
 
 
 _ENDS = {b"\x89PNG": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9", b"GIF8": b";"}
 
 
-def _looks_whole(path):
-    """Reads a few bytes at both ends of an image file: a quick look that finds most broken files."""
-    with open(path, "rb") as file:
-        head = file.read(16)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(size - 16, 0))
-        tail = file.read()
+def _looks_whole(size, head, tail):
+    """Whether the end is that of a whole file; a TIFF or BMP has none that tells, and has to be decoded."""
     if head[:4] == b"RIFF":
         return head[8:12] == b"WEBP" and int.from_bytes(head[4:8], "little") + 8 <= size
-    return any(head.startswith(magic) and tail.rstrip(b"\0").endswith(end) for magic, end in _ENDS.items())
+    if head[4:8] == b"ftyp":
+        return _boxes_end(head) == size
+    tail = tail[-16:].rstrip(b"\0")
+    return any(head.startswith(magic) and tail.endswith(end) for magic, end in _ENDS.items())
 
 
-def without_broken(root, names, labels, skip_broken):
-    """Finds the broken files of a folder.
-
-    Without skip_broken only files that look broken are decoded, so that a large folder opens quickly; damage
-    in the middle of a file is then met, and the file named, when it is read. With skip_broken every file is.
-
-    Returns:
-        The names and the labels of the others, and the number of broken files.
-
-    Raises:
-        ValueError: naming the first broken file, unless skip_broken.
-    """
-
-    def is_broken(name):
-        path = os.path.join(root, name)
-        if not skip_broken and _looks_whole(path):
-            return False
-        try:
-            sources.decode_file(path)
-        except ValueError:
-            if not skip_broken:
-                raise
-            return True
-        return False
-
-    # A future for each file would cost as much as the look at it.
-    portions = [names[i : i + _PORTION] for i in range(0, len(names), _PORTION)]
-    with futures.ThreadPoolExecutor(_threads()) as pool:
-        found = pool.map(lambda portion: [is_broken(name) for name in portion], portions)
-        good = [i for i, broken in enumerate(itertools.chain.from_iterable(found)) if not broken]
-    if not good:
-        raise ValueError(f"Every image of the folder {root!r} is broken; put readable images there.")
-    return [names[i] for i in good], None if labels is None else labels[good], len(names) - len(good)
+def _boxes_end(head):
+    """Where the boxes of an AVIF file end, as far as its first bytes tell."""
+    place = 0
+    while place + 8 <= len(head) and (length := int.from_bytes(head[place : place + 4], "big")) >= 8:
+        place += length
+    return place
 
 
 def into_memory(source):
@@ -101,5 +171,9 @@ def into_memory(source):
     )
 
 
-def _threads():
-    return max(2, os.cpu_count() or 2)
+def _in_threads(function, items):
+    """[function(item) for each], in threads; a future for each file would cost as much as the look at it."""
+    portions = [items[i : i + _PORTION] for i in range(0, len(items), _PORTION)]
+    with futures.ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        found = pool.map(lambda portion: [function(item) for item in portion], portions)
+        return list(itertools.chain.from_iterable(found))

@@ -40,8 +40,13 @@ def _table():
 _MAGIC, _WEIGHTS, _MODULUS, _DIVISOR, _MORE = _table()
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def checked(data):
+    """The bytes alone of what `measured` returns."""
+    return measured(data)[0]
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def measured(data):
     """Lets through the bytes of one image that is safe to decode, a GIF without all behind its first frame.
 
     Args:
@@ -49,7 +54,7 @@ def checked(data):
 
     Returns:
         string scalar: bytes of a JPEG, PNG, GIF, WebP or BMP file that decode to at most MAX_PIXELS, or to
-            nothing.
+            nothing; and int64 scalar, how many pixels.
 
     Raises:
         tf.errors.InvalidArgumentError: if it is of another format than these five, if there are more pixels than that, if a GIF has more than
@@ -86,7 +91,7 @@ def checked(data):
         )
         told = tf.where(is_known, size, head[:2])
         with tf.control_dependencies([tf.debugging.Assert(~tf.reduce_any(problems), [message, told])]):
-            return tf.identity(data)
+            return tf.identity(data), tf.reduce_prod(size)
 
 
 def _jpeg_size(data):

@@ -6,18 +6,50 @@ the same way everywhere. All functions run in a graph and can be saved with it.
 
 import tensorflow as tf
 
-from ltgans_tf.data import headers
+from ltgans_tf.data import headers, orientation
 
 FITS = ("crop", "pad", "stretch")
 MIN_SIDE = 4
+MAX_PIXELS_TOGETHER = 4 * headers.MAX_PIXELS  # of the images in one request
+_BLOCK = 1 << 20  # pixels whose colors are blended at a time
 
 
-def decode(data, channels=None):
+def read_all(data, image_shape, fit="crop", upright=True):
+    """The images of one request, from the bytes of their files to what the networks see.
+
+    Args:
+        data: string [n], the bytes of files as in `decode`.
+        image_shape, fit: as in `fit_image`.
+        upright: as in `decode`.
+
+    Returns:
+        float32 [n, *image_shape] in [-1, 1].
+
+    Raises:
+        tf.errors.InvalidArgumentError: see `decode` and `fit_image`; or if all of them together have more than
+            MAX_PIXELS_TOGETHER, which is refused before anything is decoded.
+    """
+    data, pixels = tf.map_fn(headers.measured, data, fn_output_signature=(tf.string, tf.int64))
+    message = (
+        f"Images of more than {MAX_PIXELS_TOGETHER} pixels together are not read; send fewer at a time. Got"
+    )
+    total = tf.reduce_sum(pixels)
+    with tf.control_dependencies([tf.debugging.Assert(total <= MAX_PIXELS_TOGETHER, [message, total])]):
+        data = tf.identity(data)
+    return tf.map_fn(
+        lambda one: preprocess(_decode(one, 3, upright), image_shape, fit),
+        data,
+        fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
+    )
+
+
+def decode(data, channels=None, upright=True):
     """Decodes the bytes of one PNG, JPEG, GIF (its first frame), still WebP or BMP image.
 
     Args:
         data: string scalar, the bytes of the file.
         channels: 1, 3 or None, which keeps the channels of the file (1 to 4).
+        upright: whether the rotation that a camera noted (EXIF orientation) is applied.
 
     Returns:
         uint8 [h, w, channels]; the last dimension is unknown to the graph where channels is None.
@@ -26,10 +58,17 @@ def decode(data, channels=None):
         tf.errors.InvalidArgumentError: if the bytes are not an image, an animated WebP, or an image of more
             than `headers.MAX_PIXELS`, which is refused by what the file says of its size.
     """
-    image = tf.io.decode_image(headers.checked(data), channels=0, expand_animations=False)
+    return _decode(headers.checked(data), channels, upright)
+
+
+def _decode(data, channels, upright):
+    """The same of bytes that are checked."""
+    image = tf.io.decode_image(data, channels=0, expand_animations=False)
     # A WebP image arrives with a leading axis of frames.
     image = tf.cond(tf.rank(image) > 3, lambda: image[0], lambda: image)
     image = tf.ensure_shape(image, [None, None, None])
+    if upright:
+        image = orientation.upright(image, orientation.noted(data))
     return image if channels is None else to_channels(image, channels)
 
 
@@ -55,14 +94,29 @@ def to_channels(image, channels):
     if given is not None and not 1 <= given <= 4:
         raise ValueError(f"An image must have 1, 3 or 4 channels, got {given}.")
     count = tf.shape(image)[-1]
-    # Without the float32 of a blend, which a photograph would take ten times its size of memory for.
+    # A blend goes through float32; what needs none is spared it.
     order = tf.range(channels) * tf.cast(count >= 3, tf.int32)
     plain = tf.logical_or(tf.equal(count, 1), tf.equal(count, channels))
-    return tf.cond(plain, lambda: tf.gather(image, order, axis=-1), lambda: _blended(image, channels))
+    return tf.cond(plain, lambda: tf.gather(image, order, axis=-1), lambda: _in_blocks(image, channels))
+
+
+def _in_blocks(image, channels):
+    """The same for images that have transparency or lose their color, a bounded number of pixels at a time."""
+    flat = tf.reshape(image, [-1, tf.shape(image)[-1]])
+    blocks = -(-tf.shape(flat)[0] // _BLOCK)
+
+    def step(i, done):
+        return i + 1, done.write(i, _blended(flat[i * _BLOCK : (i + 1) * _BLOCK], channels))
+
+    def many():
+        done = tf.TensorArray(tf.uint8, blocks, infer_shape=False, element_shape=[None, channels])
+        return tf.while_loop(lambda i, _: i < blocks, step, (0, done), parallel_iterations=1)[1].concat()
+
+    found = tf.cond(blocks > 1, many, lambda: _blended(flat, channels))
+    return tf.reshape(found, tf.concat([tf.shape(image)[:-1], [channels]], 0))
 
 
 def _blended(image, channels):
-    """The same for images that have transparency or lose their color."""
     count = tf.shape(image)[-1]
     colours = tf.cast(tf.gather(image, tf.where(count >= 3, [0, 1, 2], [0, 0, 0]), axis=-1), tf.float32)
     has_alpha = tf.logical_or(tf.equal(count, 2), tf.equal(count, 4))
@@ -99,9 +153,8 @@ def fit_image(image, image_shape, fit="crop"):
     batch = image[tf.newaxis] if single else image
     batch = _refuse_tiny(batch)
     if tuple(batch.shape[1:3]) != (height, width):
-        if fit != "stretch":
-            batch = _to_proportions(batch, height, width, fit)
-        batch = _to_nearest(tf.image.resize(batch, (height, width), antialias=True))
+        batch = _cropped(batch, height, width) if fit == "crop" else batch
+        batch = _to_nearest(_resized(batch, height, width, fit == "pad"))
     return tf.ensure_shape(
         batch[0] if single else batch, ([] if single else [None]) + [height, width, channels]
     )
@@ -121,21 +174,49 @@ def _refuse_tiny(batch):
         return tf.identity(batch)
 
 
-def _to_proportions(batch, height, width, fit):
-    """Crops or pads around the centre to the proportions height : width."""
+def _cropped(batch, height, width):
+    """Crops around the centre to the proportions height : width."""
     size = tf.cast(tf.shape(batch)[1:3], tf.float32)
     ratio = tf.constant([height, width], tf.float32)
-    scale = tf.reduce_min(size / ratio) if fit == "crop" else tf.reduce_max(size / ratio)
-    target = tf.maximum(tf.cast(tf.round(ratio * scale), tf.int32), 1)
+    target = tf.maximum(tf.cast(tf.round(ratio * tf.reduce_min(size / ratio)), tf.int32), 1)
     size = tf.cast(size, tf.int32)
-    if fit == "pad":
-        target = tf.maximum(target, size)
-        before = (target - size) // 2
-        after = target - size - before
-        return tf.pad(batch, [[0, 0], [before[0], after[0]], [before[1], after[1]], [0, 0]])
     target = tf.minimum(target, size)
     start = (size - target) // 2
     return batch[:, start[0] : start[0] + target[0], start[1] : start[1] + target[1]]
+
+
+def _resized(batch, height, width, pad):
+    """uint8 [n, h, w, c] -> float32 [n, height, width, c]; with pad the proportions stay, on a black ground.
+
+    The ground is never made in the size of the image: a strip of 8x40000 would need one of 40000x40000.
+    """
+    size = tf.cast(tf.shape(batch)[1:3], tf.float32)
+    ratio = tf.constant([height, width], tf.float32)
+    ground = tf.maximum(tf.round(ratio * tf.reduce_max(size / ratio)), size) if pad else size
+    scale = ratio / ground
+    place = tf.floor((ground - size) / 2) * scale
+
+    def both():
+        return _scaled(batch, (height, width), scale, place)
+
+    def width_first():
+        rows = tf.shape(batch)[1]
+        narrow = _scaled(batch, (rows, width), (1.0, scale[1]), (0.0, place[1]))
+        return _scaled(narrow, (height, width), (scale[0], 1.0), (place[0], 0.0))
+
+    # The operation goes through `height` rows of the image's own width.
+    return tf.cond(height * size[1] > _BLOCK, width_first, both)
+
+
+def _scaled(batch, size, scale, place):
+    return tf.raw_ops.ScaleAndTranslate(
+        images=batch,
+        size=tf.stack(size),
+        scale=tf.stack(scale),
+        translation=tf.stack(place),
+        kernel_type="triangle",
+        antialias=True,
+    )
 
 
 def _to_nearest(values):

@@ -14,7 +14,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf.data import images
+from ltgans_tf.data import images, pillow_files
 
 
 class ArraySource:
@@ -50,11 +50,11 @@ class ArraySource:
 class FileSource:
     """Image files, read and decoded as they are asked for; only their paths are in memory."""
 
-    def __init__(self, root, names, labels, prepare, image_shape, skipped=0):
+    def __init__(self, root, names, keys, labels, prepare, image_shape, upright=True, skipped=0):
         self.root = root
         self.prepare = prepare
-        self._names = names
-        self._shape = image_shape
+        self._names, self._keys = names, keys
+        self._shape, self._upright = image_shape, upright
         self.labels = labels
         self.skipped = skipped
         self.factors = {}
@@ -74,16 +74,16 @@ class FileSource:
 
     @functools.cached_property
     def fingerprint(self):
-        sizes = (os.path.getsize(self.path(i)) for i in range(len(self)))
-        return _digest(f"{n}\0{size}" for n, size in zip(self._names, sizes))
+        return _digest(self._keys)
 
     def gather(self, indices):
         # Decoding is the graph's, in which no Python holds up another file. Its errors do not name the file, so
         # what was asked for is kept for `raise_if_broken`.
         asked = tf.numpy_function(self._remember, [indices], tf.int64, stateful=False)
         paths = tf.gather(self._paths, tf.ensure_shape(asked, indices.shape))
+        read = _read_any if any(map(pillow_files.reads, self._names)) else tf.io.read_file
         return tf.map_fn(
-            lambda path: self.prepare(images.decode(tf.io.read_file(path), 3)),
+            lambda path: self.prepare(images.decode(read(path), 3, self._upright)),
             paths,
             fn_output_signature=tf.TensorSpec(self._shape, tf.uint8),
         )
@@ -93,9 +93,11 @@ class FileSource:
         return indices
 
     def raise_if_broken(self):
-        """Raises the ValueError of `decode_file` where one of the files asked for last is broken."""
-        for index in np.unique(np.concatenate([*self._asked_last, []])).astype(int):
-            decode_file(self.path(index))
+        """Raises a ValueError that names those of the files asked for last that are broken."""
+        asked = np.unique(np.concatenate([*self._asked_last, []])).astype(int)
+        found = [(self.path(i), reason) for i in asked if (reason := damage(self.path(i)))]
+        if found:
+            raise ValueError(broken(found))
 
 
 class RecordSource:
@@ -103,12 +105,12 @@ class RecordSource:
 
     skipped = 0
 
-    def __init__(self, records, kept, labels, name, prepare, image_shape):
+    def __init__(self, records, kept, labels, name, prepare, image_shape, upright=True):
         self._records = records
         self._kept = kept
         self._name = name
         self._prepare = prepare
-        self._shape = image_shape
+        self._shape, self._upright = image_shape, upright
         self.labels = labels
         self.factors = {}
 
@@ -124,7 +126,7 @@ class RecordSource:
             return np.array([self._records[i]["image"] for i in self._kept[chosen].tolist()], object)
 
         def one(data):
-            return self._prepare(images.decode(data, 3))
+            return self._prepare(images.decode(data, 3, self._upright))
 
         data = tf.ensure_shape(tf.numpy_function(read, [indices], tf.string, stateful=False), [None])
         return tf.map_fn(one, data, fn_output_signature=tf.TensorSpec(self._shape, tf.uint8))
@@ -212,19 +214,62 @@ def _digest(lines):
     return digest.hexdigest()
 
 
-def decode_file(path):
-    """Reads one file to uint8 [h, w, 3], or raises a ValueError that names it."""
-    path = os.fsdecode(path.item() if isinstance(path, np.ndarray) else path)
+def _read_any(path):
+    """string scalar, a path -> what `images.decode` reads, also of a file that Pillow reads."""
+    by_pillow = tf.strings.regex_full_match(tf.strings.lower(path), pillow_files.PATTERN)
+    return tf.cond(
+        by_pillow,
+        lambda: tf.ensure_shape(tf.numpy_function(pillow_files.as_png, [path], tf.string), []),
+        lambda: tf.io.read_file(path),
+    )
+
+
+def damage(path):
+    """Why an image file can't be used, in a few words; '' if it can."""
+    try:
+        decode(path)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def broken(found, most=100):
+    """What is said of broken files.
+
+    Args:
+        found: list of (path, reason), at least one.
+        most: files that are named.
+    """
+    remedy = "leave such files out with skip_broken_images."
+    if len(found) == 1:
+        return f"{found[0][0]} {found[0][1]}; remove it, or {remedy}"
+    more = f"; and {len(found) - most} more" if len(found) > most else ""
+    told = "; ".join(f"{path} {reason}" for path, reason in found[:most])
+    return f"{len(found)} files cannot be used: {told}{more}. Remove them, or {remedy}"
+
+
+def decode(path, upright=True):
+    """Reads one file.
+
+    Args:
+        path: of the file.
+        upright: whether the rotation that a camera noted is applied.
+
+    Returns:
+        uint8 [h, w, 3].
+
+    Raises:
+        ValueError: it is broken or too small; its text goes on with a sentence that begins with the path.
+    """
     try:
         with tf.device("/CPU:0"):
-            image = images.decode(tf.io.read_file(os.fsencode(path)), 3).numpy()
-    except tf.errors.OpError as error:
-        raise ValueError(
-            f"{path} is broken or not an image; remove it, or leave such files out with skip_broken_images."
-        ) from error
+            name = os.fsencode(path)
+            data = pillow_files.as_png(name) if pillow_files.reads(path) else tf.io.read_file(name)
+            image = images.decode(data, 3, upright).numpy()
+    except (ValueError, tf.errors.OpError) as error:
+        raise ValueError("is broken or not an image") from error
     if min(image.shape[:2]) < images.MIN_SIDE:
         raise ValueError(
-            f"{path} has {image.shape[0]}x{image.shape[1]} pixels, fewer than {images.MIN_SIDE} on a side; "
-            "remove it, or leave such files out with skip_broken_images."
+            f"has {image.shape[0]}x{image.shape[1]} pixels, fewer than {images.MIN_SIDE} on a side"
         )
     return image

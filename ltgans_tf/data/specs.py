@@ -13,7 +13,8 @@ of another and is tested on the first set as it was. A PATH may contain `+`, `@`
 follows does not read as one of the above; after a PATH, `+` begins a new part only before `folder:`,
 `npz:`, `tfds:` or a name of DATASETS.
 
-This module needs the standard library alone, so that a spec is checked before TensorFlow is imported.
+This module and listing.py need the standard library alone, so that a spec is checked before TensorFlow is
+imported.
 """
 
 import dataclasses
@@ -21,9 +22,10 @@ import difflib
 import os
 import re
 
+from ltgans_tf.data import listing
+
 SPLITS = ("train", "test")
 OPTIONS = ("invert",) + SPLITS
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -399,42 +401,19 @@ def _check_folder(path):
     folder = os.path.expanduser(path)
     if not os.path.isdir(folder):
         raise ValueError(f"There is no folder {path!r}; correct the path after 'folder:'.")
-    if next(image_files(folder), None) is not None:
-        return
-    raise ValueError(f"The folder {path!r} holds no images; put {', '.join(IMAGE_SUFFIXES)} files into it.")
+    listing.require(folder)
 
 
-def image_files(folder):
-    """Yields the paths of all image files in a folder and the folders in it, in no order.
-
-    Only what lies in the folder is read: a link may lead to a file in there, nowhere else. The folder itself
-    may be a link.
-
-    Raises:
-        ValueError: naming a link to an image file outside, or to any folder.
-        OSError: a folder cannot be read.
-    """
-    waiting = [folder]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                is_image = entry.name.lower().endswith(IMAGE_SUFFIXES)
-                if entry.is_symlink() and (entry.is_dir() or is_image):
-                    _check_link(entry, folder)
-                if entry.is_dir():
-                    waiting.append(entry.path)
-                elif is_image and entry.is_file():
-                    yield entry.path
-
-
-def _check_link(entry, folder):
-    inside = os.path.realpath(entry).startswith(os.path.join(os.path.realpath(folder), ""))
-    if entry.is_dir() or not inside or not entry.is_file():
-        raise ValueError(
-            f"{entry.path} is a link to {os.readlink(entry)!r}, and links in a folder of images may lead to files"
-            " in it alone; put a copy there, or name the other folder by a part of its own, as"
-            " 'folder:A+folder:B'."
-        )
+def left_out(parsed, data_dir=None):
+    """What is left out of the folders of several TaskSpecs: a list of one line for each folder, none twice."""
+    paths = [
+        part.path_or_name if part.source == "folder" else folder_for_name(part.path_or_name, data_dir)
+        for spec in parsed
+        for part in spec.parts
+        if part.source == "folder" or not npz_for_name(part.path_or_name, data_dir)
+    ]
+    folders = dict.fromkeys(os.path.expanduser(path) for path in paths if path)
+    return [told for folder in folders if (told := listing.scan(folder).told())]
 
 
 def fuzzy_exchange(spec_a, spec_b, mode="paper", exchanged_class=9):

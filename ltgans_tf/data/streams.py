@@ -1,19 +1,22 @@
 """The stream: the ordered tasks of an experiment and the endless, resumable order of each task's images."""
 
 import functools
+import logging
 import os
 import re
 
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf.data import datasets, images, sources
+from ltgans_tf.data import datasets, folders, images, sources
+from ltgans_tf.data import specs as specs_lib
 from ltgans_tf.data.specs import check, parse
 
 # Which test images a limit keeps; a constant, so that all runs are scored on the same ones.
 _SUBSET_SEED = 0
 # Batches that are made ready while a step is taken.
 PREFETCH = 4
+_log = logging.getLogger(__name__)
 
 
 class TaskStream:
@@ -40,6 +43,8 @@ class TaskStream:
         data_dir=None,
         skip_broken_images=False,
         unchecked=0,
+        upright=True,
+        split_by="contents",
     ):
         """Checks the specs by name and path; reads no data.
 
@@ -54,6 +59,11 @@ class TaskStream:
             unchecked: so many tasks from the first on may have lost their data: their specs are parsed
                 and their paths not looked at, so that a run can go on once the data of the tasks that
                 it has learnt is gone. Asking such a task for its images raises a ValueError.
+            upright: whether the rotation that a camera noted in an image file is applied.
+            split_by: what chooses the test split of a folder without subfolders for it: 'contents' of
+                its files, or 'path', as runs of earlier versions have it; see `folders.Folder`.
+
+        What is left out of folders is told by a warning in the log `ltgans_tf`, one for each folder.
 
         Raises:
             ValueError: if an argument is wrong; one sentence says what was received and what to do.
@@ -64,6 +74,9 @@ class TaskStream:
         if fit not in images.FITS:
             raise ValueError(f"fit must be one of {', '.join(images.FITS)}, got {fit!r}.")
         self.fit = fit
+        if split_by not in folders.SPLIT_BY:
+            raise ValueError(f"split_by must be one of {', '.join(folders.SPLIT_BY)}, got {split_by!r}.")
+        self.upright, self.split_by = bool(upright), split_by
         if isinstance(specs, str) or not specs:
             raise ValueError(
                 f"A stream needs a list of one or more task specs such as ['mnist'], got {specs!r}."
@@ -74,6 +87,8 @@ class TaskStream:
             fit=fit,
             data_dir=data_dir,
             skip_broken_images=skip_broken_images,
+            upright=self.upright,
+            split_by=split_by,
         )
         unchecked = _checked_unchecked(unchecked, len(specs))
         parsed = [parse(spec) for spec in specs[:unchecked]]
@@ -82,6 +97,8 @@ class TaskStream:
             Task(i, name, spec, load, self.batch_size, self.seed)
             for i, (name, spec) in enumerate(zip(task_names(parsed), parsed))
         ]
+        for told in specs_lib.left_out(parsed[unchecked:], data_dir):
+            _log.warning("%s", told)
 
     def __len__(self):
         return len(self.tasks)
@@ -94,6 +111,8 @@ class TaskStream:
             "batch_size": self.batch_size,
             "seed": self.seed,
             "fit": self.fit,
+            "upright": self.upright,
+            "split_by": self.split_by,
         }
 
 
@@ -188,9 +207,19 @@ class Task:
         return self._source("train").skipped
 
     @property
+    def is_open(self):
+        """Whether training images were asked for since the last `release`."""
+        return "train" in self._sources
+
+    @property
     def fingerprint(self):
         """A text that changes with the training images: what a resumed run compares."""
         return self._source("train").fingerprint
+
+    @property
+    def test_fingerprint(self):
+        """A text that changes with the test images."""
+        return self._source("test").fingerprint
 
     def raise_if_broken(self):
         """Raises a ValueError that names the file, where one that was read last is broken."""

@@ -21,6 +21,7 @@ from ltgans_tf.evaluation import (
     likelihood,
     references,
     representations,
+    restoring,
     scores,
 )
 from ltgans_tf.files import provenance
@@ -107,20 +108,29 @@ class Evaluator:
     def prepare(self, stream, workdir=None):
         """Fixes the extractor before the first task is learnt; later calls find it fixed.
 
-        With a `workdir` it is kept in eval/extractor.npz, and one that is there is taken.
+        With a `workdir` it is kept in eval/extractor.npz, and one that is there is taken. Where that is gone
+        or damaged and rows were measured on it, it is made again on the images that they name.
 
         Returns:
           a `features.Extractor`; None where no part needs one.
 
         Raises:
-          ValueError: training images that cannot be read, or a damaged eval/extractor.npz.
+          ValueError: training images that cannot be read.
+          distances.Absent: rows were measured on an extractor that cannot be made again.
         """
         if _ON_FEATURES.isdisjoint(self.parts):
             return None
         path = None if workdir is None else os.path.join(workdir, "eval", "extractor.npz")
-        if path is not None and os.path.isfile(path):
-            return features.load(path)
-        if self._prepared is None:
+        known = None
+        if path is not None:
+            if os.path.isfile(path):
+                with contextlib.suppress(features.Damaged):
+                    return features.load(path)
+            known = restoring.known_extractor(workdir)
+        if known:
+            at_hand = (self._prepared, self._given)
+            self._prepared = restoring.extractor(path, known, at_hand, lambda of: self._retrain(stream, of))
+        elif self._prepared is None:
             self._prepared = self._given or self._train_extractor(stream)
         if path is not None:
             for remains in glob.glob(f"{glob.escape(path)}.*.tmp"):  # of a run that was killed while it wrote
@@ -128,11 +138,20 @@ class Evaluator:
             self._prepared.save(path)
         return self._prepared
 
-    def _train_extractor(self, stream):
+    def _retrain(self, stream, known):
+        """One on the images that a row names; a KeyError where the stream has no such task."""
+        by_name = {task.name: task for task in stream.tasks}
+        most = known["trained_on"]
+        return self._train_extractor(stream, {by_name[name]: most[name] for name in known["domains"]})
+
+    def _train_extractor(self, stream, most=None):
+        """Trains on at most {task: images}; None for the tasks of the protocol."""
         begin = time.monotonic()
-        tasks = stream.tasks if self.protocol == "research" else stream.tasks[:1]
-        most = self.settings["extractor_images"]
-        domains = [features.Domain(t.name, t.train_images(most), t.train_labels(most)) for t in tasks]
+        if most is None:
+            tasks = stream.tasks if self.protocol == "research" else stream.tasks[:1]
+            most = dict.fromkeys(tasks, self.settings["extractor_images"])
+        tasks = list(most)
+        domains = [features.Domain(t.name, t.train_images(n), t.train_labels(n)) for t, n in most.items()]
         self.progress(
             f"training the extractor of the distances on {sum(len(d.images) for d in domains)} images"
         )
@@ -161,14 +180,18 @@ class Evaluator:
 
         Returns:
           the row, a JSON-ready dict: 'after_task', 'task', 'step', 'protocol', 'about',
-          'extractor', 'settings', 'data', 'scores' ({task: {score: number}}), 'absent' ({task:
+          'extractor', 'settings', 'data', 'notes' (sentences), 'scores' ({task: {score: number}}), 'absent' ({task:
           {score or part: reason}}), 'union' ({score: number}), 'seconds' ({part: seconds}).
           `scores.SCORES` says what each number is.
 
         Raises:
           ValueError: see `prepare`.
         """
-        extractor = self.prepare(stream, workdir)
+        extractor, lost = None, ""
+        try:
+            extractor = self.prepare(stream, workdir)
+        except distances.Absent as absent:
+            lost = str(absent)
         learnt = max(int(model.task_index.numpy()), 1)
         held = [self._hold(task, workdir, learnt, extractor) for task in stream.tasks[:learnt]]
         row = Row([holding.name for holding in held], self.settings["max_seconds"], self.progress)
@@ -183,6 +206,10 @@ class Evaluator:
         }
         student = getattr(model, "student", None)
         for part in self.parts:
+            if lost and part in _ON_FEATURES:
+                for name in [*row.scores, *([None] if part == "distances" else [])]:
+                    row.measure(part, name, functools.partial(_raise_absent, lost))
+                continue
             if part == "distances":
                 compared.measure(row)
                 continue
@@ -191,9 +218,8 @@ class Evaluator:
                     row.measure(part, holding.name, lambda: compared.audit(place))
                 else:
                     row.measure(part, holding.name, lambda: measures[part](student, holding, graphs))
-        if workdir is not None and extractor is not None:
-            last = held[-1]
-            self._keep_reference(workdir, last, compared.moments(len(held) - 1), row.scores[last.name])
+        if workdir is not None and (extractor is not None or lost):
+            self._keep_references(workdir, held, row, lambda place: {} if lost else compared.moments(place))
         return {
             "format_version": scores.FORMAT_VERSION,
             "after_task": learnt - 1,
@@ -212,6 +238,7 @@ class Evaluator:
             **({"inception": self.inception.about} if self.inception else {}),
             "settings": {**self.settings, "parts": list(self.parts)},
             "data": {holding.name: holding.about() for holding in held},
+            "notes": holdings.notes(held, getattr(model, "data_read", {})),
             "scores": row.scores,
             "absent": row.absent,
             "union": row.union,
@@ -222,11 +249,11 @@ class Evaluator:
     def _hold(self, task, workdir, learnt, extractor):
         past = task.index < learnt - 1
         may_read = not past or self.protocol == "research"
-        kept = None if workdir is None else references.load(workdir, task.index)
+        kept, lost = (None, "") if workdir is None else restoring.load_reference(workdir, task, learnt)
         training = comparison.training_images(
             self.settings["samples"], learnt, "audit" in self.parts, extractor
         )
-        return holdings.Holding(task, self.settings["test_images"], training, may_read, kept, past)
+        return holdings.Holding(task, self.settings["test_images"], training, may_read, kept, past, lost)
 
     def _likelihood(self, student, holding, graphs):
         test = images.normalize(holding.test())
@@ -266,11 +293,17 @@ class Evaluator:
         student, k = _checked(student), self.settings["iwae_k"]
         return likelihood.iwae(student, test, k, seed=self.seed, graphs=graphs)
 
-    def _keep_reference(self, workdir, holding, moments, found):
+    def _keep_references(self, workdir, held, row, moments):
+        for place, holding in enumerate(held[:-1]):
+            if holding.lost and holding.can_read():
+                restoring.restore_reference(workdir, holding, functools.partial(moments, place))
+        holding = held[-1]
         if not holding.can_read():
             return  # what was kept when it could be read is all that is left
+        found = row.scores[holding.name]
         numbers = {name: found[name] for name in ("nlog", "mean_image_nlog") if name in found}
-        reference = references.Reference(holding.name, moments, {**numbers, **holding.about()})
+        kept = moments(len(held) - 1)
+        reference = references.Reference(holding.name, kept, {**numbers, **holding.about()})
         references.save(workdir, holding.task.index, reference)
 
 
@@ -289,6 +322,10 @@ def _test_domain(task, limit):
         return features.Domain(task.name, task.test_images(limit), task.test_labels(limit))
     except ValueError:  # a folder of few images has none; its scores will be absent with the reason
         return None
+
+
+def _raise_absent(reason):
+    raise distances.Absent(reason)
 
 
 def _checked(student):

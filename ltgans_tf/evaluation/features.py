@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.data import images as images_lib
+from ltgans_tf.files import atomic
 
 FEATURES = 64
 EPOCHS = 4
@@ -44,6 +45,10 @@ class Domain:
     name: str
     images: np.ndarray
     labels: np.ndarray | None = None
+
+
+class Damaged(ValueError):
+    """A file holds no extractor that could be read."""
 
 
 class Extractor:
@@ -159,11 +164,8 @@ class Extractor:
             "classes": self.class_table,
             "about": self.about,
         }
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        staging = f"{path}.{os.getpid()}.tmp"
-        with open(staging, "wb") as f:
+        with atomic.writing(path, f"{path}.{os.getpid()}.tmp") as f:
             np.savez(f, description=json.dumps(description), **weights)
-        os.replace(staging, path)
 
     def _outputs(self, images):
         return self._apply(tf.convert_to_tensor(images, tf.float32))
@@ -243,7 +245,8 @@ def load(path):
     """Loads what `Extractor.save` wrote.
 
     Raises:
-      ValueError: it is none, damaged, or of another format version.
+      Damaged: it is none, or damaged.
+      ValueError: it is of another format version.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -252,7 +255,7 @@ def load(path):
         version = description["format_version"]
         extractor = _described(description, weights) if version == _FORMAT_VERSION else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
-        raise ValueError(
+        raise Damaged(
             f"{path} is no extractor of this package ({error}); remove it, or name another."
         ) from error
     if extractor is None:

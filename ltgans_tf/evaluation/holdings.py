@@ -2,13 +2,15 @@
 
 import functools
 import hashlib
+import logging
 
 import numpy as np
 
 from ltgans_tf.data import streams
 from ltgans_tf.evaluation import distances
 
-_ABOUT = ("test_images", "test_sha256", "train_images", "fingerprint")
+_log = logging.getLogger(__name__)
+_ABOUT = ("test_images", "test_sha256", "test_fingerprint", "train_images", "fingerprint")
 
 
 class Holding:
@@ -23,11 +25,12 @@ class Holding:
       may_read: whether its images may be read, as far as they can be reached.
       reference: the `references.Reference` of the task, or None.
       past: whether the task lets go of its images once they are read.
+      lost: why there is no reference of a past task; '' where there is one, or where none is wanted yet.
     """
 
-    def __init__(self, task, most, most_training, may_read, reference, past):
+    def __init__(self, task, most, most_training, may_read, reference, past, lost=""):
         self.task, self.name = task, task.name
-        self.reference = reference
+        self.reference, self.lost = reference, lost
         self._most, self._most_training = most, most_training
         self._may_read, self._past = may_read, past
 
@@ -65,11 +68,35 @@ class Holding:
         found = {
             "test_images": len(self.test()),
             "test_sha256": hashlib.sha256(np.ascontiguousarray(self.test())).hexdigest(),
+            "test_fingerprint": self._test["fingerprint"],
         }
         try:
             return {**found, "train_images": self._train["count"], "fingerprint": self._train["fingerprint"]}
         except distances.Absent:  # the training part alone is gone
             return found
+
+    def changes(self, learnt_from):
+        """Sentences on what of its images is not what it was: in training, and in the first row.
+
+        Args:
+          learnt_from: fingerprints of the training images that the model learnt it from, a list; [] where
+            they are not known.
+        """
+        now, found = self.about(), []
+        if len(learnt_from) > 1:
+            found.append(f"The training images of {self.name} changed while it was learnt.")
+        if learnt_from and now.get("fingerprint", learnt_from[-1]) != learnt_from[-1]:
+            found.append(
+                f"The training images of {self.name} are not those that it was learnt from; the floors of its"
+                " distances and the audit compare with other images."
+            )
+        then = self.reference.numbers.get("test_fingerprint") if self.reference else None
+        if then and now.get("test_fingerprint", then) != then:
+            found.append(
+                f"The test images of {self.name} are not those of its first row, so its scores here and there do"
+                " not tell what was forgotten."
+            )
+        return found
 
     @functools.cached_property
     def _test(self):
@@ -79,6 +106,7 @@ class Holding:
                 "labels": self.task.test_labels(self._most),
                 "factors": self.task.test_factors(self._most),
                 "count": self.task.num_test,
+                "fingerprint": self.task.test_fingerprint,
             }
         )
 
@@ -97,6 +125,8 @@ class Holding:
             told = ""
             if self.reference is not None and "nlog" in self.reference.numbers:
                 told = f"; its NLOG was {self.reference.numbers['nlog']:.1f} when it was new"
+            if self.lost:
+                told = f", and {self.lost}"
             raise distances.Absent(f"A production run keeps no image of a past task{told}.")
         try:
             return read()
@@ -105,6 +135,14 @@ class Holding:
         finally:
             if self._past:
                 self.task.release()
+
+
+def notes(held, data_read):
+    """The `changes` of several holdings, each a warning too; {name of a task: fingerprints} of what was learnt from."""
+    found = [note for holding in held for note in holding.changes(data_read.get(holding.name, []))]
+    for note in found:
+        _log.warning("%s", note)
+    return found
 
 
 def _within(kept, count, most, limit):

@@ -12,9 +12,14 @@ import zipfile
 import numpy as np
 
 from ltgans_tf.evaluation import metrics
+from ltgans_tf.files import atomic
 
 _FORMAT_VERSION = 1
 _RIDGE = 0.01  # of the mean variance; features behind a ReLU may have columns without any
+
+
+class Damaged(ValueError):
+    """A reference cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,23 +53,28 @@ def save(workdir, index, reference):
         "extractors": list(reference.moments),
         "numbers": reference.numbers,
     }
-    path = _path(workdir, index)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    staging = f"{path}.tmp"
-    with open(staging, "wb") as f:
+    path = path_of(workdir, index)
+    with atomic.writing(path) as f:
         np.savez(f, description=json.dumps(description), **arrays)
-    os.replace(staging, path)
 
 
 def load(workdir, index):
     """The `Reference` of the task at `index`; None where none was written.
 
     Raises:
-      ValueError: it is damaged, or of another format version.
+      Damaged, ValueError: see `read`.
     """
-    path = _path(workdir, index)
-    if not os.path.isfile(path):
-        return None
+    path = path_of(workdir, index)
+    return read(path) if os.path.isfile(path) else None
+
+
+def read(path):
+    """The `Reference` that a file holds.
+
+    Raises:
+      Damaged: it is damaged.
+      ValueError: it is of another format version.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             description = json.loads(str(file["description"]))
@@ -72,7 +82,7 @@ def load(workdir, index):
         version = description["format_version"]
         reference = _described(description, arrays) if version == _FORMAT_VERSION else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged ({error}); its task has to be learnt again.") from error
+        raise Damaged(f"{path} is damaged ({error}).") from error
     if reference is None:
         raise ValueError(
             f"{path} has format version {version}, this ltgans_tf reads {_FORMAT_VERSION}; use the ltgans_tf"
@@ -120,5 +130,6 @@ def _moments(arrays, prefix):
     return metrics.Moments(int(count), mean, root)
 
 
-def _path(workdir, index):
+def path_of(workdir, index):
+    """Where the reference of the task at `index` stands."""
     return os.path.join(workdir, "eval", "references", f"task_{index:02d}.npz")

@@ -214,7 +214,7 @@ def read_rows(workdir):
     folder = os.path.join(workdir, "eval")
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     paths = [os.path.join(folder, name, _FILE) for name in names if re.fullmatch(r"task_\d+", name)]
-    rows = [_read(path) for path in paths if os.path.isfile(path)]
+    rows = [read_row(path) for path in paths if os.path.isfile(path)]
     if not rows:
         raise ValueError(
             f"{workdir} has no scores (eval/task_00/{_FILE}); train there first, or name the workdir of a run."
@@ -227,7 +227,8 @@ def row_path(workdir, task_index):
     return os.path.join(workdir, "eval", f"task_{task_index:02d}", _FILE)
 
 
-def _read(path):
+def read_row(path):
+    """The row that a file holds; a ValueError where it is damaged or of another format version."""
     try:
         row = jsonfiles.read_object(path)
     except ValueError as error:

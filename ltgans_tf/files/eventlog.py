@@ -11,6 +11,8 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
+from ltgans_tf.files import atomic
+
 
 def writer(folder, name):
     """Returns a TensorBoard writer for a new event file in `folder` whose name ends in `name`."""
@@ -121,9 +123,5 @@ def _cut_events(file, step):
 
 
 def _replace(path, content):
-    staging = f"{path}.tmp"
-    with open(staging, "wb") as f:
+    with atomic.writing(path) as f:
         f.write(content)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(staging, path)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from ltgans_tf.evaluation import evaluation
 from ltgans_tf.networks import sampling
 from ltgans_tf.training import callbacks as callbacks_lib
-from ltgans_tf.training import checkpoints, distribution, nonfinite
+from ltgans_tf.training import checkpoints, data_changes, distribution, nonfinite
 
 NonFiniteError = nonfinite.NonFiniteError
 _log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ class LifelongModel(keras.Model):
       optimizers: list of all optimizers; a method fills it in `compile`. They are saved with
         the weights.
       task: the `Task` that `fit_stream` is at, or None.
+      data_read: {name of a task: fingerprints of the training images that it was learnt from, in order: one,
+        unless they changed while it was learnt}; checkpoints keep it.
       domain_names: names of the tasks of its stream in order, learnt or not; [] where no stream is known.
       stop_requested: set it to leave `fit_stream` after the present step, with the state saved; on
         several workers after one of the next ten. `request_stop` is quicker.
@@ -69,6 +71,7 @@ class LifelongModel(keras.Model):
         self.noise_stream = self._counter("noise_stream")
         self.task = None
         self.domain_names = []
+        self.data_read = {}
         self.optimizers = []
         self.stop_requested = False
         self._may_break_off = False
@@ -302,6 +305,7 @@ class LifelongModel(keras.Model):
         stop_after_task=None,
         resume="auto",
         on_nonfinite="stop",
+        accept_changed_data=False,
     ):
         """Learns the tasks of `stream` one after another; with a `workdir` it resumes by itself.
 
@@ -324,27 +328,28 @@ class LifelongModel(keras.Model):
             to start without, 'never' refuses a workdir that has one.
           on_nonfinite: 'stop', or 'rollback' to go on from the last good checkpoint with other noise,
             at most `nonfinite.MOST_ROLLBACKS` times in a run; before the first one that is its beginning.
+          accept_changed_data: whether a run that was stopped in the middle of a task goes on where the
+            training images of that task have changed since.
 
         Returns:
           True when all tasks asked for are learnt, False when `stop_requested` ended the run.
 
         Raises:
-          ValueError: a workdir of other settings, in use, or contradicting `resume` or `on_nonfinite`.
+          ValueError: a workdir of other settings, in use, or contradicting `resume` or `on_nonfinite`; training
+            images that changed in the middle of a task; workers of other settings, code or data.
           NonFiniteError: a loss, gradient or weight became NaN or Inf; no such state is saved.
           distribution.WorkerLostError: another worker is gone.
         """
         nonfinite.check_choice(on_nonfinite, workdir)
         self.check_stream(stream)
         self.domain_names = [task.name for task in stream.tasks]
-        settings = (
-            None
-            if workdir is None
-            else {
-                "model": self.get_settings(),
-                "stream": stream.get_settings(),
-                "steps_per_task": int(steps_per_task),
-            }
-        )
+        settings = {
+            "model": self.get_settings(),
+            "stream": stream.get_settings(),
+            "steps_per_task": int(steps_per_task),
+        }
+        how = [checkpoint_every, stop_after_task, resume, on_nonfinite, accept_changed_data]
+        common = data_changes.settings_of(self, {**settings, "how": how})
         replicas = self.distribute_strategy.num_replicas_in_sync
         if stream.batch_size % replicas:
             raise ValueError(
@@ -357,7 +362,7 @@ class LifelongModel(keras.Model):
         if not chief:
             callbacks, boundary_callbacks = callbacks_lib.of_other_workers(callbacks), []
         with (
-            distribution.all_workers(self.distribute_strategy),
+            self._all_workers_alike(common),
             checkpoints.open_workdir(workdir, settings, resume, chief) as run,
             contextlib.ExitStack() as behind,
         ):
@@ -380,7 +385,13 @@ class LifelongModel(keras.Model):
             while True:
                 try:
                     return self._learn_up_to(
-                        last, stream, steps_per_task, run, [*callbacks, saver], boundary_callbacks
+                        last,
+                        stream,
+                        steps_per_task,
+                        run,
+                        [*callbacks, saver],
+                        boundary_callbacks,
+                        accept_changed_data,
                     )
                 except NonFiniteError as error:
                     if on_nonfinite == "stop":
@@ -388,14 +399,21 @@ class LifelongModel(keras.Model):
                     nonfinite.go_back(self, run, error)
                     self._check_all_begin_alike(workdir)
 
-    def _learn_up_to(self, last, stream, steps, run, callbacks, boundary_callbacks):
+    @contextlib.contextmanager
+    def _all_workers_alike(self, common):
+        """`distribution.all_workers`, where they agree on {what: text} before anything is read or written."""
+        with distribution.all_workers(self.distribute_strategy):
+            distribution.check_alike(self.distribute_strategy, common)
+            yield
+
+    def _learn_up_to(self, last, stream, steps, run, callbacks, boundary_callbacks, accept):
         """Does what is left of the tasks up to the one at `last`; False where a stop was requested before."""
         for task in stream.tasks[: last + 1]:
             due = task.index >= int(self.task_index.numpy())
             if due:
                 run.clear_boundary(task)  # of a state that was lost since
                 try:
-                    finished = self._learn(stream, task, steps, callbacks)
+                    finished = self._learn(stream, task, steps, callbacks, accept)
                 except StopRequested:  # before the first step since the last checkpoint
                     return False
                 run.save(self)
@@ -459,7 +477,7 @@ class LifelongModel(keras.Model):
                 f" storage that they share (here it is {workdir!r})."
             )
 
-    def _learn(self, stream, task, steps, callbacks):
+    def _learn(self, stream, task, steps, callbacks, accept):
         """Learns the rest of one task; returns False where a stop was requested before its end."""
         self.task = task
         done = int(self.task_step.numpy())
@@ -468,6 +486,7 @@ class LifelongModel(keras.Model):
         if done < steps:
             rows = distribution.own_rows(self.distribute_strategy, stream.batch_size)
             batches = self.batches(stream, task, done, rows)
+            data_changes.note(self, task, stream.tasks, accept)
             if distribution.workers(self.distribute_strategy) > 1:
                 batches = distribution.as_elements(batches, stream.batch_size)
             else:

@@ -16,6 +16,9 @@ SECTORS = (
 # Methods that only noted the law of the latents and the distillation, and had neither.
 _WITHOUT_GENERATOR = ("curl", "lgm")
 
+# What runs did before a stream had these settings.
+_STREAM = {"upright": False, "split_by": "path"}
+
 # The sections of a config's 'model' that are the fields of a class.
 _SECTIONS = {"recipe": presets.Recipe, "architecture": architectures.Architecture, **SETTINGS}
 
@@ -43,6 +46,8 @@ def complete(config, path):
       ValueError: it is of a newer format version, or of the form before domain codes.
     """
     check_version(config.get("format_version"), FORMAT_VERSION, path)
+    if isinstance(config.get("stream"), dict):
+        config = {**config, "stream": {**_STREAM, **config["stream"]}}
     model = config.get("model")
     if not isinstance(model, dict):  # damaged; the settings of the run tell
         return config

@@ -4,9 +4,10 @@ Each is a boundary callback, called as f(model, stream, task, workdir) by `fit_s
 them may be called again behind a crash, and does the same again.
 """
 
-import glob
 import json
+import logging
 import os
+import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -14,9 +15,10 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import evaluation, scores
 from ltgans_tf.figures import figures
-from ltgans_tf.files import eventlog
+from ltgans_tf.files import atomic, eventlog
 from ltgans_tf.training import callbacks, checkpoints
 
+_log = logging.getLogger(__name__)
 _LARGEST = 1_000_000  # bytes of images in one boundary file
 
 
@@ -32,11 +34,9 @@ class BoundarySamples:
     def __call__(self, model, stream, task, workdir):
         made, domains = _fixed(model, len(stream))
         folder = os.path.join(workdir, "boundary")
-        os.makedirs(folder, exist_ok=True)
-        staging = os.path.join(folder, f".tmp-{task.index:02d}.npz")
         told = {} if domains is None else {"domains": domains}
-        np.savez(staging, images=made, latents_seed=callbacks.GRID_SEED, task=task.name, **told)
-        os.replace(staging, os.path.join(folder, f"task_{task.index:02d}.npz"))
+        with atomic.writing(os.path.join(folder, f"task_{task.index:02d}.npz")) as file:
+            np.savez(file, images=made, latents_seed=callbacks.GRID_SEED, task=task.name, **told)
 
         picture = figures.grid(*figures.shown(made, domains, 8, callbacks.GRID_LATENTS // 8))
         place = os.path.join(workdir, "samples", f"task_{task.index:02d}", "boundary.png")
@@ -49,12 +49,32 @@ class BoundarySamples:
 
     def _stream_sheet(self, stream, workdir):
         made, labels = [], []
-        for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.npz"))):
-            with np.load(path, allow_pickle=False) as stored:
-                made.append((stored["images"], stored.get("domains")))
-                labels.append(f"after task {len(made)} ({stored['task']})")
+        for task in stream.tasks:
+            path = os.path.join(workdir, "boundary", f"task_{task.index:02d}.npz")
+            if not os.path.isfile(path):
+                continue
+            try:
+                shown, domains, name = read_samples(path)
+            except ValueError as error:
+                _log.warning("%s The sheet of the stream goes without it.", error)
+                continue
+            made.append((shown, domains))
+            labels.append(f"after task {task.index + 1} ({name})")
         sheet = figures.stream_sheet(*figures.shown_alike(made), labels)
         figures.save_png(os.path.join(workdir, "figures", "stream.png"), sheet, zoom=2)
+
+
+def read_samples(path):
+    """(uint8 images [N, H, W, C], domains int [N] or None, name of the task) that a boundary kept.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return stored["images"], stored.get("domains"), str(stored["task"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged ({error}).") from error
 
 
 def _fixed(model, tasks):

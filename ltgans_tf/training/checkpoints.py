@@ -19,7 +19,7 @@ import socket
 
 import tensorflow as tf
 
-from ltgans_tf.files import jsonfiles
+from ltgans_tf.files import atomic, jsonfiles
 from ltgans_tf.settings import upgrades
 
 CONFIG = "config.json"
@@ -197,13 +197,14 @@ def save(workdir, model):
             "task_step": done,
             "global_step": step,
             "files": files,
+            "data": model.data_read,
         }
         write_atomically(os.path.join(staging, _MANIFEST), json.dumps(manifest, indent=1))
         for name in files:
-            _sync(os.path.join(staging, name))
-        _sync(staging)
+            atomic.sync(os.path.join(staging, name))
+        atomic.sync(staging)
         os.rename(staging, target)
-        _sync(folder)
+        atomic.sync(folder)
         write_atomically(os.path.join(workdir, _NEWEST), f"{os.path.basename(target)}\n")
     except (OSError, tf.errors.OpError) as error:
         shutil.rmtree(staging, ignore_errors=True)
@@ -245,8 +246,9 @@ def restore_newest(workdir, model):
             _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, reason)
             continue
         model.noise_stream.assign(0)
-        status = _state(model, _version(path)).read(os.path.join(path, "state"))
+        status = _state(model, _manifest(path)["format_version"]).read(os.path.join(path, "state"))
         status.assert_existing_objects_matched().assert_consumed()
+        model.data_read = _manifest(path).get("data", {})
         return path
     raise ValueError(
         f"none of the {len(found)} checkpoints in {workdir} is whole; restore one from"
@@ -270,12 +272,8 @@ def _state(model, version=upgrades.FORMAT_VERSION):
 
 def write_atomically(path, text):
     """Writes a text file so that a crash leaves the old one or the new one, never a part."""
-    staging = f"{path}.tmp"
-    with open(staging, "w", encoding="utf-8") as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
-    os.rename(staging, path)
+    with atomic.writing(path) as f:
+        f.write(text.encode())
 
 
 def damage(path):
@@ -297,10 +295,10 @@ def damage(path):
     return ""
 
 
-def _version(path):
-    """Format version of a checkpoint that is whole."""
+def _manifest(path):
+    """The manifest of a checkpoint that is whole."""
     with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
-        return json.load(f)["format_version"]
+        return json.load(f)
 
 
 @contextlib.contextmanager
@@ -334,7 +332,8 @@ def _checked(workdir, settings):
     path = os.path.join(workdir, CONFIG)
     if os.path.exists(path):
         # Of the older format versions config.json is the same.
-        old, new = _flat({**read_config(workdir), "format_version": upgrades.FORMAT_VERSION}), _flat(settings)
+        old = _flat({**read_config(workdir), "format_version": upgrades.FORMAT_VERSION})
+        new = _flat(upgrades.complete(settings, path))
         specs = "stream.specs"
         if new[specs][: len(old.get(specs, []))] == old.get(specs):
             old[specs] = new[specs]
@@ -357,14 +356,6 @@ def _flat(tree, prefix=""):
 def _checksum(path):
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def _sync(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def reason(error):

@@ -6,6 +6,7 @@ the chief, which alone writes.
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import shutil
 
@@ -209,6 +210,28 @@ def total(strategy, number):
 def _total(strategy, number):
     votes = strategy.run(lambda: tf.identity(number))
     return strategy.reduce(tf.distribute.ReduceOp.SUM, votes, axis=None)
+
+
+def check_alike(strategy, facts):
+    """Raises a ValueError in all workers where they differ; all of them ask at the same point.
+
+    Args:
+      strategy: of this process.
+      facts: {what: text}, the same names in the same order in all workers.
+    """
+    count = workers(strategy)
+    if count == 1:
+        return
+    different = []
+    for what, text in facts.items():
+        number = int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
+        if total(strategy, total(strategy, number) != number * count):
+            different.append(what)
+    if different:
+        raise ValueError(
+            f"the workers of this run differ in: {', '.join(different)}; start all of them with the same command,"
+            " code and data."
+        )
 
 
 @contextlib.contextmanager

@@ -1,21 +1,30 @@
-"""What of a workdir is whole and what is damaged, by the manifests of its checkpoints and by its own files."""
+"""What of a workdir is whole and what is damaged or missing, by manifests and by reading every file."""
 
+import fnmatch
 import glob
 import os
+import re
 
-from ltgans_tf.files import eventlog
-from ltgans_tf.training import checkpoints
+from PIL import Image
+
+from ltgans_tf.evaluation import features, references, scores
+from ltgans_tf.files import eventlog, jsonfiles
+from ltgans_tf.training import boundaries, checkpoints
+
+_EXTRACTOR = os.path.join("eval", "extractor.npz")
 
 
 def verify(workdir):
-    """Reads all that a run would go on from; changes nothing.
+    """Reads all files of a run; changes nothing.
 
     Args:
       workdir: folder of a run.
 
     Returns:
-      {what, as its path in the workdir: why it cannot be used, '' if it is whole}, the checkpoints first,
-      the newest at the top, then those of the bundles of its exports, config.json and metrics.jsonl.
+      {what, as its path in the workdir: why it cannot be used, '' if it is whole}: the checkpoints first,
+      the newest at the top, then those of the bundles of its exports, config.json, and all other files by name,
+      with those that are missing. Of exports, event files and texts it is said only whether they
+      can be read.
 
     Raises:
       ValueError: no such folder, or nothing of a run in it.
@@ -32,10 +41,78 @@ def verify(workdir):
     if not found and not os.path.exists(os.path.join(workdir, checkpoints.CONFIG)):
         raise ValueError(f"{workdir} has nothing of a run; give the workdir of one.")
     found[checkpoints.CONFIG] = _reason(checkpoints.read_config, workdir)
-    metrics = os.path.join(workdir, "metrics.jsonl")
-    if os.path.exists(metrics):
-        found["metrics.jsonl"] = _reason(eventlog.read_points, metrics)
-    return found
+    known = tuple(os.path.join(name, "") for name in found)
+    others = [name for name in _files(workdir) if name not in found and not name.startswith(known)]
+    reasons = {name: _reason(_reader(name), os.path.join(workdir, name)) for name in others}
+    reasons |= _missing(workdir, others)
+    return found | {name: reasons[name] for name in sorted(reasons)}
+
+
+def _files(workdir):
+    """Paths of all files in the workdir; hidden ones are locks, and what a kill has left."""
+    for folder, _, names in os.walk(workdir):
+        for name in names:
+            if not name.startswith(".") and not name.endswith(".tmp"):
+                yield os.path.relpath(os.path.join(folder, name), workdir)
+
+
+def _missing(workdir, there):
+    """{path: reason} of what other files tell of and is not there."""
+    marks = sorted(
+        int(m.group(1)) for name in there if (m := re.fullmatch(r"boundary/task_(\d+)\.done", name))
+    )
+    kinds = (
+        (os.path.join("boundary", "task_*.npz"), lambda i: os.path.join("boundary", f"task_{i:02d}.npz")),
+        (
+            os.path.join("eval", "references", "*.npz"),
+            lambda i: os.path.relpath(references.path_of(workdir, i), workdir),
+        ),
+        (
+            os.path.join("eval", "*", "scores.json"),
+            lambda i: os.path.relpath(scores.row_path(workdir, i), workdir),
+        ),
+    )
+    wanted = [
+        name(i) for pattern, name in kinds if fnmatch.filter(there, pattern) for i in marks
+    ]  # of what this run keeps at all
+    if fnmatch.filter(there, os.path.join("eval", "references", "*.npz")):
+        wanted.append(_EXTRACTOR)
+    return {name: "it is missing" for name in wanted if name not in there}
+
+
+def _reader(name):
+    """The function that reads a file of this name, in the workdir or in a bundle."""
+    name = re.sub(r"^exports/continuation/\d+/", "", name)
+    readers = {
+        "metrics.jsonl": eventlog.read_points,
+        "newest_checkpoint.txt": _read_newest,
+        _EXTRACTOR: features.load,
+        os.path.join("eval", "references", "*.npz"): references.read,
+        os.path.join("eval", "task_*", "scores.json"): scores.read_row,
+        os.path.join("boundary", "task_*.npz"): boundaries.read_samples,
+        "*.json": jsonfiles.read_object,
+        "*.png": _read_picture,
+    }
+    return next((read for pattern, read in readers.items() if fnmatch.fnmatch(name, pattern)), _read_bytes)
+
+
+def _read_newest(path):
+    return "" if checkpoints.last_saved(os.path.dirname(path)) else "it names no checkpoint"
+
+
+def _read_picture(path):
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"it is no picture ({error})"
+    return ""
+
+
+def _read_bytes(path):
+    with open(path, "rb") as file:
+        while file.read(1 << 20):
+            pass
 
 
 def _reason(read, path):

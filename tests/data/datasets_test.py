@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ltgans_tf.data import datasets, folders, sources, specs
+from ltgans_tf.data import datasets, folders, listing, sources, specs
 
 SHAPE = (8, 8, 3)
 
@@ -76,12 +76,98 @@ def test_changed_npz_is_read_anew(tmp_path):
         assert _gather(datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE), [0]).max() == value
 
 
-def test_folder_is_split_by_path_without_overlap(folder):
-    seen = [datasets.load(f"folder:{folder}", split, SHAPE).array[:, 0, 0, 0] for split in specs.SPLITS]
-    assert sorted(np.concatenate(seen)) == list(range(80)) and 1 <= len(seen[1]) <= 20
+def _test_values(folder, **options):
+    return set(datasets.load(f"folder:{folder}", "test", SHAPE, **options).array[:, 0, 0, 0].tolist())
+
+
+def test_folder_is_split_by_contents_without_overlap(folder):
+    trained = datasets.load(f"folder:{folder}", "train", SHAPE).array[:, 0, 0, 0].tolist()
+    tested = _test_values(folder)
+    assert sorted([*trained, *tested]) == list(range(80)) and 1 <= len(tested) <= 20
+
+
+def test_the_split_stays_when_files_are_added_and_files_and_folders_renamed(folder):
+    before = _test_values(folder)
     _save(folder / "a" / "another.png", 200)
-    again = datasets.load(f"folder:{folder}", "test", SHAPE).array[:, 0, 0, 0]
-    assert set(seen[1]) <= set(again)
+    assert before <= _test_values(folder) <= before | {200}
+    (folder / "a").rename(folder / "cats")
+    for i, path in enumerate((folder / "b").iterdir()):
+        path.rename(folder / "b" / f"renamed{i}.png")
+    moved = folder.rename(folder.with_name("moved"))
+    assert before <= _test_values(moved) <= before | {200}
+    assert _test_values(moved, split_by="path") != _test_values(moved)
+
+
+def test_copies_of_an_image_share_a_split(folder):
+    for path in list((folder / "a").iterdir()):
+        (folder / "b" / f"copy{path.name}").write_bytes(path.read_bytes())
+    parts = [datasets.load(f"folder:{folder}", split, SHAPE).array[:, 0, 0, 0] for split in specs.SPLITS]
+    assert not set(parts[0].tolist()) & set(parts[1].tolist())
+
+
+def test_the_key_of_a_file_covers_its_size_and_both_ends(tmp_path):
+    data = bytes(range(256)) * 2_000
+    changed = [data, data[:-1], b"x" + data[1:], data[:-1] + b"x", data + b"x"]
+    keys = set()
+    for i, content in enumerate(changed):
+        (tmp_path / f"{i}.png").write_bytes(content)
+        keys.add(folders.look(str(tmp_path / f"{i}.png"))[0])
+    assert len(keys) == len(changed)
+
+
+def test_tiff_and_avif_are_read_for_training(tmp_path, monkeypatch):
+    for i, suffix in enumerate([".tif", ".TIFF", ".avif", ".png"]):
+        form = {".png": "PNG", ".avif": "AVIF"}.get(suffix, "TIFF")
+        _save(
+            tmp_path / f"{i}{suffix}",
+            40 * i + 40,
+            format=form,
+            **({"quality": 100} if form == "AVIF" else {}),
+        )
+    monkeypatch.setattr(folders, "is_test_key", lambda key: False)
+    for limit in (0, 1000):
+        monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
+        source = datasets.load(f"folder:{tmp_path}", "train", SHAPE)
+        np.testing.assert_allclose(
+            _gather(source, range(4))[:, 0, 0, 0].astype(int), [40, 80, 120, 160], atol=2
+        )
+    (tmp_path / "x.tif").write_bytes(b"II*\0 cut off")
+    with pytest.raises(ValueError, match="x.tif is broken"):
+        datasets.load(f"folder:{tmp_path}", "train", SHAPE)
+
+
+def test_whole_files_of_each_kind_look_whole_and_cut_ones_do_not(tmp_path):
+    forms = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "WEBP": "webp", "AVIF": "avif"}
+    for form, suffix in forms.items():
+        path = tmp_path / f"x.{suffix}"
+        _save(path, 7, format=form)
+        assert folders.look(str(path))[1], form
+        path.write_bytes(path.read_bytes()[:-1])
+        assert not folders.look(str(path))[1], form
+
+
+def test_photographs_are_turned_unless_asked_not_to_be(tmp_path, monkeypatch):
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
+    noted = Image.Exif()
+    noted[0x112] = 6
+    Image.fromarray(pixels).save(tmp_path / "x.png", exif=noted)
+    monkeypatch.setattr(folders, "is_test_key", lambda key: False)
+    for limit in (0, 1000):
+        monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
+        for upright, wanted in ((True, np.rot90(pixels, -1)), (False, pixels)):
+            source = datasets.load(f"folder:{tmp_path}", "train", (8, 8, 1), upright=upright)
+            np.testing.assert_array_equal(_gather(source, [0])[0, ..., 0], wanted)
+
+
+def test_damage_within_files_of_a_small_folder_is_told_of_both_splits(folder):
+    names = ["a/00.png", "b/41.png", *(f"a/{value:02d}.png" for value in _test_values(folder) if value < 40)]
+    for name in names:
+        data = bytearray((folder / name).read_bytes())
+        data[len(data) // 2] ^= 255
+        (folder / name).write_bytes(data)
+    with pytest.raises(ValueError) as error:
+        datasets.load(f"folder:{folder}", "train", SHAPE)
+    assert all(f"{name} is broken" in str(error.value) for name in names)
 
 
 def test_subfolders_are_classes(folder):
@@ -110,13 +196,17 @@ def test_broken_file_is_named_or_skipped_and_counted(folder, monkeypatch, limit)
     monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
     count = len(datasets.load(f"folder:{folder}", "train", SHAPE))
     names = [f"a/broken{i}.png" for i in range(30)]
-    names = [name for name in names if not folders.is_test(name)][:2]
-    (folder / names[0]).write_bytes((folder / "a" / "00.png").read_bytes()[:-20])
-    _save(folder / names[1], 0, size=(2, 9))
-    with pytest.raises(ValueError, match=os.path.basename(names[0])):
-        datasets.load(f"folder:{folder}", "train", SHAPE)
+    for number, name in enumerate(names):
+        _save(folder / name, 100 + number)
+        (folder / name).write_bytes((folder / name).read_bytes()[:-20])
+    is_test = dict(zip((found := folders.Folder(str(folder))).names, found.is_test))
+    trained = sum(not is_test[name] for name in names)
+    assert 0 < trained < len(names)
+    with pytest.raises(ValueError, match="^30 files cannot be used: .*skip_broken_images.$") as error:
+        datasets.load(f"folder:{folder}", "train", SHAPE)  # which tells those of the test part too
+    assert all(f"{name} is broken" in str(error.value) for name in names)
     source = datasets.load(f"folder:{folder}", "train", SHAPE, skip_broken_images=True)
-    assert (len(source), source.skipped) == (count, 2)
+    assert (len(source), source.skipped) == (count, trained)
 
 
 def test_damage_met_while_streaming_names_the_file(folder, monkeypatch):
@@ -378,13 +468,8 @@ def test_links_lead_nowhere_out_of_a_folder(folder, tmp_path_factory):
     _save(outside / "1.png", 5)
     inside, count = folder / "a" / "again.png", len(datasets.load(f"folder:{folder}", "train", SHAPE))
     inside.symlink_to(folder / "a" / "00.png")
-    assert len(list(specs.image_files(str(folder)))) == 81
-    for name, target in (
-        ("b/x.png", outside / "1.png"),
-        ("b/y", outside),
-        ("loop", "."),
-        ("z.png", "nowhere"),
-    ):
+    assert len(listing.scan(str(folder)).files) == 81
+    for name, target in (("b/x.png", outside / "1.png"), ("b/y", outside), ("loop", ".")):
         link = folder / name
         link.symlink_to(target)
         with pytest.raises(ValueError, match=f"{link} is a link to .*may lead to files in it alone"):
@@ -399,7 +484,7 @@ def test_file_names_may_be_any_bytes(tmp_path, monkeypatch):
     for i, name in enumerate(names):
         with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
             Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(file, "png")
-    monkeypatch.setattr(folders, "is_test", lambda name: False)
+    monkeypatch.setattr(folders, "is_test_key", lambda key: False)
     for limit in (0, 1000):
         monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
         source = datasets.load(f"folder:{tmp_path}", "train", SHAPE)

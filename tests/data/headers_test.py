@@ -118,15 +118,6 @@ def test_print_colors_become_rgb():
         np.testing.assert_allclose(np.int32(images.decode(data, 3)), np.int32(picture.convert("RGB")), atol=8)
 
 
-def test_the_rotation_of_a_camera_is_not_applied():
-    turned = Image.Exif()
-    turned[0x112] = 6
-    plain = _file(PICTURE, "JPEG")
-    np.testing.assert_array_equal(
-        images.decode(_file(PICTURE, "JPEG", exif=turned), 3), images.decode(plain, 3)
-    )
-
-
 def test_of_an_animated_png_the_first_frame_is_read():
     data = _file(PICTURE, "PNG", save_all=True, append_images=[Image.new("RGB", (24, 16))])
     np.testing.assert_array_equal(images.decode(data, 3), PICTURE)

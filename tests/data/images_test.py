@@ -168,3 +168,73 @@ def test_other_bytes_are_refused():
     for data in (b"", b"not an image", b"RIFF"):
         with pytest.raises(tf.errors.InvalidArgumentError):
             images.decode(data, 3)
+
+
+@pytest.mark.parametrize("fit", images.FITS)
+@pytest.mark.parametrize("size", [(40, 52), (33, 50), (9, 31), (64, 16)])
+def test_fitting_in_one_step_is_crop_or_pad_and_then_antialiased_resizing(fit, size):
+    image = _noise(*size, 3)
+    height, width = size
+    side = min(size) if fit == "crop" else max(size)
+    placed = image
+    if fit == "crop":
+        top, left = (height - side) // 2, (width - side) // 2
+        placed = image[top : top + side, left : left + side]
+    if fit == "pad":
+        placed = np.zeros((side, side, 3), np.uint8)
+        top, left = (side - height) // 2, (side - width) // 2
+        placed[top : top + height, left : left + width] = image
+    wanted = np.round(tf.image.resize(placed, (16, 16), antialias=True))
+    found = images.fit_image(image, (16, 16, 3), fit).numpy().astype(int)
+    if fit == "pad":  # where image and ground meet they are not mixed
+        blank = (wanted == 0).all(-1) | (found == 0).all(-1)
+        edge = (
+            np.array(tf.nn.max_pool2d(blank[None, ..., None].astype(np.float32), 3, 1, "SAME"))[0, ..., 0] > 0
+        )
+        wanted[edge], found[edge] = 0, 0
+        assert not edge.all()
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_strip_is_padded_without_a_ground_of_its_length():
+    strip = np.full((8, 400_000, 1), 255, np.uint8)  # on a ground of its own this would take 160 GB
+    assert not images.fit_image(strip, (32, 32, 1), "pad").numpy()[:15].any()
+    wide = images.fit_image(np.full((200, 400_000, 1), 255, np.uint8), (32, 3200, 1), "pad").numpy()
+    assert (wide[16, 100:-100] == 255).all() and not wide[:12].any()
+
+
+def test_width_first_gives_the_same_as_both_at_once(monkeypatch):
+    image = _noise(30, 90, 3)
+    for fit in images.FITS:
+        both = images.fit_image(image, (16, 16, 3), fit).numpy().astype(int)
+        monkeypatch.setattr(images, "_BLOCK", 10)
+        np.testing.assert_allclose(images.fit_image(image, (16, 16, 3), fit), both, atol=1)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_blending_in_blocks_gives_the_same(monkeypatch, channels):
+    for shape in ((7, 9, 4), (2, 7, 9, 4), (7, 9, 3), (3, 5, 2)):
+        image = _noise(*shape)
+        at_once = images.to_channels(image, channels)
+        monkeypatch.setattr(images, "_BLOCK", 8)
+        graph = tf.function(
+            lambda x: images.to_channels(x, channels),
+            input_signature=[tf.TensorSpec([None] * len(shape), tf.uint8)],
+        )
+        for blocks in (images.to_channels(image, channels), graph(image)):
+            np.testing.assert_array_equal(blocks, at_once)
+        monkeypatch.undo()
+
+
+def test_the_images_of_a_request_are_read_and_their_sum_is_bounded(monkeypatch):
+    data = [_bytes(_noise(10, 8, 3), "PNG"), _bytes(_noise(9, 12, 3), "BMP")]
+    graph = tf.function(
+        lambda d: images.read_all(d, (8, 8, 3), "pad"), input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+    one_by_one = [images.preprocess(images.decode(one, 3), (8, 8, 3), "pad") for one in data]
+    np.testing.assert_allclose(graph(tf.constant(data)), one_by_one, atol=1e-6)
+    monkeypatch.setattr(images, "MAX_PIXELS_TOGETHER", 10 * 8 + 9 * 12 - 1)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more than 187 pixels together .*send fewer"):
+        images.read_all(tf.constant(data), (8, 8, 3), "pad")
+    images.read_all(tf.constant(data[:1]), (8, 8, 3), "pad")

@@ -2,6 +2,8 @@
 
 import gc
 import json
+import os
+import pathlib
 import weakref
 
 import numpy as np
@@ -16,6 +18,7 @@ from ltgans_tf.evaluation import (
     likelihood,
     memorisation,
     metrics,
+    references,
     representations,
     scores,
 )
@@ -525,3 +528,77 @@ def test_training_images_that_are_gone_stop_a_research_run_before_it_begins(spec
     with pytest.raises(ValueError, match="b.npz is not there any more"):
         evaluation.Evaluator().prepare(gone)
     evaluation.Evaluator("production", extractor_images=50).prepare(gone)
+
+
+@pytest.fixture(name="two_rows")
+def _two_rows(extractor, model, stream, tmp_path):
+    """Two rows of a run as the boundaries keep them: (evaluator, workdir, rows)."""
+    evaluator, workdir, rows = (
+        _evaluator(extractor, parts=("likelihood", "distances")),
+        str(tmp_path / "run"),
+        [],
+    )
+    for learnt in (1, 2):
+        model.task_index.assign(learnt)
+        rows.append(evaluator.evaluate(model, stream, workdir))
+        path = scores.row_path(workdir, learnt - 1)
+        os.makedirs(os.path.dirname(path))
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(rows[-1], file)
+    return evaluator, workdir, rows
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_lost_reference_is_made_again_of_the_images_of_its_row(two_rows, model, stream, caplog, damage):
+    evaluator, workdir, rows = two_rows
+    before = references.load(workdir, 0)
+    path = pathlib.Path(references.path_of(workdir, 0))
+    path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:99])
+    assert evaluator.evaluate(model, stream, workdir)["scores"] == rows[1]["scores"]
+    again = references.load(workdir, 0)
+    assert again.numbers == before.numbers and "made again of the same images" in caplog.text
+    for sha256, pair in before.moments.items():
+        for found, expected in zip(again.moments[sha256], pair):
+            np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-6)
+
+
+@pytest.mark.program
+def test_a_lost_reference_is_not_made_of_other_images(two_rows, model, specs, tmp_path, caplog):
+    _, workdir, rows = two_rows
+    os.remove(references.path_of(workdir, 0))
+    rows[0]["data"][rows[0]["task"]]["test_fingerprint"] = "of other images"
+    with open(scores.row_path(workdir, 0), "w", encoding="utf-8") as file:
+        json.dump(rows[0], file)
+    stream = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    _evaluator(parts=("distances",)).evaluate(model, stream, workdir)
+    assert "not known to be those of its row, so it is not made again" in caplog.text
+    production = _evaluator(protocol="production", parts=("likelihood", "distances"))
+    row = production.evaluate(model, stream, workdir)
+    assert references.load(workdir, 0) is None
+    assert "task_00.npz is missing" in row["absent"]["dark.npz"]["likelihood"]
+    assert "task_00.npz is missing" in row["absent"]["dark.npz"]["fcd"]
+    assert {"nlog"} <= set(row["scores"]["bright.npz"])
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_lost_extractor_is_made_again_the_same_or_not_at_all(
+    two_rows, extractor, model, stream, specs, damage, monkeypatch
+):
+    _, workdir, rows = two_rows
+    path = pathlib.Path(workdir) / "eval" / "extractor.npz"
+    path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:99])
+    fewer = streams.TaskStream([specs[1], specs[0]], (SIDE, SIDE, 3), 8)
+    fewer.tasks[1].name = "another.npz"  # so that the images of a task that it was trained on are not there
+    row = _evaluator(parts=("likelihood", "distances", "audit")).evaluate(model, fewer, workdir)
+    assert row["extractor"] is None and not path.is_file() or damage == "cut"
+    reason = row["absent"]["bright.npz"]["distances"]
+    assert "the extractor that earlier rows were measured on, is missing or damaged" in reason
+    assert row["union_absent"]["distances"] == row["absent"]["bright.npz"]["audit"] == reason
+    assert "nlog" in row["scores"]["bright.npz"] and "fcd" not in row["scores"]["bright.npz"]
+    asked = []
+    monkeypatch.setattr(features, "train", lambda domains, **_: asked.extend(domains) or extractor)
+    again = _evaluator(parts=("distances",), extractor_images=7).evaluate(model, stream, workdir)
+    assert [(domain.name, len(domain.images)) for domain in asked] == [("dark.npz", 600), ("bright.npz", 600)]
+    assert again["extractor"]["sha256"] == rows[1]["extractor"]["sha256"] == features.load(str(path)).sha256

@@ -49,7 +49,7 @@ def test_a_damaged_reference_and_one_of_another_format_are_refused(tmp_path):
     path = tmp_path / "eval" / "references" / "task_00.npz"
     content = path.read_bytes()
     path.write_bytes(content[:200])
-    with pytest.raises(ValueError, match="is damaged .* learnt again"):
+    with pytest.raises(ValueError, match="is damaged"):
         references.load(tmp_path, 0)
     np.savez(path, description='{"format_version": 2, "extractors": []}')
     with pytest.raises(ValueError, match="has format version 2, this ltgans_tf reads 1"):

@@ -77,7 +77,7 @@ def test_encoder_prepares_files_as_training_does(tiny_model, tmp_path, fit):
     prepared = []
     for i, data in enumerate(files):
         (tmp_path / str(i)).write_bytes(data)
-        prepared.append(images.preprocess(sources.decode_file(str(tmp_path / str(i))), (8, 8, 3), fit))
+        prepared.append(images.preprocess(sources.decode(str(tmp_path / str(i))), (8, 8, 3), fit))
     signatures.save_encoder(model, (8, 8, 3), fit, str(tmp_path / "encoder"))
     loaded = tf.saved_model.load(str(tmp_path / "encoder"))
     codes = loaded.signatures["serving_default"](image_bytes=tf.constant(files))

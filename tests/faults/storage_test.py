@@ -227,8 +227,9 @@ def test_verification_names_what_is_damaged_and_what_is_missing(run):
     _, workdir = run
     (workdir / "metrics.jsonl").write_text('{"step": 1}\n')
     newest, before = (f"checkpoints/{path.name}" for path in _paths(workdir))
+    marks = [f"boundary/{path.name}" for path in (workdir / "boundary").iterdir()]
     assert verification.verify(str(workdir)) == dict.fromkeys(
-        [newest, before, "config.json", "metrics.jsonl"], ""
+        [newest, before, "config.json", "metrics.jsonl", "newest_checkpoint.txt", *marks], ""
     )
     _damage(workdir / before / "state.index", "flipped")
     _damage(workdir / "config.json", "truncated")
@@ -237,7 +238,7 @@ def test_verification_names_what_is_damaged_and_what_is_missing(run):
     found = verification.verify(str(workdir))
     assert found.pop(before) == "state.index has changed" and "is missing" in found.pop(newest)
     assert "is damaged" in found.pop("config.json") and "in line 1" in found.pop("metrics.jsonl")
-    assert not found
+    assert not any(found.values()) and found.keys() == {"newest_checkpoint.txt", *marks}
 
 
 def test_verification_of_no_run_is_refused(tmp_path):

@@ -247,7 +247,9 @@ def test_a_file_that_breaks_while_it_is_learnt_is_named(tiny_model, tmp_path, mo
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
     stream, model = streams.TaskStream([f"folder:{tmp_path}"], (8, 8, 3), batch_size=8), tiny_model()
     model.compile()
-    victim = tmp_path / next(f"{i}.png" for i in range(20) if not folders.is_test(f"{i}.png"))
+    victim = (
+        tmp_path / folders.Folder(str(tmp_path)).names[int(np.argmin(folders.Folder(str(tmp_path)).is_test))]
+    )
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 255
     victim.write_bytes(data)

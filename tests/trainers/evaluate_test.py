@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from ltgans_tf.data import streams
-from ltgans_tf.evaluation import evaluation, references, scores
+from ltgans_tf.evaluation import evaluation, features, references, scores
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.training import boundaries
@@ -224,8 +224,14 @@ def test_a_run_in_the_middle_of_a_task_is_not_evaluated(trained, tmp_path, tiny_
         evaluate.evaluate(str(tmp_path / "run"), parts=("likelihood",))
 
 
-def test_a_damaged_extractor_is_refused(workdir):
-    with open(os.path.join(workdir, "eval", "extractor.npz"), "wb") as f:
+def test_a_damaged_extractor_is_not_replaced_by_another_one(workdir, monkeypatch):
+    path = os.path.join(workdir, "eval", "extractor.npz")
+    other = features.load(path)
+    other.about["sha256"] = "another"
+    monkeypatch.setattr(features, "train", lambda domains, **_: other)
+    with open(path, "wb") as f:
         f.write(b"nothing")
-    with pytest.raises(ValueError, match="is no extractor of this package"):
-        evaluate.evaluate(workdir, parts=("distances",), **FEW)
+    row = evaluate.evaluate(workdir, parts=("distances",), **FEW)
+    assert "missing or damaged, and training gives another one" in row["absent"]["bright.npz"]["distances"]
+    with open(path, "rb") as f:
+        assert f.read() == b"nothing"

@@ -314,3 +314,12 @@ def test_rows_that_were_not_measured_alike_are_told(tmp_path):
     limits = Page(tmp_path / "run/report.html").texts["limits"]
     assert "not all measured alike (iwae k 64 or 128)" in limits
     assert "Some scores of the last task are from an earlier measurement" in limits
+
+
+def test_notes_on_data_that_changed_stand_with_the_data(tmp_path):
+    def change(row):
+        row["notes"] = ["The test images of digits are not those of its first row."] * (row["after_task"] == 1)
+
+    make_run(tmp_path / "run", change=change)
+    page = written(tmp_path / "run")
+    assert "After task 2: The test images of digits are not those of its first row." in page.texts["data"]

@@ -104,7 +104,10 @@ def test_codes_are_those_of_the_prepared_images(workdir, pictures, tmp_path, sou
     monkeypatch.setattr(encode, "_BATCH", 2)
     out = str(tmp_path / "codes.npz")
     said = encode.encode(os.path.join(workdir, source), str(pictures), out, skip_broken_images=True)
-    assert said == (f"Wrote codes of 3 images, 3 numbers each, to {out}; skipped 1 that could not be read.")
+    assert said == (
+        f"Wrote codes of 3 images, 3 numbers each, to {out}; skipped 1 that could not be read."
+        f"\nLeft out of the folder {str(pictures)!r}: 1 .txt ('notes.txt'; no kind of image that is read)."
+    )
     names = ["a.PNG", "b.png", os.path.join("more", "c.bmp")]
     prepared = [images.preprocess(np.asarray(Image.open(pictures / n)), (8, 8, 3), "pad") for n in names]
     posterior = loading.load(workdir).student.encode(tf.stack(prepared))
@@ -154,7 +157,10 @@ def _run(module, *arguments):
         (["trainers.sample", "--out=x.png"], "--workdir is missing"),
         (["trainers.sample", "--workdir=.", "--out=x.png", "more"], "unexpected argument 'more'"),
         (["trainers.sample", "--workdir=.", "--out=x.png", "--count=many"], "flag --count=many"),
-        (["trainers.encode", "--workdir=.", "--images=export", "--out=x.npz"], "export holds no images"),
+        (
+            ["trainers.encode", "--workdir=.", "--images=export", "--out=x.npz"],
+            "The folder 'export' holds no images",
+        ),
         (["export.push", "--workdir=docs"], "docs is no workdir"),
     ],
 )

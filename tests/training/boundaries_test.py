@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -231,3 +232,16 @@ def test_likelihoods_without_a_student_are_absent(tmp_path, tiny_model, tiny_str
     assert row["scores"] == {"set0.npz": {}}
     assert row["absent"] == {"set0.npz": {"likelihood": "The model has no Student."}}
     assert [tag for tag, _ in _events(str(tmp_path))] == ["custom_scalars__config__"]
+
+
+def test_damaged_samples_of_an_earlier_task_are_left_out_of_the_sheet(run, tmp_path, caplog):
+    model, stream, workdir, _ = run
+    copy = shutil.copytree(workdir, tmp_path / "run")
+    sheet = copy / "figures" / "stream.png"
+    with Image.open(sheet) as picture:
+        height = picture.height
+    (copy / "boundary" / "task_00.npz").write_bytes(b"nothing")
+    boundaries.BoundarySamples()(model, stream, stream.tasks[1], str(copy))
+    assert "task_00.npz is damaged" in caplog.text
+    with Image.open(sheet) as picture:
+        assert picture.height < height

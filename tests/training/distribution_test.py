@@ -233,3 +233,29 @@ def test_an_error_of_a_collective_is_told_as_such_among_several_workers_alone(mo
     ):
         with distribution.all_workers(MIRRORED):
             raise tf.errors.UnavailableError(None, None, "gone")
+
+
+@pytest.mark.parametrize("others", [["a"], ["a", "b", "a"], ["b", "b", "b"], ["b", "c"]])
+def test_workers_that_differ_are_told_in_what(monkeypatch, others):
+    """Each of the workers in turn is this process; of the others what they would ask for is known."""
+    all_alike = {"code": "same", "settings": others}
+    for own in range(len(others)):
+        numbers = []
+
+        def total(strategy, number):
+            del strategy
+            if isinstance(number, bool):  # whether the sum is not that of equal workers
+                return sum(n * len(others) != sum(numbers[-1]) for n in numbers[-1])
+            texts = others if len(numbers) % 2 else ["same"] * len(others)
+            numbers.append([int(distribution.hashlib.sha256(t.encode()).hexdigest()[:12], 16) for t in texts])
+            assert number == numbers[-1][own]
+            return sum(numbers[-1])
+
+        monkeypatch.setattr(distribution, "workers", lambda strategy: len(others))
+        monkeypatch.setattr(distribution, "total", total)
+        facts = {"code": all_alike["code"], "settings": others[own]}
+        if len(set(others)) == 1:
+            distribution.check_alike(None, facts)
+        else:
+            with pytest.raises(ValueError, match="the workers of this run differ in: settings; start all"):
+                distribution.check_alike(None, facts)

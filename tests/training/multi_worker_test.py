@@ -44,8 +44,8 @@ def _free_ports(count):
     return ports
 
 
-def _start(sets, workdir, environment, *more, method="ltgan"):
-    command = [sys.executable, "-m", "tests.one_worker", method, STEPS, TASKS, sets, workdir, *more]
+def _start(sets, workdir, environment, *more, method="ltgan", steps=STEPS):
+    command = [sys.executable, "-m", "tests.one_worker", method, steps, TASKS, sets, workdir, *more]
     return subprocess.Popen(
         [str(word) for word in command],
         cwd=source_imports.ROOT,
@@ -159,3 +159,17 @@ def test_workers_go_back_together_where_one_is_not_finite(sets, tmp_path, what, 
 def test_workers_that_share_no_workdir_are_refused(sets, uninterrupted, tmp_path):
     for status, line, err in _two(sets, [uninterrupted[0], tmp_path / "another"]):
         assert status == 2 and "on storage that they share" in line, (line, err)
+
+
+@pytest.mark.parametrize(
+    "steps, more, what",
+    [(STEPS + 1, (), "settings"), (STEPS, ("other", 0), "the training images of set0.npz")],
+)
+def test_workers_of_other_settings_or_data_end_before_the_first_step(sets, tmp_path, steps, more, what):
+    ports = _free_ports(2)
+    first = _start(sets, tmp_path / "run", _environment(0, ports))
+    second = _start(sets, tmp_path / "run", _environment(1, ports), *more, steps=steps)
+    for status, said, errors in _ended([first, second]):
+        assert status == 2, errors
+        assert said.startswith(f"error: the workers of this run differ in: {what}; start all of them"), said
+    assert not list(tmp_path.glob("run/checkpoints/*_step_*[1-9]"))

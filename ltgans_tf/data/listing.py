@@ -1,0 +1,181 @@
+"""What lies in a folder of images: one rule for training, encoding, evaluation and every size.
+
+Images are files whose name ends in one of SUFFIXES, in any depth of folders. Hidden entries and files of other
+kinds are left out, and `told` says which. Nothing is decoded. This module needs the standard library alone; it
+asks Pillow whether it reads AVIF where there is such a file.
+"""
+
+import collections
+import dataclasses
+import os
+
+READ_BY_TENSORFLOW = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
+READ_BY_PILLOW = (".tif", ".tiff", ".avif")
+SUFFIXES = READ_BY_TENSORFLOW + READ_BY_PILLOW
+
+# Folders that systems and storage put beside files; what begins with a dot is hidden too.
+_HIDDEN = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+_ROLES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+}
+_FIRST = 3  # names that are told of each kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What `scan` found.
+
+    Attributes:
+        root: the folder.
+        files: names of the images relative to it, sorted.
+        folders: names of the visible folders in it relative to it, sorted.
+        left_out: {(kind, reason): names}, sorted by kind.
+        splits: {'train': name, 'test': name} of the subfolders that are the splits; None where there are none.
+    """
+
+    root: str
+    files: tuple
+    folders: tuple
+    left_out: dict
+    splits: dict | None = None
+
+    def told(self):
+        """One line that says what is left out: by kind, how many, the first names and why; '' for nothing."""
+        kinds = [
+            f"{len(names)} {kind} ({', '.join(map(repr, names[:_FIRST]))}{', ...' if names[_FIRST:] else ''};"
+            f" {reason})"
+            for (kind, reason), names in self.left_out.items()
+        ]
+        return f"left out of the folder {self.root!r}: {', '.join(kinds)}." if kinds else ""
+
+
+def scan(root, splits=True):
+    """Lists a folder of images and the folders in it.
+
+    A link may lead to a file in the folder, nowhere else; the folder itself may be a link.
+
+    Args:
+        root: path of a folder.
+        splits: whether subfolders may be the splits, so that what lies beside them is left out.
+
+    Returns:
+        A Listing.
+
+    Raises:
+        ValueError: naming a link to an image file outside or to a folder, a folder that cannot be read, or
+            a subfolder that is one split without the other.
+    """
+    files, folders, left_out = [], [], collections.defaultdict(list)
+    prefix, waiting = os.path.join(root, ""), [root]
+    while waiting:
+        for entry in _entries(waiting.pop()):
+            name = entry.path.removeprefix(prefix)
+            if entry.name.startswith(".") or entry.name in _HIDDEN:
+                left_out["hidden", "such entries are never read"].append(name)
+            elif _is_folder(entry):
+                waiting.append(entry.path)
+                folders.append(name)
+            elif reason := _reason(entry, root):
+                left_out[os.path.splitext(entry.name)[1].lower() or "without suffix", reason].append(name)
+            else:
+                files.append(name)
+    splits = _splits(root, folders) if splits else None
+    if splits:
+        kept = tuple(f"{folder}{os.sep}" for folder in splits.values())
+        beside = [name for name in files if not name.startswith(kept)]
+        files = [name for name in files if name.startswith(kept)]
+        if beside:
+            whose = " and ".join(map(repr, splits.values()))
+            left_out["images", f"they lie beside {whose}, which are the splits"] = beside
+    found = {key: sorted(left_out[key]) for key in sorted(left_out)}
+    return Listing(root, tuple(sorted(files)), tuple(sorted(folders)), found, splits)
+
+
+def require(root, splits=True):
+    """Like `scan`, with a ValueError that says what is there where it is no image."""
+    found = scan(root, splits)
+    if not found.files:
+        told = f" It was {found.told()}" if found.left_out else ""
+        raise ValueError(
+            f"The folder {root!r} holds no images; put {', '.join(SUFFIXES)} files into it.{told}"
+        )
+    return found
+
+
+def _entries(folder):
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise ValueError(
+            f"The folder {folder!r} cannot be read ({error.strerror}); make it readable, or move it away."
+        ) from error
+
+
+def _is_folder(entry):
+    try:
+        found = entry.is_dir()
+    except OSError:  # links in a circle
+        return False
+    if found and entry.is_symlink():
+        _refuse_link(entry)
+    return found
+
+
+def _reason(entry, root):
+    """Why a file is no image of the folder, in words; '' if it is one."""
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if suffix not in SUFFIXES:
+        return "no kind of image that is read"
+    if not os.path.isfile(entry.path):
+        return "a link to nothing" if entry.is_symlink() else "no file"
+    if entry.is_symlink() and not os.path.realpath(entry).startswith(
+        os.path.join(os.path.realpath(root), "")
+    ):
+        _refuse_link(entry)
+    if suffix == ".avif" and not _pillow_reads_avif():
+        return "the installed Pillow does not read it"
+    return ""
+
+
+def _refuse_link(entry):
+    raise ValueError(
+        f"{entry.path} is a link to {os.readlink(entry)!r}, and links in a folder of images may lead to files"
+        " in it alone; put a copy there, or name the other folder by a part of its own, as"
+        " 'folder:A+folder:B'."
+    )
+
+
+def _pillow_reads_avif():
+    from PIL import features
+
+    return "avif" in features.get_supported()
+
+
+def _splits(root, folders):
+    """The subfolders that are the splits, by their names, whatever the case; None where no name is a split's."""
+    tops = [name for name in folders if os.sep not in name]
+    roles = collections.defaultdict(list)
+    for name in sorted(tops):
+        if role := _ROLES.get(name.lower()):
+            roles[role].append(name)
+    used = {"train": roles["train"], "test": roles["test"] or roles["validation"]}
+    for role, names in used.items():
+        if len(names) > 1:
+            raise ValueError(
+                f"The folder {root!r} has the subfolders {' and '.join(map(repr, names))}, which are both its"
+                f" {role} split; join them, or name one of them by a part of its own."
+            )
+    if all(used.values()):
+        return {role: name for role, (name,) in used.items()}
+    named = [name for names in roles.values() for name in names]
+    is_class = len(tops) > len(named) and not used["test"]  # pictures of trains beside those of cars
+    if not named or is_class:
+        return None
+    lacks = "train" if used["test"] else "test (or val)"
+    raise ValueError(
+        f"The folder {root!r} has the subfolder {named[0]!r} and none for its other split; add a subfolder"
+        f" {lacks}, name 'folder:{os.path.join(root, named[0])}' itself, or rename it if it is a class."
+    )

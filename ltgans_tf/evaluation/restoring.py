@@ -1,0 +1,97 @@
+"""Makes again what was lost or damaged of an evaluator's files, where that gives the same: extractor and references.
+
+Each row of scores tells which extractor it was measured on and which images it compared with. So what is made
+again is held against the rows, and is absent, with the reason, where it is another one.
+"""
+
+import logging
+import os
+
+from ltgans_tf.evaluation import distances, references, scores
+
+_log = logging.getLogger(__name__)
+_COMPARED = ("fingerprint", "test_fingerprint")
+
+
+def known_extractor(workdir):
+    """What the newest row that was measured on an extractor says of it, a dict; None where there is none."""
+    found = [row["extractor"] for row in _rows(workdir) if isinstance(row.get("extractor"), dict)]
+    return found[-1] if found else None
+
+
+def extractor(path, known, made, train):
+    """The extractor of earlier rows, whose file is gone or damaged.
+
+    Args:
+      path: of its file.
+      known: as `known_extractor` gives it.
+      made: extractors at hand, of which it may be one.
+      train: called with `known`, trains one on the same images.
+
+    Raises:
+      distances.Absent: the images are gone, or those of today give another one.
+    """
+    lost = f"{path}, the extractor that earlier rows were measured on, is missing or damaged"
+    for found in made:
+        if found is not None and found.sha256 == known["sha256"]:
+            return found
+    try:
+        found = train(known)
+    except (ValueError, KeyError) as error:
+        raise distances.Absent(f"{lost}, and its images cannot be read: {error}") from error
+    if found.sha256 != known["sha256"]:
+        raise distances.Absent(f"{lost}, and training gives another one; restore it from a backup.")
+    _log.warning("%s; it was made again, the same bits.", lost)
+    return found
+
+
+def load_reference(workdir, task, learnt):
+    """What is kept of a past task, or why it is not there.
+
+    Returns:
+      (`references.Reference` or None, reason or ''), the reason being that of a past task alone.
+    """
+    path = references.path_of(workdir, task.index)
+    try:
+        kept = references.load(workdir, task.index)
+    except references.Damaged as error:
+        kept, reason = None, str(error).rstrip(".")
+    else:
+        reason = "" if kept else f"{path} is missing"
+    return kept, reason if task.index < learnt - 1 else ""
+
+
+def restore_reference(workdir, holding, moments):
+    """Writes the reference of a past task again, where its images are those of its own row.
+
+    Args:
+      workdir: folder of the run.
+      holding: its `holdings.Holding`, which has no reference and can read its images.
+      moments: function without arguments, its moments as `comparison.Comparison.moments` gives them.
+    """
+    rows = [row for row in _rows(workdir) if row["after_task"] == holding.task.index]
+    then = rows[0].get("data", {}).get(holding.name, {}) if rows else {}
+    now = holding.about()
+    if any(then.get(name) is None or then[name] != now.get(name) for name in _COMPARED):
+        _log.warning(
+            "%s; its images are not known to be those of its row, so it is not made again.", holding.lost
+        )
+        return
+    found = rows[0]["scores"][holding.name]
+    numbers = {name: found[name] for name in ("nlog", "mean_image_nlog") if name in found}
+    references.save(
+        workdir, holding.task.index, references.Reference(holding.name, moments(), {**numbers, **then})
+    )
+    _log.warning("%s; it was made again of the same images.", holding.lost)
+
+
+def _rows(workdir):
+    """The rows that can be read, in order."""
+    rows, index = [], 0
+    while os.path.isfile(path := scores.row_path(workdir, index)):
+        try:
+            rows.append(scores.read_row(path))
+        except ValueError as error:
+            _log.warning("%s", error)
+        index += 1
+    return rows
