@@ -14,6 +14,8 @@ import tempfile
 
 from absl import app, flags, logging
 
+from export import terminal
+
 _FULL = os.strerror(errno.ENOSPC)
 # Keras imports them where they are installed, for what no program here calls: a quarter of the time of all imports.
 _OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
@@ -28,6 +30,7 @@ def run(main):
     that of the former too. `--help` exits with 0. What `main` returns is the exit status.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    terminal.never_fail()
 
     def guarded(argv):
         try:
