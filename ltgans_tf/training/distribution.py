@@ -6,11 +6,16 @@ the chief, which alone writes.
 
 import contextlib
 import ctypes
+import logging
 import os
 import shutil
+import threading
+import time
 
 import tensorflow as tf
 
+_log = logging.getLogger(__name__)
+_TELL_EVERY = 30  # seconds
 NAMES = ("one", "mirrored", "multi_worker")
 # What a collective ends in when a worker that takes part in it dies.
 _LOST = (
@@ -55,7 +60,28 @@ def strategy(name="one", replicas=None):
         return tf.distribute.MirroredStrategy(_devices(replicas))
     cluster = _cluster()
     _keep_freed_memory()
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+    with _telling("start"):
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+
+
+@contextlib.contextmanager
+def _telling(what):
+    """Where this worker waits until the others `what`: warns of it every half minute."""
+    over, begin = threading.Event(), time.monotonic()
+
+    def tell():
+        while not over.wait(_TELL_EVERY):
+            _log.warning(
+                "this worker has waited %.0f s for the others to %s.", time.monotonic() - begin, what
+            )
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def _keep_freed_memory():
@@ -202,7 +228,8 @@ def total(strategy, number):
     if workers(strategy) == 1:
         return int(number)
     replicas = strategy.num_replicas_in_sync // workers(strategy)
-    return int(_total(strategy, tf.constant(int(number), tf.int64))) // replicas
+    with _telling("come to the same point"):
+        return int(_total(strategy, tf.constant(int(number), tf.int64))) // replicas
 
 
 @tf.function
