@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.data import folders, images, sources, specs
+from ltgans_tf.files import paths
 
 # A set of TensorFlow Datasets whose fitted images take more bytes than this is read from disk.
 MEMORY_LIMIT_BYTES = 2 << 30
@@ -77,7 +78,7 @@ def load(part, split, image_shape, fit="crop", data_dir=None, skip_broken_images
             part = dataclasses.replace(part, source="folder", path_or_name=folder)
             return _load_folder(part, split, shape, fit, skip_broken_images)
     if npz:
-        raw, labels, factors = _read_npz(os.path.expanduser(npz), split, _stamp(npz))
+        raw, labels, factors = _read_npz(paths.local(npz), split, _stamp(npz))
         return _array_source(part, raw, labels, shape, fit, factors)
     if part.source == "name" and specs.DATASETS[part.path_or_name].kind == "builtin":
         from ltgans_tf.data import builtin
@@ -92,7 +93,7 @@ def missing(part, data_dir=None):
 
     Of sets that come with a package or from TensorFlow Datasets this knows nothing: `load` asks for those.
     """
-    path = os.path.expanduser(part.path_or_name)
+    path = paths.local(part.path_or_name)
     if part.source == "npz" and not os.path.isfile(path):
         return path
     if part.source == "folder" and not any(files for _, _, files in os.walk(path)):
@@ -149,7 +150,7 @@ def _kept(part, labels, count):
 
 
 def _stamp(path):
-    info = os.stat(os.path.expanduser(path))
+    info = os.stat(paths.local(path))
     return info.st_mtime_ns, info.st_size
 
 
@@ -233,7 +234,7 @@ def _checked_arrays(path, split, raw, labels):
 
 
 def _load_folder(part, split, image_shape, fit, skip_broken):
-    root = os.path.expanduser(part.path_or_name)
+    root = paths.local(part.path_or_name)
     specs.check(f"folder:{part.path_or_name}")
     names, labels = folders.list_files(root, split)
     if not names:
@@ -293,7 +294,7 @@ def _num_images(dataset, builder, split, tfds_split):
 def _require_network_or_data(tfds, name):
     """Raises within seconds where a set would have to be downloaded and cannot be."""
     folder = os.path.join(
-        os.path.expanduser(os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)), name.split(":")[0]
+        paths.local(os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)), name.split(":")[0]
     )
     if os.path.isdir(folder) or _can_look_up(DOWNLOAD_HOST):
         return

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.evaluation import evaluation
+from ltgans_tf.files import paths
 from ltgans_tf.networks import sampling
 from ltgans_tf.training import callbacks as callbacks_lib
 from ltgans_tf.training import checkpoints, distribution, nonfinite
@@ -333,6 +334,7 @@ class LifelongModel(keras.Model):
           NonFiniteError: a loss, gradient or weight became NaN or Inf; no such state is saved.
           distribution.WorkerLostError: another worker is gone.
         """
+        workdir = None if workdir is None else paths.local(workdir)
         nonfinite.check_choice(on_nonfinite, workdir)
         self.check_stream(stream)
         self.domain_names = [task.name for task in stream.tasks]

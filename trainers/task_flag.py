@@ -1,0 +1,64 @@
+"""The flag --tasks: task specs separated by commas, which a command line and a flagfile hold as one text."""
+
+import re
+
+from absl import flags
+
+# After these a comma belongs to the spec before it: it stands between classes or options.
+_INSIDE = r"(?:\d+(?:-\d+)?|train|test|invert)(?=[,+?]|$)"
+_BETWEEN = rf",(?!{_INSIDE})"
+_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|$)')
+
+
+class _Parser(flags.ArgumentParser):
+    syntactic_help = "task specs, separated by commas; one that has a comma in a path stands in double quotes"
+
+    def parse(self, argument):
+        return split(argument) if isinstance(argument, str) else tuple(argument)
+
+
+class _Serializer(flags.ArgumentSerializer):
+    def serialize(self, value):
+        return join(value)
+
+
+def define(name, text):
+    """A flag whose value is a tuple of task specs, None by default."""
+    flags.DEFINE(_Parser(), name, None, text, serializer=_Serializer())
+
+
+def split(text):
+    """Splits task specs at commas, but for those between classes or options of a spec and within quotes.
+
+    A double quote within quotes is doubled: '"folder:a,b",mnist@0,2' -> ('folder:a,b', 'mnist@0,2').
+
+    Raises:
+      ValueError: a spec that begins with a quote has no second one before a comma.
+    """
+    specs, rest = [], text
+    while True:
+        if quoted := _QUOTED.match(rest):
+            spec, end, more = quoted[1].replace('""', '"'), quoted.end(), quoted[0].endswith(",")
+        elif rest.lstrip().startswith('"'):
+            raise ValueError(f"{rest.strip()!r} begins a quote that does not end at a comma or at the end.")
+        else:
+            comma = re.search(_BETWEEN, rest)
+            spec, end, more = (
+                (rest[: comma.start()], comma.end(), True) if comma else (rest, len(rest), False)
+            )
+        specs.append(spec.strip())
+        rest = rest[end:]
+        if not more:
+            return tuple(specs)
+
+
+def join(specs):
+    """The text that `split` makes these specs of, which have no white space at their ends."""
+    return ",".join(_written(spec) for spec in specs)
+
+
+def _written(spec):
+    # What stands first must not read as going on with the spec before it.
+    if spec.startswith('"') or re.match(_INSIDE, spec) or re.search(_BETWEEN, spec):
+        return '"' + spec.replace('"', '""') + '"'
+    return spec
