@@ -14,8 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.evaluation import evaluation
-from ltgans_tf.files import paths
+from ltgans_tf.files import keras_config, paths
 from ltgans_tf.networks import sampling
+from ltgans_tf.settings import seeds
 from ltgans_tf.training import callbacks as callbacks_lib
 from ltgans_tf.training import checkpoints, distribution, nonfinite
 
@@ -61,7 +62,9 @@ class LifelongModel(keras.Model):
     latest_identity = None
 
     def __init__(self, seed=0, name=None):
+        keras_config.check()
         super().__init__(name=name)
+        seeds.check(seed)
         self.seed = int(seed)
         self.task_index = self._counter("task_index")
         self.task_step = self._counter("task_step")
