@@ -135,7 +135,7 @@ def _action(given):
     if not endings and out is not None:
         raise ValueError(f"--{action} prints and writes no file; leave --out={out} away.")
     if endings and out is None:
-        raise ValueError(f"--out is missing; --{action} writes a file that ends in {' or '.join(endings)}.")
+        raise ValueError(f"--out is missing; with --{action} it must end in {' or '.join(endings)}.")
     if endings:
         paths.ending(out, endings)
     return action
@@ -198,7 +198,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("version", None, "Version to ask; the newest by default.", lower_bound=0)
     flags.DEFINE_string("label", None, "Label of the version to ask, stable say.")
     flags.DEFINE_integer("sample", None, "Draw that many images into a grid.")
-    flags.DEFINE_integer("seed", 0, "The same seed gives the same images.")
+    program.define_seed(0, "The same seed gives the same images.")
     flags.DEFINE_float("truncation", 1.0, "Below 1 for likelier images with less variety.")
     flags.DEFINE_string("domain", None, "Domain to sample, by name or by number from 1 on; all by default.")
     path_flags.define_multi_path("encode", "Image file to encode.")

@@ -15,7 +15,7 @@ import time
 from absl import flags
 
 import trainers
-from export import path_flags
+from export import path_flags, program
 from ltgans_tf.evaluation import scores
 from trainers import flagfile
 
@@ -240,5 +240,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("iwae_images", 500, "Test images of each task for it; 0 leaves it out.", 0)
     flags.DEFINE_integer("max_eval_seconds", 0, "No part is begun behind this time; 0 = no limit.", 0)
     flags.DEFINE_list("parts", None, "Parts to measure, such as likelihood,distances; all if left out.")
-    flags.DEFINE_integer("seed", None, "Of the generated images and all draws; by default that of the run.")
+    program.define_seed(None, "Of the generated images and all draws; by default that of the run.")
     trainers.run(main)

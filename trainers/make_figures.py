@@ -14,7 +14,7 @@ import textwrap
 from absl import flags
 
 import trainers
-from export import path_flags
+from export import path_flags, program
 from ltgans_tf.files import paths
 from trainers import flagfile
 
@@ -141,6 +141,6 @@ if __name__ == "__main__":
     flags.DEFINE_list(
         "only", None, "Figures to make, such as fig3_traversal or matrix_elbo; the main ones if left out."
     )
-    flags.DEFINE_integer("seed", 0, "Chooses the images that are shown.")
+    program.define_seed(0, "Chooses the images that are shown.")
     flags.DEFINE_list("codes", None, "Latent variables of fig3_traversal; by default those with the most KL.")
     trainers.run(main)

@@ -12,7 +12,7 @@ import os
 from absl import flags
 
 import trainers
-from export import path_flags
+from export import path_flags, program
 from ltgans_tf.files import paths
 
 _BATCH = 250
@@ -118,7 +118,7 @@ if __name__ == "__main__":
         "workdir", None, "A run, its exports folder, or a version folder in it.", required=True
     )
     flags.DEFINE_integer("count", 64, "Number of images.")
-    flags.DEFINE_integer("seed", 0, "The same seed gives the same images.")
+    program.define_seed(0, "The same seed gives the same images.")
     flags.DEFINE_string("domain", None, "Name of a domain, or its number from 1 on; all in turn by default.")
     path_flags.define_path("out", None, "Folder, .npz file or .png file to write.", required=True)
     trainers.run(main)

@@ -21,11 +21,11 @@ import time
 
 from absl import flags
 
-from export import continuation, path_flags, push, terms
+from export import continuation, path_flags, push, surroundings, terms
 from ltgans_tf.data import specs
 from ltgans_tf.files import jsonfiles
 from ltgans_tf.methods import registry
-from ltgans_tf.settings import architectures, presets, upgrades
+from ltgans_tf.settings import architectures, presets, seeds, upgrades
 from ltgans_tf.settings.method_settings import SETTINGS
 from trainers import closing, estimate, flagfile, import_tensorflow, log, run, stopping, task_flag
 
@@ -101,7 +101,8 @@ def _define_settings():
                 float: flags.DEFINE_float,
                 str: flags.DEFINE_string,
             }[type(field.default)]
-            define(prefix + field.name, None, field.metadata["help"])
+            bounds = {"lower_bound": 0, "upper_bound": seeds.LARGEST} if field.name == "seed" else {}
+            define(prefix + field.name, None, field.metadata["help"], **bounds)
 
 
 _define_settings()
@@ -450,6 +451,7 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "keras": keras.__version__,
         "platform": platform.platform(),
         "devices": _devices(tf),
+        "variables": surroundings.noted(),
     }
     with open(os.path.join(FLAGS.workdir, "environment.json"), "w", encoding="utf-8") as f:
         json.dump(environment, f, indent=1)
