@@ -37,7 +37,7 @@ def run(main):
         try:
             surroundings.check()
             return main(argv)
-        except (ValueError, OSError, ArithmeticError) as error:
+        except (ValueError, OSError, ArithmeticError, flags.Error) as error:
             logging.debug("", exc_info=True)
             return _fail(_sentence(error))
         except Exception as error:

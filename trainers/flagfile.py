@@ -19,9 +19,12 @@ def read(workdir):
     path = os.path.join(workdir, _NAME)
     if not os.path.isfile(path):
         return {}
-    with open(path, encoding="utf-8") as f:
-        pairs = (line.strip().removeprefix("--").partition("=") for line in f)
-        return {name: text for name, _, text in pairs}
+    try:
+        with open(path, encoding="utf-8") as f:
+            pairs = [line.strip().removeprefix("--").partition("=") for line in f]
+    except UnicodeError as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it from a backup.") from error
+    return {name: text for name, _, text in pairs}
 
 
 def words(workdir):

@@ -1,8 +1,12 @@
 """The flag --tasks: task specs separated by commas, which a command line and a flagfile hold as one text."""
 
+import itertools
+import os
 import re
 
 from absl import flags
+
+from ltgans_tf.data import specs
 
 # After these a comma belongs to the spec before it: it stands between classes or options.
 _INSIDE = r"(?:\d+(?:-\d+)?|train|test|invert)(?=[,+?]|$)"
@@ -35,7 +39,7 @@ def split(text):
     Raises:
       ValueError: a spec that begins with a quote has no second one before a comma.
     """
-    specs, rest = [], text
+    found, rest = [], text
     while True:
         if quoted := _QUOTED.match(rest):
             spec, end, more = quoted[1].replace('""', '"'), quoted.end(), quoted[0].endswith(",")
@@ -46,15 +50,42 @@ def split(text):
             spec, end, more = (
                 (rest[: comma.start()], comma.end(), True) if comma else (rest, len(rest), False)
             )
-        specs.append(spec.strip())
+        found.append(spec.strip())
         rest = rest[end:]
         if not more:
-            return tuple(specs)
+            return tuple(found)
 
 
-def join(specs):
+def check(texts, data_dir=None):
+    """Checks task specs as `specs.check` does, and tells of quotes where a comma has cut a path in two.
+
+    Raises:
+      ValueError: one of them cannot be had.
+    """
+    for i, text in enumerate(texts):
+        try:
+            specs.check(text, data_dir)
+        except ValueError as error:
+            if whole := _whole(texts[max(i - 1, 0) : i + 2]):
+                raise ValueError(
+                    f"{whole} is there, and a comma ends a task spec; put that one in double quotes: {join([whole])}"
+                ) from error
+            raise
+
+
+def _whole(texts):
+    """The spec of a path that is there if two neighbours of `texts` are put together again, or None."""
+    for pair in itertools.pairwise(texts):
+        for whole in (",".join(pair), ", ".join(pair)):
+            source, _, path = whole.partition(":")
+            if source in ("folder", "npz") and os.path.exists(os.path.expanduser(path)):
+                return whole
+    return None
+
+
+def join(texts):
     """The text that `split` makes these specs of, which have no white space at their ends."""
-    return ",".join(_written(spec) for spec in specs)
+    return ",".join(_written(text) for text in texts)
 
 
 def _written(spec):

@@ -118,8 +118,7 @@ def main(_):
     if FLAGS.init_from is not None:
         _take_over()
     preset, recipe, settings = resolve()
-    for spec in preset.tasks[_tasks_behind() :]:
-        specs.check(spec, FLAGS.data_dir)
+    task_flag.check(preset.tasks[_tasks_behind() :], FLAGS.data_dir)
     if FLAGS.dry_run:
         print(plan(preset, recipe, settings))
         return 0

@@ -29,6 +29,20 @@ def test_a_quote_that_does_not_end_is_refused():
             task_flag.split(text)
 
 
+@pytest.mark.parametrize("name", ["cats,dogs", "a, b"])
+def test_a_path_that_a_comma_has_cut_is_told_with_its_quotes(name, tmp_path):
+    (tmp_path / name).mkdir()
+    texts = task_flag.split(f"digits,folder:{tmp_path}/{name},glyphs")
+    with pytest.raises(ValueError, match=f'double quotes: "folder:{tmp_path}/{name}"'):
+        task_flag.check(texts)
+
+
+def test_a_spec_that_no_comma_has_cut_is_refused_as_it_is(tmp_path):
+    for texts in (["digits", f"folder:{tmp_path}/none", "glyphs"], [f"folder:{tmp_path}/none"]):
+        with pytest.raises(ValueError, match="There is no folder"):
+            task_flag.check(texts)
+
+
 def test_what_is_joined_is_split_into_the_same_again():
     draw = random.Random(0)
     words = ["folder:", "a", ",", '"', "@", "0", "0-9", "?", "train", "test", "invert", "+", " b", "digits"]
