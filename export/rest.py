@@ -30,7 +30,7 @@ NUMBERS = {
 
 MOST_BYTES = 2**28  # of one answer: 64 images of 256 x 256 as text are 150 MB
 # What reading an answer of another form ends in.
-_MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 
 
 class Rest:

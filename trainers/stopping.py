@@ -3,9 +3,34 @@
 import contextlib
 import os
 import signal
-import threading
+import subprocess
+import sys
 
 _ASK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TELL_EVERY = 30  # seconds
+# A process that tells of the waiting and, when its parent has died meanwhile, how to go on.
+_BESIDE = """
+import ctypes, os, signal, sys, time
+parent, every, waiting, ending = int(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:]
+def say(text):
+    try:
+        os.write(1, (text + chr(10)).encode(errors="backslashreplace"))
+    except OSError:
+        pass
+def leave(*_):
+    say(ending)
+    os._exit(0)
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, leave)
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+if os.getppid() != parent:
+    leave()
+begin = time.monotonic()
+while True:
+    time.sleep(every)
+    say(waiting.format(time.monotonic() - begin))
+"""
 
 
 def on_signals(handler):
@@ -25,27 +50,23 @@ def restore(handlers):
 
 
 @contextlib.contextmanager
-def heard_at_once(leave):
-    """Where C code may wait without end, so that Python's handlers do not run: calls leave(number, None) then.
+def ended_at_once(waiting, ending):
+    """Around C code that may wait without end and holds Python's lock, so that neither handlers nor threads run.
+
+    A signal ends the process meanwhile, by itself. Another process says every half minute that this one waits, and
+    when a signal has ended it, how to go on.
 
     Args:
-      leave: ends the process; called in another thread.
+      waiting: what is said, with {:.0f} for the seconds.
+      ending: what is said at last.
     """
-    ears, mouth = os.pipe()
-    os.set_blocking(mouth, False)
-    before = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
-    listener = threading.Thread(target=_listen, args=(ears, leave), daemon=True)
-    listener.start()
+    sys.stdout.flush()
+    words = [str(os.getpid()), str(_TELL_EVERY), waiting, ending]
+    beside = subprocess.Popen([sys.executable, "-S", "-E", "-c", _BESIDE, *words], stdin=subprocess.DEVNULL)
+    handlers = on_signals(signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.set_wakeup_fd(before)
-        os.close(mouth)
-        listener.join()
-        os.close(ears)
-
-
-def _listen(ears, leave):
-    while number := os.read(ears, 1):
-        if number[0] in _ASK:
-            leave(number[0], None)
+        restore(handlers)
+        beside.kill()
+        beside.wait()

@@ -138,10 +138,13 @@ def _verify():
 
 def _leave(number, _):
     """Ends at once, because there is nothing to save before the model is built."""
-    text = f"stopped before the run had begun; to go on:\n  {_command()}\n"
     with contextlib.suppress(OSError):  # the terminal may be gone
-        os.write(1, text.encode(errors="backslashreplace"))
+        os.write(1, f"{_not_begun()}\n".encode(errors="backslashreplace"))
     os._exit(128 + number)  # an exception would have to find its way out of TensorFlow's imports
+
+
+def _not_begun():
+    return f"stopped before the run had begun; to go on:\n  {_command()}"
 
 
 def _command():
@@ -273,7 +276,14 @@ def _train(preset, recipe, settings):
     from ltgans_tf.evaluation import evaluation, features, inception
     from ltgans_tf.training import boundaries, callbacks, distribution
 
-    with stopping.heard_at_once(_leave):
+    if FLAGS.distribution == "multi_worker":
+        say("waiting for the other workers to start")
+        alone = stopping.ended_at_once(
+            "this worker has waited {:.0f} s for the others to start", _not_begun()
+        )
+    else:
+        alone = contextlib.nullcontext()
+    with alone:
         strategy = distribution.strategy(FLAGS.distribution, FLAGS.replicas)
     chief = distribution.is_chief(strategy)
     if FLAGS.init_from is not None and chief and not _started():

@@ -60,8 +60,7 @@ def strategy(name="one", replicas=None):
         return tf.distribute.MirroredStrategy(_devices(replicas))
     cluster = _cluster()
     _keep_freed_memory()
-    with _telling("start"):
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster)
 
 
 @contextlib.contextmanager

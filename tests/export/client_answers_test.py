@@ -89,6 +89,7 @@ def test_types_that_no_export_has_are_named(double):
         (1.0, "other tensors than its metadata"),
         ("ab", "other tensors than its metadata"),
         ([[1], [2, 3]], "other tensors than its metadata"),
+        ([10**400, 1], "other tensors than its metadata"),
         ([None, {}], "other tensors than its metadata"),
     ],
 )

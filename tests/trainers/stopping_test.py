@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -31,28 +30,38 @@ def test_a_lost_terminal_asks_to_stop_like_the_others_unless_nohup_has_turned_it
     assert len(heard) == 3
 
 
-def test_a_signal_is_heard_while_c_code_waits():
-    """A thread that locks a mutex of the C library twice waits without end, whatever Python's handlers do."""
-    program = (
-        "import ctypes, os, signal\n"
-        "from trainers import stopping\n"
-        "stopping.on_signals(lambda number, _: None)\n"
-        "with stopping.heard_at_once(lambda number, _: os._exit(128 + number)):\n"
-        "    print('waits', flush=True)\n"
-        "    mutex = ctypes.create_string_buffer(64)\n"
-        "    for _ in range(2): ctypes.CDLL(None).pthread_mutex_lock(mutex)\n"
-    )
+WAITS = """
+import ctypes, signal
+from trainers import stopping
+stopping._TELL_EVERY = 0.1
+stopping.on_signals(lambda number, _: None)
+with stopping.ended_at_once("waits", "go on"):
+    mutex = ctypes.create_string_buffer(64)
+    for _ in range(2):
+        ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_wait_in_c_code_that_holds_pythons_lock_is_told_of_and_ended(number):
+    """A thread that locks a mutex of the C library twice waits without end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=source_imports.ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WAITS], cwd=source_imports.ROOT, stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline() == "waits\n"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 128 + signal.SIGTERM
+    assert [process.stdout.readline() for _ in range(2)] == ["waits\n"] * 2
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == -number
+    assert out.splitlines()[-1] == "go on"
 
 
-def test_without_a_signal_nothing_is_left_behind(handlers):
-    before = threading.active_count()
-    with stopping.heard_at_once(lambda *_: None):
-        pass
-    assert threading.active_count() == before
-    assert signal.set_wakeup_fd(-1) == -1
+def test_where_the_wait_ends_nothing_is_left_behind(handlers, capfd):
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        kept = signal.getsignal(signal.SIGTERM)
+        with stopping.ended_at_once("waits", "go on"):
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) == kept
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "go on" not in capfd.readouterr().out
