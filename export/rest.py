@@ -162,9 +162,8 @@ class Rest:
             answer = response.read(MOST_BYTES + 1)
             if len(answer) > MOST_BYTES:
                 raise failures.too_large(self.place, MOST_BYTES)
-            if (
-                response.length
-            ):  # http.client tells of an answer that breaks off only where all of it is asked for
+            # http.client tells of an answer that breaks off only where all of it is asked for.
+            if response.length:
                 raise http.client.IncompleteRead(b"", response.length)
             return response.status, answer
         except (ConnectionError, TimeoutError, http.client.IncompleteRead) as error:

@@ -53,7 +53,7 @@ def restore(handlers):
 def ended_at_once(waiting, ending):
     """Around C code that may wait without end and holds Python's lock, so that neither handlers nor threads run.
 
-    A signal ends the process meanwhile, by itself. Another process says every half minute that this one waits, and
+    A signal ends the process meanwhile, by itself, unless the C code catches it. Another process says every half minute that this one waits, and
     when a signal has ended it, how to go on.
 
     Args:

@@ -47,6 +47,7 @@ def strategy(name="one", replicas=None):
 
     Raises:
       ValueError: there are no such devices, or no cluster is named.
+      ConnectionError: this worker could not join the others; its port may be in use.
     """
     if name not in NAMES:
         raise ValueError(f"distribution is {name!r}; it must be one of {', '.join(NAMES)}.")
@@ -60,7 +61,14 @@ def strategy(name="one", replicas=None):
         return tf.distribute.MirroredStrategy(_devices(replicas))
     cluster = _cluster()
     _keep_freed_memory()
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+    except tf.errors.OpError as error:
+        own = cluster.cluster_spec().job_tasks(cluster.task_type)[cluster.task_id]
+        raise ConnectionError(
+            f"worker {cluster.task_id} could not join the others as {own} ({str(error).splitlines()[0][:200]}); is its"
+            " port in use by an earlier run, and do the others run?"
+        ) from error
 
 
 @contextlib.contextmanager
