@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -183,7 +184,9 @@ def test_a_run_whose_terminal_is_lost_saves_its_state(tmp_path):
 
 @pytest.mark.program
 def test_a_worker_whose_peers_do_not_come_ends_with_its_terminal(tmp_path):
-    place = {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 1}}
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        workers = [f"127.0.0.1:{server.getsockname()[1]}" for server in (one, two)]
+    place = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 1}}
     process = subprocess.Popen(
         [sys.executable, "-m", "trainers.train", "--distribution=multi_worker", f"--workdir={tmp_path}/run"],
         cwd=source_imports.ROOT,
@@ -196,8 +199,9 @@ def test_a_worker_whose_peers_do_not_come_ends_with_its_terminal(tmp_path):
     time.sleep(2)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)  # TensorFlow catches SIGTERM while it waits
-    out, _ = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGINT and "stopped before the run had begun; to go on:\n" in out
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT, errors
+    assert "stopped before the run had begun; to go on:\n" in out, errors
 
 
 @pytest.mark.program
