@@ -17,7 +17,8 @@ import os
 
 from absl import flags
 
-from export import program, serving_client
+from export import path_flags, program, serving_client
+from ltgans_tf.files import paths
 
 # What each action writes; the others print.
 _ENDINGS = {
@@ -27,6 +28,8 @@ _ENDINGS = {
     "score": (),
     "status": (),
 }
+
+_MOST_SIDE = 4096  # pixels of an image that a generator draws
 
 
 def main(argv):
@@ -41,6 +44,8 @@ def main(argv):
         retries=given.retries,
         version=given.version,
         label=given.label,
+        authorization=_first_line(given.authorization_file),
+        ca_file=given.ca_file,
     )
     if action == "sample":
         print(sample(client, given.sample, given.seed, given.truncation, given.out, given.domain))
@@ -70,7 +75,7 @@ def encode(client, files, out):
     import numpy as np
 
     codes = client.encode_files(files)
-    if out.endswith(".npz"):
+    if paths.ending(out, _ENDINGS["encode"]) == ".npz":
         _write(out, lambda file: np.savez(file, files=files, **codes))
     else:
         text = json.dumps({"files": files, **{name: codes[name].tolist() for name in codes}}, indent=1)
@@ -129,10 +134,19 @@ def _action(given):
     endings, out = _ENDINGS[action], given.out
     if not endings and out is not None:
         raise ValueError(f"--{action} prints and writes no file; leave --out={out} away.")
-    if endings and not (out or "").endswith(endings):
-        name = "missing" if out is None else out
-        raise ValueError(f"--out is {name}; with --{action} it must end in {' or '.join(endings)}.")
+    if endings and out is None:
+        raise ValueError(f"--out is missing; with --{action} it must end in {' or '.join(endings)}.")
+    if endings:
+        paths.ending(out, endings)
     return action
+
+
+def _first_line(path):
+    """The first line of a file, or None without a file: what is secret stands on no command line."""
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as file:
+        return file.readline().strip()
 
 
 def _images(count):
@@ -149,10 +163,17 @@ def _write_grid(out, pngs):
     pixels = []
     for data in pngs:
         try:
-            image = np.asarray(Image.open(io.BytesIO(data), formats=["PNG"]))
-        except (OSError, SyntaxError) as error:
-            raise ValueError(f"the server sent {data[:20]!r}... for a PNG file; see its log.") from error
+            picture = Image.open(io.BytesIO(data), formats=["PNG"])
+            if max(picture.size) > _MOST_SIDE or picture.mode not in ("L", "RGB"):
+                raise OSError(f"a picture of {picture.size}, {picture.mode}")
+            image = np.asarray(picture)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise OSError(
+                f"the server sent {data[:20]!r}... for a PNG file ({error}); see its log."
+            ) from error
         pixels.append(image[..., None] if image.ndim == 2 else image)
+    if len({image.shape for image in pixels}) > 1:
+        raise OSError("the server sent images of several sizes; was another version loaded just now?")
     columns = min(len(pixels), max(8, int(np.ceil(len(pixels) ** 0.5))))
     figures.save_png(out, figures.grid(np.stack(pixels), columns))
 
@@ -170,15 +191,19 @@ if __name__ == "__main__":
     flags.DEFINE_string("grpc", None, "Address of its gRPC port, localhost:8500, to use that instead.")
     flags.DEFINE_float("timeout", 30.0, "Seconds to wait for an answer.", lower_bound=0.001)
     flags.DEFINE_integer("retries", 3, "Further tries while the server is away or busy.", lower_bound=0)
+    path_flags.define_path(
+        "authorization_file", None, "File whose first line is the Authorization header, as 'Bearer ...'."
+    )
+    path_flags.define_path("ca_file", None, "PEM file of the CA that signs the server's certificate.")
     flags.DEFINE_integer("version", None, "Version to ask; the newest by default.", lower_bound=0)
     flags.DEFINE_string("label", None, "Label of the version to ask, stable say.")
     flags.DEFINE_integer("sample", None, "Draw that many images into a grid.")
-    flags.DEFINE_integer("seed", 0, "The same seed gives the same images.")
+    program.define_seed(0, "The same seed gives the same images.")
     flags.DEFINE_float("truncation", 1.0, "Below 1 for likelier images with less variety.")
     flags.DEFINE_string("domain", None, "Domain to sample, by name or by number from 1 on; all by default.")
-    flags.DEFINE_multi_string("encode", [], "Image file to encode.")
-    flags.DEFINE_multi_string("reconstruct", [], "Image file to encode and decode.")
-    flags.DEFINE_multi_string("score", [], "Image file to score.")
+    path_flags.define_multi_path("encode", "Image file to encode.")
+    path_flags.define_multi_path("reconstruct", "Image file to encode and decode.")
+    path_flags.define_multi_path("score", "Image file to score.")
     flags.DEFINE_bool("status", False, "Show the versions that the server has.")
-    flags.DEFINE_string("out", None, "The .png, .json or .npz file to write.")
+    path_flags.define_path("out", None, "The .png, .json or .npz file to write.")
     program.run(main)

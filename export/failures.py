@@ -20,6 +20,10 @@ class NotServed(ValueError):
     """The server has no such model, or has not loaded the version that is asked for."""
 
 
+class TooLarge(OSError):
+    """An answer is larger than any that is expected."""
+
+
 class Busy(ConnectionError):
     """What may go better at another try; `retried` makes its sentence.
 
@@ -51,11 +55,21 @@ def failure(place, target, status, name, message):
             f"{place} does not serve {target} ({said}); --status lists what is loaded, and the server's"
             " models.config must name the model."
         )
+    if status in (401, 403):
+        return Refused(
+            f"{place} lets nobody in without a right to it ({said}); give --authorization_file, and https:// where"
+            " it is not on this machine."
+        )
     if 400 <= status < 500:
         return Refused(
             f"{place} refused the request to {target} ({said}); docs/serving.md says what it takes."
         )
     return OSError(f"{place} failed at the request to {target} ({said}); the server's log tells more.")
+
+
+def too_large(place, most):
+    """Returns the exception for an answer of more than `most` bytes, whose rest was not read."""
+    return TooLarge(f"{place} answers with more than {most >> 20} MiB; ask for less at once (max_batch).")
 
 
 def unreachable(place, error):

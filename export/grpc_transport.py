@@ -4,7 +4,11 @@ It needs grpcio and tensorflow-serving-api, which the extra `serving` brings, an
 TensorFlow, whose protos they build on; so `client` imports this module only when it is asked for.
 """
 
-from export import failures, program
+import re
+
+import numpy as np
+
+from export import failures, program, rest
 
 tf = program.import_tensorflow()  # quietly, before the packages below import it
 
@@ -38,7 +42,8 @@ _HTTP = {
     "DEADLINE_EXCEEDED": 504,
 }
 _OPTIONS = (
-    ("grpc.max_receive_message_length", -1),  # images pass the 4 MB that gRPC allows by itself
+    ("grpc.max_receive_message_length", rest.MOST_BYTES),  # images pass the 4 MB that gRPC allows by itself
+    ("grpc.max_send_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),  # the waits are those of failures.retried
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 100),
@@ -46,23 +51,32 @@ _OPTIONS = (
 
 
 class Grpc:
-    """Asks one server about models in one version, unencrypted.
+    """Asks one server about models in one version; encrypted where there is a `ca_file`.
 
     Args:
       place: address of the gRPC port, "localhost:8500".
-      timeout, retries, wait, version, label: as for `rest.Rest`; `timeout` is that of a whole call.
+      timeout, retries, wait, version, label, authorization, ca_file: as for `rest.Rest`; `timeout` is that of a
+        whole call.
 
     Raises:
       ValueError: an address that is none.
+      OSError: `ca_file` cannot be read.
     """
 
-    def __init__(self, place, timeout, retries, wait, version=None, label=None):
-        if "/" in place or not place.rpartition(":")[2].isdecimal():
+    def __init__(
+        self, place, timeout, retries, wait, version=None, label=None, authorization=None, ca_file=None
+    ):
+        if "/" in place or not re.fullmatch("[0-9]{1,5}", place.rpartition(":")[2]):
             raise ValueError(f"the gRPC address is {place!r}; it must look like localhost:8500.")
         self.place = place
         self._timeout, self._retries, self._wait = timeout, retries, wait
         self._version, self._label = version, label
-        channel = grpc.insecure_channel(place, options=_OPTIONS)
+        self._metadata = [] if authorization is None else [("authorization", authorization)]
+        if ca_file is None:
+            channel = grpc.insecure_channel(place, options=_OPTIONS)
+        else:
+            with open(ca_file, "rb") as file:
+                channel = grpc.secure_channel(place, grpc.ssl_channel_credentials(file.read()), _OPTIONS)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(channel)
 
@@ -79,7 +93,12 @@ class Grpc:
                 f"{self.place} answered {model}, {signature} with the tensors {sorted(response.outputs)}, its"
                 f" metadata names {sorted(outputs)}; ask again if a new version was loaded just now."
             )
-        arrays = {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
+        try:
+            arrays = {name: np.atleast_1d(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
+        except (TypeError, ValueError) as error:  # more or fewer numbers than its shape has, or no such type
+            raise OSError(
+                f"{self.place} answered {model}, {signature} with a tensor that is none: {error}"
+            ) from error
         return {name: array.tolist() if array.dtype == object else array for name, array in arrays.items()}
 
     def signatures(self, model):
@@ -103,7 +122,7 @@ class Grpc:
         versions = [
             {
                 "version": entry.version,
-                "state": state.Name(entry.state),
+                "state": state.Name(entry.state) if entry.state in state.values() else str(entry.state),
                 "error": failures.shorten(entry.status.error_message),
             }
             for entry in response.model_version_status
@@ -120,14 +139,16 @@ class Grpc:
     def _call(self, method, request):
         def once():
             try:
-                return method(request, timeout=self._timeout)
+                return method(request, timeout=self._timeout, metadata=self._metadata)
             except grpc.RpcError as error:
-                name = error.code().name
-                if name == "UNAVAILABLE" and "connect" in error.details():
-                    raise failures.unreachable(self.place, error.details()) from error
+                name, said = error.code().name, error.details() or ""
+                if name == "UNAVAILABLE" and "connect" in said:
+                    raise failures.unreachable(self.place, said) from error
+                if name == "RESOURCE_EXHAUSTED" and "larger than max" in said:
+                    raise failures.too_large(self.place, rest.MOST_BYTES) from error
                 status = _HTTP.get(name, 500)
                 target = self._target(request.model_spec.name)
-                raise failures.failure(self.place, target, status, name, error.details()) from error
+                raise failures.failure(self.place, target, status, name, said) from error
 
         return failures.retried(once, self._retries, self._wait)
 
@@ -138,4 +159,5 @@ class Grpc:
 
 
 def _types(tensors):
-    return {name: types_pb2.DataType.Name(info.dtype) for name, info in tensors.items()}
+    names = dict(zip(types_pb2.DataType.values(), types_pb2.DataType.keys()))
+    return {name: names.get(info.dtype, str(info.dtype)) for name, info in tensors.items()}

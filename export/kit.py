@@ -10,7 +10,7 @@ import os
 
 from absl import flags
 
-from export import deployment, program, serving_config
+from export import deployment, path_flags, program, serving_config
 
 _MODELS_CONFIG = "models.config"
 
@@ -33,7 +33,7 @@ def write(base, out=None, batching=True):
     if not os.path.isfile(os.path.join(base, _MODELS_CONFIG)):
         raise ValueError(
             f"{base} has no {_MODELS_CONFIG}, so there is nothing to serve; push a run there with:"
-            f" python -m export.push --workdir=... --base={base}"
+            f" {path_flags.command('python -m export.push', '--workdir=...', f'--base={base}')}"
         )
     out = out or base
     command = deployment.docker_command(base, out, batching=batching)
@@ -60,7 +60,7 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("base", None, "Folder that a push wrote to.", required=True)
-    flags.DEFINE_string("out", None, "Folder to write the kit to; by default that of --base.")
+    path_flags.define_path("base", None, "Folder that a push wrote to.", required=True)
+    path_flags.define_path("out", None, "Folder to write the kit to; by default that of --base.")
     flags.DEFINE_bool("batching", True, "Whether the server runs requests of several clients together.")
     program.run(main)

@@ -14,6 +14,9 @@ import tempfile
 
 from absl import app, flags, logging
 
+from export import surroundings, terminal
+from ltgans_tf.settings import seeds
+
 _FULL = os.strerror(errno.ENOSPC)
 # Keras imports them where they are installed, for what no program here calls: a quarter of the time of all imports.
 _OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
@@ -24,23 +27,30 @@ def run(main):
 
     ValueError, OSError and ArithmeticError (which `lifelong.NonFiniteError` is) out of `main`,
     a wrong flag and an argument that is none are printed as `error: <sentence>` on stderr, and so
-    is whatever tells of a full disk. Any other exception is a mistake in the program and keeps its traceback; `--verbosity=1` shows
+    is whatever tells of a full disk or of exhausted memory. Any other exception is a mistake in the program and keeps its traceback; `--verbosity=1` shows
     that of the former too. `--help` exits with 0. What `main` returns is the exit status.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    surroundings.pin()
+    terminal.never_fail()
 
     def guarded(argv):
         try:
+            surroundings.check()
             return main(argv)
-        except (ValueError, OSError, ArithmeticError) as error:
+        except (ValueError, OSError, ArithmeticError, flags.Error) as error:
             logging.debug("", exc_info=True)
             return _fail(_sentence(error))
         except Exception as error:
-            if _FULL not in str(error):
+            if not (_FULL in str(error) or _is_of_memory(error)):
                 raise
             return _fail(_sentence(error))  # TensorFlow's errors of the disk are no OSError
 
     app.run(guarded, flags_parser=_parse)
+
+
+def define_seed(default, text):
+    """The flag --seed, an integer that every generator takes."""
+    flags.DEFINE_integer("seed", default, text, lower_bound=0, upper_bound=seeds.LARGEST)
 
 
 def import_tensorflow():
@@ -53,6 +63,13 @@ def import_tensorflow():
     Returns:
       the module `tensorflow`.
     """
+    try:
+        tempfile.gettempdir()
+    except OSError as error:
+        raise ValueError(
+            f"there is no folder for temporary files that can be written ({error.strerror or error}); let TMPDIR name"
+            " one."
+        ) from error
     noted = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1")
     with _hidden(_OPTIONAL_TO_KERAS), contextlib.nullcontext() if noted else _silenced():
         return importlib.import_module("tensorflow")
@@ -92,9 +109,19 @@ def _parse(argv):
     try:
         rest = flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
-        sys.exit(_fail(f"unknown flag --{error.flagname}{_nearest(error.flagname)}"))
+        sys.exit(_fail(f"unknown flag --{error.flagname[:60]}{_nearest(error.flagname[:60])}"))
+    except RecursionError:  # absl looks for a flag that is called nearly so, letter by letter
+        sys.exit(_fail("the name of a flag has hundreds of letters; --help lists the flags."))
     except flags.Error as error:
         sys.exit(_fail(_flag_sentence(str(error))))
+    except (OSError, UnicodeError) as error:
+        sys.exit(
+            _fail(
+                f"a flagfile cannot be read ({_sentence(error)}); give a text of one --flag=value to a line."
+            )
+        )
+    except ValueError as error:  # of a flag of absl's own, --stderrthreshold say
+        sys.exit(_fail(_sentence(error)))
     except SystemExit:  # --help prints and leaves, with status 1 in absl
         sys.exit(0)
     if flags.FLAGS["verbosity"].using_default_value:
@@ -118,7 +145,22 @@ def _flag_sentence(message):
     return line
 
 
+def _is_of_memory(error):
+    """Whether Python, NumPy or TensorFlow ran out of memory; a tf.data function tells of the first in words."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "ResourceExhaustedError"
+        or "MemoryError" in str(error)
+    )
+
+
 def _sentence(error):
+    if _is_of_memory(error):
+        told = " ".join(str(error).split())[:200] or "no more is to be had"
+        return (
+            f"the memory is exhausted ({told}); lower --batch_size, --eval_samples or the number of images, or give the"
+            " process more. What a run has saved is as it was."
+        )
     if _FULL in str(error):
         return f"{' '.join(str(error).split())}; make room there and run the same command again."
     if isinstance(error, OSError) and error.strerror and error.filename:

@@ -16,8 +16,9 @@ import uuid
 
 from absl import flags, logging
 
-from export import continuation, program, release, staging, validation, versions
+from export import continuation, path_flags, program, release, staging, validation, versions
 from export.terms import Terms, define_flags, from_flags
+from ltgans_tf.files import paths
 
 Task = collections.namedtuple("Task", ["index", "name"])
 
@@ -32,7 +33,7 @@ class BoundaryExport:
     """
 
     def __init__(self, base=None, terms=Terms(), say=None):
-        self.base = base
+        self.base = None if base is None else paths.local(base)
         self.terms = terms
         self.say = say or logging.warning
 
@@ -77,6 +78,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
       ValueError: what is served there has other halves.
       OSError: it could not be written. In both cases what was there before is as it was.
     """
+    base = paths.local(base)
     kinds = [kind for kind in versions.KINDS if kind == "generator" or model.student is not None]
     with versions.lock(base):
         latest = versions.read_latest(base)
@@ -221,20 +223,20 @@ def main(_):
     except validation.NotBlessed as error:
         print(f"not pushed: {error}")
         return 3
-    waits = given.policy == "manual"
-    print(
-        f"Pushed version {version} to {base}"
-        + (f"; to serve it: python -m export.release --base={base} --stable={version}" if waits else "")
-        + f"\nnext:\n  python -m trainers.sample --workdir={base} --count=64 --out=samples.png"
-        f"\n  python -m export.kit --base={base}"
-    )
+    print(f"Pushed version {version} to {base}")
+    if given.policy == "manual":
+        words = f"--base={base}", f"--stable={version}"
+        print("to serve it:\n  " + path_flags.command("python -m export.release", *words))
+    sample = f"--workdir={base}", "--count=64", "--out=samples.png"
+    print("next:\n  " + path_flags.command("python -m trainers.sample", *sample))
+    print("  " + path_flags.command("python -m export.kit", f"--base={base}"))
     return 0
 
 
 if __name__ == "__main__":
     # Not at the top, because trainers.train imports this file and has a --workdir of its own.
-    flags.DEFINE_string("workdir", None, "Folder of a run.", required=True)
-    flags.DEFINE_string(
+    path_flags.define_path("workdir", None, "Folder of a run.", required=True)
+    path_flags.define_path(
         "base", None, "Folder that holds generator/ and encoder/; by default `exports` in the workdir."
     )
     define_flags()

@@ -16,7 +16,7 @@ import time
 
 from absl import flags
 
-from export import program, serving_config, versions
+from export import path_flags, program, serving_config, versions
 
 CONFIG = "models.config"
 _WAIT = 300  # seconds for a server to load a version
@@ -225,7 +225,7 @@ def _listing(base):
         lines.append(f"{version}  {made:%Y-%m-%d %H:%M} UTC  {task}  {state}".rstrip())
     lines += [
         f"note: the label {label} is on {version} until a server has loaded {latest[field]}; then it follows:"
-        f" python -m export.release --base={base} --server=http://localhost:8501"
+        f" {path_flags.command('python -m export.release', f'--base={base}', '--server=http://localhost:8501')}"
         for label, field in (("stable", "version"), ("canary", "canary"))
         if (version := latest["labels"].get(label)) != latest.get(field)
     ]
@@ -251,7 +251,7 @@ def main(_):
 
 if __name__ == "__main__":
     # Not at the top, because export.push has a --base of its own and imports this file.
-    flags.DEFINE_string(
+    path_flags.define_path(
         "base", None, "Folder that holds generator/, encoder/ and latest.json.", required=True
     )
     flags.DEFINE_bool("rollback", False, "Serve the version that was served before.")

@@ -14,6 +14,7 @@ Over REST, which is the default, it needs neither TensorFlow nor gRPC.
 """
 
 import os
+import re
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from ltgans_tf.networks import domain_codes
 
 Refused, NotServed = failures.Refused, failures.NotServed
 GENERATOR, ENCODER = "generator", "encoder"
+_MOST_DOMAINS = 100_000
 _SEEDS = 2**53  # programs that have but float64 for numbers, JavaScript's say, can pass these on
 
 
@@ -37,6 +39,10 @@ class Client:
       version: int, the version to ask; the newest that is loaded by default.
       label: name that the server's configuration gives to a version; not with `version`.
       max_batch: as many rows go in one request; more are split.
+      authorization: value of the header of this name ("Bearer ..."), as gateways before a server ask for; over
+        http:// it can be read on the way.
+      ca_file: PEM file of the authorities that the server's certificate may be signed by. Over gRPC it also turns
+        encryption on.
 
     Raises:
       ValueError: addresses or numbers that can't be.
@@ -52,6 +58,8 @@ class Client:
         version=None,
         label=None,
         max_batch=64,
+        authorization=None,
+        ca_file=None,
     ):
         if version is not None and label is not None:
             raise ValueError(f"version is {version} and label is {label!r}; give one of the two.")
@@ -60,12 +68,15 @@ class Client:
                 f"max_batch is {max_batch}, retries {retries}, timeout {timeout};"
                 " they must be at least 1, at least 0 and above 0."
             )
+        if authorization is not None and not re.fullmatch("[!-~]([ -~]*[!-~])?", authorization):
+            raise ValueError("authorization must be one line of printable ASCII; it is something else.")
+        given = (timeout, retries, wait, version, label, authorization, ca_file)
         if grpc is None:
-            self._transport = rest.Rest(url, timeout, retries, wait, version, label)
+            self._transport = rest.Rest(url, *given)
         else:
             from export import grpc_transport
 
-            self._transport = grpc_transport.Grpc(grpc, timeout, retries, wait, version, label)
+            self._transport = grpc_transport.Grpc(grpc, *given)
         self._max_batch = max_batch
         self._signatures = {}
 
@@ -97,6 +108,8 @@ class Client:
             part = {name: column[i : i + step] for name, column in columns.items()}
             parts.append(self._transport.predict(model, signature, part, entry["outputs"]))
         outputs = _joined(parts)
+        if len(rows) == 1:
+            _check_rows(f"{model}, {signature}", outputs, max(rows))
         for name, values in outputs.items():
             _check_finite(f"{model}, {signature}, {name}: the server sent", values)
         return outputs
@@ -132,9 +145,11 @@ class Client:
         """
         if "domains" not in self._signatures_of(GENERATOR, "domains"):
             raise ValueError("the generator that is served has no domain codes; leave the domain out.")
-        (count,) = self.predict(GENERATOR, "domains", {"domain": [1]})["learnt"]
+        count = int(self.predict(GENERATOR, "domains", {"domain": [1]})["learnt"][0])
+        if not 0 <= count <= _MOST_DOMAINS:
+            raise OSError(f"the server says that {count} domains are learnt, which cannot be; see its log.")
         names = self.predict(GENERATOR, "domains", {"domain": np.arange(1, count + 1)})["name_bytes"]
-        return [name.decode() for name in names]
+        return [name.decode(errors="replace") for name in names]
 
     def encode_files(self, paths):
         """Returns {"mean": ..., "stddev": ...}, float32 [N, D], of q(z|x) for N image files."""
@@ -183,6 +198,12 @@ class Client:
         if signature not in found:
             names = ", ".join(sorted(name for name in found if not name.startswith("__")))
             raise ValueError(f"{model} has no signature {signature}; it has {names}.")
+        for name, kind in [pair for side in found[signature].values() for pair in side.items()]:
+            if kind != "DT_STRING" and kind not in rest.NUMBERS:
+                raise OSError(
+                    f"{model}, {signature} has the tensor {name} of type {kind}, which no export of this package"
+                    " has; is it another model?"
+                )
         return found[signature]
 
     def _of_files(self, signature, paths):
@@ -262,8 +283,18 @@ def _joined(parts):
     whole = {}
     for name, first in parts[0].items():
         columns = [part[name] for part in parts]
+        if not isinstance(first, list) and len({column.shape[1:] for column in columns}) > 1:
+            raise OSError(
+                f"the server sent rows of {name} in several shapes; was another version loaded just now?"
+            )
         whole[name] = sum(columns, []) if isinstance(first, list) else np.concatenate(columns)
     return whole
+
+
+def _check_rows(what, outputs, rows):
+    for name, values in outputs.items():
+        if len(values) != rows:
+            raise OSError(f"{what}, {name}: the server sent {len(values)} rows for {rows}; see its log.")
 
 
 def _read(path):

@@ -17,7 +17,8 @@ import os
 import shutil
 import time
 
-from ltgans_tf.files import jsonfiles
+from ltgans_tf import latest_json
+from ltgans_tf.files import jsonfiles, paths
 from ltgans_tf.settings import upgrades
 
 KINDS = ("encoder", "generator")  # in the order in which they are put in place
@@ -42,9 +43,7 @@ def place(base, kind, version):
 
 def found(base, kind):
     """Versions in one folder, ascending, whoever wrote them."""
-    folder = os.path.join(base, kind)
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return sorted(int(name) for name in names if name.isdigit())
+    return paths.numbered(os.path.join(base, kind))
 
 
 def read_latest(base):
@@ -55,9 +54,11 @@ def read_latest(base):
     same about each and whether it waits for approval ('pending').
 
     Raises:
-      ValueError: it is of a newer format version.
+      ValueError: it is damaged, changed by hand, or of a newer format version; see `latest_json.check`.
     """
-    return _read_up_to(_LATEST_VERSION, os.path.join(base, _LATEST))
+    found = _read_up_to(_LATEST_VERSION, os.path.join(base, _LATEST))
+    latest_json.check(found, os.path.join(base, _LATEST))
+    return found
 
 
 def write_latest(base, latest):

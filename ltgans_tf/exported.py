@@ -4,11 +4,12 @@ Only the SavedModels are run: neither Keras nor the code of the networks is need
 """
 
 import os
-import re
+import shlex
 
 import tensorflow as tf
 
-from ltgans_tf.files import jsonfiles
+from ltgans_tf import latest_json
+from ltgans_tf.files import jsonfiles, paths
 from ltgans_tf.networks import sampling
 from ltgans_tf.settings import upgrades
 
@@ -130,7 +131,7 @@ def load(path):
     Raises:
       ValueError: there is no export, or none that this version reads.
     """
-    path = os.fspath(path)
+    path = paths.local(path)
     if _is_version(path):
         return ExportedModel({_read_info(path)["kind"]: path})
     if _versions(path):
@@ -153,11 +154,10 @@ def _newest_pair(path):
         if "version" not in named:
             raise ValueError(
                 f"{path} has versions and nothing there is approved; approve one with"
-                f" python -m export.release --base={path} --stable=VERSION."
+                f" python -m export.release --base={shlex.quote(path)} --stable=VERSION."
             )
-        pair = {
-            kind: os.path.join(path, _inside(latest, kind, named[kind])) for kind in _KINDS if kind in named
-        }
+        latest_json.check(named, latest)
+        pair = {kind: os.path.join(path, named[kind]) for kind in _KINDS if kind in named}
         if gone := [folder for folder in pair.values() if not _is_version(folder)]:
             raise ValueError(f"{latest} names {gone[0]}, which is not there; load a version folder that is.")
         return pair
@@ -171,22 +171,12 @@ def _newest_pair(path):
     return {kind: os.path.join(path, kind, str(max(shared))) for kind in found}
 
 
-def _inside(latest, kind, place):
-    """The place of a half as latest.json names it, which must be in the same folder."""
-    if not re.fullmatch(rf"{kind}/\d+", str(place)):
-        raise ValueError(
-            f"{latest} names {place!r}, which is no version of the {kind}; restore it from a copy."
-        )
-    return place
-
-
 def _is_version(path):
     return os.path.isfile(os.path.join(path, "saved_model.pb"))
 
 
 def _versions(path):
-    names = os.listdir(path) if os.path.isdir(path) else []
-    return sorted(int(name) for name in names if name.isdigit() and _is_version(os.path.join(path, name)))
+    return [number for number in paths.numbered(path) if _is_version(os.path.join(path, str(number)))]
 
 
 def _read_info(path):

@@ -4,6 +4,7 @@ import os
 
 from ltgans_tf import exported
 from ltgans_tf.data import specs, streams
+from ltgans_tf.files import paths
 from ltgans_tf.methods import registry
 from ltgans_tf.training import checkpoints
 
@@ -22,6 +23,7 @@ def load(path):
     Raises:
       ValueError: nothing that could be loaded is there.
     """
+    path = paths.local(path)
     if os.path.isfile(os.path.join(path, checkpoints.CONFIG)):
         config = checkpoints.read_config(path)
         settings = config["model"]
@@ -46,7 +48,7 @@ def load_stream(workdir, data_dir=None, skip_broken_images=False):
     Raises:
       ValueError: no run is there.
     """
-    settings = checkpoints.read_config(workdir)["stream"]
+    settings = checkpoints.read_config(paths.local(workdir))["stream"]
     return streams.TaskStream(
         **settings,
         data_dir=data_dir,

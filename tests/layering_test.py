@@ -13,13 +13,13 @@ import source_imports
 # rows above it alone. "top" is the modules beside the packages.
 PACKAGES = {
     "networks": "",
-    "data": "",
     "files": "",
+    "data": "files",
     "settings": "data",
     "evaluation": "data files networks",
     "figures": "data evaluation files networks",
     "training": "data evaluation figures files settings",
-    "methods": "data evaluation networks settings training",
+    "methods": "data evaluation files networks settings training",
     "top": "data files methods networks settings training",
 }
 
@@ -39,10 +39,11 @@ WITHOUT_TENSORFLOW = """
     ltgans_tf.evaluation.memorisation ltgans_tf.evaluation.metrics ltgans_tf.evaluation.references
     ltgans_tf.evaluation.representations ltgans_tf.evaluation.scores
     ltgans_tf.figures.charts ltgans_tf.figures.method_curves
-    ltgans_tf.files.jsonfiles ltgans_tf.files.provenance
+    ltgans_tf.files.jsonfiles ltgans_tf.files.keras_config ltgans_tf.files.paths ltgans_tf.files.provenance
     ltgans_tf.methods.lakd ltgans_tf.methods.registry
     ltgans_tf.settings.architectures ltgans_tf.settings.experiments ltgans_tf.settings.method_settings
-    ltgans_tf.settings.preset_table ltgans_tf.settings.presets ltgans_tf.settings.upgrades
+    ltgans_tf.settings.preset_table ltgans_tf.settings.presets
+    ltgans_tf.settings.seeds ltgans_tf.settings.upgrades
 """.split()
 RUN_WHAT_THEY_READ = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code", "runpy"}
 SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "misc"}

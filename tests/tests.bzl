@@ -5,7 +5,7 @@ load("@rules_python//python:py_test.bzl", "py_test")
 
 # What the test files of each folder import: packages of ltgans_tf, and the FOLDERS beside it.
 IMPORTS = {
-    "": "export ltgans_tf ltgans_tf:init methods settings",
+    "": "export ltgans_tf ltgans_tf:init methods settings trainers",
     "benchmarks": "benchmarks data evaluation export ltgans_tf methods settings",
     "data": "data methods",
     "evaluation": "data evaluation ltgans_tf networks",

@@ -5,7 +5,7 @@ import os
 import resource
 import time
 
-from export import versions
+from export import path_flags, versions
 from ltgans_tf.evaluation import scores
 
 _SURE = 0.9  # domain accuracy of an extractor
@@ -80,25 +80,38 @@ def done(workdir, base, student):
       base: folder of its exports, or None where none were made.
       student: bool, whether it has a Student.
     """
-    encode = f"\n  python -m trainers.encode --workdir={workdir} --images=YOUR_FOLDER --out=codes.npz"
-    return f"""done
-pictures:   {workdir}/figures/stream.png (after each task, the same latents)
-            {workdir}/samples/ (grids of each task)
-models:     {_models(workdir, base, student)}
-next:
-  python -m trainers.evaluate --workdir={workdir}
-  python -m trainers.make_figures --workdir={workdir}
-  python -m trainers.report --workdir={workdir}
-  python -m trainers.sample --workdir={workdir} --count=1000 --out={workdir}/samples.npz{encode * student}
-  python -m tensorboard.main --logdir={workdir}/tensorboard --samples_per_plugin=images=200"""
+    of_it = f"--workdir={workdir}"
+    commands = [
+        *(
+            path_flags.command(f"python -m trainers.{name}", of_it)
+            for name in ("evaluate", "make_figures", "report")
+        ),
+        path_flags.command(
+            "python -m trainers.sample", of_it, "--count=1000", f"--out={workdir}/samples.npz"
+        ),
+        *[path_flags.command("python -m trainers.encode", of_it, "--images=YOUR_FOLDER", "--out=codes.npz")]
+        * student,
+        path_flags.command(
+            "python -m tensorboard.main", f"--logdir={workdir}/tensorboard", "--samples_per_plugin=images=200"
+        ),
+    ]
+    lines = [
+        "done",
+        f"pictures:   {workdir}/figures/stream.png (after each task, the same latents)",
+        f"            {workdir}/samples/ (grids of each task)",
+        f"models:     {_models(workdir, base, student)}",
+        "next:",
+        *(f"  {command}" for command in commands),
+    ]
+    return "\n".join(lines)
 
 
 def _models(workdir, base, student):
     """What of the exports is served."""
     if base is None:
-        return f"none exported (--nopush); python -m export.push --workdir={workdir} does it"
+        return f"none exported (--nopush); {path_flags.command('python -m export.push', f'--workdir={workdir}')} does it"
     version = versions.read_latest(base).get("version")
     if version is None:
-        return f"none is served from {base}; python -m export.release --base={base} tells more"
+        return f"none is served from {base}; {path_flags.command('python -m export.release', f'--base={base}')} tells more"
     encoder = f" and {base}/encoder/{version}" if student else ""
     return f"{base}/generator/{version}{encoder} (SavedModels)"

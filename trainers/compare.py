@@ -12,7 +12,9 @@ import os
 from absl import flags
 
 import trainers
+from export import path_flags
 from ltgans_tf.figures import charts
+from ltgans_tf.files import paths
 from trainers import groups, page, runs, wording
 
 _UNION = (
@@ -47,6 +49,7 @@ def compare(workdirs, out, labels=(), json_out=None):
     """
     if os.path.isdir(out):
         raise ValueError(f"--out={out} is a folder; give the name of an HTML file.")
+    paths.ending(out, (".html", ".htm"))
     members = groups.read(workdirs)
     grouped, barred = groups.group(members, labels), groups.not_comparable(members)
     summary = groups.summarise(grouped, barred)
@@ -271,9 +274,11 @@ def _gaps(run):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("workdirs", None, "Two or more runs of one stream, separated by commas.", required=True)
-    flags.DEFINE_string("out", "compare.html", "HTML file to write.")
-    flags.DEFINE_string("json", None, "File to write the numbers to, as JSON.")
+    path_flags.define_paths(
+        "workdirs", None, "Two or more runs of one stream, separated by commas.", required=True
+    )
+    path_flags.define_path("out", "compare.html", "HTML file to write.")
+    path_flags.define_path("json", None, "File to write the numbers to, as JSON.")
     flags.DEFINE_list(
         "labels", [], "WORKDIR=LABEL for groups that are not to be named by what tells them apart."
     )

@@ -11,7 +11,9 @@ import os
 from absl import flags
 
 import trainers
+from export import path_flags
 from ltgans_tf.data import listing
+from ltgans_tf.files import paths
 
 _BATCH = 250
 
@@ -58,8 +60,7 @@ def encode(workdir, folder, out, skip_broken_images=False):
 def _check(workdir, out):
     if not os.path.isdir(workdir):
         raise ValueError(f"there is no folder {workdir}; --workdir names a run or an export.")
-    if not out.endswith(".npz"):
-        raise ValueError(f"--out is {out}; its name must end in .npz.")
+    paths.ending(out, (".npz",))
 
 
 def _settings(workdir, model):
@@ -113,10 +114,10 @@ def _write(out, **arrays):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string(
+    path_flags.define_path(
         "workdir", None, "A run, its exports folder, or an encoder's version folder.", required=True
     )
-    flags.DEFINE_string("images", None, "Folder of images.", required=True)
-    flags.DEFINE_string("out", None, "The .npz file to write.", required=True)
+    path_flags.define_path("images", None, "Folder of images.", required=True)
+    path_flags.define_path("out", None, "The .npz file to write.", required=True)
     flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
     trainers.run(main)

@@ -15,6 +15,7 @@ import time
 from absl import flags
 
 import trainers
+from export import path_flags, program
 from ltgans_tf.evaluation import scores
 from trainers import flagfile
 
@@ -218,17 +219,18 @@ def forgotten(workdir):
 
 def _ending(workdir, row):
     path = scores.row_path(workdir, row["after_task"])
-    return f"""all scores: {path}
-next:
-  python -m trainers.make_figures --workdir={workdir}
-  python -m trainers.report --workdir={workdir}"""
+    after = [
+        path_flags.command(f"python -m trainers.{name}", f"--workdir={workdir}")
+        for name in ("make_figures", "report")
+    ]
+    return "\n  ".join([f"all scores: {path}\nnext:", *after])
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "The run.", required=True)
-    flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
+    path_flags.define_path("workdir", None, "The run.", required=True)
+    path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
     flags.DEFINE_enum("protocol", None, ["research", "production"], "By default that of the run.")
-    flags.DEFINE_string(
+    path_flags.define_path(
         "inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD."
     )
     flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
@@ -238,5 +240,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("iwae_images", 500, "Test images of each task for it; 0 leaves it out.", 0)
     flags.DEFINE_integer("max_eval_seconds", 0, "No part is begun behind this time; 0 = no limit.", 0)
     flags.DEFINE_list("parts", None, "Parts to measure, such as likelihood,distances; all if left out.")
-    flags.DEFINE_integer("seed", None, "Of the generated images and all draws; by default that of the run.")
+    program.define_seed(None, "Of the generated images and all draws; by default that of the run.")
     trainers.run(main)

@@ -2,18 +2,73 @@
 
 import os
 
+from export import path_flags
+from ltgans_tf.files import paths
+
+_NAME = "flags.txt"
+
 
 def write(workdir, settings):
     """Writes {name: value} to the workdir, one --name=value to a line."""
-    with open(os.path.join(workdir, "flags.txt"), "w", encoding="utf-8") as f:
+    with open(os.path.join(workdir, _NAME), "w", encoding="utf-8") as f:
         f.writelines(f"--{name}={value}\n" for name, value in settings.items())
 
 
 def read(workdir):
     """{name: text} of what `write` wrote; {} for a run of the library, which has no flags."""
-    path = os.path.join(workdir, "flags.txt")
+    path = os.path.join(workdir, _NAME)
     if not os.path.isfile(path):
         return {}
-    with open(path, encoding="utf-8") as f:
-        pairs = (line.strip().removeprefix("--").partition("=") for line in f)
-        return {name: text for name, _, text in pairs}
+    try:
+        with open(path, encoding="utf-8") as f:
+            pairs = [line.strip().removeprefix("--").partition("=") for line in f]
+    except UnicodeError as error:
+        raise ValueError(f"{path} is damaged ({error}); restore it from a backup.") from error
+    return {name: text for name, _, text in pairs}
+
+
+def words(workdir):
+    """The words of a command line that go on with the run in `workdir`; [] before its flags.txt is written."""
+    file = os.path.join(workdir, _NAME)
+    if not os.path.isfile(file):
+        return []
+    named = read(workdir).get("workdir", "")
+    moved = os.path.realpath(named) != os.path.realpath(workdir)
+    return [f"--flagfile={file}"] + [f"--workdir={workdir}"] * moved
+
+
+def check_place(words, workdir):
+    """Refuses the flags.txt of a run that lies elsewhere than its --workdir says: the run would begin anew.
+
+    Args:
+      words: of the command line, without the program.
+      workdir: the folder that all flags together name.
+
+    Raises:
+      ValueError: the last word that names a workdir is such a flags.txt.
+    """
+    file = _last_place(words)
+    if file is None or os.path.basename(file) != _NAME:
+        return
+    folder = os.path.dirname(file) or "."
+    is_run = os.path.isfile(os.path.join(folder, "config.json"))
+    if is_run and os.path.realpath(folder) != os.path.realpath(workdir):
+        again = path_flags.command("python -m trainers.train", f"--flagfile={file}", f"--workdir={folder}")
+        raise ValueError(
+            f"{file} lies in the run {folder} and names the workdir {workdir}: that run was moved or copied, or the"
+            f" command comes from another folder. Name the workdir after the flagfile; to go on there: {again}"
+        )
+
+
+def _last_place(words):
+    """The flagfile that has the last say on --workdir, or None where a word of its own has it."""
+    found, i = None, 0
+    while i < len(words) and words[i] != "--":
+        name, equals, value = words[i].partition("=")
+        if name in ("--flagfile", "-flagfile", "--workdir", "-workdir"):
+            if not equals:
+                i += 1
+                value = words[i] if i < len(words) else ""
+            found = paths.local(value) if name.endswith("flagfile") and value else None
+        i += 1
+    return found

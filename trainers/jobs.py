@@ -14,6 +14,7 @@ import sys
 import time
 
 from ltgans_tf.evaluation import scores
+from trainers import stopping
 
 _POLL = 0.2  # seconds between looks at the processes
 _KEEP = 10.0  # seconds after which the time of a running process is written down again
@@ -144,7 +145,7 @@ def run(jobs, side_by_side=1, say=print):
     """Runs what is not finished of `jobs`, in their order.
 
     Several processes share the cores of this one. The first is alone until it has made the extractor,
-    which the others then find in the cache. SIGINT and SIGTERM are passed on, and what runs is waited for.
+    which the others then find in the cache. What asks this program to stop is passed on, and what runs is waited for.
 
     Args:
       jobs: list of `Job`.
@@ -165,7 +166,7 @@ def run(jobs, side_by_side=1, say=print):
         for child in running:
             child.process.send_signal(number)
 
-    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = stopping.on_signals(stop)
     try:
         while running or (waiting and not signals):
             while waiting and free and not signals and (not running or _has_extractor(jobs)):
@@ -184,8 +185,7 @@ def run(jobs, side_by_side=1, say=print):
                     if not signals:
                         say(_progress(child, jobs, failed, running, waiting, side_by_side))
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        stopping.restore(handlers)
     return failed, signals[0] if signals else None
 
 

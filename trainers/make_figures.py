@@ -8,11 +8,14 @@ made, because a task's data is gone or there is no Student, is left out and name
 """
 
 import os
+import re
 import textwrap
 
 from absl import flags
 
 import trainers
+from export import path_flags, program
+from ltgans_tf.files import paths
 from trainers import flagfile
 
 
@@ -69,7 +72,7 @@ def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None
 
 
 def _units(texts):
-    if wrong := [text for text in texts if not text.strip().isdigit()]:
+    if wrong := [text for text in texts if not re.fullmatch("[0-9]{1,9}", text.strip())]:
         raise ValueError(
             f"--codes has {wrong[0]!r}; give numbers of latent variables, from 0 on, such as 3,17."
         )
@@ -81,6 +84,8 @@ def _check(workdir, out):
         raise ValueError(f"there is no folder {workdir}; --workdir names a run.")
     if not os.path.isfile(os.path.join(workdir, "config.json")):
         raise ValueError(f"{workdir} is no workdir of a run: it has no config.json.")
+    if out is not None:
+        paths.ending(out, (), folder=True)
     if out is not None and os.path.isfile(out):
         raise ValueError(f"--out={out} is a file; give a folder.")
 
@@ -125,16 +130,17 @@ def _ending(workdir, out, pictures, left_out):
         for name, reason in left_out.items():
             together.setdefault(reason, []).append(name)
         lines += ["left out:", *(f"  {', '.join(names)}: {reason}" for reason, names in together.items())]
-    return "\n".join([*lines, "next:", f"  python -m trainers.report --workdir={workdir}"])
+    report = path_flags.command("python -m trainers.report", f"--workdir={workdir}")
+    return "\n".join([*lines, "next:", f"  {report}"])
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "The run.", required=True)
-    flags.DEFINE_string("out", None, "Folder to write to, in place of the run's figures/ and TensorBoard.")
-    flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
+    path_flags.define_path("workdir", None, "The run.", required=True)
+    path_flags.define_path("out", None, "Folder to write to, in place of the run's figures/ and TensorBoard.")
+    path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
     flags.DEFINE_list(
         "only", None, "Figures to make, such as fig3_traversal or matrix_elbo; the main ones if left out."
     )
-    flags.DEFINE_integer("seed", 0, "Chooses the images that are shown.")
+    program.define_seed(0, "Chooses the images that are shown.")
     flags.DEFINE_list("codes", None, "Latent variables of fig3_traversal; by default those with the most KL.")
     trainers.run(main)

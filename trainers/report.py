@@ -11,7 +11,9 @@ import numpy as np
 from absl import flags
 
 import trainers
+from export import path_flags
 from ltgans_tf.evaluation import scores
+from ltgans_tf.files import paths
 from trainers import page, report_protocol, report_scores, runs, wording
 
 _DRAWN = 0.25  # of the even share: from there on a domain counts as drawn
@@ -47,6 +49,7 @@ def report(workdir, out=None):
     out = os.path.join(workdir, "report.html") if out is None else out
     if os.path.isdir(out):
         raise ValueError(f"--out={out} is a folder; give the name of an HTML file.")
+    paths.ending(out, (".html", ".htm"))
     content = page.document(f"{run.name}: {wording.stream(run.tasks)}", _lead(run), _sections(run))
     page.write(out, content)
     pictures = wording.count(range(content.count("<img ")), "picture")
@@ -165,11 +168,11 @@ def _missing(run, names):
     missing = [f"figures/{name}.png" for name in names if run.picture(name) is None]
     if not missing:
         return None
-    line = page.tag("code", f"python -m trainers.make_figures --workdir={run.workdir}")
+    line = page.tag("code", path_flags.command("python -m trainers.make_figures", f"--workdir={run.workdir}"))
     return page.tag("p", "Not here yet: ", ", ".join(missing), ". Made by ", line, ".", class_="missing")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "A run, at its end or in the middle.", required=True)
-    flags.DEFINE_string("out", None, "HTML file to write; report.html in the workdir unless given.")
+    path_flags.define_path("workdir", None, "A run, at its end or in the middle.", required=True)
+    path_flags.define_path("out", None, "HTML file to write; report.html in the workdir unless given.")
     trainers.run(main)

@@ -1,5 +1,8 @@
 """The parts of a report that say how it came about: settings, data, protocol, time and limits."""
 
+import os
+
+from export import path_flags
 from ltgans_tf.evaluation import scores
 from trainers import page, runs, wording
 
@@ -145,6 +148,8 @@ def _unlike(run):
 def _export(run):
     if not run.exports:
         return "No export is there (exports/latest.json)."
+    if "version" not in run.exports:
+        return "None of the exports is approved yet."
     task = f"task {run.exports['task_index'] + 1} ({run.exports['task_name']})"
     what = " and ".join(kind for kind in ("generator", "encoder") if run.exports.get(kind))
     return f"Exports are of the state after {task}: {what}, version {run.exports['version']}."
@@ -174,10 +179,13 @@ def _tasks(numbers):
 def _again(run):
     where = run.workdir
     if not run.flags:
-        return [page.command(f"python -m trainers.report --workdir={where}")]
+        return [page.command(path_flags.command("python -m trainers.report", f"--workdir={where}"))]
+    again = f"--workdir={os.path.normpath(where)}-again"
     lines = [
-        f"python -m trainers.train --flagfile={where}/flags.txt --workdir={where}-again",
-        f"python -m trainers.make_figures --workdir={where}-again",
-        f"python -m trainers.report --workdir={where}-again",
+        path_flags.command(
+            "python -m trainers.train", f"--flagfile={os.path.join(where, 'flags.txt')}", again
+        ),
+        path_flags.command("python -m trainers.make_figures", again),
+        path_flags.command("python -m trainers.report", again),
     ]
     return [page.command("\n".join(lines)), page.folded("flags.txt", page.command(run.flags))]

@@ -13,6 +13,7 @@ import sys
 from absl import flags
 
 import trainers
+from export import path_flags
 from ltgans_tf.data import specs
 from ltgans_tf.settings import experiments, presets
 from trainers import jobs, results, wording
@@ -161,8 +162,8 @@ if __name__ == "__main__":
         "experiment", None, f"What to reproduce: {', '.join(experiments.EXPERIMENTS)}.", required=True
     )
     flags.DEFINE_integer("seeds", 3, "How many seeds, from 0 on.", 1)
-    flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
-    flags.DEFINE_string("out", "runs/reproduce", "Folder of all experiments.")
+    path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
+    path_flags.define_path("out", "runs/reproduce", "Folder of all experiments.")
     flags.DEFINE_list("methods", None, "Only these of the experiment's runs, by label or method.")
     flags.DEFINE_integer("jobs", 1, "Runs side by side; they share this process's cores.", 1)
     flags.DEFINE_bool("dry_run", False, "Print the runs and their commands; train nothing.")

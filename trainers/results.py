@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 
+from export import path_flags
 from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import figures, method_curves
@@ -221,11 +222,14 @@ def _ending(experiment, folder, finished, pictures):
     names = ", ".join(["results.json", "results.md", *pictures])
     lines = [f"wrote {names} in {folder}", "next:"]
     if len(finished) > 1:
-        workdirs = ",".join(job.workdir for job in finished)
-        lines.append(
-            f"  python -m trainers.compare --workdirs={workdirs} --out={os.path.join(folder, 'compare.html')}"
-        )
+        workdirs = path_flags.listed(job.workdir for job in finished)
+        html = os.path.join(folder, "compare.html")
+        compare = path_flags.command("python -m trainers.compare", f"--workdirs={workdirs}", f"--out={html}")
+        lines.append(f"  {compare}")
     pictured = finished[:1]
     if experiment.pictures:
         pictured = [job for job in finished if job.seed == finished[0].seed]
-    return lines + [f"  python -m trainers.make_figures --workdir={job.workdir}" for job in pictured]
+    figures = [
+        path_flags.command("python -m trainers.make_figures", f"--workdir={job.workdir}") for job in pictured
+    ]
+    return lines + [f"  {line}" for line in figures]

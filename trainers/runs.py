@@ -7,6 +7,7 @@ import functools
 import json
 import os
 
+from ltgans_tf import latest_json
 from ltgans_tf.evaluation import scores
 from ltgans_tf.settings import upgrades
 
@@ -106,7 +107,7 @@ class Run:
     @functools.cached_property
     def exports(self):
         """Content of exports/latest.json, {} where it is not there."""
-        return self._dict("exports", "latest.json")
+        return latest_json.read(os.path.join(self.workdir, "exports"))
 
     @property
     def flags(self):

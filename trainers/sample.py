@@ -12,8 +12,11 @@ import os
 from absl import flags
 
 import trainers
+from export import path_flags, program
+from ltgans_tf.files import paths
 
 _BATCH = 250
+_ENDINGS = (".npz", ".png")
 
 
 def main(argv):
@@ -41,9 +44,10 @@ def sample(workdir, count, seed, out, domain=None):
 
     model = loading.load(workdir)
     batches = _batches(model, model.latents(count, seed, domain))
-    if out.endswith(".npz"):
+    kind = paths.ending(out, _ENDINGS, folder=True)
+    if kind == ".npz":
         _write_npz(out, batches, seed)
-    elif out.endswith(".png"):
+    elif kind == ".png":
         _write_grid(out, batches)
     else:
         _write_folder(out, batches)
@@ -57,12 +61,12 @@ def _check(workdir, count, out):
         raise ValueError(f"there is no folder {workdir}; --workdir names a run or an export.")
     if count < 1:
         raise ValueError(f"--count is {count}; at least one image must be asked for.")
-    if out.endswith((".npz", ".png")):
+    if paths.ending(out, _ENDINGS, folder=True):
         if os.path.isdir(out):
             raise ValueError(f"--out={out} is a folder; its name must then not end in .npz or .png.")
     elif os.path.isfile(out):
         raise ValueError(f"--out={out} is a file; give a folder, or a name that ends in .npz or .png.")
-    elif os.path.isdir(out) and any(name.endswith(".png") for name in os.listdir(out)):
+    elif os.path.isdir(out) and any(name.lower().endswith(".png") for name in os.listdir(out)):
         raise ValueError(
             f"--out={out} holds PNG files already; give an empty folder, so that the"
             " images of two runs do not mix."
@@ -110,11 +114,11 @@ def _write_grid(out, batches):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string(
+    path_flags.define_path(
         "workdir", None, "A run, its exports folder, or a version folder in it.", required=True
     )
     flags.DEFINE_integer("count", 64, "Number of images.")
-    flags.DEFINE_integer("seed", 0, "The same seed gives the same images.")
+    program.define_seed(0, "The same seed gives the same images.")
     flags.DEFINE_string("domain", None, "Name of a domain, or its number from 1 on; all in turn by default.")
-    flags.DEFINE_string("out", None, "Folder, .npz file or .png file to write.", required=True)
+    path_flags.define_path("out", None, "Folder, .npz file or .png file to write.", required=True)
     trainers.run(main)

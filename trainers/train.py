@@ -9,26 +9,25 @@ line in its order, flagfiles expanded in place. What one method alone has stands
 --lgm_categories, --curl_components. The same command on the same workdir resumes.
 """
 
+import contextlib
 import dataclasses
 import glob
 import json
 import os
 import platform
-import re
-import shlex
 import signal
 import sys
 import time
 
 from absl import flags
 
-from export import continuation, push, terms
+from export import continuation, path_flags, push, surroundings, terms
 from ltgans_tf.data import specs
 from ltgans_tf.files import jsonfiles
 from ltgans_tf.methods import registry
-from ltgans_tf.settings import architectures, presets, upgrades
+from ltgans_tf.settings import architectures, presets, seeds, upgrades
 from ltgans_tf.settings.method_settings import SETTINGS
-from trainers import closing, estimate, flagfile, import_tensorflow, log, run
+from trainers import closing, estimate, flagfile, import_tensorflow, log, run, stopping, task_flag
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_string(
@@ -36,14 +35,14 @@ flags.DEFINE_string(
     "ltgan",
     f"What is trained: {', '.join(registry.METHODS)}, or MODULE:CLASS for a LifelongModel of your own.",
 )
-flags.DEFINE_string("workdir", None, "Folder of the run; made if it does not exist.", required=True)
+path_flags.define_path("workdir", None, "Folder of the run; made if it does not exist.", required=True)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Whether to go on with a run.")
 flags.DEFINE_integer("stop_after_task", None, "Stop behind the task of this index.", lower_bound=0)
 flags.DEFINE_bool(
     "verify_checkpoint", False, "Print what of the workdir is whole and what damaged; train nothing."
 )
 flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train nothing.")
-flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
+path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
 flags.DEFINE_bool(
     "accept_changed_data",
@@ -55,8 +54,10 @@ flags.DEFINE_bool(
     None,
     "Turn photographs as their camera noted (EXIF orientation); by default as the run there, in a new run yes.",
 )
-flags.DEFINE_string("extractor_path", None, "File with an extractor, as eval/extractor.npz of another run.")
-flags.DEFINE_string("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
+path_flags.define_path(
+    "extractor_path", None, "File with an extractor, as eval/extractor.npz of another run."
+)
+path_flags.define_path("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
 flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
 flags.DEFINE_bool("deterministic", True, "Make every operation give the same bits again.")
 flags.DEFINE_enum(
@@ -81,13 +82,13 @@ flags.DEFINE_enum(
     " noise, at most three times in a run.",
 )
 flags.DEFINE_list("profile_steps", None, "First and last step that TensorBoard gets a profile of: 100,110.")
-flags.DEFINE_string(
+path_flags.define_path(
     "init_from",
     None,
     "Workdir or folder of exports to go on from, in a new workdir, with --tasks behind its own.",
 )
 flags.DEFINE_bool("push", True, "Whether generator and encoder are exported behind each task.")
-flags.DEFINE_string("push_base", None, "Folder to push exports to; by default `exports` in the workdir.")
+path_flags.define_path("push_base", None, "Folder to push exports to; by default `exports` in the workdir.")
 terms.define_flags("push_")
 
 
@@ -102,7 +103,7 @@ _FLAGGED = (
 def _define_settings():
     for prefix, field in ((prefix, field) for prefix, cls in _FLAGGED for field in presets.flag_fields(cls)):
         if field.name == "tasks":
-            define = flags.DEFINE_string
+            task_flag.define(field.name, field.metadata["help"])
         else:
             define = {
                 bool: flags.DEFINE_bool,
@@ -110,7 +111,8 @@ def _define_settings():
                 float: flags.DEFINE_float,
                 str: flags.DEFINE_string,
             }[type(field.default)]
-        define(prefix + field.name, None, field.metadata["help"])
+            bounds = {"lower_bound": 0, "upper_bound": seeds.LARGEST} if field.name == "seed" else {}
+            define(prefix + field.name, None, field.metadata["help"], **bounds)
 
 
 _define_settings()
@@ -119,14 +121,14 @@ _KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
 
 
 def main(_):
-    _on_signals(_leave)
+    stopping.on_signals(_leave)
+    flagfile.check_place(sys.argv[1:], FLAGS.workdir)
     if FLAGS.verify_checkpoint:
         return _verify()
     if FLAGS.init_from is not None:
         _take_over()
     preset, recipe, settings = resolve()
-    for spec in preset.tasks[_tasks_behind() :]:
-        specs.check(spec, FLAGS.data_dir)
+    task_flag.check(preset.tasks[_tasks_behind() :], FLAGS.data_dir)
     if FLAGS.dry_run:
         print(plan(preset, recipe, settings))
         return 0
@@ -144,22 +146,21 @@ def _verify():
     return 2 if any(found.values()) else 0
 
 
-def _on_signals(handler):
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)
-
-
 def _leave(number, _):
     """Ends at once, because there is nothing to save before the model is built."""
-    os.write(1, f"stopped before the run had begun; to go on:\n  {_command()}\n".encode())
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        os.write(1, f"{_not_begun()}\n".encode(errors="backslashreplace"))
     os._exit(128 + number)  # an exception would have to find its way out of TensorFlow's imports
+
+
+def _not_begun():
+    return f"stopped before the run had begun; to go on:\n  {_command()}"
 
 
 def _command():
     """What goes on with this run: its flagfile or, before that is written, the same command."""
-    flagfile = os.path.join(FLAGS.workdir, "flags.txt")
-    given = [f"--flagfile={flagfile}"] if os.path.isfile(flagfile) else sys.argv[1:]
-    return f"python -m trainers.train {shlex.join(given)}"
+    given = flagfile.words(FLAGS.workdir) or sys.argv[1:]
+    return path_flags.command("python -m trainers.train", *given)
 
 
 def _started():
@@ -173,7 +174,7 @@ def _take_over():
         raise ValueError(
             "--init_from needs --tasks: what is to be learnt next, as --tasks=folder:new_images."
         )
-    folder, new = FLAGS.workdir, list(split_tasks(FLAGS.tasks))
+    folder, new = FLAGS.workdir, [specs.tidied(text) for text in FLAGS.tasks]
     if _started():  # the same command again
         config = jsonfiles.read_object(os.path.join(folder, "config.json"), stream=dict)
         learnt = upgrades.complete(config, folder)["stream"].get("specs", [])
@@ -193,7 +194,7 @@ def _take_over():
             )
         if name not in ("tasks", "workdir") and not FLAGS[name].present:
             FLAGS[name].parse(text)
-    FLAGS.tasks = ",".join([*learnt, *new])
+    FLAGS.tasks = (*learnt, *new)
 
 
 def _tasks_behind():
@@ -225,8 +226,6 @@ def resolve():
     registry.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
     changes = _given(presets.Preset)
-    if "tasks" in changes:
-        changes["tasks"] = split_tasks(changes["tasks"])
     preset = dataclasses.replace(preset, **{"tasks": preset.tasks_with(FLAGS.data_dir), **changes})
     architectures.architecture(preset.architecture)
     recipe = presets.recipe(preset.recipe, preset.architecture, FLAGS.method)
@@ -261,12 +260,6 @@ def _given(cls, prefix=""):
     return {name: FLAGS[prefix + name].value for name in names if FLAGS[prefix + name].value is not None}
 
 
-def split_tasks(text):
-    """Splits task specs at commas, but for those between classes or options of a spec."""
-    inside = r"(?:\d+(?:-\d+)?|train|test|invert)(?=[,+?]|$)"
-    return tuple(spec.strip() for spec in re.split(rf",(?!{inside})", text))
-
-
 def plan(preset, recipe, settings):
     """What a run would do, as text: settings, tasks, an estimate of the time."""
     values = {
@@ -293,7 +286,15 @@ def _train(preset, recipe, settings):
     from ltgans_tf.evaluation import evaluation, features, inception
     from ltgans_tf.training import boundaries, callbacks, distribution
 
-    strategy = distribution.strategy(FLAGS.distribution, FLAGS.replicas)
+    if FLAGS.distribution == "multi_worker":
+        say("waiting for the other workers to start")
+        alone = stopping.ended_at_once(
+            "this worker has waited {:.0f} s for the others to start", _not_begun()
+        )
+    else:
+        alone = contextlib.nullcontext()
+    with alone:
+        strategy = distribution.strategy(FLAGS.distribution, FLAGS.replicas)
     chief = distribution.is_chief(strategy)
     if FLAGS.init_from is not None and chief and not _started():
         learnt = len(continuation.learnt_specs(FLAGS.init_from))
@@ -354,7 +355,7 @@ def _train(preset, recipe, settings):
         stopped.append(number)
         model.request_stop()
 
-    _on_signals(stop)
+    stopping.on_signals(stop)
 
     spans = []  # begin and end of the training in each task
 
@@ -392,7 +393,7 @@ def _train(preset, recipe, settings):
     if chief:
         say(closing.times(spans, say))
         say(_ending(finished, model.student is not None))
-    _on_signals(signal.SIG_IGN)  # while Python ends they would kill it, and the status be another
+    stopping.on_signals(signal.SIG_IGN)  # while Python ends they would kill it, and the status be another
     return 0 if finished else 128 + (stopped or [signal.SIGTERM])[-1]  # another worker may have been asked
 
 
@@ -461,7 +462,7 @@ def _write_environment(preset, recipe, settings, keras, tf):
         **presets.flag_settings(preset),
         **presets.flag_settings(recipe),
         **_flat(settings),
-        "tasks": ",".join(preset.tasks),
+        "tasks": task_flag.join(preset.tasks),
         "workdir": FLAGS.workdir,
         "deterministic": FLAGS.deterministic,
         "distribution": FLAGS.distribution,
@@ -483,6 +484,7 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "keras": keras.__version__,
         "platform": platform.platform(),
         "devices": _devices(tf),
+        "variables": surroundings.noted(),
     }
     with open(os.path.join(FLAGS.workdir, "environment.json"), "w", encoding="utf-8") as f:
         json.dump(environment, f, indent=1)

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.data import folders, images, listing, sources, specs
+from ltgans_tf.files import paths
 
 # A set of TensorFlow Datasets whose fitted images take more bytes than this is read from disk.
 MEMORY_LIMIT_BYTES = 2 << 30
@@ -88,7 +89,7 @@ def load(
             part = dataclasses.replace(part, source="folder", path_or_name=folder)
             return _load_folder(part, split, shape, fit, skip_broken_images, upright, split_by)
     if npz:
-        raw, labels, factors = _read_npz(os.path.expanduser(npz), split, _stamp(npz))
+        raw, labels, factors = _read_npz(paths.local(npz), split, _stamp(npz))
         return _array_source(part, raw, labels, shape, fit, factors)
     if part.source == "name" and specs.DATASETS[part.path_or_name].kind == "builtin":
         from ltgans_tf.data import builtin
@@ -103,7 +104,7 @@ def missing(part, data_dir=None):
 
     Of sets that come with a package or from TensorFlow Datasets this knows nothing: `load` asks for those.
     """
-    path = os.path.expanduser(part.path_or_name)
+    path = paths.local(part.path_or_name)
     if part.source == "npz" and not os.path.isfile(path):
         return path
     if part.source == "folder" and not os.path.isdir(path):
@@ -162,7 +163,7 @@ def _kept(part, labels, count):
 
 
 def _stamp(path):
-    info = os.stat(os.path.expanduser(path))
+    info = os.stat(paths.local(path))
     return info.st_mtime_ns, info.st_size
 
 
@@ -246,7 +247,7 @@ def _checked_arrays(path, split, raw, labels):
 
 
 def _load_folder(part, split, image_shape, fit, skip_broken, upright, split_by):
-    root = os.path.expanduser(part.path_or_name)
+    root = paths.local(part.path_or_name)
     specs.check(f"folder:{part.path_or_name}")
     folder = folders.Folder(root, split_by)
     kept = _kept(part, folder.labels, len(folder.names))
@@ -320,7 +321,7 @@ def _num_images(dataset, builder, split, tfds_split):
 def _require_network_or_data(tfds, name):
     """Raises within seconds where a set would have to be downloaded and cannot be."""
     folder = os.path.join(
-        os.path.expanduser(os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)), name.split(":")[0]
+        paths.local(os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)), name.split(":")[0]
     )
     if os.path.isdir(folder) or _can_look_up(DOWNLOAD_HOST):
         return

@@ -13,7 +13,7 @@ of another and is tested on the first set as it was. A PATH may contain `+`, `@`
 follows does not read as one of the above; after a PATH, `+` begins a new part only before `folder:`,
 `npz:`, `tfds:` or a name of DATASETS.
 
-This module and listing.py need the standard library alone, so that a spec is checked before TensorFlow is
+This module and what it imports need the standard library alone, so that a spec is checked before TensorFlow is
 imported.
 """
 
@@ -23,6 +23,7 @@ import os
 import re
 
 from ltgans_tf.data import listing
+from ltgans_tf.files import paths
 
 SPLITS = ("train", "test")
 OPTIONS = ("invert",) + SPLITS
@@ -173,14 +174,12 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class TaskSpec:
-    """A parsed task spec: the text as it was written and its parts."""
+    """A parsed task spec: its parts, and the text as it was written, but for what `paths.tidy` takes off."""
 
     text: str
     parts: tuple[Part, ...]
 
 
-# Control characters, line ends, and bytes of a name that are no UTF-8.
-_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z][\w./:-]*")
 _PREFIX = re.compile(r"(folder|npz|tfds):")
 _CLASSES = re.compile(r"@([\d,\s-]+)$")
@@ -201,12 +200,34 @@ def parse(text):
     """
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"A task spec must be a text such as 'mnist' or 'folder:PATH', got {text!r}.")
-    if _UNWRITABLE.search(text):
+    if paths.UNWRITABLE.search(text):
         raise ValueError(
             f"The task spec {text!r} has characters that settings files cannot hold in a line; rename the file"
             " or folder, or give a link to it."
         )
-    return TaskSpec(text, tuple(_parse_part(piece, text) for piece in _split_parts(text.strip())))
+    pieces = _split_parts(text.strip())
+    parts = [_parse_part(piece, text) for piece in pieces]
+    tidied = [_tidied(part) for part in parts]
+    return TaskSpec(text if tidied == parts else "+".join(map(str, tidied)), tuple(tidied))
+
+
+def tidied(text):
+    """A task spec as `parse` writes it; what is none stays as it is."""
+    try:
+        return parse(text).text
+    except ValueError:
+        return text
+
+
+def _tidied(part):
+    """The part with its path tidied, where that reads as the same path."""
+    if part.source not in ("folder", "npz"):
+        return part
+    path = paths.tidy(part.path_or_name)
+    alone = _split_parts(f"{part.source}:{path}") == [f"{part.source}:{path}"]
+    if not alone or _OPTIONS.search(path) or _CLASSES.search(path):
+        return part
+    return dataclasses.replace(part, path_or_name=path)
 
 
 def _split_parts(text):
@@ -237,6 +258,8 @@ def _parse_part(piece, text):
         )
     if source in ("name", "tfds") and not _NAME.fullmatch(name):
         raise ValueError(_why_not_a_name(name, text))
+    if source in ("folder", "npz"):
+        _check_path(name, text)
     options = options.split(",") if options else []
     splits = [o for o in options if o in SPLITS]
     if len(set(options)) != len(options) or len(splits) > 1:
@@ -251,6 +274,13 @@ def _parse_part(piece, text):
         "invert" in options,
         splits[0] if splits else None,
     )
+
+
+def _check_path(path, text):
+    try:
+        paths.local(path)
+    except ValueError as error:
+        raise ValueError(f"The task spec {text!r} cannot be read: {error}") from error
 
 
 def _cut(pattern, text):
@@ -325,7 +355,7 @@ def check(text, data_dir=None):
             _check_name(part, data_dir)
         elif part.source == "folder":
             _check_folder(part.path_or_name)
-        elif part.source == "npz" and not os.path.isfile(os.path.expanduser(part.path_or_name)):
+        elif part.source == "npz" and not os.path.isfile(paths.local(part.path_or_name)):
             raise ValueError(
                 f"There is no file {part.path_or_name!r} for the task spec {text!r}; correct the path."
             )
@@ -345,7 +375,7 @@ def npz_for_name(name, data_dir):
     """
     if data_dir is None or (name in DATASETS and DATASETS[name].kind == "builtin"):
         return None
-    path = os.path.join(os.path.expanduser(data_dir), f"{name}.npz")
+    path = os.path.join(paths.local(data_dir), f"{name}.npz")
     return path if os.path.isfile(path) else None
 
 
@@ -353,7 +383,7 @@ def folder_for_name(name, data_dir):
     """Returns the folder `<data_dir>/<name>` where it stands for the manual data set `name`, else None."""
     if data_dir is None or name not in DATASETS or DATASETS[name].kind != "manual":
         return None
-    path = os.path.join(os.path.expanduser(data_dir), name)
+    path = os.path.join(paths.local(data_dir), name)
     return path if os.path.isdir(path) else None
 
 
@@ -390,15 +420,15 @@ def _check_manual(name, data_dir):
 
 def _unknown_name(name, data_dir):
     known = list(DATASETS)
-    if data_dir and os.path.isdir(os.path.expanduser(data_dir)):
-        known += [f[:-4] for f in sorted(os.listdir(os.path.expanduser(data_dir))) if f.endswith(".npz")]
+    if data_dir and os.path.isdir(paths.local(data_dir)):
+        known += [f[:-4] for f in sorted(os.listdir(paths.local(data_dir))) if f.endswith(".npz")]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join(known)}."
     return f"Unknown data set {name!r}: {hint} Other images are given as folder:PATH, npz:PATH or tfds:NAME."
 
 
 def _check_folder(path):
-    folder = os.path.expanduser(path)
+    folder = paths.local(path)
     if not os.path.isdir(folder):
         raise ValueError(f"There is no folder {path!r}; correct the path after 'folder:'.")
     listing.require(folder)
@@ -406,13 +436,13 @@ def _check_folder(path):
 
 def left_out(parsed, data_dir=None):
     """What is left out of the folders of several TaskSpecs: a list of one line for each folder, none twice."""
-    paths = [
+    named = [
         part.path_or_name if part.source == "folder" else folder_for_name(part.path_or_name, data_dir)
         for spec in parsed
         for part in spec.parts
         if part.source == "folder" or not npz_for_name(part.path_or_name, data_dir)
     ]
-    folders = dict.fromkeys(os.path.expanduser(path) for path in paths if path)
+    folders = dict.fromkeys(paths.local(path) for path in named if path)
     return [told for folder in folders if (told := listing.scan(folder).told())]
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from ltgans_tf.data import datasets, folders, images, sources
 from ltgans_tf.data import specs as specs_lib
 from ltgans_tf.data.specs import check, parse
+from ltgans_tf.files import paths
 
 # Which test images a limit keeps; a constant, so that all runs are scored on the same ones.
 _SUBSET_SEED = 0
@@ -81,6 +82,7 @@ class TaskStream:
             raise ValueError(
                 f"A stream needs a list of one or more task specs such as ['mnist'], got {specs!r}."
             )
+        data_dir = None if data_dir is None else paths.local(data_dir)
         load = functools.partial(
             datasets.load,
             image_shape=self.image_shape,

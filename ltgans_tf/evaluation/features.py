@@ -10,15 +10,19 @@ same extractor only, so under the same sha256.
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import zipfile
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import config  # has no public name for what Keras asks there too
 
 from ltgans_tf.data import images as images_lib
-from ltgans_tf.files import atomic
+from ltgans_tf.files import atomic, keras_config, paths
+
+_log = logging.getLogger(__name__)
 
 FEATURES = 64
 EPOCHS = 4
@@ -204,11 +208,12 @@ def train(domains, seed=0, epochs=EPOCHS, cache=None):
     """
     for domain in domains:
         _check(domain)
+    keras_config.check()
     path = None
     if cache is not None:
         path = os.path.join(cache, f"extractor-{_content_hash(domains, seed, epochs)[:24]}.npz")
-        if os.path.isfile(path):
-            return load(path)
+        if (kept := _from_cache(path)) is not None:
+            return kept
     classes = _class_table(domains)
     unlabelled = [domain.labels is None for domain in domains]
     network, decoder = _network(domains[0].images.shape[1:], len(classes), seed, any(unlabelled))
@@ -232,13 +237,43 @@ def train(domains, seed=0, epochs=EPOCHS, cache=None):
         },
     )
     if path is not None:
-        extractor.save(path)
+        try:
+            extractor.save(path)
+        except OSError as error:
+            _log.warning("The extractor could not be kept in the cache: %s.", error)
     return extractor
 
 
 def cache_folder():
-    """Where this user's trained extractors are kept: ltgans_tf in $XDG_CACHE_HOME, or in ~/.cache."""
-    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "ltgans_tf")
+    """Where this user's trained extractors are kept: ltgans_tf in $XDG_CACHE_HOME, or in ~/.cache.
+
+    Returns:
+      a path, or None, after a warning, where there is no such place.
+    """
+    try:
+        return os.path.join(paths.local(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "ltgans_tf")
+    except ValueError as error:
+        _log.warning("There is no cache of trained extractors: %s", error)
+        return None
+
+
+def _from_cache(path):
+    """The extractor that is kept at `path`; None, with a warning, where what is there cannot be used."""
+    try:
+        owner = os.stat(path).st_uid
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _log.warning("The cache cannot be read: %s; the extractor is trained anew.", error)
+        return None
+    if owner not in (0, os.getuid()):
+        _log.warning("%s in the cache is another user's; the extractor is trained anew.", path)
+        return None
+    try:
+        return load(path)
+    except ValueError as error:
+        _log.warning("The cache has a file that is no good: %s The extractor is trained anew.", error)
+        return None
 
 
 def load(path):
@@ -342,7 +377,7 @@ def _network(image_shape, num_classes, seed, reconstruct):
     """(images -> [features, logits], features -> images or None)."""
 
     def initializer(layer):
-        return keras.initializers.GlorotUniform(seed=1000 * seed + layer)
+        return keras.initializers.GlorotUniform(seed=(1000 * seed + layer) % 2**32)
 
     x = images = keras.Input(image_shape)
     for i, channels in enumerate(_CHANNELS):
@@ -391,7 +426,10 @@ def _check(domain):
 
 
 def _content_hash(domains, seed, epochs):
-    digest = hashlib.sha256(f"{_FORMAT_VERSION} {seed} {epochs}".encode())
+    """What decides the weights: images, settings, and what computes them."""
+    devices = [device.name for device in tf.config.list_logical_devices("GPU")]
+    computed = (tf.__version__, keras.__version__, devices, config.is_op_determinism_enabled())
+    digest = hashlib.sha256(f"{_FORMAT_VERSION} {seed} {epochs} {computed}".encode())
     for domain in domains:
         labels = None if domain.labels is None else np.asarray(domain.labels, np.int64)
         digest.update(f"{domain.name} {domain.images.shape} {labels is None}".encode())

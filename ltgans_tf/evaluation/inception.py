@@ -12,6 +12,7 @@ import tensorflow as tf
 from google.protobuf import message
 
 from ltgans_tf.data import images as images_lib
+from ltgans_tf.files import paths
 
 _SIDE = 299
 _INPUT, _OUTPUT = "ExpandDims:0", "pool_3:0"
@@ -37,7 +38,7 @@ class Inception:
     dimensions = 2048
 
     def __init__(self, path, sha256=None):
-        path = os.path.expanduser(path)
+        path = paths.local(path)
         if not os.path.isfile(path):
             raise ValueError(f"there is no file {path}; name a local file with an Inception network.")
         found = _file_hash(path)

@@ -14,7 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.evaluation import evaluation
+from ltgans_tf.files import keras_config, paths
 from ltgans_tf.networks import sampling
+from ltgans_tf.settings import seeds
 from ltgans_tf.training import callbacks as callbacks_lib
 from ltgans_tf.training import checkpoints, data_changes, distribution, nonfinite
 
@@ -62,7 +64,9 @@ class LifelongModel(keras.Model):
     latest_identity = None
 
     def __init__(self, seed=0, name=None):
+        keras_config.check()
         super().__init__(name=name)
+        seeds.check(seed)
         self.seed = int(seed)
         self.task_index = self._counter("task_index")
         self.task_step = self._counter("task_step")
@@ -340,6 +344,7 @@ class LifelongModel(keras.Model):
           NonFiniteError: a loss, gradient or weight became NaN or Inf; no such state is saved.
           distribution.WorkerLostError: another worker is gone.
         """
+        workdir = None if workdir is None else paths.local(workdir)
         nonfinite.check_choice(on_nonfinite, workdir)
         self.check_stream(stream)
         self.domain_names = [task.name for task in stream.tasks]

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from ltgans_tf.data import specs
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.settings.method_settings import SETTINGS
 
@@ -46,6 +47,7 @@ def complete(config, path):
       ValueError: it is of a newer format version, or of the form before domain codes.
     """
     check_version(config.get("format_version"), FORMAT_VERSION, path)
+    config = _with_tidy_specs(config)
     if isinstance(config.get("stream"), dict):
         config = {**config, "stream": {**_STREAM, **config["stream"]}}
     model = config.get("model")
@@ -62,6 +64,15 @@ def complete(config, path):
         if isinstance(model.get(name), dict)
     }
     return {**config, "model": {**model, **sections}} if sections else config
+
+
+def _with_tidy_specs(config):
+    """The config with paths in its task specs as they are written today: 'folder:cats' for 'folder:cats/'."""
+    stream = config.get("stream")
+    if not isinstance(stream, dict) or not isinstance(stream.get("specs"), list):
+        return config
+    tidy = [specs.tidied(text) for text in stream["specs"]]
+    return {**config, "stream": {**stream, "specs": tidy}}
 
 
 def _defaults(cls):

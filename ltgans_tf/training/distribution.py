@@ -7,11 +7,16 @@ the chief, which alone writes.
 import contextlib
 import ctypes
 import hashlib
+import logging
 import os
 import shutil
+import threading
+import time
 
 import tensorflow as tf
 
+_log = logging.getLogger(__name__)
+_TELL_EVERY = 30  # seconds
 NAMES = ("one", "mirrored", "multi_worker")
 # What a collective ends in when a worker that takes part in it dies.
 _LOST = (
@@ -43,6 +48,7 @@ def strategy(name="one", replicas=None):
 
     Raises:
       ValueError: there are no such devices, or no cluster is named.
+      ConnectionError: this worker could not join the others; its port may be in use.
     """
     if name not in NAMES:
         raise ValueError(f"distribution is {name!r}; it must be one of {', '.join(NAMES)}.")
@@ -56,7 +62,34 @@ def strategy(name="one", replicas=None):
         return tf.distribute.MirroredStrategy(_devices(replicas))
     cluster = _cluster()
     _keep_freed_memory()
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+    except tf.errors.OpError as error:
+        own = cluster.cluster_spec().job_tasks(cluster.task_type)[cluster.task_id]
+        raise ConnectionError(
+            f"worker {cluster.task_id} could not join the others as {own} ({str(error).splitlines()[0][:200]}); is its"
+            " port in use by an earlier run, and do the others run?"
+        ) from error
+
+
+@contextlib.contextmanager
+def _telling(what):
+    """Where this worker waits until the others `what`: warns of it every half minute."""
+    over, begin = threading.Event(), time.monotonic()
+
+    def tell():
+        while not over.wait(_TELL_EVERY):
+            _log.warning(
+                "this worker has waited %.0f s for the others to %s.", time.monotonic() - begin, what
+            )
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def _keep_freed_memory():
@@ -203,7 +236,8 @@ def total(strategy, number):
     if workers(strategy) == 1:
         return int(number)
     replicas = strategy.num_replicas_in_sync // workers(strategy)
-    return int(_total(strategy, tf.constant(int(number), tf.int64))) // replicas
+    with _telling("come to the same point"):
+        return int(_total(strategy, tf.constant(int(number), tf.int64))) // replicas
 
 
 @tf.function

@@ -147,3 +147,25 @@ def test_spec_that_no_line_of_a_file_can_hold_is_refused(text):
     with pytest.raises(ValueError, match="characters that settings files cannot hold") as error:
         specs.parse(text)
     assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text, tidied",
+    [
+        ("folder:cats/", "folder:cats"),
+        ("folder:./a//b/@3?train+npz:x.npz", "folder:a/b@3?train+npz:x.npz"),
+        (" mnist@3,1 ", " mnist@3,1 "),
+        ("folder:a?train/", "folder:a?train/"),
+        ("folder:a/@3/", "folder:a/@3/"),
+        ("folder:a+mnist/", "folder:a+mnist/"),
+        ("nonsense?x", "nonsense?x"),
+    ],
+)
+def test_paths_that_differ_in_slashes_alone_are_one_spec(text, tidied):
+    assert specs.tidied(text) == tidied
+    assert specs.tidied(tidied) == tidied
+
+
+def test_a_spec_in_a_bucket_is_refused():
+    with pytest.raises(ValueError, match="'folder:gs://b/cats' cannot be read: gs://b/cats is not on this"):
+        specs.parse("folder:gs://b/cats")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -209,6 +210,79 @@ def test_the_cache_folder_follows_the_users_setting(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert features.cache_folder() == "/home/me/.cache/ltgans_tf"
+
+
+def test_without_a_home_folder_there_is_a_warning_and_no_cache(monkeypatch, caplog):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert features.cache_folder() is None
+    assert "There is no cache of trained extractors: ~/.cache: this user has no home" in caplog.text
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trains nothing, so that a test has no more to wait for than the building of a network: list of calls."""
+    calls = []
+    monkeypatch.setattr(features, "_fit", lambda *_: calls.append(1))
+    return calls
+
+
+@pytest.mark.parametrize("harm", ["truncate", "empty", "folder", "others"])
+def test_a_cache_that_cannot_be_used_is_a_warning_and_the_extractor_is_trained(
+    harm, tmp_path, trained, monkeypatch, caplog
+):
+    domains, cache = [_patterns(8, 0)], str(tmp_path)
+    first = features.train(domains, cache=cache)
+    (path,) = tmp_path.iterdir()
+    assert features.train(domains, cache=cache).sha256 == first.sha256 and len(trained) == 1
+    if harm == "folder":
+        path.unlink()
+        path.mkdir()
+    elif harm == "others":
+        if os.getuid() == 0:
+            os.chown(path, 12345, -1)
+        else:
+            monkeypatch.setattr("os.getuid", lambda: path.stat().st_uid + 1)
+    else:
+        path.write_bytes(path.read_bytes()[: 200 if harm == "truncate" else 0])
+    assert features.train(domains, cache=cache).sha256 == first.sha256 and len(trained) == 2
+    assert "trained anew" in caplog.text
+    if harm in ("truncate", "empty"):
+        assert features.load(str(path)).sha256 == first.sha256  # and is mended
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, trained, caplog):
+    (tmp_path / "file").touch()
+    assert features.train([_patterns(8, 0)], cache=str(tmp_path / "file" / "cache")).network
+    assert "The cache cannot be read" in caplog.text and "could not be kept in the cache" in caplog.text
+
+
+def test_the_cache_is_keyed_by_what_computes(monkeypatch):
+    domains = [_patterns(8, 0)]
+    first = features._content_hash(domains, 0, 1)
+    assert features._content_hash(domains, 0, 1) == first
+    for target, name, value in (
+        (tf, "__version__", "0"),
+        (features.keras, "__version__", "0"),
+        (features.config, "is_op_determinism_enabled", lambda: "changed"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, value)
+            assert features._content_hash(domains, 0, 1) != first, name
+
+
+@pytest.mark.parametrize(
+    "name, value", [("floatx", "float16"), ("image_data_format", "channels_first"), ("epsilon", 1e-3)]
+)
+def test_a_keras_that_is_set_up_for_something_else_is_refused(name, value, tmp_path):
+    config = features.keras.config
+    before = getattr(config, name)()
+    getattr(config, f"set_{name}")(value)
+    try:
+        with pytest.raises(ValueError, match=f"Keras has the {name} .*call keras.config.set_{name}"):
+            features.train([_patterns(8, 0)])
+    finally:
+        getattr(config, f"set_{name}")(before)
 
 
 @pytest.mark.program

@@ -105,7 +105,7 @@ def test_scores_and_status_are_printed(double, pictures):
         (["--sample=1", "--status", "--out=a.png"], "--sample and --status of the actions is given; give"),
         (["--sample=1"], "--out is missing; with --sample it must end in .png."),
         (["--sample=0", "--out=a.png"], "count is 0 and seed 0; they must be at least 1"),
-        (["--encode=a.png", "--out=codes.txt"], "--out is codes.txt; with --encode it must end in .json or"),
+        (["--encode=a.png", "--out=codes.txt"], "--out is codes.txt; it must end in .json or"),
         (["--status", "--out=a.png"], "--status prints and writes no file; leave --out=a.png away."),
         (["--encode=no.png", "--out=codes.npz"], "no.png: No such file or directory."),
         (["--sample=1", "--out=a.png", "--url=ftp://here"], "the address is 'ftp://here'; it must look like"),

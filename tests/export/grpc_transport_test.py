@@ -171,9 +171,12 @@ def test_both_transports_give_the_same(server, tmp_path):
 
 def test_images_may_pass_the_four_megabytes_of_grpc():
     floats = ("DT_FLOAT", [-1])
-    signature = rest_double.Signature({"x": floats}, {"y": floats}, lambda x: {"y": np.repeat(x, 2_000_000)})
+    signature = rest_double.Signature(
+        {"x": floats}, {"y": floats}, lambda x: {"y": np.tile(x, [1, 2_000_000])}
+    )
     with _serving({"m": rest_double.Model({1: {"serving_default": signature}})}) as server:
-        assert len(_client(server).predict("m", "serving_default", {"x": [1.0]})["y"]) == 2_000_000
+        made = _client(server).predict("m", "serving_default", {"x": [1.0]})["y"]
+    assert made.shape == (1, 2_000_000)
 
 
 @pytest.mark.parametrize("which, version", [({"version": 1}, 1), ({"label": "stable"}, "stable"), ({}, None)])
@@ -237,3 +240,36 @@ def test_wrong_calls_are_one_sentence(server, tmp_path):
         _client(server).predict("generator", "encode", {})
     with pytest.raises(ValueError, match="gRPC address is 'http://localhost:8500'; it must look like"):
         serving_client.Client(grpc="http://localhost:8500")
+
+
+def test_the_authorisation_goes_with_every_call_and_tensors_that_are_none_are_one_sentence(
+    server, monkeypatch
+):
+    seen, note = [], Server._note
+    monkeypatch.setattr(
+        Server,
+        "_note",
+        lambda self, request, context: (
+            seen.append(dict(context.invocation_metadata()).get("authorization"))
+            or note(self, request, context)
+        ),
+    )
+    _client(server, authorization="Bearer abc").sample(1)
+    assert seen == ["Bearer abc"] * len(seen) and seen
+    response = predict_pb2.PredictResponse()
+    for name in ("images_bytes", "latents"):
+        response.outputs[name].dtype = types_pb2.DT_FLOAT
+        response.outputs[name].tensor_content = b"abc"
+    monkeypatch.setattr(Server, "Predict", lambda self, request, context: response)
+    with _serving(fake_models.models()) as broken:
+        with pytest.raises(OSError, match="with a tensor that is none"):
+            _client(broken).sample(1)
+
+
+def test_answers_are_bounded(server, monkeypatch):
+    from export import grpc_transport
+
+    bounded = [("grpc.max_receive_message_length", 100), ("grpc.max_metadata_size", 2**14)]
+    monkeypatch.setattr(grpc_transport, "_OPTIONS", tuple(bounded))
+    with pytest.raises(OSError, match="answers with more than 256 MiB; ask for less at once"):
+        _client(server).sample(9)

@@ -36,6 +36,10 @@ def test_an_object_is_read(tmp_path):
 
 @pytest.mark.parametrize("place", ["../../elsewhere/1", "/etc", "encoder/1", 3])
 def test_an_export_is_never_loaded_from_elsewhere(tmp_path, place):
-    (tmp_path / "latest.json").write_text(json.dumps({"version": 1, "generator": place}))
-    with pytest.raises(ValueError, match="which is no version of the generator"):
+    task = {"run_id": "r", "task_index": 0, "task_name": "a"}
+    named = {"version": 1, "generator": place, **task}
+    named |= {"canary": None, "labels": {"stable": 1}}
+    named["pairs"] = [{"version": 1, "generator": "generator/1", "pending": False, **task}]
+    (tmp_path / "latest.json").write_text(json.dumps(named))
+    with pytest.raises(ValueError, match="which is not the generator of version 1"):
         exported.load(str(tmp_path))

@@ -129,6 +129,11 @@ def test_the_settings_of_a_method_are_completed_too():
     assert (found["components"], found["buffer_size"], len(found)) == (3, 100, 7)
 
 
+def test_specs_are_read_as_they_are_written_today():
+    config = {"format_version": 2, "stream": {"seed": 0, "specs": ["folder:cats/", "digits", 3]}}
+    assert upgrades.complete(config, "x")["stream"] == {"seed": 0, "specs": ["folder:cats", "digits", 3]}
+
+
 CONFIG = ("config.json", upgrades.FORMAT_VERSION)
 LATEST, INFO = ("latest.json", 1), ("generator/7/assets.extra/export_info.json", 1)
 MANIFEST = ("checkpoints/task_001_step_000000002/manifest.json", upgrades.FORMAT_VERSION)

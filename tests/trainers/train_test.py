@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -108,6 +109,20 @@ def test_the_flagfile_of_a_run_is_the_same_run(finished):
 
 
 @pytest.mark.program
+def test_a_moved_run_goes_on_where_it_lies_now_and_nowhere_else(finished, tmp_path):
+    workdir, _, _ = finished
+    moved, old = tmp_path / "moved here", tmp_path / "old"
+    shutil.copytree(workdir, moved)
+    flags = moved / "flags.txt"
+    flags.write_text(flags.read_text().replace(str(workdir), str(old)))
+    assert "was moved or copied" in _refused(f"--flagfile={flags}")
+    assert not old.exists()
+    again = _run(f"--flagfile={flags}", f"--workdir={moved}/")
+    assert again.returncode == 0 and "done" in again.stdout and not old.exists()
+    assert f"'--workdir={moved}/'" in again.stdout
+
+
+@pytest.mark.program
 def test_tasks_are_appended_to_a_finished_run(finished):
     workdir, _, specs = finished
     done = _run(f"--flagfile={workdir}/flags.txt", f"--tasks={','.join(specs)}")
@@ -117,7 +132,7 @@ def test_tasks_are_appended_to_a_finished_run(finished):
 
 
 @pytest.mark.program
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.program)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
     specs = artefacts.sets(tmp_path, 1)
     workdir = tmp_path / "run"
@@ -144,6 +159,49 @@ def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
     assert process.returncode == 128 + number, errors
     assert f"python -m trainers.train --flagfile={workdir}/flags.txt" in output
     assert list((workdir / "checkpoints").glob("task_000_step_*"))
+
+
+@pytest.mark.program
+def test_a_run_whose_terminal_is_lost_saves_its_state(tmp_path):
+    specs, workdir = artefacts.sets(tmp_path, 1), tmp_path / "run"
+    command = [sys.executable, "-m", "trainers.train", *artefacts.SMALL, "--steps_per_task=100000"]
+    process = subprocess.Popen(
+        [*command, "--checkpoint_every=100000", f"--tasks={specs[0]}", f"--workdir={workdir}"],
+        cwd=source_imports.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout.readline().startswith(b"devices: ")
+    process.stdout.close()
+    deadline = time.monotonic() + 60
+    while not (workdir / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 128 + signal.SIGHUP
+    assert list((workdir / "checkpoints").glob("task_000_step_*"))
+    assert "stopped, state saved; to go on:" in (workdir / "log.txt").read_text()
+
+
+@pytest.mark.program
+def test_a_worker_whose_peers_do_not_come_ends_with_its_terminal(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        workers = [f"127.0.0.1:{server.getsockname()[1]}" for server in (one, two)]
+    place = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 1}}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainers.train", "--distribution=multi_worker", f"--workdir={tmp_path}/run"],
+        cwd=source_imports.ROOT,
+        env={**os.environ, "TF_CONFIG": json.dumps(place)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "waiting for the other workers to start\n"
+    time.sleep(2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)  # TensorFlow catches SIGTERM while it waits
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT, errors
+    assert "stopped before the run had begun; to go on:\n" in out, errors
 
 
 @pytest.mark.program
@@ -361,21 +419,6 @@ def test_a_driver_without_a_usable_gpu_gets_one_line_with_the_remedy(monkeypatch
     assert "requirements-gpu.txt" in train._devices(tf) and "\n" not in train._devices(tf)
     monkeypatch.setattr(os.path, "exists", lambda path: False)
     assert "requirements-gpu.txt" not in train._devices(tf)
-
-
-@pytest.mark.parametrize(
-    "text, specs",
-    [
-        ("digits,glyphs", ("digits", "glyphs")),
-        ("mnist@0,2,5-7,glyphs", ("mnist@0,2,5-7", "glyphs")),
-        ("mnist?invert,train+mnist?test,folder:a,b", ("mnist?invert,train+mnist?test", "folder:a", "b")),
-        ("digits@1", ("digits@1",)),
-    ],
-)
-def test_task_specs_are_split_at_commas_but_not_inside_of_one(text, specs):
-    from trainers import train
-
-    assert train.split_tasks(text) == specs
 
 
 @pytest.mark.program

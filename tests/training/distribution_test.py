@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +17,17 @@ from ltgans_tf.training import distribution
 from tests import source_imports
 from tests.mirrored import MIRRORED
 from tests.tiny import TINY
+
+
+def test_a_worker_that_waits_for_the_others_says_so_again_and_again(monkeypatch, caplog):
+    monkeypatch.setattr(distribution, "_TELL_EVERY", 0.02)
+    with distribution._telling("start"):
+        time.sleep(0.2)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) >= 2 and all("this worker has waited" in line and "to start." in line for line in told)
+    with distribution._telling("start"):
+        pass
+    assert len(caplog.records) == len(told)
 
 
 def _trained(stream, replicas, steps=5, tasks=2, **recipe):

@@ -1,0 +1,72 @@
+"""Signals that ask a training program to stop, and how they are heard while it waits in C code."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+_ASK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TELL_EVERY = 30  # seconds
+# A process that tells of the waiting and, when its parent has died meanwhile, how to go on.
+_BESIDE = """
+import ctypes, os, signal, sys, time
+parent, every, waiting, ending = int(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:]
+def say(text):
+    try:
+        os.write(1, (text + chr(10)).encode(errors="backslashreplace"))
+    except OSError:
+        pass
+def leave(*_):
+    say(ending)
+    os._exit(0)
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, leave)
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+if os.getppid() != parent:
+    leave()
+begin = time.monotonic()
+while True:
+    time.sleep(every)
+    say(waiting.format(time.monotonic() - begin))
+"""
+
+
+def on_signals(handler):
+    """Installs `handler` for Ctrl-C, SIGTERM and a lost terminal; one that `nohup` has turned off stays off.
+
+    Returns:
+      {number: the handler before}, as `restore` takes it.
+    """
+    nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return {number: signal.signal(number, handler) for number in _ASK if number != signal.SIGHUP or not nohup}
+
+
+def restore(handlers):
+    """Puts handlers back that `on_signals` has replaced."""
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def ended_at_once(waiting, ending):
+    """Around C code that may wait without end and holds Python's lock, so that neither handlers nor threads run.
+
+    A signal ends the process meanwhile, by itself, unless the C code catches it. Another process says every half minute that this one waits, and
+    when a signal has ended it, how to go on.
+
+    Args:
+      waiting: what is said, with {:.0f} for the seconds.
+      ending: what is said at last.
+    """
+    sys.stdout.flush()
+    words = [str(os.getpid()), str(_TELL_EVERY), waiting, ending]
+    beside = subprocess.Popen([sys.executable, "-S", "-E", "-c", _BESIDE, *words], stdin=subprocess.DEVNULL)
+    handlers = on_signals(signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        restore(handlers)
+        beside.kill()
+        beside.wait()

@@ -1,0 +1,95 @@
+"""The flag --tasks: task specs separated by commas, which a command line and a flagfile hold as one text."""
+
+import itertools
+import os
+import re
+
+from absl import flags
+
+from ltgans_tf.data import specs
+
+# After these a comma belongs to the spec before it: it stands between classes or options.
+_INSIDE = r"(?:\d+(?:-\d+)?|train|test|invert)(?=[,+?]|$)"
+_BETWEEN = rf",(?!{_INSIDE})"
+_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|$)')
+
+
+class _Parser(flags.ArgumentParser):
+    syntactic_help = "task specs, separated by commas; one that has a comma in a path stands in double quotes"
+
+    def parse(self, argument):
+        return split(argument) if isinstance(argument, str) else tuple(argument)
+
+
+class _Serializer(flags.ArgumentSerializer):
+    def serialize(self, value):
+        return join(value)
+
+
+def define(name, text):
+    """A flag whose value is a tuple of task specs, None by default."""
+    flags.DEFINE(_Parser(), name, None, text, serializer=_Serializer())
+
+
+def split(text):
+    """Splits task specs at commas, but for those between classes or options of a spec and within quotes.
+
+    A double quote within quotes is doubled: '"folder:a,b",mnist@0,2' -> ('folder:a,b', 'mnist@0,2').
+
+    Raises:
+      ValueError: a spec that begins with a quote has no second one before a comma.
+    """
+    found, rest = [], text
+    while True:
+        if quoted := _QUOTED.match(rest):
+            spec, end, more = quoted[1].replace('""', '"'), quoted.end(), quoted[0].endswith(",")
+        elif rest.lstrip().startswith('"'):
+            raise ValueError(f"{rest.strip()!r} begins a quote that does not end at a comma or at the end.")
+        else:
+            comma = re.search(_BETWEEN, rest)
+            spec, end, more = (
+                (rest[: comma.start()], comma.end(), True) if comma else (rest, len(rest), False)
+            )
+        found.append(spec.strip())
+        rest = rest[end:]
+        if not more:
+            return tuple(found)
+
+
+def check(texts, data_dir=None):
+    """Checks task specs as `specs.check` does, and tells of quotes where a comma has cut a path in two.
+
+    Raises:
+      ValueError: one of them cannot be had.
+    """
+    for i, text in enumerate(texts):
+        try:
+            specs.check(text, data_dir)
+        except ValueError as error:
+            if whole := _whole(texts[max(i - 1, 0) : i + 2]):
+                raise ValueError(
+                    f"{whole} is there, and a comma ends a task spec; put that one in double quotes: {join([whole])}"
+                ) from error
+            raise
+
+
+def _whole(texts):
+    """The spec of a path that is there if two neighbours of `texts` are put together again, or None."""
+    for pair in itertools.pairwise(texts):
+        for whole in (",".join(pair), ", ".join(pair)):
+            source, _, path = whole.partition(":")
+            if source in ("folder", "npz") and os.path.exists(os.path.expanduser(path)):
+                return whole
+    return None
+
+
+def join(texts):
+    """The text that `split` makes these specs of, which have no white space at their ends."""
+    return ",".join(_written(text) for text in texts)
+
+
+def _written(spec):
+    # What stands first must not read as going on with the spec before it.
+    if spec.startswith('"') or re.match(_INSIDE, spec) or re.search(_BETWEEN, spec):
+        return '"' + spec.replace('"', '""') + '"'
+    return spec
