@@ -14,7 +14,7 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import evaluation, scores
 from ltgans_tf.figures import figures
-from ltgans_tf.files import eventlog
+from ltgans_tf.files import eventlog, ordering
 from ltgans_tf.training import callbacks, checkpoints
 
 _LARGEST = 1_000_000  # bytes of images in one boundary file
@@ -49,7 +49,9 @@ class BoundarySamples:
 
     def _stream_sheet(self, stream, workdir):
         made, labels = [], []
-        for path in sorted(glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.npz"))):
+        for path in ordering.by_number(
+            glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.npz"))
+        ):
             with np.load(path, allow_pickle=False) as stored:
                 made.append((stored["images"], stored.get("domains")))
                 labels.append(f"after task {len(made)} ({stored['task']})")

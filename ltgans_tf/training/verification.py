@@ -3,7 +3,7 @@
 import glob
 import os
 
-from ltgans_tf.files import eventlog
+from ltgans_tf.files import eventlog, ordering
 from ltgans_tf.training import checkpoints
 
 
@@ -22,7 +22,9 @@ def verify(workdir):
     """
     if not os.path.isdir(workdir):
         raise ValueError(f"there is no folder {workdir}; give the workdir of a run.")
-    bundles = sorted(glob.glob(os.path.join(glob.escape(workdir), "exports", "continuation", "[0-9]*")))
+    bundles = ordering.by_number(
+        glob.glob(os.path.join(glob.escape(workdir), "exports", "continuation", "[0-9]*"))
+    )
     found = {}
     for folder in (workdir, *bundles):
         for path in checkpoints.checkpoints(folder):
