@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import uuid
 import zipfile
 
 import keras
@@ -160,7 +161,7 @@ class Extractor:
             "about": self.about,
         }
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        staging = f"{path}.{os.getpid()}.tmp"
+        staging = f"{path}.{uuid.uuid4().hex}.tmp"  # the cache may be that of several machines
         with open(staging, "wb") as f:
             np.savez(f, description=json.dumps(description), **weights)
         os.replace(staging, path)
