@@ -12,12 +12,12 @@ pushes the state that a run ended with; `trainers.train` pushes at each boundary
 import collections
 import os
 import shutil
-import uuid
 
 from absl import flags, logging
 
-from export import continuation, program, release, staging, validation, versions
+from export import continuation, desired, program, rebuild, release, staging, validation, versions
 from export.terms import Terms, define_flags, from_flags
+from ltgans_tf.files import run_ids
 
 Task = collections.namedtuple("Task", ["index", "name"])
 
@@ -41,7 +41,7 @@ class BoundaryExport:
             raise ValueError(
                 "exports belong to a run; give fit_stream a workdir, or leave BoundaryExport out."
             )
-        about = {"run_id": run_id(workdir), "image_shape": list(stream.image_shape), "fit": stream.fit}
+        about = {"run_id": run_ids.keep(workdir), "image_shape": list(stream.image_shape), "fit": stream.fit}
         base = self.base or os.path.join(workdir, "exports")
         try:
             push(model, task, base, about, self.terms, row(workdir, task.index), workdir)
@@ -52,8 +52,9 @@ class BoundaryExport:
 def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
     """Pushes the generator and, where there is one, the Student under one new version.
 
-    The same task of the same run is pushed once: a second call returns the version of the first,
-    and completes a pair that a crash left by half.
+    The same state of the same run is pushed once: a second call returns the version of the first,
+    and completes a pair that a crash left by half. Another state is another version, also where its run
+    and task are the same, as in a copied workdir.
 
     Args:
       model: a `LifelongModel` that has learnt `task` to its end.
@@ -69,16 +70,23 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
 
     Raises:
       validation.NotBlessed: it was refused; the reason is also in `refused/` of `base`.
-      ValueError: what is served there has other halves.
+      ValueError: what is served there has other halves, or latest.json does not name all versions.
       OSError: it could not be written. In both cases what was there before is as it was.
     """
     kinds = [kind for kind in versions.KINDS if kind == "generator" or model.student is not None]
+    state = staging.state_sha256(model)
     with versions.lock(base):
         latest = versions.read_latest(base)
+        rebuild.check(base, latest)
+        loaded = desired.remembered(base).versions
+        if desired.reconcile(base):
+            logging.warning("models.config of %s was not what latest.json says; it was written anew.", base)
         # Drawn before remains are removed: a server may have loaded a half, whose number is spent.
-        version = versions.pushed_version(base, info["run_id"], task.index) or versions.new_version(base)
+        version = versions.pushed_version(base, info["run_id"], task.index, state)
+        version = version or versions.new_version(base)
         versions.remove_remains(base, keep=version)
         if any(pair["version"] == version for pair in latest.get("pairs", [])):
+            release.prune(base, terms.keep)  # which a push that died may not have come to
             return version
         if "version" in latest and (served := [kind for kind in versions.KINDS if kind in latest]) != kinds:
             raise ValueError(
@@ -89,12 +97,14 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
         about = {
             **staging.describe(model, task, info, row),
             "version": version,
+            "state_sha256": state,
             "pair": kinds,
             "parent_version": _parent(latest, info),
         }
-        staged = {kind: os.path.join(base, kind, f".tmp-{version}-{os.getpid()}") for kind in missing}
+        staged = {kind: os.path.join(base, kind, f".tmp-{version}") for kind in missing}
         try:
             staging.stage(model, base, about, staged, terms, _served(base, latest, terms))
+            staging.written("version", base, lambda: release.begin(base, version))
             for kind, folder in staged.items():
                 staging.written(
                     kind, base, lambda f=folder, k=kind: versions.put_in_place(f, base, k, version)
@@ -118,7 +128,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
                 base,
                 lambda: continuation.write(workdir, base, version, task.index + 1),
             )
-        release.add(base, pair, stable=terms.policy != "manual")
+        release.add(base, pair, stable=terms.policy != "manual", loaded=loaded)
         release.prune(base, terms.keep)
     return version
 
@@ -128,16 +138,6 @@ def row(workdir, task_index):
     from ltgans_tf.evaluation import scores
 
     return versions.read_json(scores.row_path(workdir, task_index)) or None
-
-
-def run_id(workdir):
-    """Returns the id of the run in `workdir`, which is drawn when it is first asked for."""
-    path = os.path.join(workdir, "exports", "run_id")
-    if not os.path.exists(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        versions.write_json(path, str(uuid.uuid4()))
-    with open(path, encoding="utf-8") as f:
-        return f.read().strip().strip('"')
 
 
 def push_workdir(workdir, base=None, terms=Terms()):
@@ -173,7 +173,7 @@ def push_workdir(workdir, base=None, terms=Terms()):
         model,
         Task(learnt - 1, stream["specs"][learnt - 1]),
         base or os.path.join(workdir, "exports"),
-        {"run_id": run_id(workdir), "image_shape": stream["image_shape"], "fit": stream["fit"]},
+        {"run_id": run_ids.keep(workdir), "image_shape": stream["image_shape"], "fit": stream["fit"]},
         terms,
         row(workdir, learnt - 1),
         workdir,
@@ -190,7 +190,7 @@ def _refuse(base, about, error):
 
 
 def _served(base, latest, terms):
-    """The scores of the served version, or None."""
+    """The scores of the served version, {} where it has none; None where nothing is served."""
     if "version" not in latest:
         return None
     info = versions.read_info(base, "generator", latest["version"])
@@ -199,7 +199,7 @@ def _served(base, latest, terms):
             f"{base} serves version {latest['version']}, which is not there, so nothing can be compared with"
             " it; restore it, or name another one: python -m export.release --base=... --stable=VERSION."
         )
-    return info.get("scores")
+    return info.get("scores") or {}
 
 
 def _parent(latest, info):
