@@ -43,6 +43,15 @@ def run(main):
     app.run(guarded, flags_parser=_parse)
 
 
+def define_method():
+    """Defines --method, for a program that loads a workdir."""
+    flags.DEFINE_string(
+        "method",
+        None,
+        "MODULE:CLASS of the run, where its method is no part of this package: its code is run.",
+    )
+
+
 def import_tensorflow():
     """Imports TensorFlow, and Keras with it, without what they do not need and without the notes that they print.
 

@@ -140,13 +140,14 @@ def row(workdir, task_index):
     return versions.read_json(scores.row_path(workdir, task_index)) or None
 
 
-def push_workdir(workdir, base=None, terms=Terms()):
+def push_workdir(workdir, base=None, terms=Terms(), method=None):
     """Pushes the state that a run ended with; see `push`.
 
     Args:
       workdir: folder of a run that is not in the middle of a task.
       base: folder to push to; None for `exports` in the workdir.
       terms: `Terms`.
+      method: see `loading.load`.
 
     Raises:
       validation.NotBlessed: see `push`.
@@ -161,7 +162,7 @@ def push_workdir(workdir, base=None, terms=Terms()):
     from ltgans_tf import loading
     from ltgans_tf.training import checkpoints
 
-    model = loading.load(workdir)
+    model = loading.load(workdir, method)
     stream = checkpoints.read_config(workdir)["stream"]
     learnt, step = int(model.task_index.numpy()), int(model.task_step.numpy())
     if step or not learnt:
@@ -212,7 +213,7 @@ def main(_):
     given = flags.FLAGS
     base = given.base or os.path.join(given.workdir, "exports")
     try:
-        version = push_workdir(given.workdir, base, from_flags())
+        version = push_workdir(given.workdir, base, from_flags(), given.method)
     except validation.NotBlessed as error:
         print(f"not pushed: {error}")
         return 3
@@ -233,4 +234,5 @@ if __name__ == "__main__":
         "base", None, "Folder that holds generator/ and encoder/; by default `exports` in the workdir."
     )
     define_flags()
+    program.define_method()
     program.run(main)
