@@ -35,13 +35,17 @@ def reasons(new, served, max_regression):
 
     Args:
       new: `summary` of its row, or None where nothing was measured.
-      served: that of the version that is served now, or None where there is none.
+      served: that of the version that is served now, {} where it has no scores; None where nothing is served.
       max_regression: how much worse a score of an earlier domain may be than the served version's,
         as a part of it: 0.5 allows an NLOG of 150 where it was 100, and an FCD of 2.25 where it was 1.
     """
     if new is None:
         return ["it has no scores; evaluate the run at its boundary, or push with the policy 'always'."]
     found = _floor(new)
+    if served == {}:
+        found.append(
+            "the served version has no scores to compare with; serve one that has, or push with the policy 'always'."
+        )
     for task in (served or {"tasks": {}})["tasks"]:
         if task not in new["tasks"]:
             found.append(f"the served version knows {task}, which this one has no scores of.")

@@ -1,22 +1,26 @@
 """What a run needs to go on from a served version, months later: the bundle beside the exports.
 
-    <base>/continuation/<version>/   a workdir with the state behind one task and nothing else
+    <base>/continuation/<version>/   a workdir with the state after one task and nothing else
 
 It holds the weights of both generators, critic and Student, the settings and flags, the seed, the
 task's index, and what the evaluator keeps (references, rows of scores, the extractor): no image of
 a data set. `trainers.train --init_from=...` takes it up.
 """
 
+import contextlib
 import glob
 import os
 import re
 import shutil
+import uuid
 
 from export import versions
+from ltgans_tf.files import locks, ordering, run_ids
 from ltgans_tf.settings import upgrades
 
 FOLDER = "continuation"
-_COPIED = ("flags.txt", "environment.json")
+_COPIED = ("flags.txt", "environment.json", "run_id")
+_MARK = ".init_from"  # in a folder that `start` is writing, whose lock it is
 
 
 def write(workdir, base, version, tasks):
@@ -33,7 +37,7 @@ def write(workdir, base, version, tasks):
     """
     target = os.path.join(base, FOLDER, str(version))
     if not os.path.isdir(target):
-        staging = os.path.join(base, FOLDER, f".tmp-{version}-{os.getpid()}")
+        staging = os.path.join(base, FOLDER, f".tmp-{version}")
         shutil.rmtree(staging, ignore_errors=True)
         try:
             _copy(workdir, staging, tasks)
@@ -66,35 +70,42 @@ def start(source, workdir, specs):
             " what was started there leave --init_from out.)"
         )
     _remove_remains(workdir)
-    staging = f"{os.path.normpath(workdir)}.tmp-{os.getpid()}"
+    staging = f"{os.path.normpath(workdir)}.tmp-{uuid.uuid4().hex}"
+    os.makedirs(staging)
     try:
-        config = _copy(bundle, staging, learnt)
-        config["stream"]["specs"] = [*config["stream"]["specs"], *specs]
-        versions.write_json(os.path.join(staging, "config.json"), config)
-        if os.path.isdir(workdir):
-            os.rmdir(workdir)
-        os.rename(staging, workdir)
+        with locks.hold(staging, name=_MARK):
+            config = _copy(bundle, staging, learnt)
+            config["stream"]["specs"] = [*config["stream"]["specs"], *specs]
+            versions.write_json(os.path.join(staging, "config.json"), config)
+            _become_a_run_of_its_own(staging)
+            os.remove(os.path.join(staging, _MARK))
+            if os.path.isdir(workdir):
+                os.rmdir(workdir)
+            os.rename(staging, workdir)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return config["stream"]["specs"]
 
 
+def _become_a_run_of_its_own(folder):
+    """Gives a copied run another id, which its checkpoint has to carry too."""
+    if os.path.exists(os.path.join(folder, "run_id")):
+        os.remove(os.path.join(folder, "run_id"))
+    run = run_ids.keep(folder)
+    for manifest in glob.glob(os.path.join(glob.escape(folder), "checkpoints", "*", "manifest.json")):
+        versions.write_json(manifest, {**versions.read_json(manifest), "run": run})
+
+
 def _remove_remains(workdir):
-    """Removes what a process that was killed in `start` has left beside `workdir`."""
+    """Removes what a process that was killed in `start` has left beside `workdir`.
+
+    That is a folder which has its mark, and the lock of it, which a process at work would hold. A name alone
+    proves nothing: `<workdir>.tmp-2024` may be a copy that somebody made.
+    """
     for path in glob.glob(f"{glob.escape(os.path.normpath(workdir))}.tmp-*"):
-        process = path.rsplit("-", 1)[1]
-        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
-            shutil.rmtree(path)
-
-
-def _is_running(process):
-    try:
-        os.kill(process, 0)  # sends nothing
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        pass
-    return True
+        if os.path.isfile(os.path.join(path, _MARK)):
+            with contextlib.suppress(locks.InUse), locks.hold(path, name=_MARK):
+                shutil.rmtree(path)
 
 
 def learnt_specs(source):
@@ -130,7 +141,7 @@ def _boundary(folder):
 def _checkpoints(folder):
     """{tasks learnt: name} of the checkpoints between two tasks."""
     found, place = {}, os.path.join(folder, "checkpoints")
-    for name in sorted(os.listdir(place)) if os.path.isdir(place) else []:
+    for name in ordering.by_number(os.listdir(place)) if os.path.isdir(place) else []:
         manifest = os.path.join(place, name, "manifest.json")
         if re.fullmatch(r"task_\d+_step_\d+", name) and os.path.isfile(manifest):
             about = versions.read_json(manifest)

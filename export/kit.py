@@ -3,16 +3,14 @@
   python -m export.kit --base=runs/demo/exports
 
 writes batching.config, monitoring.config and kubernetes.yaml, anew each time, and prints the docker
-command. models.config is written by each push; it is not touched here.
+command. models.config is written by each push; here it is written anew where it is not what latest.json says.
 """
 
 import os
 
 from absl import flags
 
-from export import deployment, path_flags, program, serving_config
-
-_MODELS_CONFIG = "models.config"
+from export import deployment, desired, path_flags, program, rebuild, serving_config, versions
 
 
 def write(base, out=None, batching=True):
@@ -30,11 +28,18 @@ def write(base, out=None, batching=True):
       ValueError: nothing was pushed to `base`, or docker could not mount it.
       OSError: the kit could not be written.
     """
-    if not os.path.isfile(os.path.join(base, _MODELS_CONFIG)):
+    latest = versions.read_latest(base)
+    rebuild.check(base, latest)
+    if "version" not in latest:
         raise ValueError(
-            f"{base} has no {_MODELS_CONFIG}, so there is nothing to serve; push a run there with:"
+            f"{base} has no version that is served, so there is nothing to serve; push a run there with:"
             f" {path_flags.command('python -m export.push', '--workdir=...', f'--base={base}')}"
         )
+    note = ""
+    if not desired.is_current(base):
+        with versions.lock(base):
+            desired.reconcile(base)
+        note = f"note: {desired.CONFIG} was not what latest.json says; it was written anew.\n"
     out = out or base
     command = deployment.docker_command(base, out, batching=batching)
     files = {
@@ -47,7 +52,7 @@ def write(base, out=None, batching=True):
         with open(os.path.join(out, name), "w", encoding="utf-8") as f:
             f.write(text)
     return (
-        f"Wrote {', '.join(files)} to {out}. Serve with:\n\n{command}\n\nand ask whether it is up with:"
+        f"{note}Wrote {', '.join(files)} to {out}. Serve with:\n\n{command}\n\nand ask whether it is up with:"
         f" curl http://localhost:{deployment.REST_PORT}/v1/models/generator"
     )
 

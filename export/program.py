@@ -53,6 +53,15 @@ def define_seed(default, text):
     flags.DEFINE_integer("seed", default, text, lower_bound=0, upper_bound=seeds.LARGEST)
 
 
+def define_method():
+    """Defines --method, for a program that loads a workdir."""
+    flags.DEFINE_string(
+        "method",
+        None,
+        "MODULE:CLASS of the run, where its method is no part of this package: its code is run.",
+    )
+
+
 def import_tensorflow():
     """Imports TensorFlow, and Keras with it, without what they do not need and without the notes that they print.
 

@@ -12,13 +12,12 @@ pushes the state that a run ended with; `trainers.train` pushes at each boundary
 import collections
 import os
 import shutil
-import uuid
 
 from absl import flags, logging
 
-from export import continuation, path_flags, program, release, staging, validation, versions
+from export import continuation, desired, path_flags, program, rebuild, release, staging, validation, versions
 from export.terms import Terms, define_flags, from_flags
-from ltgans_tf.files import paths
+from ltgans_tf.files import paths, run_ids
 
 Task = collections.namedtuple("Task", ["index", "name"])
 
@@ -42,7 +41,7 @@ class BoundaryExport:
             raise ValueError(
                 "exports belong to a run; give fit_stream a workdir, or leave BoundaryExport out."
             )
-        about = {"run_id": run_id(workdir), **_prepared(stream.get_settings())}
+        about = {"run_id": run_ids.keep(workdir), **_prepared(stream.get_settings())}
         base = self.base or os.path.join(workdir, "exports")
         try:
             push(model, task, base, about, self.terms, row(workdir, task.index), workdir)
@@ -58,8 +57,9 @@ def _prepared(settings):
 def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
     """Pushes the generator and, where there is one, the Student under one new version.
 
-    The same task of the same run is pushed once: a second call returns the version of the first,
-    and completes a pair that a crash left by half.
+    The same state of the same run is pushed once: a second call returns the version of the first,
+    and completes a pair that a crash left by half. Another state is another version, also where its run
+    and task are the same, as in a copied workdir.
 
     Args:
       model: a `LifelongModel` that has learnt `task` to its end.
@@ -75,17 +75,24 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
 
     Raises:
       validation.NotBlessed: it was refused; the reason is also in `refused/` of `base`.
-      ValueError: what is served there has other halves.
+      ValueError: what is served there has other halves, or latest.json does not name all versions.
       OSError: it could not be written. In both cases what was there before is as it was.
     """
     base = paths.local(base)
     kinds = [kind for kind in versions.KINDS if kind == "generator" or model.student is not None]
+    state = staging.state_sha256(model)
     with versions.lock(base):
         latest = versions.read_latest(base)
+        rebuild.check(base, latest)
+        loaded = desired.remembered(base).versions
+        if desired.reconcile(base):
+            logging.warning("models.config of %s was not what latest.json says; it was written anew.", base)
         # Drawn before remains are removed: a server may have loaded a half, whose number is spent.
-        version = versions.pushed_version(base, info["run_id"], task.index) or versions.new_version(base)
+        version = versions.pushed_version(base, info["run_id"], task.index, state)
+        version = version or versions.new_version(base)
         versions.remove_remains(base, keep=version)
         if any(pair["version"] == version for pair in latest.get("pairs", [])):
+            release.prune(base, terms.keep)  # which a push that died may not have come to
             return version
         if "version" in latest and (served := [kind for kind in versions.KINDS if kind in latest]) != kinds:
             raise ValueError(
@@ -96,12 +103,14 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
         about = {
             **staging.describe(model, task, info, row),
             "version": version,
+            "state_sha256": state,
             "pair": kinds,
             "parent_version": _parent(latest, info),
         }
-        staged = {kind: os.path.join(base, kind, f".tmp-{version}-{os.getpid()}") for kind in missing}
+        staged = {kind: os.path.join(base, kind, f".tmp-{version}") for kind in missing}
         try:
             staging.stage(model, base, about, staged, terms, _served(base, latest, terms))
+            staging.written("version", base, lambda: release.begin(base, version))
             for kind, folder in staged.items():
                 staging.written(
                     kind, base, lambda f=folder, k=kind: versions.put_in_place(f, base, k, version)
@@ -125,7 +134,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
                 base,
                 lambda: continuation.write(workdir, base, version, task.index + 1),
             )
-        release.add(base, pair, stable=terms.policy != "manual")
+        release.add(base, pair, stable=terms.policy != "manual", loaded=loaded)
         release.prune(base, terms.keep)
     return version
 
@@ -137,23 +146,14 @@ def row(workdir, task_index):
     return versions.read_json(scores.row_path(workdir, task_index)) or None
 
 
-def run_id(workdir):
-    """Returns the id of the run in `workdir`, which is drawn when it is first asked for."""
-    path = os.path.join(workdir, "exports", "run_id")
-    if not os.path.exists(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        versions.write_json(path, str(uuid.uuid4()))
-    with open(path, encoding="utf-8") as f:
-        return f.read().strip().strip('"')
-
-
-def push_workdir(workdir, base=None, terms=Terms()):
+def push_workdir(workdir, base=None, terms=Terms(), method=None):
     """Pushes the state that a run ended with; see `push`.
 
     Args:
       workdir: folder of a run that is not in the middle of a task.
       base: folder to push to; None for `exports` in the workdir.
       terms: `Terms`.
+      method: see `loading.load`.
 
     Raises:
       validation.NotBlessed: see `push`.
@@ -168,7 +168,7 @@ def push_workdir(workdir, base=None, terms=Terms()):
     from ltgans_tf import loading
     from ltgans_tf.training import checkpoints
 
-    model = loading.load(workdir)
+    model = loading.load(workdir, method)
     stream = checkpoints.read_config(workdir)["stream"]
     learnt, step = int(model.task_index.numpy()), int(model.task_step.numpy())
     if step or not learnt:
@@ -180,7 +180,7 @@ def push_workdir(workdir, base=None, terms=Terms()):
         model,
         Task(learnt - 1, stream["specs"][learnt - 1]),
         base or os.path.join(workdir, "exports"),
-        {"run_id": run_id(workdir), **_prepared(stream)},
+        {"run_id": run_ids.keep(workdir), **_prepared(stream)},
         terms,
         row(workdir, learnt - 1),
         workdir,
@@ -197,7 +197,7 @@ def _refuse(base, about, error):
 
 
 def _served(base, latest, terms):
-    """The scores of the served version, or None."""
+    """The scores of the served version, {} where it has none; None where nothing is served."""
     if "version" not in latest:
         return None
     info = versions.read_info(base, "generator", latest["version"])
@@ -206,7 +206,7 @@ def _served(base, latest, terms):
             f"{base} serves version {latest['version']}, which is not there, so nothing can be compared with"
             " it; restore it, or name another one: python -m export.release --base=... --stable=VERSION."
         )
-    return info.get("scores")
+    return info.get("scores") or {}
 
 
 def _parent(latest, info):
@@ -219,7 +219,7 @@ def main(_):
     given = flags.FLAGS
     base = given.base or os.path.join(given.workdir, "exports")
     try:
-        version = push_workdir(given.workdir, base, from_flags())
+        version = push_workdir(given.workdir, base, from_flags(), given.method)
     except validation.NotBlessed as error:
         print(f"not pushed: {error}")
         return 3
@@ -240,4 +240,5 @@ if __name__ == "__main__":
         "base", None, "Folder that holds generator/ and encoder/; by default `exports` in the workdir."
     )
     define_flags()
+    program.define_method()
     program.run(main)

@@ -4,36 +4,48 @@
   python -m export.release --base=models --rollback            the version before the present one
   python -m export.release --base=models --stable=1795448201   this one, approved or taken up again
   python -m export.release --base=models --canary=1795448204   beside the stable one; 0 ends it
+  python -m export.release --base=models --rebuild             a lost latest.json, from the versions
 
-Each rewrites latest.json and then models.config, both in one move. The version before the
-stable one is served too, so that going back needs no loading. A server refuses a models.config in
+Each records in latest.json what is to be served and writes models.config from it (desired.py). The version
+before the stable one is served too, so that going back needs no loading. A server refuses a models.config in
 which a label moves to a version that it has not loaded, so after a push a label follows in a second
 file: `--server=http://localhost:8501` waits until the server has the version, then moves it.
 """
 
 import datetime
+import os
 import time
 
 from absl import flags
 
-from export import path_flags, program, serving_config, versions
+from export import desired, path_flags, program, rebuild, versions
 
-CONFIG = "models.config"
 _WAIT = 300  # seconds for a server to load a version
 
 
-def add(base, pair, stable):
+def begin(base, version):
+    """Notes that a version is about to be put in place; to be called under the lock.
+
+    So a push that dies is told from versions whose latest.json is lost.
+    """
+    desired.record(base, {"pairs": [], **versions.read_latest(base), "pushing": version})
+
+
+def add(base, pair, stable, loaded=None):
     """Names a pair that is in place; to be called under the lock.
 
     Args:
       base: folder of the pairs.
       pair: dict with 'version', 'run_id', 'task_index', 'task_name' and the place of each half by kind.
       stable: whether it is served at once; otherwise it waits for approval.
+      loaded: see `desired.write`.
     """
     latest = versions.read_latest(base)
+    latest.pop("pushing", None)
     pairs = [p for p in latest.get("pairs", []) if p["version"] != pair["version"]]
     pairs = sorted([*pairs, {**pair, "pending": not stable}], key=lambda p: p["version"])
-    write(base, {**latest, "pairs": pairs}, pair["version"] if stable else latest.get("version"))
+    version = pair["version"] if stable else latest.get("version")
+    desired.write(base, {**latest, "pairs": pairs}, version, loaded)
 
 
 def serve(base, version):
@@ -45,26 +57,52 @@ def serve(base, version):
       ValueError: it is not there.
     """
     with versions.lock(base):
-        latest = versions.read_latest(base)
-        _pair(base, latest, version)
-        pairs = [
-            {**p, "pending": (p["pending"] or p["version"] > version) and p["version"] != version}
-            for p in latest["pairs"]
-        ]
-        write(base, {**latest, "pairs": pairs}, version)
+        _serve(base, version)
+
+
+def _serve(base, version):
+    latest = versions.read_latest(base)
+    _pair(base, latest, version)
+    present = latest.get("version", 0)
+    pairs = []
+    for pair in latest["pairs"]:
+        own = pair["version"]
+        back = version < own <= present and not pair["pending"]
+        withdrawn = own != version and (back or pair.get("withdrawn", False))
+        pair = {**pair, "pending": own != version and (pair["pending"] or own > version)}
+        pairs.append({**pair, "withdrawn": True} if withdrawn else _taken_up(pair))
+    desired.write(base, {**latest, "pairs": pairs}, version)
+
+
+def _taken_up(pair):
+    return {key: value for key, value in pair.items() if key != "withdrawn"}
 
 
 def rollback(base):
     """Goes back to the approved version before the present one, which it withdraws; returns the former.
 
+    It goes back once: called again it finishes what died half done, or refuses.
+
     Raises:
-      ValueError: there is none.
+      ValueError: there is none, or the present one is what an earlier call has gone back to.
     """
-    latest = versions.read_latest(base)
-    before = _before(latest)
-    if before is None:
-        raise ValueError(f"{base} has no version before {latest.get('version')} to go back to.")
-    serve(base, before)
+    with versions.lock(base):
+        latest = versions.read_latest(base)
+        present, before = latest.get("version"), desired.before(latest)
+        newer = [
+            p["version"] for p in latest.get("pairs", []) if p.get("withdrawn") and p["version"] > present
+        ]
+        if newer and desired.reconcile(base):
+            return present
+        if newer:
+            further = f"; to go further back name the version: --stable={before}" if before else ""
+            raise ValueError(
+                f"{base} serves {present} since {max(newer)} was taken back, and stays there{further}."
+            )
+        if before is None:
+            desired.reconcile(base)
+            raise ValueError(f"{base} has no version before {present} to go back to.")
+        _serve(base, before)
     return before
 
 
@@ -76,7 +114,7 @@ def try_as_canary(base, version):
             _pair(base, latest, version)
             if version == latest.get("version"):
                 raise ValueError(f"version {version} is the stable one; name another as canary.")
-        write(base, {**latest, "canary": version}, latest.get("version"))
+        desired.write(base, {**latest, "canary": version}, latest.get("version"))
 
 
 def settle(base, server, seconds=_WAIT):
@@ -92,22 +130,24 @@ def settle(base, server, seconds=_WAIT):
     """
     from export import serving_client
 
+    with versions.lock(base):
+        desired.reconcile(base)  # or the server would never come to know of a version
     latest, asked = versions.read_latest(base), serving_client.Client(server)
     wanted = {v for v in (latest.get("version"), latest.get("canary")) if v is not None}
     end = time.monotonic() + seconds
-    for kind in _kinds(latest):
+    for kind in filter(latest.get, versions.KINDS):
         while missing := wanted - _available(asked, kind):
             if time.monotonic() > end:
                 raise ValueError(
                     f"{server} has not loaded version {min(missing)} of {kind} after {seconds} seconds; see its"
-                    f" log, and whether it reads {base}/{CONFIG} again (--model_config_file_poll_wait_seconds)."
+                    f" log, and whether it reads {base}/{desired.CONFIG} again (--model_config_file_poll_wait_seconds)."
                 )
             time.sleep(1)
     with versions.lock(base):
         now = versions.read_latest(base)
         if any(now.get(field) != latest.get(field) for field in ("version", "canary")):
             raise ValueError(f"another version came to {base} meanwhile; run the same command again.")
-        write(base, now, now.get("version"))
+        desired.write(base, now, now.get("version"))
 
 
 def _available(asked, kind):
@@ -125,100 +165,42 @@ def prune(base, keep):
     """
     latest = versions.read_latest(base)
     pairs = [pair["version"] for pair in latest.get("pairs", [])]
-    kept = {*pairs[-keep:], latest.get("version"), latest.get("canary"), _before(latest)}
+    kept = {*pairs[-keep:], latest.get("version"), latest.get("canary"), desired.before(latest)}
     kept |= set(latest.get("labels", {}).values())
-    if set(pairs) - kept:
-        latest["pairs"] = [pair for pair in latest["pairs"] if pair["version"] in kept]
-        write(base, latest, latest.get("version"))
-    newest = max(pairs, default=0)
-    for version in sorted({v for kind in versions.KINDS for v in versions.found(base, kind)}):
-        # Only what this package wrote; and what a push is about to complete is newer.
-        if version < newest and version not in kept and _ours(base, version):
+    doomed = [v for v in (*latest.get("removing", []), *pairs) if v not in kept]
+    if doomed:
+        # They are named as such until they are gone, so that a later push knows them and goes on.
+        named = [pair for pair in latest["pairs"] if pair["version"] in kept]
+        desired.record(base, {**latest, "pairs": named, "removing": doomed})
+        for version in doomed:
             versions.remove(base, version)
-
-
-def write(base, latest, version):
-    """Writes latest.json with `version` as the one that is served, then models.config.
-
-    Args:
-      base: folder of the pairs.
-      latest: what latest.json said, with the changes to its 'pairs' and 'canary'.
-      version: int, or None where nothing is served yet.
-    """
-    # What the file before this one named; a server that has read that has loaded it by now.
-    loaded = _served(versions.read_latest(base))
-    named = {"pairs": latest.get("pairs", []), "canary": latest.get("canary")}
-    if named["canary"] == version:
-        named["canary"] = None
-    if version is not None:
-        pair = next(p for p in named["pairs"] if p["version"] == version)
-        named = {**{k: v for k, v in pair.items() if k != "pending"}, **named}
-    wanted = {label: v for label, v in (("stable", version), ("canary", named["canary"])) if v is not None}
-    labels = {label: v for label, v in latest.get("labels", {}).items() if label in wanted}
-    if _before(named) in loaded:
-        labels["stable"] = _before(named)  # the nearest that needs no waiting
-    for label, v in wanted.items():
-        if v in loaded or label not in labels:
-            labels[label] = v
-    named["labels"] = labels
-    versions.write_latest(base, named)
-    if version is not None:
-        served = _served(named)
-        halves = {kind: sorted(served & _with_half(named, kind)) for kind in _kinds(named)}
-        labels = {"canary": None, **labels}
-        versions.write_text(f"{base}/{CONFIG}", serving_config.models_config(halves, labels))
-
-
-def _served(latest):
-    """Versions in models.config: what a label names, what is to get one, and the way back."""
-    at_hand = {
-        latest.get("version"),
-        latest.get("canary"),
-        _before(latest),
-        *latest.get("labels", {}).values(),
-    }
-    return at_hand - {None}
-
-
-def _kinds(latest):
-    """Kinds that the served version has."""
-    return [kind for kind in versions.KINDS if kind in latest]
-
-
-def _with_half(latest, kind):
-    return {pair["version"] for pair in latest["pairs"] if kind in pair}
-
-
-def _before(latest):
-    """The newest approved version that is older than the served one, or None."""
-    older = [
-        pair["version"]
-        for pair in latest.get("pairs", [])
-        if not pair["pending"] and pair["version"] < latest.get("version", 0)
-    ]
-    return max(older, default=None)
+        latest = versions.read_latest(base)
+        del latest["removing"]
+        desired.record(base, latest)
 
 
 def _pair(base, latest, version):
     for pair in latest.get("pairs", []):
         if pair["version"] == version:
+            halves = [pair[kind] for kind in versions.KINDS if kind in pair]
+            if gone := [half for half in halves if not os.path.isdir(os.path.join(base, half))]:
+                raise ValueError(
+                    f"{base} has no {gone[0]} any more, so it cannot be served; name another version."
+                )
             return pair
     there = ", ".join(str(pair["version"]) for pair in latest.get("pairs", [])) or "none"
     raise ValueError(f"{base} has no version {version}; there are {there}.")
 
 
-def _ours(base, version):
-    return any(versions.read_info(base, kind, version).get("pair") for kind in versions.KINDS)
-
-
 def _listing(base):
     latest = versions.read_latest(base)
+    rebuild.check(base, latest)
     if not latest.get("pairs"):
         raise ValueError(f"{base} has no pushed version; push one with python -m export.push --workdir=...")
     lines = []
     for pair in latest["pairs"]:
         version = pair["version"]
-        state = "pending" if pair["pending"] else ""
+        state = "withdrawn" if pair.get("withdrawn") else "pending" if pair["pending"] else ""
         state = {latest.get("version"): "stable", latest["canary"]: "canary"}.get(version, state)
         made = datetime.datetime.fromtimestamp(version, datetime.timezone.utc)
         task = f"task {pair['task_index'] + 1} ({pair['task_name']})"
@@ -235,14 +217,25 @@ def _listing(base):
 def main(_):
     """Does what the flags name and says what is served then."""
     given = flags.FLAGS
+    if given.rebuild and (given.rollback or given.canary is not None):
+        raise ValueError("--rebuild goes with --stable alone; give the other flag after it.")
     if given.rollback + (given.stable is not None) + (given.canary is not None) > 1:
         raise ValueError("--rollback, --stable and --canary are three things; give one of them.")
+    if given.rebuild:
+        added = rebuild.rebuild(given.base, given.stable)
+        print(f"latest.json now names {', '.join(map(str, added))} too.")
+    stale = not desired.is_current(given.base)
     if given.rollback:
         rollback(given.base)
-    elif given.stable is not None:
+    elif given.stable is not None and not given.rebuild:
         serve(given.base, given.stable)
     elif given.canary is not None:
         try_as_canary(given.base, given.canary or None)
+    elif stale:
+        with versions.lock(given.base):
+            desired.reconcile(given.base)
+    if stale:
+        print(f"note: {desired.CONFIG} was not what latest.json says; it was written anew.")
     if given.server:
         settle(given.base, given.server)
     print(_listing(given.base))
@@ -254,7 +247,10 @@ if __name__ == "__main__":
     path_flags.define_path(
         "base", None, "Folder that holds generator/, encoder/ and latest.json.", required=True
     )
-    flags.DEFINE_bool("rollback", False, "Serve the version that was served before.")
+    flags.DEFINE_bool(
+        "rollback", False, "Serve the version before the present one; given again it goes no further."
+    )
+    flags.DEFINE_bool("rebuild", False, "Make latest.json anew from the versions.")
     flags.DEFINE_integer("stable", None, "The version to serve.")
     flags.DEFINE_integer(
         "canary", None, "The version to serve beside it, under the label canary; 0 for none."

@@ -51,6 +51,14 @@ def _save(model, kind, folder, about):
     return answers
 
 
+def state_sha256(model):
+    """What tells one state of a model from another: the sha256 of all its weights, a str."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
 def written(kind, base, write):
     """What `write()` returns; an error of the disk is told in one sentence."""
     import tensorflow as tf

@@ -2,8 +2,8 @@
 
     <base>/generator/<version>/   saved_model.pb, variables/, assets.extra/export_info.json
     <base>/encoder/<version>/     the same; none where the model has no Student
-    <base>/latest.json            names the pairs, and which of them is served; written behind them
-    <base>/models.config          the same for TensorFlow Serving (see release.py)
+    <base>/latest.json            names the pairs, and which of them is served; written after them
+    <base>/models.config          the same for TensorFlow Serving (see desired.py)
     <base>/continuation/<version>/   what a run goes on from (see continuation.py)
     <base>/refused/               why a version was not pushed
 
@@ -11,28 +11,29 @@ A version is an integer that both halves share; other names (`.tmp-...`) are non
 """
 
 import contextlib
-import fcntl
 import json
 import os
+import re
 import shutil
 import time
 
+from export import path_flags
 from ltgans_tf import latest_json
-from ltgans_tf.files import jsonfiles, paths
+from ltgans_tf.files import jsonfiles, locks, paths
 from ltgans_tf.settings import upgrades
 
 KINDS = ("encoder", "generator")  # in the order in which they are put in place
 INFO = os.path.join("assets.extra", "export_info.json")
 _LATEST = "latest.json"
 _LATEST_VERSION, _INFO_VERSION = 1, 1  # format versions
+_STAGED = re.compile(r"\.tmp-(removed-)?\d+(-\d+)?")  # what is on its way to its name, or from it
 
 
 @contextlib.contextmanager
 def lock(base):
     """One push at a time; the kernel drops the lock with its process, however that ends."""
     os.makedirs(base, exist_ok=True)
-    with open(os.path.join(base, ".lock"), "a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locks.hold(base, wait=True):
         yield
 
 
@@ -51,14 +52,29 @@ def read_latest(base):
 
     'version' is the pair that is served, beside its 'run_id', 'task_index', 'task_name' and the
     places of its halves; 'canary' one that is tried, or None; 'pairs' all that were pushed, the
-    same about each and whether it waits for approval ('pending').
+    same about each and whether it waits for approval ('pending') or was gone back from ('withdrawn');
+    'pushing' a version that is being put in place; 'removing' those that are being removed.
 
     Raises:
       ValueError: it is damaged, changed by hand, or of a newer format version; see `latest_json.check`.
     """
-    found = _read_up_to(_LATEST_VERSION, os.path.join(base, _LATEST))
-    latest_json.check(found, os.path.join(base, _LATEST))
+    path = os.path.join(base, _LATEST)
+    with _remedied(base):
+        found = read_json(path)
+    upgrades.check_version(found.get("format_version", 1), _LATEST_VERSION, path)
+    with _remedied(base):
+        latest_json.check(found, path)
     return found
+
+
+@contextlib.contextmanager
+def _remedied(base):
+    """Adds to what is said of a damaged latest.json how it is made anew."""
+    try:
+        yield
+    except ValueError as error:
+        rebuild = path_flags.command("python -m export.release", f"--base={base}", "--rebuild")
+        raise ValueError(f"{error} Or rebuild it: {rebuild}") from error
 
 
 def write_latest(base, latest):
@@ -73,7 +89,10 @@ def newest_named(base):
 
 def read_info(base, kind, version):
     """What a half says about itself, as a dict; an empty one where it was not written by us."""
-    return _read_up_to(_INFO_VERSION, os.path.join(place(base, kind, version), INFO))
+    path = os.path.join(place(base, kind, version), INFO)
+    found = read_json(path)
+    upgrades.check_version(found.get("format_version", 1), _INFO_VERSION, path)
+    return found
 
 
 def new_version(base):
@@ -85,8 +104,8 @@ def new_version(base):
     )
 
 
-def pushed_version(base, run_id, task_index):
-    """The version under which this task of this run was pushed, in full or by half, or None.
+def pushed_version(base, run_id, task_index, state):
+    """The version under which this state of this run was pushed, in full or by half, or None.
 
     A half counts where it is newer than all that latest.json names: then a push that died left it.
     """
@@ -94,10 +113,24 @@ def pushed_version(base, run_id, task_index):
     for kind in KINDS:
         for version in reversed(found(base, kind)):
             info = read_info(base, kind, version)
-            if (info.get("run_id"), info.get("task_index")) == (run_id, task_index):
+            same = (info.get("run_id"), info.get("task_index")) == (run_id, task_index)
+            if same and info.get("state_sha256", state) == state:  # older exports do not tell it
                 if version > newest or not _is_half(base, version, info):
                     return version
     return None
+
+
+def unnamed(base, latest):
+    """Whole versions of this package that latest.json does not name: list of int, ascending.
+
+    Args:
+      base: folder of the pairs.
+      latest: what latest.json says. What it is about to name or to remove does not count.
+    """
+    known = {pair["version"] for pair in latest.get("pairs", [])}
+    known |= {latest.get("pushing"), *latest.get("removing", [])}
+    infos = {v: read_info(base, "generator", v) for v in found(base, "generator") if v not in known}
+    return [v for v, info in infos.items() if info.get("pair") and not _is_half(base, v, info)]
 
 
 def remove_remains(base, keep=None):
@@ -105,21 +138,18 @@ def remove_remains(base, keep=None):
 
     Args:
       base: folder of the pairs.
-      keep: version of a half that is going to be completed.
+      keep: version that is going to be completed.
     """
-    newest = newest_named(base)
+    newest, pushing = newest_named(base), read_latest(base).get("pushing")
     for kind in (*KINDS, "continuation"):
         folder = os.path.join(base, kind)
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
-            if name.startswith(".tmp-"):
+            if _STAGED.fullmatch(name):
                 shutil.rmtree(os.path.join(folder, name))
         for version in found(base, kind):
             # An older half is one whose other half somebody removed on purpose.
-            if (
-                version > newest
-                and version != keep
-                and _is_half(base, version, read_info(base, kind, version))
-            ):
+            half = version > newest and _is_half(base, version, read_info(base, kind, version))
+            if version != keep and (version == pushing or half):
                 shutil.rmtree(place(base, kind, version))
 
 
@@ -153,11 +183,17 @@ def write_json(path, value):
 def write_text(path, text):
     """The same for a text."""
     staging = f"{path}.tmp"
-    with open(staging, "w", encoding="utf-8") as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
-    os.rename(staging, path)
+    try:
+        with open(staging, "w", encoding="utf-8") as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        os.rename(staging, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.remove(staging)
+        raise
+    _sync(os.path.dirname(path) or ".")
 
 
 def _is_half(base, version, info):
@@ -168,12 +204,6 @@ def read_json(path):
     if not os.path.isfile(path):
         return {}
     return jsonfiles.read_object(path)
-
-
-def _read_up_to(newest, path):
-    found = read_json(path)
-    upgrades.check_version(found.get("format_version", 1), newest, path)
-    return found
 
 
 def _sync(path):

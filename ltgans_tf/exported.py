@@ -123,7 +123,8 @@ def load(path):
 
     Args:
       path: a version folder; its parent, whose newest version is taken; or a folder that holds
-        `generator` and `encoder`, whose newest pair is taken (that of latest.json, where it is).
+        `generator` and `encoder`, whose newest pair is taken (that of latest.json, where it is; where
+        models.config tells that it is lost, the folder is refused).
 
     Returns:
       an `ExportedModel`.
@@ -151,6 +152,8 @@ def _newest_pair(path):
     if os.path.isfile(latest):
         named = jsonfiles.read_object(latest)
         upgrades.check_version(named.get("format_version", 1), 1, latest)
+        if not named.get("pairs", True):
+            raise ValueError(f"the first push to {path} has not ended; run the same command again.")
         if "version" not in named:
             raise ValueError(
                 f"{path} has versions and nothing there is approved; approve one with"
@@ -161,6 +164,11 @@ def _newest_pair(path):
         if gone := [folder for folder in pair.values() if not _is_version(folder)]:
             raise ValueError(f"{latest} names {gone[0]}, which is not there; load a version folder that is.")
         return pair
+    if os.path.isfile(os.path.join(path, "models.config")):
+        raise ValueError(
+            f"{path} has lost its latest.json, which says what is served; rebuild it: python -m export.release"
+            f" --base={path} --rebuild. Or load one of its version folders."
+        )
     found = {kind: _versions(os.path.join(path, kind)) for kind in _KINDS}
     found = {kind: versions for kind, versions in found.items() if versions}
     shared = set.intersection(*map(set, found.values())) if found else set()

@@ -9,24 +9,27 @@ from ltgans_tf.methods import registry
 from ltgans_tf.training import checkpoints
 
 
-def load(path):
+def load(path, method=None):
     """Loads a model from a workdir (newest good checkpoint) or from an exported SavedModel.
 
     Args:
       path: a workdir of a run; or a version folder of an export, its parent, or the `exports`
         folder of a run (then with its generator and its encoder).
+      method: 'module:Class' of the run, where its method is no part of this package: loading it runs that code, so
+        the caller has to name it (docs/security.md). None for a method of the package.
 
     Returns:
       a `LifelongModel`, or an `exported.ExportedModel`; both have `sample(count, seed, domain)` and,
       with an encoder, `student.encode(images)`.
 
     Raises:
-      ValueError: nothing that could be loaded is there.
+      ValueError: nothing that could be loaded is there, or its method is another.
     """
     path = paths.local(path)
     if os.path.isfile(os.path.join(path, checkpoints.CONFIG)):
         config = checkpoints.read_config(path)
         settings = config["model"]
+        _check_is_named(path, settings["method"], method)
         try:
             its_class = registry.method_class(settings["method"])
         except ValueError as error:
@@ -36,6 +39,19 @@ def load(path):
         model.domain_names = streams.task_names([specs.parse(text) for text in config["stream"]["specs"]])
         return model
     return exported.load(path)
+
+
+def _check_is_named(path, its, named):
+    """Refuses code that the caller has not named: importing a module runs it."""
+    if its not in registry.METHODS and its != named:
+        raise ValueError(
+            f"{path} was trained with the method {its!r}, which is no part of this package; loading it runs that"
+            f" code, so name it if you trust it: --method={its}, or lt.load(..., method={its!r})."
+        )
+    if named is not None and its != named:
+        raise ValueError(
+            f"{path} was trained with the method {its!r} and not with {named!r}; name that, or none."
+        )
 
 
 def load_stream(workdir, data_dir=None, skip_broken_images=False):

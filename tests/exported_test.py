@@ -134,6 +134,9 @@ def test_latest_json_decides_over_newer_folders(pairs, tmp_path):
     (tmp_path / "latest.json").write_text(json.dumps(named))
     assert _loaded_version(tmp_path) == first
     os.remove(tmp_path / "latest.json")
+    with pytest.raises(ValueError, match="has lost its latest.json, .* --rebuild"):
+        exported.load(tmp_path)
+    os.remove(tmp_path / "models.config")
     assert _loaded_version(tmp_path) == second
 
 
@@ -141,7 +144,8 @@ def test_latest_json_decides_over_newer_folders(pairs, tmp_path):
 def test_without_latest_json_the_newest_whole_pair_is_taken(pairs, tmp_path):
     base, models = pairs
     shutil.copytree(base, tmp_path, dirs_exist_ok=True)
-    os.remove(tmp_path / "latest.json")
+    for name in ("latest.json", "models.config"):
+        os.remove(tmp_path / name)
     first, second = sorted(models)
     shutil.rmtree(versions.place(tmp_path, "generator", second))
     loaded = exported.load(tmp_path)

@@ -5,11 +5,11 @@ load("@rules_python//python:py_test.bzl", "py_test")
 
 # What the test files of each folder import: packages of ltgans_tf, and the FOLDERS beside it.
 IMPORTS = {
-    "": "export ltgans_tf ltgans_tf:init methods settings trainers",
+    "": "benchmarks export ltgans_tf ltgans_tf:init methods settings trainers",
     "benchmarks": "benchmarks data evaluation export ltgans_tf methods settings",
     "data": "data methods",
     "evaluation": "data evaluation ltgans_tf networks",
-    "export": "data evaluation export ltgans_tf methods settings trainers training",
+    "export": "data evaluation export files ltgans_tf methods settings trainers training",
     "faults": "benchmarks evaluation export files methods trainers training",
     "figures": "data evaluation figures networks",
     "files": "files ltgans_tf training",
@@ -17,7 +17,7 @@ IMPORTS = {
     "networks": "networks settings",
     "settings": "data evaluation export ltgans_tf methods networks settings trainers training",
     "trainers": "data evaluation export figures ltgans_tf methods settings trainers training",
-    "training": "data evaluation figures methods settings training",
+    "training": "data evaluation figures files methods settings training",
 }
 FOLDERS = ["benchmarks", "export", "ltgans_tf", "ltgans_tf:init", "trainers"]
 

@@ -22,11 +22,11 @@ def main(argv):
     """Encodes what the flags ask for, and says what was written where."""
     del argv
     given = flags.FLAGS
-    print(encode(given.workdir, given.images, given.out, given.skip_broken_images))
+    print(encode(given.workdir, given.images, given.out, given.skip_broken_images, given.method))
 
 
-def encode(workdir, folder, out, skip_broken_images=False):
-    """Writes codes of the images in `folder` to the file `out`.
+def encode(workdir, folder, out, skip_broken_images=False, method=None):
+    """Writes codes of the images in `folder` to the file `out`; for `method` see `loading.load`.
 
     Returns:
       a sentence that says what was written where.
@@ -41,7 +41,7 @@ def encode(workdir, folder, out, skip_broken_images=False):
     trainers.import_tensorflow()
     from ltgans_tf import loading
 
-    model = loading.load(workdir)
+    model = loading.load(workdir, method)
     how = _settings(workdir, model)
     if model.student is None:
         raise ValueError(f"the model in {workdir} has no Student and so no encoder; train with --student.")
@@ -120,4 +120,5 @@ if __name__ == "__main__":
     path_flags.define_path("images", None, "Folder of images.", required=True)
     path_flags.define_path("out", None, "The .npz file to write.", required=True)
     flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
+    trainers.define_method()
     trainers.run(main)

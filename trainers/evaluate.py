@@ -39,6 +39,7 @@ def main(argv):
         given.inception_sha256,
         given.seed,
         deterministic=True,
+        method=given.method,
         samples=given.samples,
         test_images=given.test_images,
         iwae_k=given.iwae_k,
@@ -59,6 +60,7 @@ def evaluate(
     inception_sha256=None,
     seed=None,
     deterministic=False,
+    method=None,
     **settings,
 ):
     """Measures the newest state of a run and keeps the row in eval/ and TensorBoard.
@@ -71,6 +73,7 @@ def evaluate(
       seed: int, of all draws; None for that of the run.
       deterministic: whether all operations of this process shall give the same bits again, so
         that an extractor that is trained here equals one that `trainers.train` trained.
+      method: see `loading.load`.
       settings: further arguments of `evaluation.Evaluator`.
 
     Returns:
@@ -92,7 +95,7 @@ def evaluate(
     checkpoints.read_config(workdir)
     if not checkpoints.checkpoints(workdir):
         raise ValueError(f"{workdir} has no checkpoint; train there first, or name the workdir of a run.")
-    model = loading.load(workdir)
+    model = loading.load(workdir, method)
     _check_between_tasks(workdir, model)
     trained = flagfile.read(workdir)
     stream = loading.load_stream(
@@ -241,4 +244,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("max_eval_seconds", 0, "No part is begun behind this time; 0 = no limit.", 0)
     flags.DEFINE_list("parts", None, "Parts to measure, such as likelihood,distances; all if left out.")
     program.define_seed(None, "Of the generated images and all draws; by default that of the run.")
+    trainers.define_method()
     trainers.run(main)

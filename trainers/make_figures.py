@@ -24,10 +24,10 @@ def main(argv):
     del argv
     given = flags.FLAGS
     units = None if given.codes is None else _units(given.codes)
-    print(make_figures(given.workdir, given.out, given.data_dir, given.only, given.seed, units))
+    print(make_figures(given.workdir, given.out, given.data_dir, given.only, given.seed, units, given.method))
 
 
-def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None):
+def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None, method=None):
     """Writes the figures of the run in `workdir`.
 
     Args:
@@ -37,6 +37,7 @@ def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None
       only: names of figures; None for all.
       seed: chooses the images that are shown.
       units: latent variables of fig3_traversal; None for those with the most KL.
+      method: see `loading.load`.
 
     Returns:
       some lines that say what was written where, what was left out and why, and what comes next.
@@ -51,7 +52,7 @@ def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None
 
     if only is not None:
         gallery.check_names(only)
-    model = loading.load(workdir)
+    model = loading.load(workdir, method)
     trained, told = flagfile.read(workdir), {}
     tasks = loading.load_stream(
         workdir, data_dir or trained.get("data_dir"), trained.get("skip_broken_images") == "True"
@@ -143,4 +144,5 @@ if __name__ == "__main__":
     )
     program.define_seed(0, "Chooses the images that are shown.")
     flags.DEFINE_list("codes", None, "Latent variables of fig3_traversal; by default those with the most KL.")
+    trainers.define_method()
     trainers.run(main)

@@ -23,14 +23,15 @@ def main(argv):
     """Draws what the flags ask for, and says what was written where."""
     del argv
     given = flags.FLAGS
-    print(sample(given.workdir, given.count, given.seed, given.out, given.domain))
+    print(sample(given.workdir, given.count, given.seed, given.out, given.domain, given.method))
 
 
-def sample(workdir, count, seed, out, domain=None):
+def sample(workdir, count, seed, out, domain=None, method=None):
     """Writes `count` images to the folder, npz or png file `out`.
 
     Args:
       domain: name of a domain, or its number counted from 1; None for all of them.
+      method: see `loading.load`.
 
     Returns:
       a sentence that says what was written where.
@@ -42,7 +43,7 @@ def sample(workdir, count, seed, out, domain=None):
     trainers.import_tensorflow()
     from ltgans_tf import loading
 
-    model = loading.load(workdir)
+    model = loading.load(workdir, method)
     batches = _batches(model, model.latents(count, seed, domain))
     kind = paths.ending(out, _ENDINGS, folder=True)
     if kind == ".npz":
@@ -121,4 +122,5 @@ if __name__ == "__main__":
     program.define_seed(0, "The same seed gives the same images.")
     flags.DEFINE_string("domain", None, "Name of a domain, or its number from 1 on; all in turn by default.")
     path_flags.define_path("out", None, "Folder, .npz file or .png file to write.", required=True)
+    trainers.define_method()
     trainers.run(main)

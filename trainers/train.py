@@ -192,6 +192,11 @@ def _take_over():
                 f"{folder}/flags.txt has --{name}, which this version does not know; use the newer ltgans_tf that"
                 " wrote it, or take that line out."
             )
+        if name == "method" and text not in registry.METHODS and not FLAGS[name].present:
+            raise ValueError(
+                f"{folder} was trained with the method {text!r}, which is no part of this package; going on runs that"
+                f" code, so name it if you trust it: --method={text}"
+            )
         if name not in ("tasks", "workdir") and not FLAGS[name].present:
             FLAGS[name].parse(text)
     FLAGS.tasks = (*learnt, *new)

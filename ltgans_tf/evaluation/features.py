@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import uuid
 import zipfile
 
 import keras
@@ -168,7 +169,8 @@ class Extractor:
             "classes": self.class_table,
             "about": self.about,
         }
-        with atomic.writing(path, f"{path}.{os.getpid()}.tmp") as f:
+        # The cache may be that of several machines.
+        with atomic.writing(path, f"{path}.{uuid.uuid4().hex}.tmp") as f:
             np.savez(f, description=json.dumps(description), **weights)
 
     def _outputs(self, images):

@@ -19,7 +19,7 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import charts, figures
-from ltgans_tf.files import eventlog
+from ltgans_tf.files import eventlog, ordering
 from ltgans_tf.networks import walks
 
 SHEETS = ("fig2_domains", "fig2_interpolation", "fig3_traversal", "forgetting", "stream")
@@ -202,7 +202,9 @@ class _Material:
         """(samples, tasks, domains): uint8 [N, H, W, C] after each task, the tasks' names, and the domain
         of each latent, int [N], by its code; None for those without."""
         samples, tasks, domains = [], [], []
-        for path in sorted(glob.glob(os.path.join(glob.escape(self.workdir), "boundary", "task_*.npz"))):
+        for path in ordering.by_number(
+            glob.glob(os.path.join(glob.escape(self.workdir), "boundary", "task_*.npz"))
+        ):
             try:
                 with np.load(path, allow_pickle=False) as stored:
                     samples.append(stored["images"])

@@ -69,7 +69,7 @@ def cut(path, folder, step):
     """
     if os.path.exists(path):
         _replace(path, b"".join(line for at, line in read_points(path) if at <= step))
-    for remains in glob.glob(os.path.join(glob.escape(folder), ".tmp-*")):
+    for remains in glob.glob(os.path.join(glob.escape(folder), ".tmp-events.out.tfevents.*")):
         os.remove(remains)  # of a cut that was killed; TensorBoard would read it too
     files = sorted(glob.glob(os.path.join(glob.escape(folder), "events.out.tfevents.*")))
     for file in files:

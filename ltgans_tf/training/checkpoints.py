@@ -2,12 +2,12 @@
 
 A checkpoint is a folder `checkpoints/<task>_<step>/` that is written beside its place, synced
 and renamed in one move, with a manifest of its files' checksums. So whatever is there under
-its final name was written in full, and what has rotted since is recognised.
+its final name was written in full, and what has rotted since is recognised. It carries the id of its
+run and the settings, so that one of another run is recognised too.
 """
 
 import contextlib
 import errno
-import fcntl
 import glob
 import hashlib
 import json
@@ -19,7 +19,7 @@ import socket
 
 import tensorflow as tf
 
-from ltgans_tf.files import atomic, jsonfiles
+from ltgans_tf.files import atomic, jsonfiles, locks, ordering, run_ids
 from ltgans_tf.settings import upgrades
 
 CONFIG = "config.json"
@@ -52,7 +52,7 @@ def open_workdir(workdir, settings, resume="auto", chief=True):
             raise ValueError("resume is 'must' but there is no workdir to resume from; give one.")
         yield Workdir(None)
         return
-    with _lock(workdir) if chief else contextlib.nullcontext():
+    with _lock(workdir) if chief else contextlib.nullcontext() as check:
         found = checkpoints(workdir)
         _check_nothing_is_lost(workdir, found)
         if resume == "must" and not found:
@@ -68,14 +68,17 @@ def open_workdir(workdir, settings, resume="auto", chief=True):
         if chief:
             _remove_remains(workdir)
             write_atomically(os.path.join(workdir, CONFIG), json.dumps(settings, indent=1) + "\n")
-        yield Workdir(workdir, chief)
+            if run_ids.read(workdir) is None:
+                run_ids.keep(workdir, next(filter(None, map(_run_of, found)), None))
+        yield Workdir(workdir, chief, check)
 
 
 class Workdir:
     """What `fit_stream` keeps of a run; keeps nothing for the path None, and writes only for the chief."""
 
-    def __init__(self, path, chief=True):
+    def __init__(self, path, chief=True, check_lock=None):
         self.path = path
+        self._check_lock = check_lock or (lambda: None)
         self.writes = chief and path is not None
 
     def restore(self, model):
@@ -88,6 +91,7 @@ class Workdir:
         if self.path is not None:
             model.raise_if_nonfinite(weights=True)  # in all workers alike
         if self.writes:
+            self._check_lock()
             save(self.path, model)
 
     def is_new(self):
@@ -134,7 +138,7 @@ def checkpoints(workdir):
     folder = os.path.join(workdir, "checkpoints")
     names = os.listdir(folder) if os.path.isdir(folder) else []
     names = [name for name in names if re.fullmatch(r"task_\d+_step_\d+", name)]
-    return [os.path.join(folder, name) for name in sorted(names, key=_place, reverse=True)]
+    return [os.path.join(folder, name) for name in ordering.by_number(names)[::-1]]
 
 
 def _place(path):
@@ -185,17 +189,20 @@ def save(workdir, model):
         if not damage(target):
             return target
         shutil.rmtree(target)
-    staging = os.path.join(folder, f".tmp-{os.getpid()}")
+    staging = os.path.join(folder, f".tmp-{os.path.basename(target)}")
     try:
         shutil.rmtree(staging, ignore_errors=True)
         os.makedirs(staging)
         _state(model).write(os.path.join(staging, "state"))
+        if os.path.isfile(os.path.join(workdir, CONFIG)):
+            shutil.copyfile(os.path.join(workdir, CONFIG), os.path.join(staging, CONFIG))
         files = {name: _checksum(os.path.join(staging, name)) for name in sorted(os.listdir(staging))}
         manifest = {
             "format_version": upgrades.FORMAT_VERSION,
             "task_index": task,
             "task_step": done,
             "global_step": step,
+            "run": run_ids.read(workdir),
             "files": files,
             "data": model.data_read,
         }
@@ -223,7 +230,8 @@ def save(workdir, model):
 def _remove_remains(workdir):
     """Removes what a run that was killed while it wrote a checkpoint has left; to be called under the lock."""
     for remains in glob.glob(os.path.join(glob.escape(workdir), "checkpoints", ".tmp-*")):
-        shutil.rmtree(remains)
+        if re.fullmatch(r"\.tmp-(\d+|task_\d+_step_\d+)", os.path.basename(remains)):
+            shutil.rmtree(remains)
 
 
 def restore_newest(workdir, model):
@@ -279,7 +287,9 @@ def write_atomically(path, text):
 def damage(path):
     """Why a checkpoint can't be used, in a few words; '' if it is whole."""
     try:
-        manifest = jsonfiles.read_object(os.path.join(path, _MANIFEST), files=dict, format_version=int)
+        manifest = jsonfiles.read_object(
+            os.path.join(path, _MANIFEST), files=dict, format_version=int, task_index=int, task_step=int
+        )
     except (OSError, ValueError) as error:
         return f"manifest: {type(error).__name__}"
     files = manifest["files"]
@@ -292,7 +302,28 @@ def damage(path):
             return f"{name} is missing"
         if _checksum(file) != expected:
             return f"{name} has changed"
-    return ""
+    return _foreign(path, manifest)
+
+
+def _foreign(path, manifest):
+    """Why a checkpoint is not one of the run that it lies in, in a few words; '' where it is, or does not tell."""
+    workdir = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    run, its = run_ids.read(workdir), manifest.get("run")
+    if None not in (run, its) and its != run:
+        return f"it is of another run, {its}"
+    if CONFIG not in manifest["files"] or not os.path.isfile(os.path.join(workdir, CONFIG)):
+        return ""
+    settings, own = read_config(path), read_config(workdir)
+    if "specs" in settings["stream"]:  # what came after its task may be other tasks by now
+        begun = manifest["task_index"] + bool(manifest["task_step"])
+        settings["stream"]["specs"] = settings["stream"]["specs"][:begun]
+    differ = _differences(settings, own)
+    return f"it was trained with other settings: {differ}" if differ else ""
+
+
+def _run_of(path):
+    """The id of the run that a checkpoint belongs to; None where it is damaged or does not tell."""
+    return None if damage(path) else jsonfiles.read_object(os.path.join(path, _MANIFEST)).get("run")
 
 
 def _manifest(path):
@@ -303,27 +334,30 @@ def _manifest(path):
 
 @contextlib.contextmanager
 def _lock(workdir):
+    """Holds the lock of a workdir; yields a function that raises an OSError where it is no longer held."""
     try:
         os.makedirs(workdir, exist_ok=True)
-        # The kernel drops an flock with its process, however that ends: no lock is ever stale.
-        file = open(os.path.join(workdir, ".lock"), "a+", encoding="utf-8")
     except OSError as error:
-        raise ValueError(
-            f"workdir {workdir!r} cannot be written: {error.strerror}; give a folder that you may write to."
-        ) from error
-    with file:
+        raise ValueError(_unwritable(workdir, error)) from error
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
+            file, check = held.enter_context(locks.hold(workdir))
+        except locks.InUse as holder:
             raise ValueError(
-                f"workdir {workdir!r} is in use by {file.read().strip() or 'another run'};"
-                " wait for it to end, or give another workdir."
-            ) from error
+                f"workdir {workdir!r} is in use by {holder}; wait for it to end, or give another workdir."
+            ) from holder
+        except OSError as error:
+            if error.filename is None:  # no locks there
+                raise ValueError(str(error)) from error
+            raise ValueError(_unwritable(workdir, error)) from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-        yield
+        yield check
+
+
+def _unwritable(workdir, error):
+    return f"workdir {workdir!r} cannot be written: {error.strerror}; give a folder that you may write to."
 
 
 def _checked(workdir, settings):
@@ -331,20 +365,25 @@ def _checked(workdir, settings):
     settings = json.loads(json.dumps({"format_version": upgrades.FORMAT_VERSION, **settings}))
     path = os.path.join(workdir, CONFIG)
     if os.path.exists(path):
-        # Of the older format versions config.json is the same.
-        old = _flat({**read_config(workdir), "format_version": upgrades.FORMAT_VERSION})
-        new = _flat(upgrades.complete(settings, path))
-        specs = "stream.specs"
-        if new[specs][: len(old.get(specs, []))] == old.get(specs):
-            old[specs] = new[specs]
-        differ = sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
-        if differ:
-            fields = ", ".join(f"{key} (was {old.get(key)}, now {new.get(key)})" for key in differ)
+        if fields := _differences(read_config(workdir), upgrades.complete(settings, path)):
             raise ValueError(
                 f"{workdir} holds a run of other settings: {fields}; give another workdir,"
                 " or the settings of that run (tasks may be appended)."
             )
     return settings
+
+
+def _differences(old, new):
+    """In what two settings of runs differ, as text; the new ones may have further tasks.
+
+    Of the older format versions config.json is the same.
+    """
+    old, new = (_flat({**settings, "format_version": upgrades.FORMAT_VERSION}) for settings in (old, new))
+    specs = "stream.specs"
+    if new.get(specs, [])[: len(old.get(specs, []))] == old.get(specs):
+        old[specs] = new[specs]
+    differ = sorted(key for key in {**old, **new} if old.get(key) != new.get(key))
+    return ", ".join(f"{key} (was {old.get(key)}, now {new.get(key)})" for key in differ)
 
 
 def _flat(tree, prefix=""):

@@ -8,7 +8,7 @@ import re
 from PIL import Image
 
 from ltgans_tf.evaluation import features, references, scores
-from ltgans_tf.files import eventlog, jsonfiles
+from ltgans_tf.files import eventlog, jsonfiles, ordering
 from ltgans_tf.training import boundaries, checkpoints
 
 _EXTRACTOR = os.path.join("eval", "extractor.npz")
@@ -31,7 +31,9 @@ def verify(workdir):
     """
     if not os.path.isdir(workdir):
         raise ValueError(f"there is no folder {workdir}; give the workdir of a run.")
-    bundles = sorted(glob.glob(os.path.join(glob.escape(workdir), "exports", "continuation", "[0-9]*")))
+    bundles = ordering.by_number(
+        glob.glob(os.path.join(glob.escape(workdir), "exports", "continuation", "[0-9]*"))
+    )
     found = {}
     for folder in (workdir, *bundles):
         for path in checkpoints.checkpoints(folder):

@@ -60,6 +60,6 @@ def test_a_form_is_trained_and_loaded_by_its_name(tiny_stream, tmp_path):
     model = found.from_architecture(TINY, 3, True, presets.Recipe(**RECOMMENDED))
     model.compile()
     assert model.fit_stream(tiny_stream(), 2, workdir=str(tmp_path / "run"))
-    loaded = lt.load(str(tmp_path / "run"))
+    loaded = lt.load(str(tmp_path / "run"), method=method)
     assert type(loaded) is found and loaded.method == method
     np.testing.assert_array_equal(loaded.sample(5), model.sample(5))

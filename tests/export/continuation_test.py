@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 
 import numpy as np
@@ -12,7 +13,8 @@ import ltgans_tf as lt
 from export import continuation, push, versions
 from ltgans_tf.data import streams
 from ltgans_tf.evaluation import evaluation
-from ltgans_tf.training import boundaries
+from ltgans_tf.files import locks, run_ids
+from ltgans_tf.training import boundaries, verification
 from tests import programs
 from tests.tiny import UNTRIED, make_model, make_stream
 
@@ -93,6 +95,7 @@ def test_a_bundle_has_the_state_behind_its_task_and_no_data(learnt):
         kept += [f"eval/task_{i:02d}/scores.json" for i in range(tasks)]
         assert {name for name in files if not name.startswith((state, "eval/references"))} == {
             "config.json",
+            "run_id",
             *kept,
         }
         config = json.loads((bundle / "config.json").read_text())
@@ -127,17 +130,39 @@ def test_an_earlier_version_can_be_gone_on_from(learnt, tiny_model):
     assert lt.load(str(folder / "later")).task_index.numpy() == 1
 
 
-def test_what_a_killed_start_has_left_is_removed_and_what_another_one_is_writing_is_not(learnt):
+def test_what_a_killed_start_has_left_is_removed_and_nothing_else(learnt):
     folder, specs = learnt
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    with subprocess.Popen(["sleep", "60"]) as other:
-        remains = [folder / f"on.tmp-{name}" for name in (ended.pid, os.getpid(), other.pid, "mine")]
-        for path in remains:
-            path.mkdir()
+    remains = {name: folder / f"on.tmp-{name}" for name in ("2024", str(os.getpid()), "killed", "at work")}
+    for path in remains.values():
+        path.mkdir()
+    for name in ("killed", "at work"):
+        (remains[name] / ".init_from").write_text("")
+    with locks.hold(remains["at work"], name=".init_from"):
         continuation.start(str(folder / "first"), str(folder / "on"), specs[2:])
-        assert [path.exists() for path in remains] == [False, False, True, True]
-        other.kill()
+    assert [name for name, path in remains.items() if not path.exists()] == ["killed"]
+    assert not (folder / "on" / ".init_from").exists()
+
+
+def test_a_start_that_is_killed_leaves_what_the_next_one_removes(learnt):
+    folder, specs = learnt
+    new, copy = folder / "on", continuation._copy
+    if not (child := os.fork()):
+        continuation._copy = lambda *args: (copy(*args), os.kill(os.getpid(), signal.SIGKILL))
+        continuation.start(str(folder / "first"), str(new), specs[2:])
+    os.waitpid(child, 0)
+    assert len(list(folder.glob("on.tmp-*"))) == 1
+    continuation.start(str(folder / "first"), str(new), specs[2:])
+    assert not list(folder.glob("on.tmp-*")) and new.stat().st_mode == (folder / "first").stat().st_mode
+
+
+def test_a_run_that_goes_on_from_another_is_a_run_of_its_own(learnt):
+    folder, specs = learnt
+    continuation.start(str(folder / "base"), str(folder / "on"), specs[2:])
+    ids = [run_ids.read(folder / name) for name in ("first", "on")]
+    assert len(set(ids)) == 2 and not any(verification.verify(str(folder / "on")).values())
+    (manifest,) = (folder / "on").glob("checkpoints/*/manifest.json")
+    assert json.loads(manifest.read_text())["run"] == ids[1]
+    assert not any(verification.verify(str(folder / "first")).values())
 
 
 def test_what_cannot_be_gone_on_from_is_said_and_nothing_is_left(learnt):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from export import push, release, signatures, versions
 from ltgans_tf.data import images, sources
+from ltgans_tf.files import run_ids
 from ltgans_tf.training import checkpoints
 from tests.tiny import UNTRIED
 
@@ -309,7 +310,7 @@ def test_encoder_comes_before_generator_and_both_under_the_lock(tiny_model, tmp_
         order.append(kind)
         with open(tmp_path / ".lock", encoding="utf-8") as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        assert versions.read_latest(base) == {}
+        assert versions.read_latest(base)["pairs"] == []
         put_in_place(staging, base, kind, version)
 
     monkeypatch.setattr(versions, "put_in_place", watch)
@@ -439,7 +440,7 @@ def test_boundary_pushes_what_push_finds_done_until_the_run_goes_on(tiny_model, 
     (version,) = versions.found(exports, "generator")
     assert versions.found(exports, "encoder") == [version]
     info = versions.read_info(exports, "encoder", version)
-    assert (info["step"], info["image_shape"], info["run_id"]) == (1, [8, 8, 3], push.run_id(run))
+    assert (info["step"], info["image_shape"], info["run_id"]) == (1, [8, 8, 3], run_ids.read(run))
     assert push.push_workdir(run, terms=UNTRIED) == version
     elsewhere = push.push_workdir(run, str(tmp_path / "models"), UNTRIED)
     assert versions.found(tmp_path / "models", "encoder") == [elsewhere]

@@ -6,10 +6,12 @@ import sys
 
 import pytest
 
-from export import deployment, kit, serving_config
+from export import deployment, desired, kit, serving_config
 from tests import programs, source_imports
 
-SERVED = serving_config.models_config({"generator": [7]}, {"stable": 7})
+PAIR = {"version": 7, "generator": "generator/7", "pending": False}
+LATEST = {"pairs": [PAIR], "canary": None, "labels": {"stable": 7}, **PAIR}
+SERVED = desired.config(LATEST)
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def base(tmp_path):
     """A folder as a push leaves it, as far as the kit looks."""
     folder = tmp_path / "exports"
     folder.mkdir()
-    (folder / "models.config").write_text(SERVED)
+    desired.record(str(folder), LATEST)
     return folder
 
 
@@ -30,7 +32,7 @@ def test_program_writes_beside_models_config_and_prints_the_commands(base):
     assert (done.returncode, done.stderr) == (0, "")
     assert deployment.docker_command(str(base)) in done.stdout
     assert done.stdout.rstrip().endswith("curl http://localhost:8501/v1/models/generator")
-    assert {path.name: path.read_text() for path in base.iterdir()} == {
+    assert {path.name: path.read_text() for path in base.iterdir() if path.name != "latest.json"} == {
         "models.config": SERVED,
         "batching.config": serving_config.batching_config(),
         "monitoring.config": serving_config.monitoring_config(),
@@ -41,7 +43,7 @@ def test_program_writes_beside_models_config_and_prints_the_commands(base):
 def test_kit_goes_to_another_folder_which_docker_mounts(base, tmp_path):
     out = tmp_path / "made" / "kit"
     said = kit.write(str(base), str(out))
-    assert sorted(path.name for path in base.iterdir()) == ["models.config"]
+    assert sorted(path.name for path in base.iterdir()) == ["latest.json", "models.config"]
     assert sorted(os.listdir(out)) == ["batching.config", "kubernetes.yaml", "monitoring.config"]
     assert f"source={base},target=/models" in said and f"source={out},target=/config" in said
 
@@ -59,11 +61,21 @@ def test_second_kit_replaces_the_first(base):
     assert (base / "monitoring.config").read_text() == serving_config.monitoring_config()
 
 
-def test_folder_without_models_config_ends_in_one_sentence(tmp_path):
+def test_kit_writes_models_config_anew_where_latest_json_says_another(base):
+    for stale in (SERVED.replace("7", "6"), None):
+        os.remove(base / "models.config")
+        if stale is not None:
+            (base / "models.config").write_text(stale)
+        assert kit.write(str(base)).startswith("note: models.config was not what latest.json says")
+        assert (base / "models.config").read_text() == SERVED
+    assert kit.write(str(base)).startswith("Wrote")
+
+
+def test_folder_without_a_served_version_ends_in_one_sentence(tmp_path):
     done = _run(f"--base={tmp_path}", f"--out={tmp_path}/kit")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"error: {tmp_path} has no models.config, so there is nothing to serve; push a run there with:"
+        f"error: {tmp_path} has no version that is served, so there is nothing to serve; push a run there with:"
         f" python -m export.push --workdir=... --base={tmp_path}\n"
     )
     assert not os.listdir(tmp_path)

@@ -77,6 +77,29 @@ def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_mode
 
 
 @pytest.mark.program
+def test_another_state_is_pushed_though_its_run_and_task_were(tiny_model, tmp_path):
+    """As in a copied workdir, which has the id of the run that it was copied from."""
+    model = tiny_model(student=False)
+    first = _push(model, tmp_path, 0, _row(0))
+    assert _push(model, tmp_path, 0, _row(0)) == first
+    other = tiny_model(student=False, seed=1)
+    second = _push(other, tmp_path, 0, _row(0))
+    assert second != first and versions.read_latest(tmp_path)["version"] == second
+    states = {versions.read_info(tmp_path, "generator", v)["state_sha256"] for v in (first, second)}
+    assert len(states) == 2
+    assert _push(model, tmp_path, 0, _row(0)) == first and _push(other, tmp_path, 0, _row(0)) == second
+
+
+@pytest.mark.program
+def test_a_served_version_without_scores_lets_nothing_pass(tiny_model, tmp_path):
+    model = tiny_model(student=False)
+    first = _push(model, tmp_path, 0, None, _terms("always"))
+    with pytest.raises(validation.NotBlessed, match="the served version has no scores to compare with"):
+        _push(model, tmp_path, 1, _row(1, **{"task 0": 100.0, "task 1": 90.0}))
+    assert versions.read_latest(tmp_path)["version"] == first
+
+
+@pytest.mark.program
 def test_marks_tell_what_a_version_has_passed(tiny_model, tmp_path):
     model = tiny_model(student=False)
     good = _push(model, tmp_path, 0, _row(0))

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from export import release, versions
+from export import desired, release, versions
 from tests import programs
 
 
@@ -60,11 +60,77 @@ def test_going_back_needs_one_command_and_no_loading(tmp_path):
     assert versions.read_latest(tmp_path)["version"] == 10
     # The bad one is gone from the file at once: an unlabelled request takes the highest version.
     assert _config(tmp_path) == _both([10], stable=10)
-    with pytest.raises(ValueError, match="has no version before 10 to go back to"):
-        release.rollback(tmp_path)
     release.serve(tmp_path, 11)
     assert versions.read_latest(tmp_path)["version"] == 11
     assert _config(tmp_path) == _both([10, 11], stable=10)
+
+
+def test_going_back_twice_goes_no_further_unless_the_version_is_named(tmp_path):
+    with pytest.raises(ValueError, match="has no version before None to go back to"):
+        release.rollback(tmp_path)
+    for version in (9, 10, 11):
+        _push(tmp_path, version)
+    assert release.rollback(tmp_path) == 10
+    with pytest.raises(ValueError, match="serves 10 since 11 was taken back, and stays there.* --stable=9"):
+        release.rollback(tmp_path)
+    assert versions.read_latest(tmp_path)["version"] == 10
+    release.serve(tmp_path, 9)
+    with pytest.raises(ValueError, match="serves 9 since 11 was taken back, and stays there\\.$"):
+        release.rollback(tmp_path)
+    _push(tmp_path, 12)
+    assert release.rollback(tmp_path) == 9  # over those that were withdrawn
+
+
+def test_what_is_gone_from_the_disk_is_not_served(tmp_path):
+    for version in (10, 11):
+        _push(tmp_path, version)
+    before = (tmp_path / "latest.json").read_text()
+    (tmp_path / "generator" / "10").rename(tmp_path / "elsewhere")
+    for ask in (lambda: release.rollback(tmp_path), lambda: release.try_as_canary(tmp_path, 10)):
+        with pytest.raises(ValueError, match="has no generator/10 any more"):
+            ask()
+    assert (tmp_path / "latest.json").read_text() == before
+
+
+def test_what_never_was_served_is_not_taken_back(tmp_path):
+    for version, stable in ((9, True), (10, True), (11, False)):
+        _push(tmp_path, version, stable)
+    assert release.rollback(tmp_path) == 9
+    withdrawn = [p["version"] for p in versions.read_latest(tmp_path)["pairs"] if p.get("withdrawn")]
+    assert withdrawn == [10]
+
+
+def test_models_config_is_written_anew_from_latest_json(tmp_path):
+    _push(tmp_path, 10)
+    before = (tmp_path / "models.config").read_text()
+    _push(tmp_path, 11)
+    wanted = (tmp_path / "models.config").read_text()
+    assert wanted != before and desired.is_current(tmp_path)
+    (tmp_path / "models.config").write_text(before)  # as a push that died between the two leaves it
+    assert not desired.is_current(tmp_path)
+    assert desired.reconcile(tmp_path) and (tmp_path / "models.config").read_text() == wanted
+    assert not desired.reconcile(tmp_path)
+    os.remove(tmp_path / "models.config")
+    assert desired.reconcile(tmp_path) and (tmp_path / "models.config").read_text() == wanted
+
+
+def test_a_label_does_not_move_to_a_version_that_no_file_has_named(tmp_path):
+    _push(tmp_path, 10)
+    before = (tmp_path / "models.config").read_text()
+    _push(tmp_path, 11)
+    (tmp_path / "models.config").write_text(before)
+    _push(tmp_path, 12)  # no server can have loaded 11
+    assert _config(tmp_path) == _both([10, 11, 12], stable=10)
+
+
+def test_removing_the_oldest_moves_no_label(tmp_path):
+    for version in (10, 11, 12, 13):
+        _push(tmp_path, version)
+    before = _config(tmp_path)
+    with versions.lock(tmp_path):
+        release.prune(str(tmp_path), 1)
+    assert versions.found(tmp_path, "generator") == [12, 13]
+    assert _config(tmp_path) == before == _both([12, 13], stable=12)
 
 
 def test_what_was_withdrawn_is_no_way_back_for_later_versions(tmp_path):
@@ -209,7 +275,10 @@ def test_the_program_lists_serves_and_goes_back(tmp_path):
     (*_, note) = _run(base, "--stable=1795448300").stdout.splitlines()
     assert note.startswith("note: the label stable is on 1795448201 until a server has loaded 1795448300;")
     assert versions.read_latest(tmp_path)["version"] == 1795448300
-    assert _run(base, "--rollback").stdout.splitlines()[0].endswith("stable")
+    first, second = _run(base, "--rollback").stdout.splitlines()
+    assert first.endswith("stable") and second.endswith("withdrawn")
+    done = _run(base, "--rollback")
+    assert done.returncode == 2 and done.stderr.endswith("was taken back, and stays there.\n")
     assert versions.read_latest(tmp_path)["version"] == 1795448201
     assert _run(base, "--canary=1795448300").stdout.splitlines()[1].endswith("canary")
     assert _run(base, "--canary=0").returncode == 0

@@ -17,7 +17,7 @@ from tests import programs, source_imports
 from tests.faults.counting import Counting
 from tests.tiny import make_stream
 
-FILES = ("manifest.json", "state.data-00000-of-00001", "state.index")
+FILES = ("config.json", "manifest.json", "state.data-00000-of-00001", "state.index")
 
 
 def _fit(model, stream, workdir, **options):

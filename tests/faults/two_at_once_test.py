@@ -26,6 +26,7 @@ def save(model, kind, folder, about):
 
 class Model:
     student = object()
+    get_weights = list
 
 staging._save = save
 staging.describe = lambda model, task, info, row: {**info, "task_index": task.index, "scores": None}

@@ -318,7 +318,9 @@ def test_rows_that_were_not_measured_alike_are_told(tmp_path):
 
 def test_notes_on_data_that_changed_stand_with_the_data(tmp_path):
     def change(row):
-        row["notes"] = ["The test images of digits are not those of its first row."] * (row["after_task"] == 1)
+        row["notes"] = ["The test images of digits are not those of its first row."] * (
+            row["after_task"] == 1
+        )
 
     make_run(tmp_path / "run", change=change)
     page = written(tmp_path / "run")

@@ -1,6 +1,7 @@
 """Checkpoints: whole or not there, damage noticed, settings held, one run at a time."""
 
 import errno
+import fcntl
 import json
 import os
 import pathlib
@@ -11,7 +12,8 @@ import sys
 import numpy as np
 import pytest
 
-from ltgans_tf.training import checkpoints
+from ltgans_tf.files import run_ids
+from ltgans_tf.training import checkpoints, verification
 from tests.tiny import make_model, make_stream
 
 pytestmark = pytest.mark.program
@@ -149,6 +151,81 @@ def test_other_settings_are_refused_with_the_fields_that_differ(trained, tiny_mo
     other = make_stream(original[2].parent, tasks=1, batch_size=4)
     with pytest.raises(ValueError, match=r"stream.batch_size \(was 8, now 4\)"):
         tiny_model().fit_stream(other, 4, workdir, [])
+
+
+def test_a_checkpoint_of_another_run_is_told_and_left_alone(
+    trained, tiny_model, tiny_stream, tmp_path, caplog
+):
+    _, _, workdir = trained
+    other = str(tmp_path / "other")
+    tiny_model().fit_stream(tiny_stream(tasks=1), 8, other, callbacks=[])
+    (copied, *_) = checkpoints.checkpoints(other)
+    placed = shutil.copytree(copied, os.path.join(workdir, "checkpoints", os.path.basename(copied)))
+    its = run_ids.read(other)
+    assert its != run_ids.read(workdir) and verification.verify(workdir)[
+        os.path.relpath(placed, workdir)
+    ] == (f"it is of another run, {its}")
+    model = tiny_model()
+    assert checkpoints.restore_newest(workdir, model) == checkpoints.checkpoints(workdir)[1]
+    assert "is damaged (it is of another run" in caplog.text and int(model.global_step.numpy()) == 4
+
+
+def test_a_checkpoint_of_other_settings_is_told(trained):
+    _, _, workdir = trained
+    path = pathlib.Path(workdir, "config.json")
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "steps_per_task": 9}))
+    (newest, *_) = checkpoints.checkpoints(workdir)
+    assert checkpoints.damage(newest) == "it was trained with other settings: steps_per_task (was 4, now 9)"
+    config["stream"]["specs"].append("digits")
+    path.write_text(json.dumps(config))
+    assert checkpoints.damage(newest) == ""
+
+
+def test_a_run_that_has_lost_its_id_takes_that_of_its_checkpoints(trained, tiny_model):
+    _, stream, workdir = trained
+    its = run_ids.read(workdir)
+    os.remove(os.path.join(workdir, "run_id"))
+    tiny_model().fit_stream(stream, 4, workdir, [])
+    assert run_ids.read(workdir) == its
+
+
+def test_a_run_whose_lock_was_removed_saves_nothing_more(tmp_path, monkeypatch, tiny_model):
+    real = fcntl.flock
+
+    def flock(file, operation):
+        if isinstance(file, int):  # a folder, which NFS cannot lock
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    workdir = str(tmp_path / "run")
+    with checkpoints.open_workdir(workdir, {"stream": {"specs": ["a"]}}) as run:
+        os.remove(os.path.join(workdir, ".lock"))
+        with pytest.raises(OSError, match="was removed or replaced"):
+            run.save(tiny_model())
+    assert checkpoints.checkpoints(workdir) == []
+
+
+def test_a_workdir_without_locks_is_refused_with_the_true_reason(tmp_path, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(
+        ValueError, match="cannot be locked .No locks available.*use a folder on a file system"
+    ):
+        with checkpoints.open_workdir(str(tmp_path / "run"), {}):
+            pass
+
+
+def test_folders_that_others_have_put_beside_checkpoints_stay(trained, tiny_model):
+    _, stream, workdir = trained
+    folder = pathlib.Path(workdir, "checkpoints")
+    for name in (".tmp-mine", ".tmp-task_000_step_000000002", ".tmp-4711"):
+        (folder / name).mkdir()
+    tiny_model().fit_stream(stream, 4, workdir, [])
+    assert [name for name in os.listdir(folder) if name.startswith(".tmp")] == [".tmp-mine"]
 
 
 def test_tasks_may_be_appended_to_a_finished_run_but_not_exchanged(tiny_model, tiny_stream, tmp_path):

@@ -1,0 +1,93 @@
+"""A folder for one process at a time."""
+
+import contextlib
+import fcntl
+import os
+
+NAME = ".lock"
+
+
+class InUse(OSError):
+    """Another process holds the lock; the sentence is what it has written into the file."""
+
+
+@contextlib.contextmanager
+def hold(folder, wait=False, name=NAME):
+    """Holds the lock of a folder.
+
+    The lock is an flock of the file `name` in it and, where the file system has such locks for folders, of the
+    folder itself, so that nobody gets in by removing the file. The kernel drops both with their process,
+    however that ends: no lock is ever stale.
+
+    Args:
+      folder: that is there.
+      wait: whether to wait until another holder is done.
+      name: of the file, which is made and stays.
+
+    Yields:
+      (file, check): the locked file, open for reading and writing; and a function without arguments that
+      raises an OSError where the lock is no longer held.
+
+    Raises:
+      InUse: another process holds it, and `wait` is False.
+      OSError: the file cannot be opened, or its file system gives no locks.
+    """
+    path = os.path.join(folder, name)
+    flags = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
+    with contextlib.ExitStack() as opened:
+        file = _locked_file(path, flags, opened)
+        descriptor = os.open(folder, os.O_RDONLY)
+        opened.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, flags)
+            guarded = True
+        except BlockingIOError as error:
+            raise InUse(_holder(file)) from error
+        except OSError:  # NFS has locks for files alone; then `check` looks whether the file is in its place
+            guarded = False
+
+        def check():
+            if not guarded and not _is_at(path, file):
+                raise OSError(
+                    f"{path}, the lock of this process, was removed or replaced, so another one may write to"
+                    f" {folder} by now; nothing more is written there. Make sure that none does, and run the same"
+                    " command again."
+                )
+
+        yield file, check
+
+
+def _locked_file(path, flags, opened):
+    while True:
+        file = open(path, "a+", encoding="utf-8")
+        with contextlib.ExitStack() as failed:
+            failed.callback(file.close)
+            try:
+                fcntl.flock(file, flags)
+            except BlockingIOError as error:
+                raise InUse(_holder(file)) from error
+            except OSError as error:
+                raise OSError(_without_locks(path, error)) from error
+            if _is_at(path, file):  # and was not removed while this process waited
+                failed.pop_all()
+                opened.callback(file.close)
+                return file
+
+
+def _is_at(path, file):
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(file):
+    file.seek(0)
+    return file.read().strip() or "another process"
+
+
+def _without_locks(path, error):
+    return (
+        f"{path} cannot be locked ({error.strerror or error}), so two processes could write there at one time; use a"
+        " folder on a file system with locks, on this machine say, or let NFS have its lock service."
+    )
