@@ -393,8 +393,10 @@ class TwinGAN(LifelongModel):
         if replay.mixed is not None:
             return tf.where(replay.mixed[:, None, None, None], replay.images, new_images)
         # With distillation the fake of a row is to be the Teacher's image of that row; were both ends of a row's
-        # line alike, the penalty would see none but points close to the data.
-        return tf.concat([new_images, tf.roll(replay.images, 1, axis=0)], axis=0)
+        # line alike, the penalty would see none but points close to the data. So rows swap by twos, on any layout.
+        rows = replay.images.shape[0]
+        taught = tf.gather(replay.images, [min(i ^ 1, rows - 1) for i in range(rows)])
+        return tf.concat([new_images, taught], axis=0)
 
     def _fakes(self, i, rows, roles, replay):
         """Images of each learner, with the tape of the pass for the last critic update.
