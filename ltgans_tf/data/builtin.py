@@ -36,11 +36,10 @@ RENDERINGS = {"train": 10, "test": 2}
 PHOTOGRAPHS = (
     ("brick.png", 2, (0, 0, 256, 256)),
     ("gravel.png", 1, (0, 0, 512, 512)),
-    ("grass.png", 1, (0, 0, 512, 512)),
     ("retina.jpg", 3, (70, 70, 400, 400)),
-    ("hubble_deep_field.jpg", 2, (0, 0, 436, 500)),
+    ("hubble_deep_field.jpg", 4, (0, 0, 218, 250)),
 )
-PATCHES = {"train": 1000, "test": 200}
+PATCHES = {"train": 1250, "test": 250}
 
 
 def load(name, split):
