@@ -150,8 +150,7 @@ def load(path):
 def _newest_pair(path):
     latest = os.path.join(path, "latest.json")
     if os.path.isfile(latest):
-        named = jsonfiles.read_object(latest)
-        upgrades.check_version(named.get("format_version", 1), 1, latest)
+        named = latest_json.read(path)
         if not named.get("pairs", True):
             raise ValueError(f"the first push to {path} has not ended; run the same command again.")
         if "version" not in named:
@@ -159,7 +158,6 @@ def _newest_pair(path):
                 f"{path} has versions and nothing there is approved; approve one with"
                 f" python -m export.release --base={shlex.quote(path)} --stable=VERSION."
             )
-        latest_json.check(named, latest)
         pair = {kind: os.path.join(path, named[kind]) for kind in _KINDS if kind in named}
         if gone := [folder for folder in pair.values() if not _is_version(folder)]:
             raise ValueError(f"{latest} names {gone[0]}, which is not there; load a version folder that is.")
@@ -167,7 +165,7 @@ def _newest_pair(path):
     if os.path.isfile(os.path.join(path, "models.config")):
         raise ValueError(
             f"{path} has lost its latest.json, which says what is served; rebuild it: python -m export.release"
-            f" --base={path} --rebuild. Or load one of its version folders."
+            f" --base={shlex.quote(path)} --rebuild. Or load one of its version folders."
         )
     found = {kind: _versions(os.path.join(path, kind)) for kind in _KINDS}
     found = {kind: versions for kind, versions in found.items() if versions}

@@ -116,7 +116,7 @@ DATASETS = {
             None,
             SPLITS,
             (32, 32, 3),
-            5,
+            4,
             5_000,
             1_000,
             "CC0 or public domain",

@@ -9,7 +9,14 @@ import pytest
 from export import deployment, desired, kit, serving_config
 from tests import programs, source_imports
 
-PAIR = {"version": 7, "generator": "generator/7", "pending": False}
+PAIR = {
+    "version": 7,
+    "generator": "generator/7",
+    "run_id": "run",
+    "task_index": 0,
+    "task_name": "digits",
+    "pending": False,
+}
 LATEST = {"pairs": [PAIR], "canary": None, "labels": {"stable": 7}, **PAIR}
 SERVED = desired.config(LATEST)
 

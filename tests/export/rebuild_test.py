@@ -44,15 +44,19 @@ def _try_to_push(base):
     push.push(MODEL, push.Task(0, "task"), str(base), info, UNTRIED)
 
 
+def _before_the_last(latest):
+    """A latest.json as it was before the last push."""
+    pairs = latest["pairs"][:2]
+    return {**latest, **pairs[-1], "pairs": pairs, "labels": {"stable": 11}}
+
+
 @pytest.mark.parametrize("lost", ["all of it", "the newest names"])
 def test_nothing_is_pushed_removed_or_served_where_versions_have_lost_their_names(base, lost):
     if lost == "all of it":
         os.remove(base / "latest.json")
     else:  # one that was restored from an older copy
         latest = versions.read_latest(base)
-        desired.record(
-            str(base), {**latest, "pairs": latest["pairs"][:2], "version": 11, "labels": {"stable": 11}}
-        )
+        desired.record(str(base), _before_the_last(latest))
     before = _tree(base)
     for ask in (_try_to_push, lambda path: kit.write(str(path)), lambda path: release._listing(str(path))):
         with pytest.raises(ValueError, match="has the versions .*12, .*rebuild it: .* --rebuild"):
@@ -98,9 +102,7 @@ def test_a_canary_stays_one(base):
 
 def test_an_old_latest_json_keeps_what_it_says(base):
     latest = versions.read_latest(base)
-    desired.record(
-        str(base), {**latest, "pairs": latest["pairs"][:2], "version": 11, "labels": {"stable": 11}}
-    )
+    desired.record(str(base), _before_the_last(latest))
     assert rebuild.rebuild(str(base)) == [12]
     latest = versions.read_latest(base)
     assert latest["version"] == 11 and [p["pending"] for p in latest["pairs"]] == [False, False, True]

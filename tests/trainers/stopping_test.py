@@ -19,6 +19,7 @@ def handlers():
 
 def test_a_lost_terminal_asks_to_stop_like_the_others_unless_nohup_has_turned_it_off(handlers):
     heard = []
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
     before = stopping.on_signals(lambda number, _: heard.append(number))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.raise_signal(number)
