@@ -10,7 +10,7 @@ from ltgans_tf.networks import domain_codes
 
 @dataclasses.dataclass(frozen=True)
 class LatentLaw:
-    """How a generator's latents are drawn: the code of a domain and, behind it, noise.
+    """How a generator's latents are drawn: the code of a domain followed by noise.
 
     Attributes:
       noise_dim: numbers of noise in a latent.
