@@ -251,7 +251,9 @@ class Recipe:
 
 
 # Found on small nets in minutes of two CPU cores; see docs/domain_codes.md.
-_SMALL = Recipe(ema=0.99, domain_dim=32, domain_scales=True, distillation=0.05, warm_start=1.0)
+_SMALL = Recipe(
+    ema=0.99, domain_dim=32, domain_scales=True, distillation=0.05, warm_start=1.0, student_ema=0.99
+)
 # The authors' later public code, as far as the mathematics allows (see the README).
 _PAPER = Recipe(
     replay_share="paper",
