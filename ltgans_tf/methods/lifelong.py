@@ -349,7 +349,7 @@ class LifelongModel(keras.Model):
         self.check_stream(stream)
         self.domain_names = [task.name for task in stream.tasks]
         settings = {
-            "model": self.get_settings(),
+            "model": {} if workdir is None else self.get_settings(),  # networks of one's own have none
             "stream": stream.get_settings(),
             "steps_per_task": int(steps_per_task),
         }

@@ -313,10 +313,12 @@ def _foreign(path, manifest):
         return f"it is of another run, {its}"
     if CONFIG not in manifest["files"] or not os.path.isfile(os.path.join(workdir, CONFIG)):
         return ""
-    settings, own = read_config(path), read_config(workdir)
-    if "specs" in settings["stream"]:  # what came after its task may be other tasks by now
-        begun = manifest["task_index"] + bool(manifest["task_step"])
-        settings["stream"]["specs"] = settings["stream"]["specs"][:begun]
+    try:
+        own = read_config(workdir)
+    except ValueError:  # it is damaged, which is said of it and not of the checkpoint
+        return ""
+    # Not the stream: data may be elsewhere by now, and its fingerprints tell whether it is the same.
+    settings, own = ({**each, "stream": None} for each in (read_config(path), own))
     differ = _differences(settings, own)
     return f"it was trained with other settings: {differ}" if differ else ""
 

@@ -229,7 +229,7 @@ def test_verification_names_what_is_damaged_and_what_is_missing(run):
     newest, before = (f"checkpoints/{path.name}" for path in _paths(workdir))
     marks = [f"boundary/{path.name}" for path in (workdir / "boundary").iterdir()]
     assert verification.verify(str(workdir)) == dict.fromkeys(
-        [newest, before, "config.json", "metrics.jsonl", "newest_checkpoint.txt", *marks], ""
+        [newest, before, "config.json", "metrics.jsonl", "newest_checkpoint.txt", "run_id", *marks], ""
     )
     _damage(workdir / before / "state.index", "flipped")
     _damage(workdir / "config.json", "truncated")
@@ -238,7 +238,7 @@ def test_verification_names_what_is_damaged_and_what_is_missing(run):
     found = verification.verify(str(workdir))
     assert found.pop(before) == "state.index has changed" and "is missing" in found.pop(newest)
     assert "is damaged" in found.pop("config.json") and "in line 1" in found.pop("metrics.jsonl")
-    assert not any(found.values()) and found.keys() == {"newest_checkpoint.txt", *marks}
+    assert not any(found.values()) and found.keys() == {"newest_checkpoint.txt", "run_id", *marks}
 
 
 def test_verification_of_no_run_is_refused(tmp_path):

@@ -136,7 +136,7 @@ def test_joint_training_with_codes_gives_each_row_the_code_of_its_real_image(num
         model.task_step.assign(step)
         for i in range(2):
             real = batch[:, i, 0, 0, 0] // 50
-            np.testing.assert_array_equal(model._domains(i, rows, None), real)
+            np.testing.assert_array_equal(model._domains(i, rows), real)
             past = (real < 2).astype(int) if heads == 2 else np.zeros(rows, int)
             np.testing.assert_array_equal(model._heads(i, rows, model.roles(2), None), past)
 

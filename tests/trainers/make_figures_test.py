@@ -184,7 +184,7 @@ def test_one_reason_is_told_once(workdir):
 def test_a_run_without_student_has_the_figures_that_need_no_codes(workdir, monkeypatch):
     plain = twin_gan.TwinGAN.from_architecture(TINY, student=False)
     plain.task_index.assign(2)
-    monkeypatch.setattr(loading, "load", lambda path: plain)
+    monkeypatch.setattr(loading, "load", lambda *_: plain)
     said = make_figures.make_figures(workdir)
     assert "  fig2_interpolation, fig3_traversal: the model has no Student" in said
     assert os.path.isfile(os.path.join(workdir, "figures", "fig2_domains.png"))

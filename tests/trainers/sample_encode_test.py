@@ -131,7 +131,7 @@ def test_bad_requests_are_refused_before_anything_is_written(workdir, pictures, 
         encode.encode(workdir, str(pictures), "codes.txt")
     with pytest.raises(ValueError, match="--count is 0"):
         sample.sample(workdir, 0, 0, str(out))
-    with pytest.raises(ValueError, match="notes.txt is a file"):
+    with pytest.raises(ValueError, match="notes.txt; it must end in .npz or .png, or name a folder"):
         sample.sample(workdir, 1, 0, str(pictures / "notes.txt"))
     assert not out.exists()
 

@@ -170,6 +170,7 @@ def test_a_run_whose_terminal_is_lost_saves_its_state(tmp_path):
         cwd=source_imports.ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # these tests may run under nohup
     )
     assert process.stdout.readline().startswith(b"devices: ")
     process.stdout.close()

@@ -189,7 +189,7 @@ def test_checkpoints_come_at_multiples_of_the_global_step(tiny_stream):
     run = types.SimpleNamespace(save=lambda model: saved.append(int(model.global_step.numpy())))
     stream = tiny_stream(tasks=2)
     for task in stream.tasks:
-        model._learn(stream, task, 5, [callbacks.SaveCheckpoints(run, 3)])
+        model._learn(stream, task, 5, [callbacks.SaveCheckpoints(run, 3)], False)
     assert saved == [3, 6, 9]
 
 
