@@ -15,7 +15,7 @@ import shutil
 import uuid
 
 from export import versions
-from ltgans_tf.files import locks, ordering, run_ids
+from ltgans_tf.files import atomic, locks, ordering, run_ids
 from ltgans_tf.settings import upgrades
 
 FOLDER = "continuation"
@@ -164,7 +164,7 @@ def _copy(folder, staging, tasks):
         _copy_if_there(folder, staging, "boundary", f"task_{i:02d}.npz", copy=_linked)
         mark = os.path.join(staging, "boundary", f"task_{i:02d}.done")
         os.makedirs(os.path.dirname(mark), exist_ok=True)
-        versions.write_text(mark, "taken over\n")
+        atomic.write_text(mark, "taken over\n")
     _copy_if_there(folder, staging, "eval", "extractor.npz")
     for name in _COPIED:
         _copy_if_there(folder, staging, name)

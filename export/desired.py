@@ -10,6 +10,7 @@ import os
 import re
 
 from export import serving_config, versions
+from ltgans_tf.files import atomic
 
 CONFIG = "models.config"
 _CARRIED = ("pairs", "canary", "pushing", "removing")
@@ -44,7 +45,7 @@ def reconcile(base):
     """
     if is_current(base):
         return False
-    versions.write_text(os.path.join(base, CONFIG), config(versions.read_latest(base)))
+    atomic.write_text(os.path.join(base, CONFIG), config(versions.read_latest(base)))
     return True
 
 

@@ -7,6 +7,7 @@ import os
 
 import ltgans_tf
 from export import blessing, validation, versions
+from ltgans_tf.files import atomic
 
 FORMAT_VERSION = 1
 
@@ -27,11 +28,11 @@ def stage(model, base, about, staged, terms, served):
     for kind, folder in staged.items():
         extra = os.path.join(folder, "assets.extra")
         versions.write_json(os.path.join(folder, versions.INFO), {"kind": kind, **about})
-        versions.write_text(os.path.join(extra, "mlmd_uuid"), about["run_id"])
+        atomic.write_text(os.path.join(extra, "mlmd_uuid"), about["run_id"])
         if terms.validate:
             versions.write_json(os.path.join(extra, validation.BLESSED), report[kind])
         mark = blessing.NOT_BLESSED if reasons else blessing.BLESSED
-        versions.write_text(os.path.join(extra, mark), "\n".join([*reasons, ""]))
+        atomic.write_text(os.path.join(extra, mark), "\n".join([*reasons, ""]))
 
 
 def _save(model, kind, folder, about):

@@ -9,7 +9,7 @@ import sys
 def never_fail():
     """Makes writes to stdout and stderr never fail; for the start of a program.
 
-    What a terminal cannot take any more is dropped: behind a pipe that was closed (`| head`), a terminal that is
+    What a terminal cannot take any more is dropped: after a pipe was closed (`| head`), for a terminal that is
     gone, a full disk. Letters that its encoding lacks are written as escapes. A descriptor that was closed before
     the start is opened on /dev/null, so that no file of the program gets its number. A stream that a test has put in
     the place of Python's own stays.

@@ -19,7 +19,7 @@ import time
 
 from export import path_flags
 from ltgans_tf import latest_json
-from ltgans_tf.files import jsonfiles, locks, paths
+from ltgans_tf.files import atomic, jsonfiles, locks, paths
 from ltgans_tf.settings import upgrades
 
 KINDS = ("encoder", "generator")  # in the order in which they are put in place
@@ -170,30 +170,14 @@ def put_in_place(staging, base, kind, version):
     """
     for folder, _, files in os.walk(staging, topdown=False):
         for path in [os.path.join(folder, file) for file in files] + [folder]:
-            _sync(path)
+            atomic.sync(path)
     os.rename(staging, place(base, kind, version))
-    _sync(os.path.join(base, kind))
+    atomic.sync(os.path.join(base, kind))
 
 
 def write_json(path, value):
     """Writes a JSON file so that a crash leaves the old one or the new one, never a part."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def write_text(path, text):
-    """The same for a text."""
-    staging = f"{path}.tmp"
-    try:
-        with open(staging, "w", encoding="utf-8") as f:
-            f.write(text)
-            f.flush()
-            os.fsync(f.fileno())
-        os.rename(staging, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.remove(staging)
-        raise
-    _sync(os.path.dirname(path) or ".")
+    atomic.write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def _is_half(base, version, info):
@@ -204,11 +188,3 @@ def read_json(path):
     if not os.path.isfile(path):
         return {}
     return jsonfiles.read_object(path)
-
-
-def _sync(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

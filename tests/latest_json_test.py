@@ -1,6 +1,5 @@
 """latest.json: what is read of it, and what is refused."""
 
-import copy
 import json
 import random
 
@@ -8,6 +7,7 @@ import pytest
 
 from export import continuation, release, versions
 from ltgans_tf import exported, latest_json
+from tests import random_changes
 from trainers import runs
 
 TASK = {"run_id": "r", "task_index": 0, "task_name": "a"}
@@ -81,34 +81,10 @@ def test_what_is_damaged_is_one_sentence_for_every_reader(change, words, tmp_pat
         assert "\n" not in str(error.value)
 
 
-def _changed(draw, value):
-    """The value with one place of it changed at random."""
-    junk = [
-        None,
-        True,
-        -1,
-        0,
-        5,
-        7,
-        1.5,
-        "7",
-        "",
-        "generator/\N{SUPERSCRIPT TWO}",
-        "../..",
-        [],
-        {},
-        [[]],
-        10**400,
-    ]
-    if isinstance(value, (dict, list)) and value and draw.random() < 0.8:
-        value = copy.copy(value)
-        key = draw.choice(list(value)) if isinstance(value, dict) else draw.randrange(len(value))
-        if draw.random() < 0.2:
-            del value[key]
-        else:
-            value[key] = _changed(draw, value[key])
-        return value
-    return draw.choice(junk)
+JUNK = [
+    *(None, True, -1, 0, 5, 7, 1.5, "7", ""),
+    *("generator/\N{SUPERSCRIPT TWO}", "../..", [], {}, [[]], 10**400),
+]
 
 
 def test_random_changes_are_read_or_refused_and_lead_nowhere_else(tmp_path):
@@ -117,7 +93,7 @@ def test_random_changes_are_read_or_refused_and_lead_nowhere_else(tmp_path):
     for _ in range(3000):
         content = GOOD
         for _ in range(draw.randint(1, 3)):
-            content = _changed(draw, content)
+            content = random_changes.changed(draw, content, JUNK)
         if not isinstance(content, dict):  # which jsonfiles.read_object refuses
             continue
         try:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 _TAG = 0x112
 _MOST_PIECES = (
-    256  # of a file that are passed by; EXIF data stand among the first, in a WebP behind the picture
+    256  # of a file that are passed by; EXIF data stand among the first, in a WebP after the picture
 )
 _FRONT = 1 << 16  # bytes within which the data begin, or a WebP says that it has some
 _ANY = r"\C*(?:Exif\x00\x00|eXIf)\C*|RIFF\C{8}VP8X\C{4}[\x08-\x0f\x18-\x1f\x28-\x2f\x38-\x3f]\C*"
@@ -77,7 +77,7 @@ def _length(data):
 
 
 def _bytes(data, start, count):
-    """int64 [count]: the same as numbers, zeros behind the end."""
+    """int64 [count]: the same as numbers, zeros after the end."""
     padded = tf.strings.join([_part(data, start, count), b"\0" * count])
     return tf.ensure_shape(tf.cast(tf.io.decode_raw(padded, tf.uint8)[:count], tf.int64), [count])
 
@@ -102,10 +102,10 @@ def _walk(data, first, look):
     end = _length(data)
 
     def step(place, _, pieces):
-        found, over, behind = look(place)
-        over |= (behind >= end) | (pieces >= _MOST_PIECES)
+        found, over, after = look(place)
+        over |= (after >= end) | (pieces >= _MOST_PIECES)
         state = tf.where(found, 1, tf.where(over, -1, 0))
-        return tf.where(state == 0, behind, place), state, pieces + 1
+        return tf.where(state == 0, after, place), state, pieces + 1
 
     place, state, _ = tf.while_loop(
         lambda place, state, pieces: tf.equal(state, 0),

@@ -34,6 +34,12 @@ def writing(path, staging=None):
     sync(folder)
 
 
+def write_text(path, text):
+    """Writes a text file in UTF-8: see `writing`."""
+    with writing(path) as file:
+        file.write(text.encode())
+
+
 def sync(path):
     """Has the disk hold a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -3,6 +3,8 @@
 import os
 import uuid
 
+from ltgans_tf.files import atomic
+
 _NAME = "run_id"
 
 
@@ -23,10 +25,5 @@ def keep(workdir, run_id=None):
     if found := read(workdir):
         return found
     run_id = run_id or str(uuid.uuid4())
-    path = os.path.join(workdir, _NAME)
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-        file.write(f"{run_id}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(f"{path}.tmp", path)
+    atomic.write_text(os.path.join(workdir, _NAME), f"{run_id}\n")
     return run_id

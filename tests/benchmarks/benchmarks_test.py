@@ -131,7 +131,7 @@ def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
 
 @pytest.mark.program
 @pytest.mark.parametrize("judged", [True, False])
-def test_the_parts_of_a_step_with_codes_give_what_the_step_reports(judged):
+def test_the_parts_of_a_step_with_codes_run_by_themselves(judged):
     recipe = presets.Recipe(n_critic=2, distillation=0.3, domain_dim=4, critic_on_past=judged)
     model = step.model_at(twin_gan.TwinGAN, TINY, recipe, _data(2)[None], True, step.LATER)
     model.make_train_function()

@@ -1,13 +1,12 @@
 """Answers that no TensorFlow Serving gives: each ends the client in one sentence."""
 
-import copy
 import json
 import random
 
 import pytest
 
 from export import client, failures, rest, serving_client
-from tests import fake_models, rest_double
+from tests import fake_models, random_changes, rest_double
 
 STATUS = {"model_version_status": [{"version": "2", "state": "AVAILABLE", "status": {"error_message": ""}}]}
 FLOATS = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}]}, "name": "x:0"}
@@ -173,18 +172,7 @@ def test_a_ca_file_must_be_one_and_be_of_use(tmp_path):
         serving_client.Client("http://localhost:1", ca_file=str(tmp_path / "ca.pem"))
 
 
-def _changed(draw, value):
-    """The value with one place of it changed at random."""
-    junk = [None, True, -1, 0, 1e300, "", "9", "DT_INT64", "DT_STRING", {"b64": "!"}, [], {}, [[1.0]], 10**30]
-    if isinstance(value, (dict, list)) and value and draw.random() < 0.85:
-        value = copy.copy(value)
-        key = draw.choice(list(value)) if isinstance(value, dict) else draw.randrange(len(value))
-        if draw.random() < 0.2:
-            del value[key]
-        else:
-            value[key] = _changed(draw, value[key])
-        return value
-    return draw.choice(junk)
+JUNK = [None, True, -1, 0, 1e300, "", "9", "DT_INT64", "DT_STRING", {"b64": "!"}, [], {}, [[1.0]], 10**30]
 
 
 def test_random_answers_end_in_a_sentence_or_are_taken(monkeypatch):
@@ -197,7 +185,7 @@ def test_random_answers_end_in_a_sentence_or_are_taken(monkeypatch):
         place = 1 if i % 3 == 2 else 0
         changed = json.loads(answers[place])
         for _ in range(draw.randint(1, 3)):
-            changed = _changed(draw, changed)
+            changed = random_changes.changed(draw, changed, JUNK)
         answers[place] = json.dumps(changed)
         waiting = [(200, answer.encode()) for answer in answers]
         monkeypatch.setattr(asked._transport, "_exchange", lambda *_: waiting.pop(0))
