@@ -358,7 +358,7 @@ def test_version_is_behind_all_others_when_the_clock_is_not(tiny_model, tmp_path
         (signatures, "save_generator"),
         (release, "add"),
         (versions, "write_latest"),
-        (versions, "write_text"),
+        (versions.atomic, "write_text"),
     ],
 )
 def test_push_that_died_is_completed_under_its_version(tiny_model, tmp_path, monkeypatch, module, name):
