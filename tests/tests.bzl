@@ -15,7 +15,7 @@ IMPORTS = {
     "files": "files ltgans_tf training",
     "methods": "data evaluation export ltgans_tf methods networks settings trainers training",
     "networks": "networks settings",
-    "settings": "data evaluation export ltgans_tf methods networks settings trainers training",
+    "settings": "data evaluation export ltgans_tf methods settings trainers training",
     "trainers": "data evaluation export figures ltgans_tf methods settings trainers training",
     "training": "data evaluation figures files methods settings training",
 }

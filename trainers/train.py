@@ -276,7 +276,7 @@ def plan(preset, recipe, settings):
     }
     lines = [f"  {name}: {value}" for name, value in values.items() if name != "tasks"]
     tasks = [f"  task {i + 1}: {spec}" for i, spec in enumerate(preset.tasks)]
-    duration = estimate.duration(FLAGS.workdir, FLAGS.method, preset, recipe, settings)
+    duration = estimate.duration(FLAGS.workdir, preset)
     return "\n".join(["settings", *lines, "tasks", *tasks, duration])
 
 

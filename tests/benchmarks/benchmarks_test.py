@@ -30,7 +30,7 @@ from benchmarks import (
 from export import validation
 from ltgans_tf.data import streams
 from ltgans_tf.methods import twin_gan
-from ltgans_tf.settings import architectures, presets
+from ltgans_tf.settings import presets
 from tests import programs, source_imports
 from tests.tiny import TINY
 
@@ -120,11 +120,6 @@ def test_step_reports_speed_against_plain_and_gemm(monkeypatch):
     assert ours["ms"]["min"] <= ours["ms"]["median"] <= ours["ms"]["max"]
     assert len(ours["ms"]["values"]) == 3
     assert ours["new_images_per_second"] == pytest.approx(16e3 / ours["ms"]["median"])
-    assert ours["gflop"] == pytest.approx(
-        1e-9 * architectures.step_flops(TINY, 3, 8, n_critic=2, first_task=False, student=False)
-    )
-    assert ours["gflops"] == pytest.approx(1e3 * ours["gflop"] / ours["ms"]["median"])
-    assert ours["of_gemm"] == pytest.approx(ours["gflops"] / results["gemm_gflops"])
     assert ours["plain_over_package"] == pytest.approx(plainly["ms"]["median"] / ours["ms"]["median"])
     assert "2 * 8 new images" in step.report(results)
 
@@ -159,11 +154,12 @@ def test_precisions_are_measured_with_and_without_xla():
 def test_precisions_set_the_step_against_the_plain_one_and_a_matrix_product():
     ms = {"plain float32": 8.0, "mixed_bfloat16": 4.0, "GEMM float32": 1.0}
     ms = {name: {"median": value, "min": value, "max": 9.0} for name, value in ms.items()}
-    report = precisions.report({"new_images": 16, "gflop": 0.4, "gemm_gflops": 200.0, "ms": ms})
+    report = precisions.report({"new_images": 16, "gemm_gflops": 200.0, "ms": ms})
     assert [line.split() for line in report.splitlines()[1:]] == [
         ["plain", "float32", "8.00", "8.00", "to", "9.00", "2000", "1.00"],
-        ["mixed_bfloat16", "4.00", "4.00", "to", "9.00", "4000", "100", "0.50", "2.00"],
-        ["GEMM", "float32", "1.00", "1.00", "to", "9.00", "200"],
+        ["mixed_bfloat16", "4.00", "4.00", "to", "9.00", "4000", "2.00"],
+        ["GEMM", "float32", "1.00", "1.00", "to", "9.00"],
+        ["The", "matrix", "product:", "200", "GFLOP/s."],
     ]
 
 
