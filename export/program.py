@@ -4,7 +4,6 @@ It stands here because `trainers` may import `export` and not the other way roun
 """
 
 import contextlib
-import difflib
 import errno
 import importlib
 import os
@@ -15,6 +14,7 @@ import tempfile
 from absl import app, flags, logging
 
 from export import surroundings, terminal
+from ltgans_tf.files import near_names
 from ltgans_tf.settings import seeds
 
 _FULL = os.strerror(errno.ENOSPC)
@@ -142,8 +142,8 @@ def _parse(argv):
 
 
 def _nearest(name):
-    near = difflib.get_close_matches(name, flags.FLAGS, n=1, cutoff=0.5)
-    return f"; did you mean --{near[0]}?" if near else "; --help lists the flags."
+    near = near_names.nearest(name, flags.FLAGS, most=1)
+    return f"; did you mean --{near}?" if near else "; --help lists the flags."
 
 
 def _flag_sentence(message):

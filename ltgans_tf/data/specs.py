@@ -18,12 +18,11 @@ imported.
 """
 
 import dataclasses
-import difflib
 import os
 import re
 
 from ltgans_tf.data import listing
-from ltgans_tf.files import paths
+from ltgans_tf.files import near_names, paths
 
 SPLITS = ("train", "test")
 OPTIONS = ("invert",) + SPLITS
@@ -422,8 +421,8 @@ def _unknown_name(name, data_dir):
     known = list(DATASETS)
     if data_dir and os.path.isdir(paths.local(data_dir)):
         known += [f[:-4] for f in sorted(os.listdir(paths.local(data_dir))) if f.endswith(".npz")]
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join(known)}."
+    near = near_names.nearest(name, known)
+    hint = f"did you mean {near}?" if near else f"the names are {', '.join(known)}."
     return f"Unknown data set {name!r}: {hint} Other images are given as folder:PATH, npz:PATH or tfds:NAME."
 
 

@@ -6,7 +6,6 @@ show(workdir, pictures, step)
 ```
 """
 
-import difflib
 import functools
 import glob
 import json
@@ -19,7 +18,7 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import charts, figures
-from ltgans_tf.files import eventlog, ordering
+from ltgans_tf.files import eventlog, near_names, ordering
 from ltgans_tf.networks import walks
 
 SHEETS = ("fig2_domains", "fig2_interpolation", "fig3_traversal", "forgetting", "stream")
@@ -96,8 +95,8 @@ def check_names(names):
     """Raises ValueError for a name that no figure has, with the nearest that one has."""
     for name in names:
         if name not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.4)
-            offer = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES[:7])} and others."
+            near = near_names.nearest(name, NAMES, most=1)
+            offer = f"did you mean {near}?" if near else f"there are {', '.join(NAMES[:7])} and others."
             raise ValueError(f"no figure is called {name!r}; {offer}")
 
 

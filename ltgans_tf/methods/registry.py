@@ -5,9 +5,10 @@ the methods does not wait for TensorFlow. One more is one more row here; one tha
 package goes by 'module:Class'.
 """
 
-import difflib
 import importlib
 import re
+
+from ltgans_tf.files import near_names
 
 METHODS = {
     "ltgan": "ltgans_tf.methods.twin_gan:TwinGAN",
@@ -31,11 +32,7 @@ def check_method(name):
     """Refuses what can be no method, without importing any: ValueError with the nearest names."""
     if name in METHODS or _OWN.fullmatch(str(name)):
         return
-    near = difflib.get_close_matches(str(name), METHODS, n=2, cutoff=0.3)
-    raise ValueError(
-        f"unknown method {name!r}; did you mean {' or '.join(near or METHODS)}?"
-        f" There are {', '.join(METHODS)}, and MODULE:CLASS for a class of your own."
-    )
+    raise near_names.unknown("method", name, METHODS, ", and MODULE:CLASS for a class of your own")
 
 
 def method_class(name):

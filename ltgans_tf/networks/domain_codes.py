@@ -13,12 +13,13 @@ The least angle between two codes, in degrees:
 | 64 | 90 | 90 | 70 |
 """
 
-import difflib
 import functools
 import hashlib
 import numbers
 
 import numpy as np
+
+from ltgans_tf.files import near_names
 
 MOST_DOMAINS = 1024  # rows of the table that a train step holds as a constant
 _SHOWN = 20  # domains that a sentence names
@@ -63,6 +64,6 @@ def domain_index(domain, learnt, planned=()):
     known += f" and so on up to {len(learnt)}" if len(learnt) > _SHOWN else ""
     if 0 <= index < len(names):
         raise ValueError(f"domain {names[index]!r} is not learnt yet; those learnt are {known}.")
-    near = difflib.get_close_matches(str(domain), names, n=2, cutoff=0.3)
-    asked = f"did you mean {' or '.join(near)}? There are" if near else "there are"
+    near = near_names.nearest(domain, names)
+    asked = f"did you mean {near}? There are" if near else "there are"
     raise ValueError(f"unknown domain {domain!r}; {asked} {known}.")

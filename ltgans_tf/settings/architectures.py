@@ -6,7 +6,8 @@ To add an architecture, add a row to ARCHITECTURES.
 """
 
 import dataclasses
-import difflib
+
+from ltgans_tf.files import near_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +79,4 @@ def architecture(given):
         return Architecture(**fields)
     if given in ARCHITECTURES:
         return ARCHITECTURES[given]
-    near = difflib.get_close_matches(str(given), ARCHITECTURES, n=2, cutoff=0.3)
-    raise ValueError(
-        f"unknown architecture {given!r}; did you mean {' or '.join(near or ARCHITECTURES)}?"
-        f" There are {', '.join(ARCHITECTURES)}."
-    )
+    raise near_names.unknown("architecture", given, ARCHITECTURES)

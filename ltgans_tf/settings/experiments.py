@@ -5,7 +5,8 @@ paper's numbers stand here as printed. None of them is to be set beside numbers 
 """
 
 import dataclasses
-import difflib
+
+from ltgans_tf.files import near_names
 
 PEERS = ("curl", "lgm")  # the VAEs that the paper compares with
 PLAIN = "replay"  # what needs the same memory and takes as many steps
@@ -86,11 +87,7 @@ def experiment(name):
     """Returns the `Experiment` called `name`; ValueError with the nearest names otherwise."""
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
-    near = difflib.get_close_matches(str(name), EXPERIMENTS, n=2, cutoff=0.3)
-    raise ValueError(
-        f"unknown experiment {name!r}; did you mean {' or '.join(near or EXPERIMENTS)}?"
-        f" There are {', '.join(EXPERIMENTS)}."
-    )
+    raise near_names.unknown("experiment", name, EXPERIMENTS)
 
 
 def _runs(*methods, large=False):

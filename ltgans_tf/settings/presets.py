@@ -6,10 +6,10 @@ given here; the presets are listed in preset_table.py. Nothing in this file need
 """
 
 import dataclasses
-import difflib
 import fractions
 import re
 
+from ltgans_tf.files import near_names
 from ltgans_tf.settings import preset_table
 
 
@@ -93,10 +93,7 @@ def make_optimizer(text):
 def _known(name, table, kind):
     if name in table:
         return name
-    near = difflib.get_close_matches(str(name), table, n=2, cutoff=0.3)
-    raise ValueError(
-        f"unknown {kind} {name!r}; did you mean {' or '.join(near or table)}? There are {', '.join(table)}."
-    )
+    raise near_names.unknown(kind, name, table)
 
 
 def _check(holds, name, value, rule):
