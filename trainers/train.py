@@ -336,7 +336,7 @@ def _train(preset, recipe, settings):
     if FLAGS.method == "ltgan" and (recipe.critic_heads, recipe.first_learners) == (1, 2):
         say(
             "note: one critic head is Eq. 1 as written; the twins then share out the modes of the"
-            " first task, and what the Teacher lacks does not come back (see the README)."
+            " first task, and what the Teacher lacks does not come back (docs/method.md)."
         )
     inception_path = FLAGS.inception_path
     evaluator = evaluation.Evaluator(

@@ -251,7 +251,7 @@ class Recipe:
 _SMALL = Recipe(
     ema=0.99, domain_dim=32, domain_scales=True, distillation=0.05, warm_start=1.0, student_ema=0.99
 )
-# The authors' later public code, as far as the mathematics allows (see the README).
+# The authors' later public code, as far as the mathematics allows (docs/method.md).
 _PAPER = Recipe(
     replay_share="paper",
     critic_heads=1,
