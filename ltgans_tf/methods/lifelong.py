@@ -321,7 +321,8 @@ class LifelongModel(keras.Model):
           steps_per_task: steps in each task.
           workdir: folder for checkpoints, metrics.jsonl, TensorBoard and samples, or None to
             keep nothing.
-          callbacks: Keras callbacks, whose logs are tensors; None means `callbacks.default_callbacks(workdir)`.
+          callbacks: Keras callbacks, whose logs are tensors; None means `callbacks.default_callbacks(workdir)`
+            and a line of progress every ten seconds.
           boundary_callbacks: called as f(model, stream, task, workdir) behind each task, in
             order. If a run dies among them they are all called again, so each must be able to
             do its work twice. One that has a method `prepare` gets prepare(stream, workdir)
@@ -363,7 +364,8 @@ class LifelongModel(keras.Model):
             )
         chief = distribution.is_chief(self.distribute_strategy)
         if callbacks is None:
-            callbacks = callbacks_lib.default_callbacks(workdir)
+            progress = callbacks_lib.Progress(print, len(stream.tasks), steps_per_task, seconds=10.0)
+            callbacks = [*callbacks_lib.default_callbacks(workdir), progress]
         if not chief:
             callbacks, boundary_callbacks = callbacks_lib.of_other_workers(callbacks), []
         with (

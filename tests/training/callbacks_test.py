@@ -408,3 +408,13 @@ def test_default_callbacks_write_nothing_without_a_workdir(tmp_path):
     # The log is cut back before the first picture is written to it.
     assert kinds == [callbacks.LogMetrics, callbacks.SampleGrids]
     assert all(issubclass(kind, keras.callbacks.Callback) for kind in kinds)
+
+
+@pytest.mark.program
+def test_without_callbacks_progress_is_printed_and_with_callbacks_it_is_not(tiny_model, tiny_stream, capsys):
+    model, stream = tiny_model(student=False), tiny_stream(tasks=1)
+    model.fit_stream(stream, 2, callbacks=[], stop_after_task=0)
+    assert not capsys.readouterr().out
+    model = tiny_model(student=False)
+    model.fit_stream(stream, 2)
+    assert "task 1/1 set0.npz  step 2/2" in capsys.readouterr().out
