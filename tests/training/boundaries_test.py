@@ -245,3 +245,17 @@ def test_damaged_samples_of_an_earlier_task_are_left_out_of_the_sheet(run, tmp_p
     assert "task_00.npz is damaged" in caplog.text
     with Image.open(sheet) as picture:
         assert picture.height < height
+
+
+def test_scores_without_an_evaluator_are_quick_and_say_when_they_are_taken(run, tmp_path, capsys):
+    model, stream, _, _ = run
+    default = boundaries.BoundaryScores()
+    default.prepare(stream, str(tmp_path))
+    assert "training the classifier" in capsys.readouterr().out
+    default(model, stream, stream.tasks[1], str(tmp_path))
+    assert (
+        capsys.readouterr().out
+        == f"measuring what the model draws and encodes after {stream.tasks[1].name}\n"
+    )
+    with open(tmp_path / "eval" / "task_01" / "scores.json", encoding="utf-8") as f:
+        assert json.load(f)["settings"]["samples"] == 1280
