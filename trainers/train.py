@@ -293,8 +293,9 @@ def _train(preset, recipe, settings):
 
     if FLAGS.distribution == "multi_worker":
         say("waiting for the other workers to start")
+        distribution.await_workers()
         alone = stopping.ended_at_once(
-            "this worker has waited {:.0f} s for the others to start", _not_begun()
+            "this worker has waited {:.0f} s for the others to join", _not_begun()
         )
     else:
         alone = contextlib.nullcontext()
