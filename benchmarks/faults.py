@@ -29,6 +29,7 @@ from absl import flags
 
 import benchmarks
 from benchmarks import fault_checks, watched_run
+from export import path_flags
 from trainers import import_tensorflow, run
 
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
@@ -252,7 +253,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("replicas", 1, "Logical CPUs that a run is on.", 1)
     flags.DEFINE_list("faults", ["kill"], f"What hits them, of {', '.join(FAULTS)}.")
     flags.DEFINE_integer("minutes", None, "After so many no further workdir is begun.", 1)
-    flags.DEFINE_string("folder", None, "Where the workdirs are made; by default the system's for such.")
+    path_flags.define_path("folder", None, "Where the workdirs are made; by default the system's for such.")
     flags.DEFINE_integer("seed", 0, "Of all that is drawn.")
     benchmarks.define_output()
     run(main)

@@ -29,6 +29,7 @@ _ENDINGS = {
     "status": (),
 }
 
+_LONGEST_HEADER = 1 << 16  # characters
 _MOST_SIDE = 4096  # pixels of an image that a generator draws
 
 
@@ -146,7 +147,7 @@ def _first_line(path):
     if path is None:
         return None
     with open(path, encoding="utf-8") as file:
-        return file.readline().strip()
+        return file.readline(_LONGEST_HEADER).strip()
 
 
 def _images(count):
