@@ -222,6 +222,8 @@ def _listing(base):
 def main(_):
     """Does what the flags name and says what is served then."""
     given = flags.FLAGS
+    if not os.path.isdir(given.base):
+        raise ValueError(f"there is no folder {given.base}; --base names one that a push wrote to.")
     if given.rebuild and (given.rollback or given.canary is not None):
         raise ValueError("--rebuild goes with --stable alone; give the other flag after it.")
     if given.rollback + (given.stable is not None) + (given.canary is not None) > 1:

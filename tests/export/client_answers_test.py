@@ -133,6 +133,16 @@ def test_an_answer_without_end_is_not_read_whole(double, monkeypatch):
     assert _asked(double, [_json(STATUS) + b" " * (2**20 - len(_json(STATUS)))], _status)[0]["version"] == 2
 
 
+def test_an_image_file_without_end_is_not_read_whole(double, monkeypatch):
+    monkeypatch.setattr(serving_client, "_LARGEST_FILE", 1 << 20)
+    for ask in (
+        lambda asked: asked.encode_files(["/dev/zero"]),
+        lambda asked: asked.interpolate("/dev/zero", "/dev/zero", [0.5]),
+    ):
+        with pytest.raises(ValueError, match="/dev/zero has more than 1 MiB; give an image file"):
+            ask(serving_client.Client(double.url))
+
+
 def test_pictures_that_are_none_are_one_sentence(tmp_path):
     bomb = fake_models.png([0, 0])[:16] + (10**5).to_bytes(4, "big") * 2 + fake_models.png([0, 0])[24:]
     for data in (b"GIF89a", b"", fake_models.png([0, 0])[:40], bomb):

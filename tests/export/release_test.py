@@ -294,6 +294,8 @@ def _run(*flags):
 
 def test_the_program_lists_serves_and_goes_back(tmp_path):
     base = f"--base={tmp_path}"
+    done = _run(f"--base={tmp_path}/none", "--rollback")
+    assert done.returncode == 2 and "there is no folder" in done.stderr and not os.listdir(tmp_path)
     done = _run(base)
     assert done.returncode == 2 and "has no pushed version; push one with" in done.stderr
     _push(tmp_path, 1795448201)

@@ -245,6 +245,11 @@ def test_a_dry_run_shows_settings_and_plan_and_trains_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_dry_run_checks_the_terms_of_a_push(tmp_path):
+    sentence = _refused(f"--workdir={tmp_path}/run", "--dry_run", "--push_max_regression=nan")
+    assert sentence.endswith("max_regression is nan; it must be at least 0.")
+
+
 def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tmp_path):
     for name in ("mnist", "mnist_m", "fashion_mnist", "omniglot"):
         np.savez(tmp_path / f"{name}.npz", train_images=np.zeros((1, 8, 8), np.uint8))
