@@ -211,7 +211,8 @@ def read_base(folder, given):
                     }
                     pair["continuation"] = "continuation/13"
                     release.add(base, pair, True)
-                else:
+                else:  # a push writes models.config before it removes anything
+                    desired.reconcile(base)
                     release.prune(base, 2)
     latest, told = versions.read_latest(base), desired.remembered(base)
     if not desired.is_current(base):
