@@ -9,12 +9,15 @@ import sys
 
 from absl import flags
 
-from ltgans_tf.files import provenance
+from export import path_flags
+from ltgans_tf.files import paths, provenance
+
+flags.disclaim_key_flags()  # --help lists them with the program that defines them
 
 
 def define_output():
     """The flags that say where results go: --out and --docs."""
-    flags.DEFINE_string("out", None, "JSON file to write.")
+    path_flags.define_path("out", None, "JSON file to write.")
     flags.DEFINE_string("docs", None, "FILE#NAME: Markdown file whose block NAME gets the table.")
 
 
@@ -32,7 +35,7 @@ def publish(results, report):
     write(flags.FLAGS.out, results)
     if flags.FLAGS.docs is not None:
         path, _, name = flags.FLAGS.docs.partition("#")
-        fill(path, name, _described(results["conditions"], report))
+        fill(paths.local(path), name, _described(results["conditions"], report))
 
 
 def fill(path, name, text):

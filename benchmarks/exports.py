@@ -13,6 +13,7 @@ import time
 from absl import flags
 
 import benchmarks
+from export import path_flags
 from ltgans_tf.settings import architectures
 from trainers import import_tensorflow, run
 
@@ -148,5 +149,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
     flags.DEFINE_list("batches", ["1", "16", "64"], "Rows of a request.")
     flags.DEFINE_integer("repeats", 100, "Calls of each, after one that traces.")
-    flags.DEFINE_string("out", None, "JSON file to write the results to.")
+    path_flags.define_path("out", None, "JSON file to write the results to.")
     run(main)

@@ -9,9 +9,9 @@ A round is one process: it is started with the same command on the same workdir,
 is where the fault is to fall (drawn from --seed), left alone for a random moment, and hit. After
 --chain rounds the command runs undisturbed, and what it leaves is compared with a run that was
 never disturbed (fault_checks.py). Where a fault fell is told by what the process said last and by
-what lay in its workdir. The extractor of the scores, evaluation, export and, in every third
-chain, the trial of the export are on. `full` fills the disk of --folder, which has to be a file
-system of its own, until the run has ended: a tmpfs of some 100 MB.
+what lay in its workdir. The extractor of the scores and evaluation are on; every second chain
+exports, and every fourth tries its exports too. `full` fills the disk of --folder, which has to be
+a file system of its own, until the run has ended: a tmpfs of some 100 MB.
 """
 
 import collections
@@ -29,6 +29,7 @@ from absl import flags
 
 import benchmarks
 from benchmarks import fault_checks, watched_run
+from export import path_flags
 from trainers import import_tensorflow, run
 
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
@@ -59,6 +60,8 @@ _SETTINGS = (
     "--push_policy=always",
 )
 _TASKS = 2
+# Of one chain after another: exports, tried first; none; exports, not tried; none.
+_EXPORTS = ((), ("--nopush",), ("--nopush_validate",), ("--nopush",))
 
 
 def main(_):
@@ -107,12 +110,16 @@ def campaign(folder, rounds, faults=("kill",), chain=10, replicas=1, seed=0, min
     command = [*_SETTINGS, f"--tasks={','.join(_sets(folder))}"]
     if replicas > 1:
         command += ["--distribution=mirrored", f"--replicas={replicas}"]
-    undisturbed = _finish(folder, "undisturbed", command)
+    undisturbed = {
+        options: _finish(folder, f"undisturbed{''.join(options)}", [*command, *options])
+        for options in ((), ("--nopush",))
+    }
     results = {"rounds": [], "chains": []}
     while len(results["rounds"]) < rounds and (minutes is None or time.monotonic() - begin < 60 * minutes):
         number = len(results["chains"])
         name, hits = f"chain_{number:03d}", min(chain, rounds - len(results["rounds"]))
-        flags_of_chain = command + ([] if number % 3 == 0 else ["--nopush_validate"])
+        options = _EXPORTS[number % len(_EXPORTS)]
+        flags_of_chain = [*command, *options]
         cache = os.path.join(folder, f"{name}.cache")
         for _ in range(hits):
             process = watched_run.WatchedRun(os.path.join(folder, name), flags_of_chain, cache)
@@ -125,7 +132,7 @@ def campaign(folder, rounds, faults=("kill",), chain=10, replicas=1, seed=0, min
             f"round: {r['problem']}" for r in results["rounds"] if r["chain"] == number and r["problem"]
         ]
         found = _finish(folder, name, flags_of_chain, cache)
-        problems += fault_checks.differences(undisturbed, found)
+        problems += fault_checks.differences(undisturbed[options if options == ("--nopush",) else ()], found)
         results["chains"].append({"chain": number, "problems": problems})
         print(f"{name}: {'; '.join(problems) or 'nothing was lost'}", flush=True)
         if not problems:
@@ -187,6 +194,8 @@ def _hit(process, fault, draw, folder):
 def _possible(process):
     """The phases that the process can still come to."""
     phases = list(_SPANS)
+    if "--nopush" in process.arguments:
+        phases.remove("export")
     if os.path.exists(os.path.join(process.workdir, "eval", "extractor.npz")):
         phases.remove("extractor")
     if (process.newest_checkpoint() or "").startswith(f"task_{_TASKS:03d}"):
@@ -244,7 +253,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("replicas", 1, "Logical CPUs that a run is on.", 1)
     flags.DEFINE_list("faults", ["kill"], f"What hits them, of {', '.join(FAULTS)}.")
     flags.DEFINE_integer("minutes", None, "After so many no further workdir is begun.", 1)
-    flags.DEFINE_string("folder", None, "Where the workdirs are made; by default the system's for such.")
+    path_flags.define_path("folder", None, "Where the workdirs are made; by default the system's for such.")
     flags.DEFINE_integer("seed", 0, "Of all that is drawn.")
     benchmarks.define_output()
     run(main)

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import benchmarks
-from benchmarks import served
+from benchmarks import operator_inputs, served
 from ltgans_tf.data import specs
 from trainers import import_tensorflow, run
 
@@ -335,6 +335,7 @@ def targets():
         "exports": (read_export, _json_bytes(**export)),
         "extractors": (read_extractor, _json_bytes(**extractor)),
         "references": (read_reference, _json_bytes(**reference)),
+        **operator_inputs.targets(),
     }
 
 
@@ -396,7 +397,11 @@ def main(_):
     import_tensorflow()
     logging.getLogger("ltgans_tf").setLevel(logging.ERROR)  # it warns of each damaged checkpoint
     rows = {}
-    for name, (read, inputs) in targets().items():
+    known = targets()
+    if unknown := set(given_flags.targets or ()) - set(known):
+        raise ValueError(f"--targets has {sorted(unknown)[0]!r}; choose of {', '.join(known)}.")
+    for name in given_flags.targets or known:
+        read, inputs = known[name]
         rows[name] = campaign(read, inputs, given_flags.examples)
         print(name, rows[name], flush=True)
     benchmarks.publish({"conditions": benchmarks.conditions(), "targets": rows}, report(rows))
@@ -416,5 +421,6 @@ def report(rows):
 
 if __name__ == "__main__":
     flags.DEFINE_integer("examples", 2500, "Inputs of each target.", 1)
+    flags.DEFINE_list("targets", None, "Names of the targets to try; all by default.")
     benchmarks.define_output()
     run(main)

@@ -20,6 +20,7 @@ import numpy as np
 from absl import flags
 
 import benchmarks
+from export import path_flags
 from ltgans_tf.evaluation import metrics
 from ltgans_tf.files import provenance
 from trainers import run
@@ -155,5 +156,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("subsets", 100, "Subsets of the kernel distance.", 2)
     flags.DEFINE_integer("subset_size", 1000, "Rows of a subset.", 2)
     flags.DEFINE_float("tolerance", 1e-4, "Largest relative difference.", 0.0)
-    flags.DEFINE_string("out", None, "JSON file to write.")
+    path_flags.define_path("out", None, "JSON file to write.")
     run(main)

@@ -20,6 +20,7 @@ from absl import flags
 
 import benchmarks
 from benchmarks import peers
+from export import path_flags
 from ltgans_tf.settings import architectures, presets
 from trainers import import_tensorflow, run
 
@@ -112,7 +113,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
     flags.DEFINE_integer("n_critic", 1, "Critic updates per step.", 1)
     flags.DEFINE_integer("steps", 15, "Steps without the profiler, and under it.", 1)
-    flags.DEFINE_string("torch_python", None, "Python of an environment with torch.")
+    path_flags.define_path("torch_python", None, "Python of an environment with torch.")
     flags.DEFINE_bool("one", False, "Profile our step, in this process.")
     benchmarks.define_output()
     run(main)

@@ -21,6 +21,7 @@ import sys
 from absl import flags
 
 import benchmarks
+from export import path_flags
 from ltgans_tf.settings import architectures, presets
 from trainers import import_tensorflow, run
 
@@ -139,7 +140,7 @@ if __name__ == "__main__":
     flags.DEFINE_bool("student", True, "Whether a Student is trained in step.")
     flags.DEFINE_string("precision", "float32", "Arithmetic of our hidden layers; theirs is float32.")
     flags.DEFINE_bool("deterministic", False, "Whether our operations are deterministic; theirs are not.")
-    flags.DEFINE_string("torch_python", None, "Python of an environment with torch.")
+    path_flags.define_path("torch_python", None, "Python of an environment with torch.")
     flags.DEFINE_list("variants", list(_VARIANTS), "Variants of the PyTorch step.")
     flags.DEFINE_integer("repeats", 7, "Processes of each candidate.", 1)
     flags.DEFINE_integer("turns", 3, "Turns of a process, of which the median counts.", 1)

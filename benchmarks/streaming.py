@@ -15,6 +15,7 @@ import time
 from absl import flags
 
 import benchmarks
+from export import path_flags
 from ltgans_tf.settings import presets
 from trainers import import_tensorflow, run
 
@@ -111,7 +112,7 @@ def report(results):
 
 if __name__ == "__main__":
     flags.DEFINE_integer("images", 100_000, "Files of the folder that is made.", 1)
-    flags.DEFINE_string("folder", None, "A folder of images to take in place of a new one.")
+    path_flags.define_path("folder", None, "A folder of images to take in place of a new one.")
     flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
     flags.DEFINE_integer("steps", 300, "Steps to measure.", 1)
     benchmarks.define_output()

@@ -16,6 +16,7 @@ import time
 from absl import flags
 
 import benchmarks
+from export import path_flags
 from ltgans_tf.settings import architectures, presets
 from trainers import import_tensorflow, run
 
@@ -197,6 +198,6 @@ if __name__ == "__main__":
     flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
     flags.DEFINE_integer("samples", 1000, "Samples per distance.", 2)
     flags.DEFINE_integer("threads", 0, "Threads of TensorFlow; 0 lets it choose.", 0)
-    flags.DEFINE_string("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
-    flags.DEFINE_string("out", None, "JSON file to write.")
+    path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
+    path_flags.define_path("out", None, "JSON file to write.")
     run(main)

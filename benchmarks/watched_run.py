@@ -16,17 +16,19 @@ class WatchedRun:
     """Starts `trainers.train` on a terminal of its own, where it tells of all that it does.
 
     Args:
-      workdir: of the run; beside it <workdir>.tmp is its folder for temporary files.
+      workdir: of the run; beside it <workdir>.temporary is its folder for temporary files.
       arguments: flags without the workdir.
       cache: folder of trained extractors.
 
     Attributes:
       said: what it has written so far, stdout and stderr together.
       temporary: its folder for temporary files.
+      arguments: as given.
     """
 
     def __init__(self, workdir, arguments, cache):
         self.workdir, self.said, self.temporary = workdir, "", f"{workdir}.temporary"
+        self.arguments = tuple(arguments)
         os.makedirs(self.temporary, exist_ok=True)
         self._before = set(self._staging())
         self.begin = time.time()

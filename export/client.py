@@ -17,7 +17,7 @@ import os
 
 from absl import flags
 
-from export import path_flags, program, serving_client
+from export import access, path_flags, program, serving_client
 from ltgans_tf.files import paths
 
 # What each action writes; the others print.
@@ -44,8 +44,7 @@ def main(argv):
         retries=given.retries,
         version=given.version,
         label=given.label,
-        authorization=_first_line(given.authorization_file),
-        ca_file=given.ca_file,
+        **access.from_flags(),
     )
     if action == "sample":
         print(sample(client, given.sample, given.seed, given.truncation, given.out, given.domain))
@@ -141,14 +140,6 @@ def _action(given):
     return action
 
 
-def _first_line(path):
-    """The first line of a file, or None without a file: what is secret stands on no command line."""
-    if path is None:
-        return None
-    with open(path, encoding="utf-8") as file:
-        return file.readline().strip()
-
-
 def _images(count):
     return f"{count} {'image' if count == 1 else 'images'}"
 
@@ -191,10 +182,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("grpc", None, "Address of its gRPC port, localhost:8500, to use that instead.")
     flags.DEFINE_float("timeout", 30.0, "Seconds to wait for an answer.", lower_bound=0.001)
     flags.DEFINE_integer("retries", 3, "Further tries while the server is away or busy.", lower_bound=0)
-    path_flags.define_path(
-        "authorization_file", None, "File whose first line is the Authorization header, as 'Bearer ...'."
-    )
-    path_flags.define_path("ca_file", None, "PEM file of the CA that signs the server's certificate.")
+    access.define_flags()
     flags.DEFINE_integer("version", None, "Version to ask; the newest by default.", lower_bound=0)
     flags.DEFINE_string("label", None, "Label of the version to ask, stable say.")
     flags.DEFINE_integer("sample", None, "Draw that many images into a grid.")

@@ -80,6 +80,14 @@ def unreachable(place, error):
     )
 
 
+def untrusted(place, error):
+    """Returns the exception for a server whose certificate no known authority has signed, or that has another name."""
+    return ConnectionError(
+        f"the certificate of {place} is not to be trusted ({shorten(error)}); name the file of the authority that signed"
+        " it with --ca_file, and the address by the name that the certificate has."
+    )
+
+
 def retried(call, retries, wait):
     """Returns what `call()` returns, which is tried again while it raises Busy.
 

@@ -59,8 +59,7 @@ class Grpc:
         whole call.
 
     Raises:
-      ValueError: an address that is none.
-      OSError: `ca_file` cannot be read.
+      ValueError: an address that is none, or a `ca_file` that holds no certificates.
     """
 
     def __init__(
@@ -75,6 +74,7 @@ class Grpc:
         if ca_file is None:
             channel = grpc.insecure_channel(place, options=_OPTIONS)
         else:
+            rest.tls_context(ca_file)  # gRPC would tell of a bad file in its log alone
             with open(ca_file, "rb") as file:
                 channel = grpc.secure_channel(place, grpc.ssl_channel_credentials(file.read()), _OPTIONS)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
@@ -142,6 +142,8 @@ class Grpc:
                 return method(request, timeout=self._timeout, metadata=self._metadata)
             except grpc.RpcError as error:
                 name, said = error.code().name, error.details() or ""
+                if "CERTIFICATE_VERIFY_FAILED" in said:
+                    raise failures.untrusted(self.place, said) from error
                 if name == "UNAVAILABLE" and "connect" in said:
                     raise failures.unreachable(self.place, said) from error
                 if name == "RESOURCE_EXHAUSTED" and "larger than max" in said:

@@ -6,6 +6,8 @@ from absl import flags
 
 from ltgans_tf.files import paths
 
+flags.disclaim_key_flags()  # --help lists them with the program that defines them
+
 
 class _Path(flags.ArgumentParser):
     syntactic_help = "a path"

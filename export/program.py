@@ -17,6 +17,9 @@ from export import surroundings, terminal
 from ltgans_tf.files import near_names
 from ltgans_tf.settings import seeds
 
+flags.disclaim_key_flags()  # --help lists them with the program that defines them
+
+_LARGEST_FLAGFILE = 1 << 20  # bytes
 _FULL = os.strerror(errno.ENOSPC)
 # Keras imports them where they are installed, for what no program here calls: a quarter of the time of all imports.
 _OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
@@ -116,6 +119,7 @@ def _silenced():
 
 def _parse(argv):
     try:
+        _check_flagfiles(argv[1:])
         rest = flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
         sys.exit(_fail(f"unknown flag --{error.flagname[:60]}{_nearest(error.flagname[:60])}"))
@@ -139,6 +143,31 @@ def _parse(argv):
     if len(rest) > 1:
         sys.exit(_fail(f"unexpected argument {rest[1]!r}; everything is given as --flag=value, see --help."))
     return rest
+
+
+def _check_flagfiles(words):
+    """Refuses a flagfile that absl would read without end, or that is far too large for one; nested ones too."""
+    waiting, seen = _flagfiles(words), set()
+    while waiting:
+        if (path := waiting.pop()) in seen or not os.path.exists(path) or os.path.isdir(path):
+            continue  # what is no file is absl's to tell
+        seen.add(path)
+        if not os.path.isfile(path):
+            raise OSError(f"{path} is a device or a pipe")
+        if os.path.getsize(path) > _LARGEST_FLAGFILE:
+            raise OSError(f"{path} is larger than {_LARGEST_FLAGFILE >> 20} MiB")
+        with open(path) as file:
+            waiting += _flagfiles(file)
+
+
+def _flagfiles(words):
+    """The files that words of a command line, or lines of a flagfile, name as flagfiles."""
+    found, words = [], iter(words)
+    for word in words:
+        name, equals, value = word.strip().partition("=")
+        if name in ("--flagfile", "-flagfile"):
+            found.append(os.path.expanduser(value if equals else next(words, "")).strip())
+    return found
 
 
 def _nearest(name):

@@ -18,7 +18,7 @@ import time
 
 from absl import flags
 
-from export import desired, path_flags, program, rebuild, versions
+from export import access, desired, path_flags, program, rebuild, versions
 
 _WAIT = 300  # seconds for a server to load a version
 
@@ -89,6 +89,10 @@ def rollback(base):
     with versions.lock(base):
         latest = versions.read_latest(base)
         present, before = latest.get("version"), desired.before(latest)
+        if present is None:
+            raise ValueError(
+                f"{base} serves no version, so there is none to go back from; --stable=VERSION names one."
+            )
         newer = [
             p["version"] for p in latest.get("pairs", []) if p.get("withdrawn") and p["version"] > present
         ]
@@ -117,13 +121,14 @@ def try_as_canary(base, version):
         desired.write(base, {**latest, "canary": version}, latest.get("version"))
 
 
-def settle(base, server, seconds=_WAIT):
+def settle(base, server, seconds=_WAIT, **rights):
     """Moves the labels of models.config to the present versions, once a server has loaded them.
 
     Args:
       base: folder of the pairs.
       server: address of the server's REST interface.
       seconds: how long to wait.
+      **rights: 'authorization' and 'ca_file' of `serving_client.Client`.
 
     Raises:
       ValueError: the server has not loaded them by then, or cannot be reached.
@@ -132,7 +137,7 @@ def settle(base, server, seconds=_WAIT):
 
     with versions.lock(base):
         desired.reconcile(base)  # or the server would never come to know of a version
-    latest, asked = versions.read_latest(base), serving_client.Client(server)
+    latest, asked = versions.read_latest(base), serving_client.Client(server, **rights)
     wanted = {v for v in (latest.get("version"), latest.get("canary")) if v is not None}
     end = time.monotonic() + seconds
     for kind in filter(latest.get, versions.KINDS):
@@ -217,6 +222,8 @@ def _listing(base):
 def main(_):
     """Does what the flags name and says what is served then."""
     given = flags.FLAGS
+    if not os.path.isdir(given.base):
+        raise ValueError(f"there is no folder {given.base}; --base names one that a push wrote to.")
     if given.rebuild and (given.rollback or given.canary is not None):
         raise ValueError("--rebuild goes with --stable alone; give the other flag after it.")
     if given.rollback + (given.stable is not None) + (given.canary is not None) > 1:
@@ -237,7 +244,7 @@ def main(_):
     if stale:
         print(f"note: {desired.CONFIG} was not what latest.json says; it was written anew.")
     if given.server:
-        settle(given.base, given.server)
+        settle(given.base, given.server, **access.from_flags())
     print(_listing(given.base))
     return 0
 
@@ -256,4 +263,5 @@ if __name__ == "__main__":
         "canary", None, "The version to serve beside it, under the label canary; 0 for none."
     )
     flags.DEFINE_string("server", None, "REST address of a server whose labels are to follow.")
+    access.define_flags()
     program.run(main)

@@ -66,7 +66,7 @@ class Rest:
         secure = parts.scheme == "https"
         self._connect = http.client.HTTPConnection
         if secure:
-            self._connect = functools.partial(http.client.HTTPSConnection, context=_tls(ca_file))
+            self._connect = functools.partial(http.client.HTTPSConnection, context=tls_context(ca_file))
         elif ca_file is not None:
             raise ValueError(
                 f"a CA file is of use with https:// alone, and the address is {url}; leave it out."
@@ -166,13 +166,15 @@ class Rest:
             if response.length:
                 raise http.client.IncompleteRead(b"", response.length)
             return response.status, answer
+        except ssl.SSLCertVerificationError as error:
+            raise failures.untrusted(self.place, error) from error
         except (ConnectionError, TimeoutError, http.client.IncompleteRead) as error:
             raise failures.unreachable(self.place, error) from error
         except http.client.HTTPException as error:
             raise self._stranger(str(error).encode()) from error
         except failures.TooLarge:
             raise
-        except (OSError, UnicodeError) as error:  # a name that is unknown, a certificate that does not fit
+        except (OSError, UnicodeError) as error:  # a name that is unknown, a server without TLS
             raise ConnectionError(f"{self.place} can not be reached ({error}); check the address.") from error
         finally:
             connection.close()
@@ -231,7 +233,8 @@ def _number(value):
     return int(value)
 
 
-def _tls(ca_file):
+def tls_context(ca_file):
+    """What certificates of servers are held against: those that `ca_file` has signed, None for those of this machine."""
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:

@@ -24,6 +24,7 @@ from ltgans_tf.networks import domain_codes
 Refused, NotServed = failures.Refused, failures.NotServed
 GENERATOR, ENCODER = "generator", "encoder"
 _MOST_DOMAINS = 100_000
+_LARGEST_FILE = 256 << 20  # bytes
 _SEEDS = 2**53  # programs that have but float64 for numbers, JavaScript's say, can pass these on
 
 
@@ -298,5 +299,9 @@ def _check_rows(what, outputs, rows):
 
 
 def _read(path):
+    """The bytes of an image file; a device or a pipe may have no end."""
     with open(path, "rb") as file:
-        return file.read()
+        data = file.read(_LARGEST_FILE + 1)
+    if len(data) > _LARGEST_FILE:
+        raise ValueError(f"{path} has more than {_LARGEST_FILE >> 20} MiB; give an image file.")
+    return data

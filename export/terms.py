@@ -4,6 +4,8 @@ import dataclasses
 
 from absl import flags
 
+flags.disclaim_key_flags()  # --help lists them with the program that defines them
+
 POLICIES = ("if_blessed", "always", "manual")
 
 

@@ -8,6 +8,8 @@ from absl import flags
 
 from ltgans_tf.data import specs
 
+flags.disclaim_key_flags()  # --help lists them with the program that defines them
+
 # After these a comma belongs to the spec before it: it stands between classes or options.
 _INSIDE = r"(?:\d+(?:-\d+)?|train|test|invert)(?=[,+?]|$)"
 _BETWEEN = rf",(?!{_INSIDE})"

@@ -228,6 +228,7 @@ def resolve():
             " deterministic."
         )
     _profiled()
+    terms.from_flags("push_")
     registry.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
     changes = _given(presets.Preset)
@@ -293,9 +294,8 @@ def _train(preset, recipe, settings):
 
     if FLAGS.distribution == "multi_worker":
         say("waiting for the other workers to start")
-        alone = stopping.ended_at_once(
-            "this worker has waited {:.0f} s for the others to start", _not_begun()
-        )
+        distribution.await_workers()
+        alone = stopping.ended_at_once("this worker has waited {:.0f} s for the others to join", _not_begun())
     else:
         alone = contextlib.nullcontext()
     with alone:

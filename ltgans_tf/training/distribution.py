@@ -15,6 +15,8 @@ import time
 
 import tensorflow as tf
 
+from ltgans_tf.training import rendezvous
+
 _log = logging.getLogger(__name__)
 _TELL_EVERY = 30  # seconds
 NAMES = ("one", "mirrored", "multi_worker")
@@ -70,6 +72,24 @@ def strategy(name="one", replicas=None):
             f"worker {cluster.task_id} could not join the others as {own} ({str(error).splitlines()[0][:200]}); is its"
             " port in use by an earlier run, and do the others run?"
         ) from error
+
+
+def await_workers():
+    """Returns once all workers that TF_CONFIG or SLURM names have come to this point or gone on from it.
+
+    To be called before `strategy`, which waits for them in C code that hears no signal.
+
+    Raises:
+      ValueError: no cluster is named.
+      ConnectionError: the port of this worker is taken.
+    """
+    cluster = _cluster()
+    jobs = cluster.cluster_spec().as_dict()
+    own = jobs[cluster.task_type][cluster.task_id]
+    addresses = [*jobs.get("chief", []), *jobs.get("worker", [])]
+    if own not in addresses:
+        raise ValueError(f"this process is a {cluster.task_type!r}; a run has a chief and workers alone.")
+    rendezvous.await_others(addresses, addresses.index(own))
 
 
 @contextlib.contextmanager

@@ -2,11 +2,12 @@
 
 import json
 import random
+import ssl
 
 import pytest
 
-from export import client, failures, rest, serving_client
-from tests import fake_models, random_changes, rest_double
+from export import access, client, failures, rest, serving_client
+from tests import certificates, fake_models, proxy, random_changes, rest_double
 
 STATUS = {"model_version_status": [{"version": "2", "state": "AVAILABLE", "status": {"error_message": ""}}]}
 FLOATS = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}]}, "name": "x:0"}
@@ -132,6 +133,16 @@ def test_an_answer_without_end_is_not_read_whole(double, monkeypatch):
     assert _asked(double, [_json(STATUS) + b" " * (2**20 - len(_json(STATUS)))], _status)[0]["version"] == 2
 
 
+def test_an_image_file_without_end_is_not_read_whole(double, monkeypatch):
+    monkeypatch.setattr(serving_client, "_LARGEST_FILE", 1 << 20)
+    for ask in (
+        lambda asked: asked.encode_files(["/dev/zero"]),
+        lambda asked: asked.interpolate("/dev/zero", "/dev/zero", [0.5]),
+    ):
+        with pytest.raises(ValueError, match="/dev/zero has more than 1 MiB; give an image file"):
+            ask(serving_client.Client(double.url))
+
+
 def test_pictures_that_are_none_are_one_sentence(tmp_path):
     bomb = fake_models.png([0, 0])[:16] + (10**5).to_bytes(4, "big") * 2 + fake_models.png([0, 0])[24:]
     for data in (b"GIF89a", b"", fake_models.png([0, 0])[:40], bomb):
@@ -151,7 +162,9 @@ def test_the_authorisation_goes_with_every_request_and_is_not_printed(double, tm
         ),
     )
     (tmp_path / "token").write_text("Bearer abc\n")
-    authorization = client._first_line(tmp_path / "token")
+    authorization = access._first_line(tmp_path / "token")
+    with pytest.raises(ValueError, match="one line of printable ASCII"):
+        serving_client.Client(double.url, authorization=access._first_line("/dev/zero"))
     serving_client.Client(double.url, authorization=authorization).sample(1)
     assert seen == ["Bearer abc"] * 2
     serving_client.Client(double.url).status("generator")
@@ -170,6 +183,28 @@ def test_a_ca_file_must_be_one_and_be_of_use(tmp_path):
         serving_client.Client("https://localhost:1", ca_file=str(tmp_path / "ca.pem"))
     with pytest.raises(ValueError, match="of use with https:// alone"):
         serving_client.Client("http://localhost:1", ca_file=str(tmp_path / "ca.pem"))
+
+
+@certificates.needs_openssl
+def test_the_certificate_of_the_named_authority_alone_is_taken(tmp_path):
+    folder, context = certificates.make(tmp_path), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    with rest_double.Double(fake_models.models()) as double:
+        double._server.socket = context.wrap_socket(double._server.socket, server_side=True)
+        url = double.url.replace("http://", "https://")
+        assert len(serving_client.Client(url, ca_file=str(folder / "ca.pem")).sample(2)) == 2
+        for ca_file in (str(folder / "other.pem"), None):
+            with pytest.raises(ConnectionError, match="is not to be trusted .*--ca_file") as error:
+                serving_client.Client(url, ca_file=ca_file, wait=60).status("generator")
+            assert "\n" not in str(error.value)
+
+
+def test_rest_asks_no_proxy(double, monkeypatch):
+    with proxy.Proxy("127.0.0.1:1") as asked:
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, asked.url)
+        assert serving_client.Client(double.url).status("generator")
+        assert not asked.requests
 
 
 JUNK = [None, True, -1, 0, 1e300, "", "9", "DT_INT64", "DT_STRING", {"b64": "!"}, [], {}, [[1.0]], 10**30]

@@ -20,7 +20,7 @@ from tensorflow_serving.apis import (
 )
 
 from export import failures, serving_client
-from tests import fake_models, rest_double, rest_rules
+from tests import certificates, fake_models, proxy, rest_double, rest_rules
 
 _CODES = {400: grpc.StatusCode.INVALID_ARGUMENT, 404: grpc.StatusCode.NOT_FOUND}
 
@@ -108,13 +108,14 @@ def _check_inputs(inputs, tensors, context):
 
 
 @contextlib.contextmanager
-def _serving(models, port=0):
-    """(service, address) of a server that stops at the end."""
+def _serving(models, port=0, credentials=None):
+    """(service, address) of a server that stops at the end; encrypted where there are credentials."""
     service = Server(models)
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(service, server)
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    place = f"127.0.0.1:{port}"
+    port = server.add_secure_port(place, credentials) if credentials else server.add_insecure_port(place)
     server.start()
     try:
         yield service, f"127.0.0.1:{port}"
@@ -273,3 +274,35 @@ def test_answers_are_bounded(server, monkeypatch):
     monkeypatch.setattr(grpc_transport, "_OPTIONS", tuple(bounded))
     with pytest.raises(OSError, match="answers with more than 256 MiB; ask for less at once"):
         _client(server).sample(9)
+
+
+@certificates.needs_openssl
+def test_the_certificate_of_the_named_authority_alone_is_taken(tmp_path):
+    folder = certificates.make(tmp_path)
+    chain = (folder / "server.key").read_bytes(), (folder / "server.pem").read_bytes()
+    with _serving(fake_models.models(), credentials=grpc.ssl_server_credentials([chain])) as made:
+        assert _client(made, ca_file=str(folder / "ca.pem")).status("generator")
+        with pytest.raises(ConnectionError, match="is not to be trusted .*--ca_file") as error:
+            _client(made, ca_file=str(folder / "other.pem"), wait=60).status("generator")
+        assert "\n" not in str(error.value)
+        with pytest.raises(ConnectionError, match="no answer from"):
+            _client(made, retries=0).status("generator")  # unencrypted
+        (folder / "none.pem").write_text("no certificate")
+        with pytest.raises(ValueError, match="none.pem holds no certificates"):
+            _client(made, ca_file=str(folder / "none.pem"))
+
+
+@pytest.mark.parametrize("variable", ["grpc_proxy", "https_proxy", "http_proxy"])
+def test_a_proxy_of_the_environment_is_asked_unless_the_server_is_spared(server, monkeypatch, variable):
+    with proxy.Proxy(server[1]) as asked:
+        for name in ("grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(variable, asked.url)
+        away = (None, "model.invalid:8500")
+        assert _client(away, retries=0).status("generator")
+        assert asked.requests == ["CONNECT model.invalid:8500 HTTP/1.1"]
+        monkeypatch.setenv("no_grpc_proxy", "model.invalid,127.0.0.1")
+        assert _client(server).status("generator")
+        with pytest.raises(OSError):
+            _client(away, retries=0, timeout=5).status("generator")
+        assert len(asked.requests) == 1

@@ -41,17 +41,33 @@ def test_a_command_can_be_pasted():
 
 
 def test_every_flag_that_names_a_place_is_a_path():
+    kinds = ("flags.DEFINE_string", "flags.DEFINE_list", "flags.DEFINE_multi_string")
     names = {"workdir", "workdirs", "out", "base", "images", "data_dir", "init_from", "folder", "json"}
+    names |= {"torch_python"}
     wrong = []
     for path in source_imports.source_files():
-        if not path.startswith(("export/", "trainers/")):
+        if not path.startswith(("benchmarks/", "export/", "trainers/")):
             continue
         for node in ast.walk(source_imports.parse(path)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("flags.DEFINE_"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in kinds:
                 name = ast.literal_eval(node.args[0]) if isinstance(node.args[0], ast.Constant) else ""
                 if name in names or name.endswith("_path"):
                     wrong.append(f"{path}:{node.lineno} --{name}")
     assert not wrong, f"define these with path_flags: {wrong}"
+
+
+@pytest.mark.parametrize(
+    "module, names",
+    [
+        ("trainers.train", "workdir tasks data_dir init_from push_base push_keep"),
+        ("export.client", "authorization_file ca_file encode out seed"),
+        ("export.push", "workdir base method keep"),
+        ("benchmarks.step", "out docs"),
+    ],
+)
+def test_help_lists_the_flags_that_helpers_define(module, names):
+    said = programs.run(module, "--help").stdout
+    assert [name for name in names.split() if f"\n  --{name}: " not in said] == []
 
 
 @pytest.mark.parametrize(
@@ -61,6 +77,7 @@ def test_every_flag_that_names_a_place_is_a_path():
         ("trainers.train", ["--workdir=run", "--tasks=folder:s3://b/cats"]),
         ("trainers.sample", ["--workdir=run", "--out=gs://b/x.png"]),
         ("export.push", ["--workdir=run", "--base=s3://b"]),
+        ("benchmarks.step", ["--out=s3://b/x.json"]),
     ],
 )
 def test_programs_refuse_a_bucket_in_one_sentence(module, words, tmp_path):

@@ -115,6 +115,24 @@ def test_a_flagfile_that_is_none_is_one_sentence(tmp_path, capsys):
     assert "a flagfile cannot be read" in _parsed(["--flagfile=/bin/ls"], capsys)[1]
 
 
+def test_a_flagfile_without_end_is_refused_at_once(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    (tmp_path / "nested.txt").write_text(f"--seed=1\n--flagfile={tmp_path}/link\n")
+    with open(tmp_path / "large.txt", "wb") as file:
+        file.truncate(1 << 40)
+    for words, what in (
+        (["--flagfile=/dev/zero"], "/dev/zero is a device"),
+        (["--workdir=x", "-flagfile", f"{tmp_path}/pipe"], "pipe is a device or a pipe"),
+        ([f"--flagfile={tmp_path}/nested.txt"], "link is a device"),
+        ([f"--flagfile={tmp_path}/large.txt"], "large.txt is larger than 1 MiB"),
+    ):
+        status, said = _parsed(words, capsys)
+        assert status == 2 and said.startswith("error: ") and said.count("\n") == 1 and what in said, said
+    (tmp_path / "circle.txt").write_text(f"--flagfile={tmp_path}/circle.txt\n--seed=3\n")
+    assert _parsed([f"--flagfile={tmp_path}/circle.txt", "--workdir=x"], capsys)[0] is None
+
+
 def test_random_flagfiles_are_read_or_refused_in_one_sentence(tmp_path, capsys):
     """500 flagfiles of bytes, of words, and of real flags with values at random."""
     draw, taken, refused = random.Random(0), 0, 0

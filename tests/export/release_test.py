@@ -7,7 +7,7 @@ import re
 import pytest
 
 from export import desired, release, versions
-from tests import programs
+from tests import fake_models, programs, rest_double
 
 
 def _push(base, version, stable=True, kinds=versions.KINDS, task=0):
@@ -66,7 +66,7 @@ def test_going_back_needs_one_command_and_no_loading(tmp_path):
 
 
 def test_going_back_twice_goes_no_further_unless_the_version_is_named(tmp_path):
-    with pytest.raises(ValueError, match="has no version before None to go back to"):
+    with pytest.raises(ValueError, match="serves no version, so there is none to go back from"):
         release.rollback(tmp_path)
     for version in (9, 10, 11):
         _push(tmp_path, version)
@@ -79,6 +79,16 @@ def test_going_back_twice_goes_no_further_unless_the_version_is_named(tmp_path):
         release.rollback(tmp_path)
     _push(tmp_path, 12)
     assert release.rollback(tmp_path) == 9  # over those that were withdrawn
+
+
+def test_going_back_where_all_wait_for_approval_is_refused(tmp_path):
+    _push(tmp_path, 10, stable=False)
+    latest = versions.read_latest(tmp_path)
+    for more in {}, {"withdrawn": True}:
+        pairs = [{**pair, **more} for pair in latest["pairs"]]
+        versions.write_latest(tmp_path, {**latest, "pairs": pairs})
+        with pytest.raises(ValueError, match="serves no version"):
+            release.rollback(tmp_path)
 
 
 def test_what_is_gone_from_the_disk_is_not_served(tmp_path):
@@ -206,12 +216,34 @@ def test_labels_follow_once_the_server_has_the_version(tmp_path, monkeypatch):
     for version in (10, 11):
         _push(tmp_path, version)
     monkeypatch.setattr(release.time, "sleep", lambda _: None)
-    monkeypatch.setattr(serving_client, "Client", lambda url: _Server([[10], [10], [10, 11], [10, 11]]))
+    monkeypatch.setattr(
+        serving_client, "Client", lambda *_, **rights: _Server([[10], [10], [10, 11], [10, 11]])
+    )
     release.settle(tmp_path, "http://server")
     assert _config(tmp_path) == _both([10, 11], stable=11)
-    monkeypatch.setattr(serving_client, "Client", lambda url: _Server([[10]] * 9))
+    monkeypatch.setattr(serving_client, "Client", lambda *_, **rights: _Server([[10]] * 9))
     with pytest.raises(ValueError, match="http://server has not loaded version 11 of encoder after -1 sec"):
         release.settle(tmp_path, "http://server", seconds=-1)
+
+
+def test_a_server_that_asks_for_a_right_gets_the_one_of_the_file(tmp_path):
+    _push(tmp_path / "base", 1, kinds=("generator",))
+    _push(tmp_path / "base", 2, kinds=("generator",))
+    (tmp_path / "token").write_text("Bearer abc\n")
+    seen = []
+
+    class Guarded(rest_double.Double):
+        def _serve(self, handler, body):
+            seen.append(handler.headers["Authorization"])
+            super()._serve(handler, body)
+
+    with Guarded(fake_models.models()) as double:
+        given = f"--base={tmp_path}/base", f"--server={double.url}"
+        done = _run(*given, f"--authorization_file={tmp_path}/token")
+    assert done.returncode == 0, done.stderr
+    assert seen == ["Bearer abc"] and _config(tmp_path / "base") == {"generator": ([1, 2], {"stable": 2})}
+    done = _run(*given, f"--ca_file={tmp_path}/token")
+    assert done.returncode == 2 and "a CA file is of use with https:// alone" in done.stderr
 
 
 def test_a_generator_alone_has_a_config_of_its_own(tmp_path):
@@ -262,6 +294,8 @@ def _run(*flags):
 
 def test_the_program_lists_serves_and_goes_back(tmp_path):
     base = f"--base={tmp_path}"
+    done = _run(f"--base={tmp_path}/none", "--rollback")
+    assert done.returncode == 2 and "there is no folder" in done.stderr and not os.listdir(tmp_path)
     done = _run(base)
     assert done.returncode == 2 and "has no pushed version; push one with" in done.stderr
     _push(tmp_path, 1795448201)

@@ -3,16 +3,20 @@
 import json
 import os
 import shutil
+import zlib
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
+from PIL import Image
 
 from export import continuation, versions
 from ltgans_tf import exported, loading
+from ltgans_tf.data import streams
 from ltgans_tf.settings import presets, upgrades
 from ltgans_tf.training import checkpoints
 from tests.tiny import make_model, make_stream
-from trainers import runs
+from trainers import runs, train
 
 pytestmark = pytest.mark.program
 
@@ -62,6 +66,56 @@ def _without(workdir, *removed):
     for section, name in removed:
         del model[section][name]
     _change(path, model=model, format_version=1)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of forty photographs, each with a note that its camera was held on its side."""
+    noted, folder = Image.Exif(), tmp_path / "photographs"
+    noted[0x0112] = 6
+    folder.mkdir()
+    for i in range(40):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02d}.png", exif=noted)
+    return folder
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_a_run_keeps_its_split_and_its_rule_on_orientation(tmp_path, photographs, older):
+    """Of an older version: by the paths of its files, as their pixels are."""
+    names, as_it_was = [f"{i:02d}.png" for i in range(40)], {"upright": False, "split_by": "path"}
+    stream = streams.TaskStream([f"folder:{photographs}"], (8, 8, 3), 4)
+    config = {"format_version": 2, "stream": stream.get_settings(), "model": {}}
+    if older:
+        config["stream"] = {key: value for key, value in config["stream"].items() if key not in as_it_was}
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    (workdir / "config.json").write_text(json.dumps(config))
+    kept = flagsaver.save_flag_values()
+    try:
+        train.FLAGS(["train", f"--workdir={workdir}"])
+        goes_on = streams.TaskStream([f"folder:{photographs}"], (8, 8, 3), 4, **train._reading())
+        train.FLAGS(["train", f"--workdir={tmp_path}/new"])
+        assert train._reading() == {}
+    finally:
+        flagsaver.restore_flag_values(kept)
+    evaluated = loading.load_stream(str(workdir))
+    if older:
+        test = [name for name in names if zlib.crc32(name.encode()) % 10 == 0]
+        wanted = [np.asarray(Image.open(photographs / name)) for name in test]
+        assert 0 < len(test) < 40
+    else:
+        wanted = [np.rot90(image, -1) for image in _raw(stream, photographs)]
+    for found in goes_on, evaluated:
+        np.testing.assert_array_equal(found.tasks[0].test_images(), wanted)
+    same = np.array_equal(stream.tasks[0].test_images(), wanted)
+    assert same != older
+
+
+def _raw(stream, folder):
+    """The images of the test split by contents, as their pixels are."""
+    unturned = streams.TaskStream([f"folder:{folder}"], (8, 8, 3), 4, upright=False)
+    return unturned.tasks[0].test_images()
 
 
 def test_a_run_of_an_older_version_ends_with_the_same_bits(old, tiny_model):

@@ -184,7 +184,8 @@ def test_a_run_whose_terminal_is_lost_saves_its_state(tmp_path):
 
 
 @pytest.mark.program
-def test_a_worker_whose_peers_do_not_come_ends_with_its_terminal(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_whose_peers_do_not_come_ends_on_a_signal(tmp_path, number):
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         workers = [f"127.0.0.1:{server.getsockname()[1]}" for server in (one, two)]
     place = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 1}}
@@ -197,12 +198,17 @@ def test_a_worker_whose_peers_do_not_come_ends_with_its_terminal(tmp_path):
         text=True,
     )
     assert process.stdout.readline() == "waiting for the other workers to start\n"
-    time.sleep(2)
+    host, port = workers[1].split(":")
+    deadline = time.monotonic() + 30
+    with socket.socket() as probe:  # it listens for its peer
+        while probe.connect_ex((host, int(port))) and time.monotonic() < deadline:
+            time.sleep(0.05)
     assert process.poll() is None
-    process.send_signal(signal.SIGINT)  # TensorFlow catches SIGTERM while it waits
+    process.send_signal(number)
     out, errors = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGINT, errors
-    assert "stopped before the run had begun; to go on:\n" in out, errors
+    assert process.returncode == 128 + number, errors
+    assert out.startswith("stopped before the run had begun; to go on:\n") and not errors
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.program
@@ -237,6 +243,11 @@ def test_a_dry_run_shows_settings_and_plan_and_trains_nothing(tmp_path):
     for text in ("n_critic: 3", "architecture: paper32", "task 4: omniglot", "estimate: "):
         assert text in done.stdout
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_checks_the_terms_of_a_push(tmp_path):
+    sentence = _refused(f"--workdir={tmp_path}/run", "--dry_run", "--push_max_regression=nan")
+    assert sentence.endswith("max_regression is nan; it must be at least 0.")
 
 
 def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tmp_path):
