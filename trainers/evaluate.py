@@ -17,7 +17,7 @@ from absl import flags
 import trainers
 from export import path_flags, program
 from ltgans_tf.evaluation import scores
-from trainers import flagfile
+from trainers import flagfile, wording
 
 _SHOWN = (
     *("nlog", "iwae", "fcd", "fcd_drawn", "fid", "fid_keras"),
@@ -48,6 +48,8 @@ def main(argv):
         **({"parts": given.parts} if given.parts else {}),
     )
     print("\n".join([*_table(row), *_reasons(row), *forgotten(given.workdir)]))
+    if row["tuning"]:
+        print(f"no test scores: {wording.TUNING}")
     print(f"measured in {time.monotonic() - begin:.0f} s by the {row['protocol']} protocol")
     print(_ending(given.workdir, row))
 

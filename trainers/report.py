@@ -124,6 +124,7 @@ def _lead(run):
     return [
         page.tag("h1", f"{run.name}: {wording.stream(run.tasks)}"),
         page.tag("p", page.tag("strong", "Report of one run"), f" \N{MIDDLE DOT} {line}", class_="about"),
+        page.tag("p", f"No test scores: {wording.TUNING}", class_="missing") if run.tuning else None,
         page.tag("p", " ".join(verdict(run)), class_="verdict"),
     ]
 

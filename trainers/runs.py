@@ -59,6 +59,11 @@ class Run:
         return self.rows[-1]
 
     @property
+    def tuning(self):
+        """Whether the scores are on held-out training images, so that none is a test score."""
+        return bool(self.last.get("tuning"))
+
+    @property
     def tasks(self):
         """Names of the tasks learnt."""
         return list(self.last["scores"])

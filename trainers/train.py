@@ -27,7 +27,7 @@ from ltgans_tf.files import jsonfiles
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import architectures, presets, seeds, upgrades
 from ltgans_tf.settings.method_settings import SETTINGS
-from trainers import closing, estimate, flagfile, import_tensorflow, log, run, stopping, task_flag
+from trainers import closing, estimate, flagfile, import_tensorflow, log, run, stopping, task_flag, wording
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_string(
@@ -44,6 +44,11 @@ flags.DEFINE_bool(
 flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train nothing.")
 path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
+flags.DEFINE_bool(
+    "tuning",
+    False,
+    "Hold out a tenth of each task's training part and score on it; the test part is not read. To choose settings.",
+)
 flags.DEFINE_bool(
     "accept_changed_data",
     False,
@@ -305,6 +310,8 @@ def _train(preset, recipe, settings):
         learnt = len(continuation.learnt_specs(FLAGS.init_from))
         continuation.start(FLAGS.init_from, FLAGS.workdir, preset.tasks[learnt:])
     say(_devices(tf) + _layout(distribution, strategy))
+    if FLAGS.tuning:
+        say(f"note: {wording.TUNING}")
     keras.utils.set_random_seed(preset.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -318,6 +325,7 @@ def _train(preset, recipe, settings):
         FLAGS.data_dir,
         FLAGS.skip_broken_images,
         min(_tasks_behind(), len(preset.tasks)),
+        tuning=FLAGS.tuning,
         **_reading(),
     )
     with strategy.scope():
@@ -474,6 +482,7 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "jit_compile": FLAGS.jit_compile,
         "on_nonfinite": FLAGS.on_nonfinite,
         "skip_broken_images": FLAGS.skip_broken_images,
+        "tuning": FLAGS.tuning,
         "push": FLAGS.push,
         **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},
     }

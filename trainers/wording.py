@@ -31,6 +31,8 @@ MEASURES = {
     ),
 }
 ABSENT = "\N{EN DASH}"
+# Said wherever scores of a run with --tuning are shown.
+TUNING = "the scores are on a tenth of the training images that was held out for tuning (--tuning), not on test images."
 _ARROWS = {
     "lower": "\N{NO-BREAK SPACE}\N{DOWNWARDS ARROW}",
     "higher": "\N{NO-BREAK SPACE}\N{UPWARDS ARROW}",

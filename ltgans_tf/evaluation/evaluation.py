@@ -180,6 +180,7 @@ class Evaluator:
 
         Returns:
           the row, a JSON-ready dict: 'after_task', 'task', 'step', 'protocol', 'about',
+          'tuning' (whether the test images are a held-out tenth of the training part, see `TaskStream`),
           'extractor', 'settings', 'data', 'notes' (sentences), 'scores' ({task: {score: number}}), 'absent' ({task:
           {score or part: reason}}), 'union' ({score: number}), 'seconds' ({part: seconds}).
           `scores.SCORES` says what each number is.
@@ -227,6 +228,7 @@ class Evaluator:
             "step": int(model.global_step.numpy()),
             "protocol": self.protocol,
             "protocol_text": PROTOCOLS[self.protocol],
+            "tuning": stream.tuning,
             "about": {
                 **self.about,
                 "method": model.get_settings().get("method"),

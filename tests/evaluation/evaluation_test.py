@@ -117,6 +117,15 @@ def test_a_row_has_every_part_of_each_task_and_is_json(extractor, model, stream)
     assert {"fcd", "fcd_floor", "kcd", "kcd_floor", "kcd_se", "precision", "mix_gap"} <= set(row["union"])
 
 
+def test_a_row_says_whether_its_images_were_held_out_for_tuning(model, specs, stream):
+    held = streams.TaskStream(specs, (SIDE, SIDE, 3), 8, tuning=True)
+    tuned, tested = (_evaluator(parts=("likelihood",)).evaluate(model, of) for of in (held, stream))
+    assert (tuned["tuning"], tested["tuning"]) == (True, False)
+    counts = [held.tasks[0].num_test, held.tasks[0].num_train]
+    assert tuned["data"]["dark.npz"]["test_images"] == counts[0] and sum(counts) == 600
+    assert tested["data"]["dark.npz"]["test_images"] == COUNT
+
+
 @pytest.mark.program
 def test_scores_are_those_of_the_functions_that_define_them(extractor, model, stream):
     parts = ("likelihood", "representation", "iwae")

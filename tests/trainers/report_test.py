@@ -47,6 +47,12 @@ def test_verdict_pictures_and_numbers_come_first(plain):
     assert page.pictures()[0][1] == (plain[0] / "figures/stream.png").read_bytes()
 
 
+def test_scores_for_tuning_are_not_taken_for_test_scores(tmp_path, plain):
+    page = written(make_run(tmp_path / "tuned", change=lambda row: row.update(tuning=True)))
+    assert "No test scores: the scores are on a tenth of the training images" in page.texts[None]
+    assert "No test scores" not in plain[1].texts[None]
+
+
 def test_scores_of_the_last_row_stand_there_with_what_they_are_to_be_read_with(plain):
     folder, page = plain
     row, rows = json.loads((folder / "eval/task_02/scores.json").read_text()), page.rows("scores")

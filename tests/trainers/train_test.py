@@ -423,6 +423,25 @@ def test_a_driver_without_a_usable_gpu_gets_one_line_with_the_remedy(monkeypatch
 
 
 @pytest.mark.program
+def test_a_run_for_tuning_says_so_and_is_no_other_run(tmp_path):
+    path = tmp_path / "set.npz"
+    shown = np.random.default_rng(0).integers(0, 256, (100, 32, 32), dtype=np.uint8)
+    np.savez(path, train_images=shown, test_images=shown[:1])
+    flags = [*artefacts.SMALL, "--nostudent", "--eval_images=50", f"--tasks=npz:{path}"]
+    flags.append(f"--workdir={tmp_path}/run")
+    done = _run(*flags, "--tuning")
+    assert done.returncode == 0, done.stderr
+    assert "measured on held-out training images" in done.stdout and "held out for tuning" in done.stdout
+    row = json.loads((tmp_path / "run/eval/task_00/scores.json").read_text())
+    held_out = row["data"]["set.npz"]["test_images"]
+    assert row["tuning"] and 2 <= held_out == 100 - row["data"]["set.npz"]["train_images"]
+    assert "--tuning=True" in (tmp_path / "run/flags.txt").read_text()
+    assert "tuning" in _refused(*flags)
+    evaluated = _run(f"--workdir={tmp_path}/run", "--samples=20", module="trainers.evaluate")
+    assert "no test scores: the scores are on a tenth" in evaluated.stdout, evaluated.stderr
+
+
+@pytest.mark.program
 def test_a_run_without_student_offers_no_encoder(tmp_path):
     specs = artefacts.sets(tmp_path, 1)
     done = _run(
