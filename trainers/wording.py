@@ -6,8 +6,20 @@ from ltgans_tf.evaluation import scores
 
 # The scores that a person looks at first, in this order.
 MAIN = (
-    *("nlog", "iwae", "fcd", "fcd_drawn", "fid", "fid_keras", "kcd", "kcd_drawn", "kid", "kid_keras"),
-    *("precision", "recall", "coverage", "knn"),
+    *(
+        "nlog",
+        "nlog_sampled",
+        "iwae",
+        "fcd",
+        "fcd_drawn",
+        "fid",
+        "fid_keras",
+        "kcd",
+        "kcd_drawn",
+        "kid",
+        "kid_keras",
+    ),
+    *("precision", "recall", "density", "coverage", "knn"),
 )
 # What is said of the union of all domains and has no place in scores.SCORES.
 MIX = {

@@ -57,6 +57,10 @@ class Experiment:
       task_labels: what the tables call the tasks, or () for their names.
       data_dir_labels: the same for runs that read a data folder, whose sets may be others.
       pictures: whether the paper shows pictures, which `trainers.make_figures` draws of each run.
+      endpoints: of `View`, lower is better, by the last column of which `ltgan` is compared with each of `rivals`,
+        seed by seed; () where nothing is claimed.
+      rivals: labels of runs.
+      tuning: whether settings are chosen with it, so that its runs have `--tuning`.
     """
 
     title: str
@@ -67,6 +71,19 @@ class Experiment:
     task_labels: tuple[str, ...] = ()
     data_dir_labels: tuple[str, ...] = ()
     pictures: bool = False
+    endpoints: tuple[View, ...] = ()
+    rivals: tuple[str, ...] = ()
+    tuning: bool = False
+
+    @property
+    def seeds(self):
+        """How many seeds it needs: six where something is claimed, three for means and extremes, one for tuning."""
+        return 6 if self.endpoints else 1 if self.tuning else 3
+
+    @property
+    def tables(self):
+        """Of `View`: its own, and those that every experiment has beside them."""
+        return (*self.views, *(view for view in _ALWAYS if view not in self.views))
 
     @property
     def small(self):
@@ -80,6 +97,10 @@ class Experiment:
     def labels_with(self, data_dir):
         """What the tables of runs with this `--data_dir` call the tasks, or () for their names."""
         return self.data_dir_labels if data_dir and self.data_dir_labels else self.task_labels
+
+
+# NLOG decodes the posterior mean and is no bound; the distances of single domains, by their codes and by a classifier.
+_ALWAYS = (View("nlog_sampled"), View("iwae"), View("fcd_drawn"), View("fcd"))
 
 
 def experiment(name):
@@ -104,6 +125,16 @@ def _runs(*methods, large=False):
     return tuple(Run(m, m, own if m in PEERS else ()) for m in methods)
 
 
+def _equal_time(large=False):
+    """CURL and LGM with so many images in an update that a run takes about the time of `ltgan`."""
+    batches = {"curl": 48, "lgm": 64}
+    own = (("student_optimizer", "adam(0.001)"),) if large else ()
+    return tuple(
+        Run(f"{method}_time", method, (("batch_size", (4 if large else 1) * batch), *own))
+        for method, batch in batches.items()
+    )
+
+
 def _betas(methods, betas):
     return tuple(
         Run(f"{method}_beta{beta:g}", method, (("beta", beta),)) for method in methods for beta in betas
@@ -115,6 +146,15 @@ _EQUATIONS = (("domain_dim", 0), ("domain_scales", False), ("distillation", 0.0)
 _CODES = (("domain_dim", 32), ("domain_scales", True))
 _ALL = ("ltgan", "replay", "finetune", "joint", "curl", "lgm")
 _COMPARED = ("ltgan", "replay", "joint", "curl", "lgm")
+# Where something is claimed: by two endpoints, over these rows.
+_ENDPOINTS = {
+    "endpoints": (View("fcd", "union"), View("nlog_sampled")),
+    "rivals": ("replay", "joint", "curl", "lgm", "curl_time", "lgm_time"),
+}
+_TIMED = (
+    "`curl` and `lgm` see as many images in an update as the Student of the others, `curl_time` and `lgm_time` so many"
+    " that a run takes about the time of `ltgan`."
+)
 _SHOWN = ("ltgan", "replay", "joint")
 _NLOG = View("nlog")
 _UNION = View("fcd", "union")
@@ -177,10 +217,11 @@ _LISTED = (
     *_both(
         "Table 1: MNIST, SVHN, Fashion-MNIST, Omniglot",
         "table1_msfo",
-        _runs(*_ALL, large=True),
+        _runs(*_ALL, large=True) + _equal_time(large=True),
         (_TABLE1, _UNION, _RISE, _KNN),
-        "Replay, fine-tuning and joint training are this project's additions.",
-        _runs(*_ALL),
+        f"Replay, fine-tuning and joint training are this project's additions. {_TIMED}",
+        _runs(*_ALL) + _equal_time(),
+        **_ENDPOINTS,
     ),
     *_both(
         "Table 2: CIFAR10, Sub1, Sub2",
@@ -243,11 +284,12 @@ _LISTED = (
     *_both(
         "Fig. 4 a: MNIST in ten tasks of one class each",
         "fig4a_ten_tasks",
-        _runs(*_COMPARED, large=True),
+        _runs(*_COMPARED, large=True) + _equal_time(large=True),
         (_NLOG, _UNION),
-        "The paper draws curves of LT-GANs and CURL and prints no number.",
-        _runs(*_COMPARED),
+        f"The paper draws curves of LT-GANs and CURL and prints no number. {_TIMED}",
+        _runs(*_COMPARED) + _equal_time(),
         task_labels=tuple(str(label) for label in range(10)),
+        **_ENDPOINTS,
     ),
     *_both(
         "Fig. 4 b: with and without distillation",

@@ -24,7 +24,9 @@ def test_an_experiment_names_things_that_there_are(name):
         recipe = presets.recipe(preset.recipe, preset.architecture)
         changes = {k: v for k, v in run.flags if hasattr(recipe, k)}
         dataclasses.replace(recipe, **changes)  # refuses a wrong value
-    for view in found.views:
+    assert set(found.rivals) <= {*labels} and bool(found.rivals) == bool(found.endpoints)
+    assert all(scores.SCORES[view.score].better == "lower" for view in found.endpoints)
+    for view in (*found.tables, *found.endpoints):
         assert view.score in scores.SCORES and view.of in ("tasks", "union", "rise")
         assert set(view.paper) <= {*labels}
         assert all(len(numbers) == len(preset.tasks) for numbers in view.paper.values())
@@ -42,7 +44,9 @@ def test_methods_are_those_that_are_compared():
     def methods(name):
         return [run.label for run in experiments.experiment(name).runs]
 
-    assert methods("table1_msfo") == ["ltgan", "replay", "finetune", "joint", "curl", "lgm"]
+    assert methods("table1_msfo") == [
+        *("ltgan", "replay", "finetune", "joint", "curl", "lgm", "curl_time", "lgm_time")
+    ]
     assert methods("table2_caption_cpu") == ["ltgan", "replay", "joint", "curl", "lgm"]
     assert methods("fig4b_ablation_cpu") == [
         *("ltgan_beta1", "ltgan_beta4", "joint_twins_beta1", "joint_twins_beta4")
@@ -65,6 +69,9 @@ def test_the_vaes_of_paper_size_have_the_optimizer_of_their_own_papers(name):
 def test_the_vaes_see_as_many_images_in_an_update_as_the_student(name):
     for run in experiments.experiment(name).runs:
         twice = 2 * presets.preset(name).batch_size
+        if run.label.endswith("_time"):
+            assert dict(run.flags)["batch_size"] >= twice
+            continue
         assert dict(run.flags).get("batch_size") == (twice if run.method in experiments.PEERS else None)
 
 
