@@ -44,7 +44,9 @@ def _with_beside(names):
 
 
 def _row(row, names):
-    extractors = {key: row[key] for key in ("extractor", "inception") if row.get(key)}
+    extractors = {
+        key: about for key, about in row.items() if key.startswith(("extractor", "inception")) and about
+    }
     return {
         **{key: row[key] for key in _ABOUT if key in row},
         **{

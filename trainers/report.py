@@ -70,8 +70,9 @@ def _domains_sentence(run):
     if len(tasks) == 1:
         return f"After its first task, {tasks[0]}, there is nothing yet that could have been forgotten."
     shares = {task: run.last["scores"][task].get("share") for task in tasks}
-    if None in shares.values():
-        return f"{len(tasks)} tasks are learnt; which domains the generator draws was not measured."
+    if unknown := [task for task in tasks if shares[task] is None]:
+        of = "" if len(unknown) == len(tasks) else f" of {wording.several(unknown)}"
+        return f"{len(tasks)} tasks are learnt; no share{of} tells which domains the generator draws (see Limits)."
     lost = [task for task in tasks if shares[task] < _DRAWN * even]
     told = f"{_shares(shares)}; even is {even:.2f}"
     if not lost:

@@ -16,6 +16,7 @@ from absl import flags
 import trainers
 from export import path_flags
 from ltgans_tf.data import specs
+from ltgans_tf.evaluation import scores
 from ltgans_tf.settings import experiments, presets
 from trainers import jobs, records, results, wording
 
@@ -121,7 +122,15 @@ def plan(experiment, folder, seeds, data_dir=None, methods=None, steps_per_task=
     common += [f"--data_dir={data_dir}"] * bool(data_dir)
     common += [f"--steps_per_task={steps_per_task}"] * bool(steps_per_task)
     common += ["--tuning"] * experiment.tuning
-    tasks = len(presets.preset(experiment.preset).tasks_with(data_dir))
+    common += [f"--extractor_seed={','.join(map(str, scores.EXTRACTOR_SEEDS))}"] * bool(experiment.endpoints)
+    preset = presets.preset(experiment.preset)
+    tasks = len(preset.tasks_with(data_dir))
+
+    def own(name, value):
+        """A row with steps of its own keeps their ratio to the preset's."""
+        steps = name == "steps_per_task" and steps_per_task
+        return f"--{name}={value * steps // preset.steps_per_task if steps else value}"
+
     return [
         jobs.Job(
             run.label,
@@ -130,7 +139,7 @@ def plan(experiment, folder, seeds, data_dir=None, methods=None, steps_per_task=
             (
                 *common,
                 f"--method={run.method}",
-                *(f"--{name}={value}" for name, value in run.flags),
+                *(own(name, value) for name, value in run.flags),
                 f"--seed={seed}",
             ),
             tasks,

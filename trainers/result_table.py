@@ -28,7 +28,8 @@ def table(view, members, labels=()):
     """
     every = [run for each in members.values() for run in each.values()]
     barred = groups.not_comparable(every)
-    asked = view.score if view.score in (*wording.MAIN, *wording.MIX) else _LIKE
+    asked = view.score.partition("_seed")[0]
+    asked = asked if asked in (*wording.MAIN, *wording.MIX) else _LIKE
     about = {"score": view.score, "of": view.of}
     if asked in barred:
         return {**about, "not_comparable": barred[asked]}
@@ -163,7 +164,7 @@ def shares(members):
 # and else the average over them.
 _END = (
     *("fcd", "kcd", "fcd_drawn", "precision", "recall", "density", "coverage"),
-    *("nlog", "nlog_sampled", "iwae"),
+    *("nlog", "nlog_sampled", "iwae", "components"),
 )
 
 
@@ -189,15 +190,26 @@ def claims(experiment, members):
     """What `ltgan` is to its rivals by the endpoints, seed by seed, with Holm's correction over all of these.
 
     Returns:
-      list of dicts: 'score', 'of', 'over' and what `paired.claims` gives; rivals without runs are left out.
+      list of dicts: 'score', 'of', 'over', 'check' and what `paired.claims` gives; rivals without runs are left out.
+      Checks claim nothing: the same ratio of FCD under the extractors of other seeds.
     """
-    pairs = [
+    checked = [experiments.View(f"fcd_seed{seed}", "union") for seed in scores.EXTRACTOR_SEEDS]
+    checks = [
+        {**pair, "check": True, "holm": None, "holds": None}
+        for pair in _pairs(checked, experiment.rivals, members)
+        if pair["seeds"] and experiment.endpoints
+    ]
+    made = paired.claims(_pairs(experiment.endpoints, experiment.rivals, members))
+    return [*({**pair, "check": False} for pair in made), *checks]
+
+
+def _pairs(views, rivals, members):
+    return [
         {"score": view.score, "of": view.of, "over": rival, **_pair(view, members, rival)}
-        for view in experiment.endpoints
-        for rival in experiment.rivals
+        for view in views
+        for rival in rivals
         if rival in members and _OURS in members and "not_comparable" not in table(view, members)
     ]
-    return paired.claims(pairs)
 
 
 def _pair(view, members, rival):

@@ -19,7 +19,7 @@ _RATIOS = {
 }
 
 # What a number is to be read with; of distances it is the real images in place of the generated ones.
-_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance"}
+_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance", "share_reconstructed": "reconstructions"}
 _TITLES = {
     "tasks": "{} after the last task",
     "union": "{} of all tasks so far together",
@@ -76,6 +76,10 @@ def write(experiment, folder, kept, data_dir=None, command="", results_folder=No
             label: groups.spread([record["seconds"] for record in kept if record["label"] == label])
             for label in members
         },
+        "weights": {
+            label: groups.spread([_millions(run.about.get("weights")) for run in each.values()])
+            for label, each in members.items()
+        },
     }
     pictures = _charts(facts, folder) if charts else []
     real = not experiment.small and not data_dir
@@ -84,6 +88,10 @@ def write(experiment, folder, kept, data_dir=None, command="", results_folder=No
         page.write(path, records.as_json(facts, kept))
         page.write(f"{path.removesuffix('.json')}.md", _markdown(experiment, facts, own, real))
     return "\n".join([*_text(experiment, facts, real), "", *_ending(experiment, folder, every, pictures)])
+
+
+def _millions(count):
+    return None if count is None else count / 1e6
 
 
 def data(experiment, run, data_dir):
@@ -176,6 +184,7 @@ def _claims(facts):
     rows = [["", "over", "ratio", "95 % interval", "p", "p, Holm", "seeds", "claim"]]
     for pair in facts["claims"]:
         holds = {None: "none: too few seeds", True: "differs", False: "no difference shown"}[pair["holds"]]
+        holds = "none: a check" if pair["check"] else holds
         interval = wording.ABSENT
         if pair["low"] is not None:
             interval = f"{wording.number(pair['low'], 3)} to {wording.number(pair['high'], 3)}"
@@ -186,7 +195,7 @@ def _claims(facts):
     note = (
         f"Ratios of ltgan seed by seed: geometric mean, BCa bootstrap interval, paired t test of the logarithms. A claim"
         f" needs {paired.SEEDS} seeds, an interval without 1 and a p under {paired.LEVEL:g} after Holm's correction over"
-        " all rows of this table."
+        " all claims of this table. Checks are the same ratio on the features of extractors of other seeds."
     )
     return [("Paired ratios", rows, note)] if len(rows) > 1 else []
 
@@ -220,8 +229,14 @@ def _tables(experiment, facts, real):
     mix += [[label, *(_cell(each[task], 3) for task in tasks)] for label, each in facts["shares"].items()]
     if any(stat for each in facts["shares"].values() for stat in each.values()):
         found.append(("Domains of the generated images", mix, f"Equal shares are {1 / len(tasks):.3f} each."))
-    times = [["", "seconds"], *([label, _cell(stat, 0)] for label, stat in seconds)]
-    return [*found, ("Wall time of a run", times, "From start to end, evaluation and restarts included.")]
+    times = [["", "seconds", "weights in memory, millions"]]
+    for label, stat in seconds:
+        times.append([label, _cell(stat, 0), _cell(facts["weights"][label], 2)])
+    note = (
+        "From start to end, evaluation and restarts included. The weights are those of all networks that training"
+        " holds at its peak, without optimizers."
+    )
+    return [*found, ("Time and memory of a run", times, note)]
 
 
 def _measured(table):

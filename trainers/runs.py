@@ -132,7 +132,7 @@ class Run:
     def about(self):
         """Method, preset, recipe, seed and commit, as far as they are known; the seed may be 0."""
         model, row = self.config.get("model", {}), self.last.get("about", {})
-        known = {key: row.get(key) for key in ("method", "preset", "recipe", "seed", "commit")}
+        known = {key: row.get(key) for key in ("method", "preset", "recipe", "seed", "commit", "weights")}
         known |= {key: model.get(key) for key in ("method", "seed") if known[key] is None}
         return {key: value for key, value in known.items() if value is not None}
 

@@ -21,6 +21,7 @@ import time
 
 from absl import flags
 
+import trainers
 from export import continuation, path_flags, push, surroundings, terms
 from ltgans_tf.data import specs
 from ltgans_tf.files import jsonfiles
@@ -61,6 +62,11 @@ flags.DEFINE_bool(
 )
 path_flags.define_path(
     "extractor_path", None, "File with an extractor, as eval/extractor.npz of another run."
+)
+flags.DEFINE_list(
+    "extractor_seed",
+    [],
+    "Seeds of further extractors, 1, 2 or both: FCD and KCD of all tasks together on their features too.",
 )
 path_flags.define_path("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
 flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
@@ -233,6 +239,7 @@ def resolve():
             " deterministic."
         )
     _profiled()
+    trainers.extractor_seeds(FLAGS.extractor_seed)
     registry.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
     changes = _given(presets.Preset)
@@ -357,6 +364,7 @@ def _train(preset, recipe, settings):
         extractor=features.load(FLAGS.extractor_path) if FLAGS.extractor_path else None,
         inception=inception.Inception(inception_path, FLAGS.inception_sha256) if inception_path else None,
         extractor_images=preset.extractor_images,
+        extractor_seeds=trainers.extractor_seeds(FLAGS.extractor_seed),
         seed=preset.seed,
         cache=features.cache_folder(),
         about={"preset": FLAGS.preset, "recipe": preset.recipe},
@@ -483,6 +491,7 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "on_nonfinite": FLAGS.on_nonfinite,
         "skip_broken_images": FLAGS.skip_broken_images,
         "tuning": FLAGS.tuning,
+        "extractor_seed": ",".join(FLAGS.extractor_seed),
         "push": FLAGS.push,
         **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},
     }

@@ -50,7 +50,7 @@ _ARROWS = {
     "higher": "\N{NO-BREAK SPACE}\N{UPWARDS ARROW}",
     "": "",
 }
-_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance"}
+_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance", "share_reconstructed": "reconstructions"}
 
 
 def number(value, digits):

@@ -94,7 +94,7 @@ _ROLES = {
     "joint": ((1, 0), (1, 0)),
 }
 # The methods that `step_flops` can count.
-COUNTED = (*_ROLES, "lgm", "curl")
+COUNTED = (*_ROLES, "multiband", "lgm", "curl")
 
 
 def forward_flops(arch, channels=3, heads=1):
@@ -159,8 +159,8 @@ def step_flops(
       student: whether a Student is trained; LGM and CURL have nothing else.
       method: one of COUNTED.
       heads: outputs of the critic.
-      parts: categories of LGM, or components that CURL has in use; CURL's expansions, of which
-        there are at most a few in a run, are not counted.
+      parts: categories of LGM, components that CURL has in use, or Multiband GAN's share of local steps, over which
+        the count is the mean; CURL's expansions, of which there are at most a few in a run, are not counted.
       coded: whether latents have domain codes, so that a batch of the past comes after the new one; its scales and
         shifts are not counted.
 
@@ -173,6 +173,8 @@ def step_flops(
         image = _lgm_flops(arch, channels, parts, first_task)
     elif method == "curl":
         image = _curl_flops(arch, channels, parts, first_task)
+    elif method == "multiband":
+        image = _multiband_flops(arch, channels, n_critic, first_task, student, heads, parts)
     else:
         first, later = _ROLES[method]
         roles = first if first_task else later
@@ -194,6 +196,20 @@ def _adversarial_flops(arch, channels, n_critic, learners, teachers, student, he
     vae = student * 3 * 2 * (one["encoder"] + one["decoder"])
     batches = 2 if coded and teachers else 1
     return replay + batches * (critic + generators) + vae
+
+
+def _multiband_flops(arch, channels, n_critic, first_task, student, heads, local_share):
+    """A local GAN's step, or one of consolidation: two batches of the global generator, one of each that teaches it.
+
+    The translators, under 1 %, are not counted; in a local step the frozen copy draws for the Student alone.
+    """
+    local = _adversarial_flops(arch, channels, n_critic, 1, 0, student, heads, False)
+    if first_task:
+        return local
+    one = forward_flops(arch, channels, heads)
+    vae = student * 3 * 2 * (one["encoder"] + one["decoder"])
+    local += student * one["generator"]
+    return local_share * local + (1 - local_share) * ((2 + 3 * 2) * one["generator"] + vae)
 
 
 def _lgm_flops(arch, channels, categories, first_task):

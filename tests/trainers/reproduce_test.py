@@ -27,7 +27,7 @@ def test_seed_0_of_all_runs_comes_first():
     assert [job.name for job in planned] == [f"{label}, seed {seed}" for seed in (0, 1) for label in LABELS]
     assert planned[12].workdir == os.path.join("out", "curl", "seed_1") and planned[0].tasks == 4
     assert planned[12].flags == (
-        *("--preset=table1_msfo", "--method=curl"),
+        *("--preset=table1_msfo", "--extractor_seed=1,2", "--method=curl"),
         *("--batch_size=128", "--student_optimizer=adam(0.001)", "--seed=1"),
     )
 
@@ -37,6 +37,14 @@ def test_flags_reach_every_run():
     for job in reproduce.plan(experiment, "out", 1, "data", None, 7):
         assert {"--data_dir=data", "--steps_per_task=7"} <= set(job.flags)
         assert f"--beta={float(job.label[-1])}" in job.flags
+
+
+def test_a_row_with_steps_of_its_own_keeps_their_ratio_and_trials_are_for_tuning():
+    planned = reproduce.plan(experiments.experiment("split_mnist_cpu"), "out", 1, steps_per_task=8)
+    assert planned[-1].label == "multiband_x3" and "--steps_per_task=24" in planned[-1].flags
+    assert not any("--tuning" in job.flags for job in planned)
+    for job in reproduce.plan(experiments.experiment("trials_fig4a_cpu"), "out", 1):
+        assert "--tuning" in job.flags
 
 
 def test_runs_are_chosen_by_label_or_method():
