@@ -71,8 +71,10 @@ def _domains_sentence(run):
         return f"After its first task, {tasks[0]}, there is nothing yet that could have been forgotten."
     shares = {task: run.last["scores"][task].get("share") for task in tasks}
     if unknown := [task for task in tasks if shares[task] is None]:
-        of = "" if len(unknown) == len(tasks) else f" of {wording.several(unknown)}"
-        return f"{len(tasks)} tasks are learnt; no share{of} tells which domains the generator draws (see Limits)."
+        if len(unknown) == len(tasks):
+            return f"{len(tasks)} tasks are learnt; which domains the generator draws was not measured."
+        few = f"whether the generator draws {wording.several(unknown)} was not measured (see Limits)"
+        return f"{len(tasks)} tasks are learnt; {few}."
     lost = [task for task in tasks if shares[task] < _DRAWN * even]
     told = f"{_shares(shares)}; even is {even:.2f}"
     if not lost:

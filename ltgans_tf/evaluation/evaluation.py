@@ -339,7 +339,7 @@ class Evaluator:
         if not holding.can_read():
             return  # what was kept when it could be read is all that is left
         found = row.scores[holding.name]
-        numbers = {name: found[name] for name in ("nlog", "mean_image_nlog") if name in found}
+        numbers = {name: found[name] for name in references.NUMBERS if name in found}
         kept = moments(len(held) - 1)
         reference = references.Reference(holding.name, kept, {**numbers, **holding.about()})
         references.save(workdir, holding.task.index, reference)

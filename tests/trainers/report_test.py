@@ -189,6 +189,31 @@ def test_first_task_alone_has_nothing_to_forget(tmp_path):
     assert "matrices" not in page.texts and "mix" not in page.texts
 
 
+def test_a_share_that_does_not_count_is_told(tmp_path):
+    change = change_scores([[0.5], [0.5, 0.5], [0.3, None, 0.4]], "share")
+    found = report.verdict(runs.Run(make_run(tmp_path / "a", change=change)))
+    assert found[0] == "3 tasks are learnt; whether the generator draws glyphs was not measured (see Limits)."
+
+
+def test_what_extractors_of_other_seeds_change_is_told(tmp_path, plain):
+    def change(row):
+        row["union"] |= {
+            "fcd": 8.4,
+            "fcd_floor": 2.1,
+            "fcd_seed1": 12.0,
+            "fcd_seed1_floor": 4.0,
+            "fcd_seed2": 6.0,
+        }
+
+    rows = written(make_run(tmp_path / "a", change=change)).rows("scores")
+    heads = [
+        next(key for key in rows if key.startswith(name)) for name in ("FCD, extractor 1", "FCD, extractor 2")
+    ]
+    assert rows[heads[0]] == [as_shown("fcd", 12.0), as_shown("fcd", 4.0), "3.0"]
+    assert rows[heads[1]] == [as_shown("fcd", 6.0), "\N{EN DASH}", "\N{EN DASH}"]
+    assert not any("extractor 1" in key for key in plain[1].rows("scores"))
+
+
 def test_run_without_student_or_distances_says_so(tmp_path):
     told = report.verdict(runs.Run(make_run(tmp_path / "a", student=False)))
     assert "It was trained without a Student, so there is no likelihood." in told
