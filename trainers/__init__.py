@@ -4,3 +4,14 @@
 from export.program import define_method as define_method
 from export.program import import_tensorflow as import_tensorflow
 from export.program import run as run
+from ltgans_tf.evaluation import scores as _scores
+
+
+def extractor_seeds(texts):
+    """The value of --extractor_seed as integers; ValueError where one is none of `scores.EXTRACTOR_SEEDS`."""
+    known = [str(seed) for seed in _scores.EXTRACTOR_SEEDS]
+    if wrong := [text for text in texts if text not in known]:
+        raise ValueError(
+            f"--extractor_seed has {wrong[0]!r}; give {' or '.join(known)}, or both, as {','.join(known)}."
+        )
+    return tuple(dict.fromkeys(map(int, texts)))

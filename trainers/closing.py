@@ -30,8 +30,9 @@ def boundary(task, workdir):
         parts += _extractor(row["extractor"])
     left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
     seconds = sum(row["seconds"].values())
+    place = " on held-out training images" if row.get("tuning") else ""
     return (
-        f"after task {task.index + 1} ({task.name}), measured in {seconds:.0f} s: "
+        f"after task {task.index + 1} ({task.name}), measured{place} in {seconds:.0f} s: "
         + "; ".join(parts)
         + left_out
     )

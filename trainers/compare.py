@@ -55,6 +55,8 @@ def compare(workdirs, out, labels=(), json_out=None):
     summary = groups.summarise(grouped, barred)
     title = f"{wording.count(members, 'run')} in {wording.count(grouped, 'group')}"
     tasks = f"{wording.count(members[0].tasks, 'task')}: {', '.join(members[0].tasks)}"
+    if any(run.tuning for run in members):
+        title += f" (no test scores: {wording.TUNING.rstrip('.')})"
     lead = _lead(f"{title} \N{MIDDLE DOT} {tasks}", summary, barred)
     page.write(out, page.document(f"Comparison: {title}", lead, _sections(grouped, summary, barred)))
     wrote = out

@@ -17,11 +17,11 @@ from absl import flags
 import trainers
 from export import path_flags, program
 from ltgans_tf.evaluation import scores
-from trainers import flagfile
+from trainers import flagfile, wording
 
 _SHOWN = (
-    *("nlog", "iwae", "fcd", "fcd_drawn", "fid", "fid_keras"),
-    *("precision", "recall", "share", "knn", "copies"),
+    *("nlog", "nlog_sampled", "iwae", "fcd", "fcd_seed1", "fcd_seed2", "fcd_drawn", "fid", "fid_keras"),
+    *("precision", "recall", "density", "coverage", "share", "components", "knn", "copies"),
 )
 _MATRICES = ("nlog", "fcd", "fcd_drawn", "fid", "fid_keras", "knn")
 
@@ -45,9 +45,12 @@ def main(argv):
         iwae_k=given.iwae_k,
         iwae_images=given.iwae_images,
         max_seconds=given.max_eval_seconds or None,
+        extractor_seeds=trainers.extractor_seeds(given.extractor_seed),
         **({"parts": given.parts} if given.parts else {}),
     )
     print("\n".join([*_table(row), *_reasons(row), *forgotten(given.workdir)]))
+    if row["tuning"]:
+        print(f"no test scores: {wording.TUNING}")
     print(f"measured in {time.monotonic() - begin:.0f} s by the {row['protocol']} protocol")
     print(_ending(given.workdir, row))
 
@@ -236,6 +239,7 @@ if __name__ == "__main__":
     path_flags.define_path(
         "inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD."
     )
+    flags.DEFINE_list("extractor_seed", [], "Seeds of further extractors, 1, 2 or both.")
     flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
     flags.DEFINE_integer("samples", 5000, "Generated images for the distances.", 1)
     flags.DEFINE_integer("test_images", 2000, "At most so many test images of each task.", 1)

@@ -141,7 +141,7 @@ def share_cores(cores, count):
     return [tuple(cores[i * size : (i + 1) * size]) for i in range(count)]
 
 
-def run(jobs, side_by_side=1, say=print):
+def run(jobs, side_by_side=1, say=print, ended=lambda job: None):
     """Runs what is not finished of `jobs`, in their order.
 
     Several processes share the cores of this one. The first is alone until it has made the extractor,
@@ -151,6 +151,7 @@ def run(jobs, side_by_side=1, say=print):
       jobs: list of `Job`.
       side_by_side: so many at a time.
       say: called with one line for each run that has ended.
+      ended: called with each job that has ended well, at once.
 
     Returns:
       ({job that failed: the last line it said}, the signal that ended it all or None).
@@ -182,6 +183,8 @@ def run(jobs, side_by_side=1, say=print):
                     free.append(child.cores)
                     if child.process.returncode and not signals:
                         failed[child.job] = _why(child)
+                    if child.job.is_finished():
+                        ended(child.job)
                     if not signals:
                         say(_progress(child, jobs, failed, running, waiting, side_by_side))
     finally:

@@ -70,8 +70,11 @@ def _domains_sentence(run):
     if len(tasks) == 1:
         return f"After its first task, {tasks[0]}, there is nothing yet that could have been forgotten."
     shares = {task: run.last["scores"][task].get("share") for task in tasks}
-    if None in shares.values():
-        return f"{len(tasks)} tasks are learnt; which domains the generator draws was not measured."
+    if unknown := [task for task in tasks if shares[task] is None]:
+        if len(unknown) == len(tasks):
+            return f"{len(tasks)} tasks are learnt; which domains the generator draws was not measured."
+        few = f"whether the generator draws {wording.several(unknown)} was not measured (see Limits)"
+        return f"{len(tasks)} tasks are learnt; {few}."
     lost = [task for task in tasks if shares[task] < _DRAWN * even]
     told = f"{_shares(shares)}; even is {even:.2f}"
     if not lost:
@@ -124,6 +127,7 @@ def _lead(run):
     return [
         page.tag("h1", f"{run.name}: {wording.stream(run.tasks)}"),
         page.tag("p", page.tag("strong", "Report of one run"), f" \N{MIDDLE DOT} {line}", class_="about"),
+        page.tag("p", f"No test scores: {wording.TUNING}", class_="missing") if run.tuning else None,
         page.tag("p", " ".join(verdict(run)), class_="verdict"),
     ]
 

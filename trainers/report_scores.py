@@ -27,19 +27,42 @@ def over_the_stream(run):
 
 
 def _final(run):
-    found = ["nlog", run.frechet, "fcd_drawn", "precision", "recall", "coverage", "share", "knn"]
+    found = [
+        *("nlog", "nlog_sampled", "iwae", run.frechet, "fcd_drawn"),
+        *("precision", "recall", "density", "coverage", "share", "knn"),
+    ]
     found = [name for name in found if name in run.matrices or name in run.union]
     if not found:
         return ["No score has a value; the reasons stand under Limits."]
     caption = (
         f"After task {run.last['after_task'] + 1} ({run.last['task']}). \N{DOWNWARDS ARROW} lower is better,"
         " \N{UPWARDS ARROW} higher is better. Small, beside a distance and its like: what real images get"
-        " (floor); beside NLOG: predicting the mean image; beside an accuracy: chance."
+        " (floor); beside NLOG: predicting the mean image; beside an accuracy: chance; beside a share: how much of the"
+        " model's reconstructions of the domain the classifier calls by it."
     )
     if "share" in found and len(run.tasks) > 1:
         even = 1 / len(run.tasks)
         caption += f" An even share is {even:.2f}; a domain counts as drawn from a quarter of that on."
-    return [_table(run, found, caption), _definitions(found)]
+    return [_table(run, found, caption), _definitions(found), _other_extractors(run)]
+
+
+def _other_extractors(run):
+    """What extractors of other seeds change of the distance of all together; None where none was asked."""
+    names = ["fcd", *(f"fcd_seed{seed}" for seed in scores.EXTRACTOR_SEEDS)]
+    found = {name: run.union[name] for name in names if name in run.union}
+    if len(found) < 2:
+        return None
+    rows = []
+    for name, value in found.items():
+        floor = run.union.get(f"{name}_floor")
+        times = wording.ABSENT if not floor else wording.number(value / floor, 1)
+        rows.append([wording.heading(name), *(wording.score(name, v) for v in (value, floor)), times])
+    about = (
+        "The same images on the features of extractors that were trained from other seeds. Each has a scale of its own,"
+        " so compare runs under one of them; what holds for the network and not for the images changes from row to row."
+    )
+    head = ["all together", "distance", "floor", "distance over floor"]
+    return [page.tag("h3", "Under other extractors"), page.table(head, rows, about)]
 
 
 def _table(run, names, caption=None):

@@ -2,8 +2,9 @@
 
   python -m trainers.reproduce --experiment=table1_msfo_cpu --seeds=3 --data_dir=DATA
 
-Each run is a `trainers.train` of its own in OUT/EXPERIMENT/LABEL/seed_N. The same command goes on after
-a crash, and with more seeds it adds to those that are there. Seed 0 of all methods comes first.
+Each run is a `trainers.train` of its own in OUT/EXPERIMENT/LABEL/seed_N. Its scores go into the results as it
+ends, from where they are read again where its folder is lost. The same command goes on after a crash, and
+with more seeds it adds to those that are there. The first seed of all methods comes first.
 """
 
 import os
@@ -15,8 +16,9 @@ from absl import flags
 import trainers
 from export import path_flags
 from ltgans_tf.data import specs
+from ltgans_tf.evaluation import scores
 from ltgans_tf.settings import experiments, presets
-from trainers import jobs, results, wording
+from trainers import jobs, records, results, wording
 
 
 def main(argv):
@@ -32,27 +34,33 @@ def main(argv):
         given.steps_per_task,
         given.jobs,
         given.dry_run,
+        given.first_seed,
+        given.results,
     )
 
 
 def reproduce(
     name,
     out,
-    seeds=1,
+    seeds=None,
     data_dir=None,
     methods=None,
     steps_per_task=None,
     side_by_side=1,
     dry_run=False,
+    first_seed=0,
+    results_folder=None,
 ):
     """Trains what is not trained yet of an experiment and writes its results; prints what happens.
 
     Args:
       name: key in `experiments.EXPERIMENTS`.
       out: folder of all experiments.
-      seeds, data_dir, methods, steps_per_task: see `plan`.
+      seeds: how many; None for as many as the experiment needs.
+      data_dir, methods, steps_per_task, first_seed: see `plan`.
       side_by_side: runs at a time.
       dry_run: whether only to print what would be run.
+      results_folder: folder of results files that are kept apart from the runs, or None.
 
     Returns:
       the exit status: 0, 1 where a run failed, or 128 and the number of the signal that ended it.
@@ -62,34 +70,47 @@ def reproduce(
     """
     experiment = experiments.experiment(name)
     folder = os.path.join(out, experiment.preset)
-    planned = plan(experiment, folder, seeds, data_dir, methods, steps_per_task)
-    todo = [job for job in planned if not job.is_finished()]
+    seeds = experiment.seeds if seeds is None else seeds
+    planned = plan(experiment, folder, seeds, data_dir, methods, steps_per_task, first_seed)
+    kept = records.read(results.paths(experiment, folder, results_folder), planned)
+    kept |= {(job.label, job.seed): records.of(job, experiment) for job in planned if job.is_finished()}
+    todo = [job for job in planned if (job.label, job.seed) not in kept]
     if todo:
         check_data(experiment, data_dir)
     jobs.share_cores(os.sched_getaffinity(0), side_by_side)
     print(_opening(experiment, folder, planned, todo), flush=True)
     if dry_run:
-        print("\n".join(f"  {job.name}: {_state(job)}" for job in planned))
+        print("\n".join(f"  {job.name}: {_state(job, kept)}" for job in planned))
         return 0
-    failed, number = jobs.run(planned, side_by_side, lambda line: print(line, flush=True))
+
+    def write(charts):
+        return results.write(
+            experiment, folder, list(kept.values()), data_dir, _command(), results_folder, charts
+        )
+
+    def ended(job):
+        kept[job.label, job.seed] = records.of(job, experiment)
+        write(charts=False)
+
+    here = [job for job in planned if job in todo or job.is_finished()]
+    failed, number = jobs.run(here, side_by_side, lambda line: print(line, flush=True), ended)
     if number is not None:
         print(f"stopped, states saved; to go on:\n  {_command()}")
         return 128 + number
-    finished = [job for job in planned if job.is_finished()]
-    if finished:
-        print(results.write(experiment, folder, finished, data_dir, _command()))
+    if kept:
+        print(write(charts=True))
     for job, why in failed.items():
         print(f"failed: {job.name} ({why}); see {job.log}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def plan(experiment, folder, seeds, data_dir=None, methods=None, steps_per_task=None):
-    """The runs of an experiment, seed 0 of all first: list of `jobs.Job`.
+def plan(experiment, folder, seeds, data_dir=None, methods=None, steps_per_task=None, first_seed=0):
+    """The runs of an experiment, the first seed of all first: list of `jobs.Job`.
 
     Args:
       experiment: an `experiments.Experiment`.
       folder: where they are to lie.
-      seeds: how many, from 0 on.
+      seeds: how many, from `first_seed` on.
       data_dir: folder whose <name>.npz files stand for data sets, or None.
       methods: labels or methods of the runs that are wanted; None for all.
       steps_per_task: in place of the preset's, or None.
@@ -100,7 +121,16 @@ def plan(experiment, folder, seeds, data_dir=None, methods=None, steps_per_task=
     common = [f"--preset={experiment.preset}"]
     common += [f"--data_dir={data_dir}"] * bool(data_dir)
     common += [f"--steps_per_task={steps_per_task}"] * bool(steps_per_task)
-    tasks = len(presets.preset(experiment.preset).tasks_with(data_dir))
+    common += ["--tuning"] * experiment.tuning
+    common += [f"--extractor_seed={','.join(map(str, scores.EXTRACTOR_SEEDS))}"] * bool(experiment.endpoints)
+    preset = presets.preset(experiment.preset)
+    tasks = len(preset.tasks_with(data_dir))
+
+    def own(name, value):
+        """A row with steps of its own keeps their ratio to the preset's."""
+        steps = name == "steps_per_task" and steps_per_task
+        return f"--{name}={value * steps // preset.steps_per_task if steps else value}"
+
     return [
         jobs.Job(
             run.label,
@@ -109,12 +139,12 @@ def plan(experiment, folder, seeds, data_dir=None, methods=None, steps_per_task=
             (
                 *common,
                 f"--method={run.method}",
-                *(f"--{name}={value}" for name, value in run.flags),
+                *(own(name, value) for name, value in run.flags),
                 f"--seed={seed}",
             ),
             tasks,
         )
-        for seed in range(seeds)
+        for seed in range(first_seed, first_seed + seeds)
         for run in _chosen(experiment.runs, methods)
     ]
 
@@ -145,9 +175,9 @@ def _opening(experiment, folder, planned, todo):
     )
 
 
-def _state(job):
-    if job.is_finished():
-        return f"finished in {jobs.duration(job.seconds)}"
+def _state(job, kept):
+    if record := kept.get((job.label, job.seed)):
+        return f"finished in {jobs.duration(record['seconds'])}"
     begun = f"begun ({jobs.duration(job.seconds)} so far): " if job.seconds else ""
     return begun + shlex.join(["python", *job.command[1:]])
 
@@ -161,9 +191,17 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "experiment", None, f"What to reproduce: {', '.join(experiments.EXPERIMENTS)}.", required=True
     )
-    flags.DEFINE_integer("seeds", 3, "How many seeds, from 0 on.", 1)
+    flags.DEFINE_integer(
+        "seeds", None, "How many seeds; by default six where something is claimed, else three.", 1
+    )
+    flags.DEFINE_integer("first_seed", 0, "The first of them: seeds that no setting was chosen with.", 0)
     path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
     path_flags.define_path("out", "runs/reproduce", "Folder of all experiments.")
+    path_flags.define_path(
+        "results",
+        None,
+        "Folder where EXPERIMENT.json and .md go too, as each run ends: docs/results for one.",
+    )
     flags.DEFINE_list("methods", None, "Only these of the experiment's runs, by label or method.")
     flags.DEFINE_integer("jobs", 1, "Runs side by side; they share this process's cores.", 1)
     flags.DEFINE_bool("dry_run", False, "Print the runs and their commands; train nothing.")

@@ -6,8 +6,9 @@ import numpy as np
 
 from ltgans_tf.evaluation import scores
 from ltgans_tf.settings import experiments
-from trainers import groups, runs, wording
+from trainers import groups, paired, wording
 
+_OURS = "ltgan"
 _LIKE = "nlog"  # what bars this score bars those that `groups.not_comparable` does not ask for
 
 
@@ -16,7 +17,7 @@ def table(view, members, labels=()):
 
     Args:
       view: one of the experiment's views.
-      members: {label: {seed: runs.Run}} of the finished runs.
+      members: {label: {seed: `runs.Run`}} of the finished runs.
       labels: what to call the tasks; () for their names.
 
     Returns:
@@ -27,7 +28,8 @@ def table(view, members, labels=()):
     """
     every = [run for each in members.values() for run in each.values()]
     barred = groups.not_comparable(every)
-    asked = view.score if view.score in (*wording.MAIN, *wording.MIX) else _LIKE
+    asked = view.score.partition("_seed")[0]
+    asked = asked if asked in (*wording.MAIN, *wording.MIX) else _LIKE
     about = {"score": view.score, "of": view.of}
     if asked in barred:
         return {**about, "not_comparable": barred[asked]}
@@ -158,9 +160,60 @@ def shares(members):
     }
 
 
-def read(finished):
-    """Reads the finished jobs: {label: {seed: runs.Run}}, in their order."""
-    found = {}
-    for job in finished:
-        found.setdefault(job.label, {})[job.seed] = runs.Run(job.workdir)
-    return found
+# What the table of all methods at the end has for columns, as far as they were measured: of all tasks together,
+# and else the average over them.
+_END = (
+    *("fcd", "kcd", "fcd_drawn", "precision", "recall", "density", "coverage"),
+    *("nlog", "nlog_sampled", "iwae", "components"),
+)
+
+
+def end(members):
+    """Every method after the last task: {label: {score: spread}}, without scores that must not be compared."""
+    every = [run for each in members.values() for run in each.values()]
+    barred = groups.not_comparable(every)
+    found = {
+        label: {name: groups.spread([_at_the_end(run, name) for run in each.values()]) for name in _END}
+        for label, each in members.items()
+    }
+    shown = [name for name in _END if name not in barred and any(each[name] for each in found.values())]
+    return {label: {name: each[name] for name in shown} for label, each in found.items()}
+
+
+def _at_the_end(run, name):
+    if name in run.union:
+        return run.union[name]
+    return run.matrices[name].final_average() if name in run.matrices else None
+
+
+def claims(experiment, members):
+    """What `ltgan` is to its rivals by the endpoints, seed by seed, with Holm's correction over all of these.
+
+    Returns:
+      list of dicts: 'score', 'of', 'over', 'check' and what `paired.claims` gives; rivals without runs are left out.
+      Checks claim nothing: the same ratio of FCD under the extractors of other seeds.
+    """
+    checked = [experiments.View(f"fcd_seed{seed}", "union") for seed in scores.EXTRACTOR_SEEDS]
+    checks = [
+        {**pair, "check": True, "holm": None, "holds": None}
+        for pair in _pairs(checked, experiment.rivals, members)
+        if pair["seeds"] and experiment.endpoints
+    ]
+    made = paired.claims(_pairs(experiment.endpoints, experiment.rivals, members))
+    return [*({**pair, "check": False} for pair in made), *checks]
+
+
+def _pairs(views, rivals, members):
+    return [
+        {"score": view.score, "of": view.of, "over": rival, **_pair(view, members, rival)}
+        for view in views
+        for rival in rivals
+        if rival in members and _OURS in members and "not_comparable" not in table(view, members)
+    ]
+
+
+def _pair(view, members, rival):
+    own, others = (
+        {seed: _of_seed(view, members, label, seed) for seed in members[label]} for label in (_OURS, rival)
+    )
+    return paired.ratio(own, others)

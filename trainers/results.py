@@ -1,7 +1,6 @@
 """Writes what an experiment has found: results.json, results.md and a chart of each table."""
 
 import hashlib
-import json
 import os
 
 from export import path_flags
@@ -10,7 +9,7 @@ from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import figures, method_curves
 from ltgans_tf.files import provenance
 from ltgans_tf.settings import experiments, presets
-from trainers import groups, page, result_table, wording
+from trainers import groups, page, paired, records, result_table, wording
 
 _RATIOS = {
     "bound": f"over {experiments.BOUND}",
@@ -20,7 +19,7 @@ _RATIOS = {
 }
 
 # What a number is to be read with; of distances it is the real images in place of the generated ones.
-_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance"}
+_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance", "share_reconstructed": "reconstructions"}
 _TITLES = {
     "tasks": "{} after the last task",
     "union": "{} of all tasks so far together",
@@ -28,45 +27,71 @@ _TITLES = {
 }
 
 
-def write(experiment, folder, finished, data_dir=None, command=""):
+def paths(experiment, folder, results_folder=None):
+    """The results files of an experiment: one in its own folder, and one in a folder for those of all."""
+    more = [os.path.join(results_folder, f"{experiment.preset}.json")] if results_folder else []
+    return [*more, os.path.join(folder, "results.json")]
+
+
+def write(experiment, folder, kept, data_dir=None, command="", results_folder=None, charts=True):
     """Writes the results of the finished runs into the folder of their experiment.
 
     Args:
       experiment: an `experiments.Experiment`.
       folder: where results.json, results.md and <score>_<of>.png go.
-      finished: list of `jobs.Job`, one or more.
+      kept: records of the finished runs, see `records.of`, one or more.
       data_dir: folder whose files stood for data sets, or None.
       command: that made this.
+      results_folder: where <experiment>.json and .md go too, or None.
+      charts: whether those are drawn.
 
     Returns:
       the tables as text, what was written where, and the commands that come next.
     """
-    members = result_table.read(finished)
+    order = {run.label: place for place, run in enumerate(experiment.runs)}
+    kept = sorted(kept, key=lambda record: (order.get(record["label"], len(order)), record["seed"]))
+    members = records.as_runs(kept, folder)
     every = [run for each in members.values() for run in each.values()]
     labels = experiment.labels_with(data_dir)
-    tables = [result_table.table(view, members, labels) for view in experiment.views]
+    tables = [result_table.table(view, members, labels) for view in experiment.tables]
+    if data_dir:  # where it lies on this machine is nobody's business
+        command = command.replace(str(data_dir), "DATA")
     facts = {
         "experiment": experiment.preset,
         "title": experiment.title_with(data_dir),
+        "tuning": any(run.tuning for run in every),
         "command": command,
         "commit": provenance.commit(),
         "run_commits": sorted({str(run.about.get("commit")) for run in every}),
         "seeds": {label: list(each) for label, each in members.items()},
         "departures": experiment.departures,
         "data": data(experiment, every[0], data_dir),
-        "steps_per_task": every[0].config.get("steps_per_task"),
+        "steps_per_task": kept[0]["steps_per_task"],
         "tasks": list(labels or every[0].tasks),
+        "end": result_table.end(members),
+        "claims": result_table.claims(experiment, members),
         "tables": tables,
         "shares": result_table.shares(members),
         "seconds": {
-            label: groups.spread([job.seconds for job in finished if job.label == label]) for label in members
+            label: groups.spread([record["seconds"] for record in kept if record["label"] == label])
+            for label in members
+        },
+        "weights": {
+            label: groups.spread([_millions(run.about.get("weights")) for run in each.values()])
+            for label, each in members.items()
         },
     }
-    pictures = _charts(facts, folder)
-    page.write(os.path.join(folder, "results.json"), json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    pictures = _charts(facts, folder) if charts else []
     real = not experiment.small and not data_dir
-    page.write(os.path.join(folder, "results.md"), _markdown(experiment, facts, pictures, real))
-    return "\n".join([*_text(experiment, facts, real), "", *_ending(experiment, folder, finished, pictures)])
+    for path in paths(experiment, folder, results_folder):
+        own = pictures if os.path.dirname(path) == folder else []
+        page.write(path, records.as_json(facts, kept))
+        page.write(f"{path.removesuffix('.json')}.md", _markdown(experiment, facts, own, real))
+    return "\n".join([*_text(experiment, facts, real), "", *_ending(experiment, folder, every, pictures)])
+
+
+def _millions(count):
+    return None if count is None else count / 1e6
 
 
 def data(experiment, run, data_dir):
@@ -154,13 +179,46 @@ def _cell(stat, digits):
     return f"{mean} \N{PLUS-MINUS SIGN} {wording.number(stat['sd'], digits)} ({low} to {high})"
 
 
+def _claims(facts):
+    """The paired ratios as (title, rows of texts, note): list of at most one."""
+    rows = [["", "over", "ratio", "95 % interval", "p", "p, Holm", "seeds", "claim"]]
+    for pair in facts["claims"]:
+        holds = {None: "none: too few seeds", True: "differs", False: "no difference shown"}[pair["holds"]]
+        holds = "none: a check" if pair["check"] else holds
+        interval = wording.ABSENT
+        if pair["low"] is not None:
+            interval = f"{wording.number(pair['low'], 3)} to {wording.number(pair['high'], 3)}"
+        name = scores.SCORES[pair["score"]].label + (" of all" if pair["of"] == "union" else "")
+        p = [wording.number(pair[key], 4) for key in ("p", "holm")]
+        ratio, count = wording.number(pair["ratio"], 3), str(len(pair["seeds"]))
+        rows.append([name, pair["over"], ratio, interval, *p, count, holds])
+    note = (
+        f"Ratios of ltgan seed by seed: geometric mean, BCa bootstrap interval, paired t test of the logarithms. A claim"
+        f" needs {paired.SEEDS} seeds, an interval without 1 and a p under {paired.LEVEL:g} after Holm's correction over"
+        " all claims of this table. Checks are the same ratio on the features of extractors of other seeds."
+    )
+    return [("Paired ratios", rows, note)] if len(rows) > 1 else []
+
+
+def _end(facts):
+    """All methods at the end as (title, rows of texts, note): list of at most one."""
+    names = list(next(iter(facts["end"].values())))
+    rows = [["", *(wording.heading(name) for name in names)]]
+    for label, each in facts["end"].items():
+        rows.append([label, *(_cell(each[name], scores.SCORES[name].digits) for name in names)])
+    note = "Of all tasks together where there is such a number, else the average over the tasks."
+    return [("After the last task", rows, note)] if names else []
+
+
 def _tables(experiment, facts, real):
     """(title, rows of texts, note) of each table; rows is [] where nothing may be set side by side."""
     seconds = facts["seconds"].items()
     tasks = list(next(iter(facts["shares"].values())))
-    found = []
-    for view, table in zip(experiment.views, facts["tables"]):
+    found = [*_claims(facts), *_end(facts)]
+    for view, table in zip(experiment.tables, facts["tables"]):
         title = _TITLES[view.of].format(scores.SCORES[view.score].label)
+        if view not in experiment.views and not any(_measured(table)):
+            continue
         if "not_comparable" in table:
             found.append((title, [], f"Not comparable, since {table['not_comparable']}."))
         else:
@@ -171,13 +229,24 @@ def _tables(experiment, facts, real):
     mix += [[label, *(_cell(each[task], 3) for task in tasks)] for label, each in facts["shares"].items()]
     if any(stat for each in facts["shares"].values() for stat in each.values()):
         found.append(("Domains of the generated images", mix, f"Equal shares are {1 / len(tasks):.3f} each."))
-    times = [["", "seconds"], *([label, _cell(stat, 0)] for label, stat in seconds)]
-    return [*found, ("Wall time of a run", times, "From start to end, evaluation and restarts included.")]
+    times = [["", "seconds", "weights in memory, millions"]]
+    for label, stat in seconds:
+        times.append([label, _cell(stat, 0), _cell(facts["weights"][label], 2)])
+    note = (
+        "From start to end, evaluation and restarts included. The weights are those of all networks that training"
+        " holds at its peak, without optimizers."
+    )
+    return [*found, ("Time and memory of a run", times, note)]
+
+
+def _measured(table):
+    """The numbers of a table, None for those that are absent."""
+    return (cell for row in table.get("rows", {}).values() for cell in row["cells"])
 
 
 def _text(experiment, facts, real):
     """The tables for a terminal: list of lines."""
-    lines = []
+    lines = [f"No test scores: {wording.TUNING}"] if facts["tuning"] else []
     for title, rows, note in _tables(experiment, facts, real):
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
         lines += ["", f"{title}. {note}"]
@@ -199,6 +268,7 @@ def _markdown(experiment, facts, pictures, real):
         " last column, taken seed by seed; excess is (method - joint) / (the better of CURL and LGM - joint)."
     )
     lines = [f"# {facts['title']}", "", experiment.departures, "", how]
+    lines += ["", f"**No test scores:** {wording.TUNING}"] if facts["tuning"] else []
     for title, rows, note in _tables(experiment, facts, real):
         lines += ["", f"## {title}", "", note, "", *_markdown_table(rows)]
     lines += ["", *(f"![{name}]({name})" for name in pictures), "", "## How this was made", "", *about]
@@ -217,19 +287,20 @@ def _data_line(spec, about):
     return f"`{spec}`: {'; '.join(files) or 'fingerprint ' + str(about['fingerprint'])}"
 
 
-def _ending(experiment, folder, finished, pictures):
-    """What was written, and the commands that come next: list of lines."""
+def _ending(experiment, folder, every, pictures):
+    """What was written, and the commands that come next for the runs that lie here: list of lines."""
+    finished = [run for run in every if os.path.isdir(run.workdir)]
     names = ", ".join(["results.json", "results.md", *pictures])
     lines = [f"wrote {names} in {folder}", "next:"]
     if len(finished) > 1:
-        workdirs = path_flags.listed(job.workdir for job in finished)
+        workdirs = path_flags.listed(run.workdir for run in finished)
         html = os.path.join(folder, "compare.html")
         compare = path_flags.command("python -m trainers.compare", f"--workdirs={workdirs}", f"--out={html}")
         lines.append(f"  {compare}")
     pictured = finished[:1]
     if experiment.pictures:
-        pictured = [job for job in finished if job.seed == finished[0].seed]
+        pictured = [run for run in finished if run.about.get("seed") == finished[0].about.get("seed")]
     figures = [
-        path_flags.command("python -m trainers.make_figures", f"--workdir={job.workdir}") for job in pictured
+        path_flags.command("python -m trainers.make_figures", f"--workdir={run.workdir}") for run in pictured
     ]
     return lines + [f"  {line}" for line in figures]

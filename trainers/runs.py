@@ -22,6 +22,8 @@ PARTS = {
     "smoothness": ("smoothness",),
     "audit": ("copies", "nearest_ratio"),
 }
+# Scores of the union of all tasks that are no rows of scores.SCORES.
+UNION = ("mix_entropy", "mix_gap")
 _STALE = 60  # seconds that a picture may be older than its boundary: copying a run takes a while
 
 
@@ -34,12 +36,12 @@ class Run:
     """
 
     def __init__(self, workdir, rows=None):
-        """Reads the rows of `workdir`, unless they are given.
+        """Reads the rows of `workdir`, unless they are given; then that folder may be gone.
 
         Raises:
           ValueError: no folder, no row of scores in it, or one of another format version.
         """
-        if not os.path.isdir(workdir):
+        if rows is None and not os.path.isdir(workdir):
             raise ValueError(f"there is no folder {workdir}; give the workdir of a run.")
         self.workdir = workdir
         self.rows = scores.read_rows(workdir) if rows is None else rows
@@ -57,6 +59,11 @@ class Run:
     def last(self):
         """The newest row of scores."""
         return self.rows[-1]
+
+    @property
+    def tuning(self):
+        """Whether the scores are on held-out training images, so that none is a test score."""
+        return bool(self.last.get("tuning"))
 
     @property
     def tasks(self):
@@ -125,7 +132,7 @@ class Run:
     def about(self):
         """Method, preset, recipe, seed and commit, as far as they are known; the seed may be 0."""
         model, row = self.config.get("model", {}), self.last.get("about", {})
-        known = {key: row.get(key) for key in ("method", "preset", "recipe", "seed", "commit")}
+        known = {key: row.get(key) for key in ("method", "preset", "recipe", "seed", "commit", "weights")}
         known |= {key: model.get(key) for key in ("method", "seed") if known[key] is None}
         return {key: value for key, value in known.items() if value is not None}
 

@@ -21,13 +21,14 @@ import time
 
 from absl import flags
 
+import trainers
 from export import continuation, path_flags, push, surroundings, terms
 from ltgans_tf.data import specs
 from ltgans_tf.files import jsonfiles
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import architectures, presets, seeds, upgrades
 from ltgans_tf.settings.method_settings import SETTINGS
-from trainers import closing, estimate, flagfile, import_tensorflow, log, run, stopping, task_flag
+from trainers import closing, estimate, flagfile, import_tensorflow, log, run, stopping, task_flag, wording
 
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_string(
@@ -45,6 +46,11 @@ flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train
 path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
 flags.DEFINE_bool(
+    "tuning",
+    False,
+    "Hold out a tenth of each task's training part and score on it; the test part is not read. To choose settings.",
+)
+flags.DEFINE_bool(
     "accept_changed_data",
     False,
     "Go on in the middle of a task whose training images have changed since it was begun.",
@@ -56,6 +62,11 @@ flags.DEFINE_bool(
 )
 path_flags.define_path(
     "extractor_path", None, "File with an extractor, as eval/extractor.npz of another run."
+)
+flags.DEFINE_list(
+    "extractor_seed",
+    [],
+    "Seeds of further extractors, 1, 2 or both: FCD and KCD of all tasks together on their features too.",
 )
 path_flags.define_path("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
 flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
@@ -229,6 +240,7 @@ def resolve():
         )
     _profiled()
     terms.from_flags("push_")
+    trainers.extractor_seeds(FLAGS.extractor_seed)
     registry.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
     changes = _given(presets.Preset)
@@ -305,6 +317,8 @@ def _train(preset, recipe, settings):
         learnt = len(continuation.learnt_specs(FLAGS.init_from))
         continuation.start(FLAGS.init_from, FLAGS.workdir, preset.tasks[learnt:])
     say(_devices(tf) + _layout(distribution, strategy))
+    if FLAGS.tuning:
+        say(f"note: {wording.TUNING}")
     keras.utils.set_random_seed(preset.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -318,6 +332,7 @@ def _train(preset, recipe, settings):
         FLAGS.data_dir,
         FLAGS.skip_broken_images,
         min(_tasks_behind(), len(preset.tasks)),
+        tuning=FLAGS.tuning,
         **_reading(),
     )
     with strategy.scope():
@@ -349,6 +364,7 @@ def _train(preset, recipe, settings):
         extractor=features.load(FLAGS.extractor_path) if FLAGS.extractor_path else None,
         inception=inception.Inception(inception_path, FLAGS.inception_sha256) if inception_path else None,
         extractor_images=preset.extractor_images,
+        extractor_seeds=trainers.extractor_seeds(FLAGS.extractor_seed),
         seed=preset.seed,
         cache=features.cache_folder(),
         about={"preset": FLAGS.preset, "recipe": preset.recipe},
@@ -474,6 +490,8 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "jit_compile": FLAGS.jit_compile,
         "on_nonfinite": FLAGS.on_nonfinite,
         "skip_broken_images": FLAGS.skip_broken_images,
+        "tuning": FLAGS.tuning,
+        "extractor_seed": ",".join(FLAGS.extractor_seed),
         "push": FLAGS.push,
         **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},
     }

@@ -6,8 +6,20 @@ from ltgans_tf.evaluation import scores
 
 # The scores that a person looks at first, in this order.
 MAIN = (
-    *("nlog", "iwae", "fcd", "fcd_drawn", "fid", "fid_keras", "kcd", "kcd_drawn", "kid", "kid_keras"),
-    *("precision", "recall", "coverage", "knn"),
+    *(
+        "nlog",
+        "nlog_sampled",
+        "iwae",
+        "fcd",
+        "fcd_drawn",
+        "fid",
+        "fid_keras",
+        "kcd",
+        "kcd_drawn",
+        "kid",
+        "kid_keras",
+    ),
+    *("precision", "recall", "density", "coverage", "knn"),
 )
 # What is said of the union of all domains and has no place in scores.SCORES.
 MIX = {
@@ -31,12 +43,14 @@ MEASURES = {
     ),
 }
 ABSENT = "\N{EN DASH}"
+# Said wherever scores of a run with --tuning are shown.
+TUNING = "the scores are on a tenth of the training images that was held out for tuning (--tuning), not on test images."
 _ARROWS = {
     "lower": "\N{NO-BREAK SPACE}\N{DOWNWARDS ARROW}",
     "higher": "\N{NO-BREAK SPACE}\N{UPWARDS ARROW}",
     "": "",
 }
-_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance"}
+_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance", "share_reconstructed": "reconstructions"}
 
 
 def number(value, digits):

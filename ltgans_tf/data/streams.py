@@ -46,6 +46,7 @@ class TaskStream:
         unchecked=0,
         upright=True,
         split_by="contents",
+        tuning=False,
     ):
         """Checks the specs by name and path; reads no data.
 
@@ -63,6 +64,9 @@ class TaskStream:
             upright: whether the rotation that a camera noted in an image file is applied.
             split_by: what chooses the test split of a folder without subfolders for it: 'contents' of
                 its files, or 'path', as runs of earlier versions have it; see `folders.Folder`.
+            tuning: whether a tenth of each training part is held out and stands in the place of the test part,
+                which is then never read: settings are chosen on it. What an image is chooses the tenth, so
+                that no task trains on an image that another one holds out.
 
         What is left out of folders is told by a warning in the log `ltgans_tf`, one for each folder.
 
@@ -77,7 +81,7 @@ class TaskStream:
         self.fit = fit
         if split_by not in folders.SPLIT_BY:
             raise ValueError(f"split_by must be one of {', '.join(folders.SPLIT_BY)}, got {split_by!r}.")
-        self.upright, self.split_by = bool(upright), split_by
+        self.upright, self.split_by, self.tuning = bool(upright), split_by, bool(tuning)
         if isinstance(specs, str) or not specs:
             raise ValueError(
                 f"A stream needs a list of one or more task specs such as ['mnist'], got {specs!r}."
@@ -96,7 +100,7 @@ class TaskStream:
         parsed = [parse(spec) for spec in specs[:unchecked]]
         parsed += [check(spec, data_dir) for spec in specs[unchecked:]]
         self.tasks = [
-            Task(i, name, spec, load, self.batch_size, self.seed)
+            Task(i, name, spec, load, self.batch_size, self.seed, self.tuning)
             for i, (name, spec) in enumerate(zip(task_names(parsed), parsed))
         ]
         for told in specs_lib.left_out(parsed[unchecked:], data_dir):
@@ -115,6 +119,7 @@ class TaskStream:
             "fit": self.fit,
             "upright": self.upright,
             "split_by": self.split_by,
+            "tuning": self.tuning,
         }
 
 
@@ -128,9 +133,10 @@ class Task:
         name: short, unique in the stream and fit for a file name.
         spec: its specs.TaskSpec.
         image_shape: (height, width, channels) of its images.
+        tuning: whether its test images are a held-out tenth of the training part, see `TaskStream`.
     """
 
-    def __init__(self, index, name, spec, load, batch_size, seed):
+    def __init__(self, index, name, spec, load, batch_size, seed, tuning=False):
         self.index = index
         self.name = name
         self.spec = spec
@@ -138,6 +144,7 @@ class Task:
         self._load = load
         self._batch_size = batch_size
         self._seed = seed
+        self.tuning = tuning
         self._sources = {}
 
     def batches(self, start_step=0, updates_per_step=1, rows=slice(None)):
@@ -234,14 +241,28 @@ class Task:
 
     def _source(self, split):
         if split not in self._sources:
-            parts = [p for p in self.spec.parts if p.split in (None, split)]
-            for part in parts:
-                if gone := datasets.missing(part, self._load.keywords["data_dir"]):
-                    raise ValueError(
-                        f"{gone} is not there any more; put it back to read the images of task {self.name!r}."
-                    )
-            self._sources[split] = sources.concatenate([self._load(p, split) for p in parts])
+            self._sources[split] = self._of_tuning(split) if self.tuning else self._read(split)
         return self._sources[split]
+
+    def _read(self, split):
+        parts = [p for p in self.spec.parts if p.split in (None, split)]
+        for part in parts:
+            if gone := datasets.missing(part, self._load.keywords["data_dir"]):
+                raise ValueError(
+                    f"{gone} is not there any more; put it back to read the images of task {self.name!r}."
+                )
+        return sources.concatenate([self._load(p, split) for p in parts])
+
+    def _of_tuning(self, split):
+        """The training part without a tenth, or that tenth."""
+        whole = self._read("train")
+        held_out = whole.tuning
+        if not held_out.any() or held_out.all():
+            raise ValueError(
+                f"{len(held_out)} training images of task {self.name!r} are too few to hold a tenth out for tuning;"
+                " give it some hundred, or leave tuning out."
+            )
+        return sources.choose(whole, held_out if split == "test" else ~held_out)
 
     def _images(self, split, limit):
         source = self._source(split)

@@ -15,6 +15,9 @@ _AUDITED = 1000  # generated images, and held-out ones, of a domain
 _TRAINING = 12_000  # training images that they are held against, at most
 _BATCH = 250
 _MANIFOLD = ("precision", "recall", "density", "coverage")
+_CREDENTIALS = "share_reconstructed"
+_RECONSTRUCTED = 500  # test images of a domain that stand behind its share
+_CERTAIN = 0.8  # of their reconstructions that the classifier has to call by the domain
 
 
 class Comparison:
@@ -25,6 +28,7 @@ class Comparison:
       holdings: what may be read of each task learnt, list of `holdings.Holding`.
       extractors: the `features.Extractor` for all distances, and an `inception.Inception` for the
         Frechet and the kernel distance alone, if one was given.
+      of_other_seeds: further `features.Extractor`, for these two of all tasks together.
       settings: of the `Evaluator`.
 
     Attributes:
@@ -32,24 +36,24 @@ class Comparison:
         the domains that can be read}, once `measure` was called; it is {} where none can.
     """
 
-    def __init__(self, model, holdings, extractors, settings):
+    def __init__(self, model, holdings, extractors, settings, of_other_seeds=()):
         self._model, self._holdings = model, holdings
         self._extractor, *self._others = extractors
+        self._of_other_seeds = of_other_seeds
         self._settings = settings
-        self._kept = {}
+        self._kept, self._reconstructed = {}, {}
         self.accuracy = {}
 
     def measure(self, row):
         """Adds distances, shares and the mix to an `evaluation.Row`."""
-        if row.measure("distances", None, self._mix):
-            shares, _ = self._shares
-            for place, holding in enumerate(self._holdings):
-                row.scores[holding.name]["share"] = float(shares[place])
+        for place, holding in enumerate(self._holdings):
+            row.measure("distances", holding.name, functools.partial(self._share, place), ["share"])
+        row.measure("distances", None, self._mix, ["mix_entropy", "mix_gap"])
         for place, holding in enumerate(self._holdings):
             self._compare(row, holding.name, functools.partial(self._of_domain, place))
             drawn = functools.cache(functools.partial(self._drawn, place))
             self._compare(row, holding.name, drawn, distances.DRAWN)
-        self._compare(row, None, self._of_all)
+        self._compare(row, None, self._of_all, others=(*self._others, *self._of_other_seeds))
 
     def audit(self, place):
         """The memorisation audit of the domain at `place`: see `memorisation.memorisation`."""
@@ -75,12 +79,13 @@ class Comparison:
             kept[extractor.sha256] = (real.test_moments, real.train_moments)
         return kept
 
-    def _compare(self, row, name, pair_of, suffix=""):
+    def _compare(self, row, name, pair_of, suffix="", others=None):
         """Measures every distance on its own, since each may be absent for a reason of its own.
 
         Of images that a domain's code draws, the distances of the classifier's features alone.
         """
-        for extractor in (self._extractor, *([] if suffix else self._others)):
+        others = self._others if others is None else others
+        for extractor in (self._extractor, *([] if suffix else others)):
             row.measure(
                 "distances",
                 name,
@@ -134,7 +139,49 @@ class Comparison:
         reals = [self._real(place, extractor) for place in range(len(self._holdings))]
         return self._features(extractor), distances.union(reals)
 
+    def _share(self, place):
+        """The share of a domain, where the classifier can be trusted on the model's images of it.
+
+        A classifier of sharp images says little about blurred ones: it has to know the domain again in the Student's
+        reconstructions of it.
+        """
+        name, called = self._holdings[place].name, self._called(place)
+        if called < _CERTAIN:
+            raise distances.Absent(
+                f"The classifier takes {called:.0%} of the model's own reconstructions of test images of {name} for"
+                f" {name}; under {_CERTAIN:.0%} it cannot be trusted on its images."
+            )
+        return {"share": float(self._shares[0][place]), _CREDENTIALS: called}
+
+    def _called(self, place):
+        """Share of the Student's reconstructions of a domain's test images that the classifier calls by it."""
+        student = getattr(self._model, "student", None)
+        if student is None:
+            raise distances.Absent(
+                "The model has no Student, whose reconstructions would say whether the classifier can be trusted on"
+                " its images."
+            )
+        if place not in self._reconstructed:
+            holding = self._holdings[place]
+            try:
+                test = images.normalize(holding.test(_RECONSTRUCTED))
+            except distances.Absent:  # what it was when the task was new stands in the reference
+                if holding.reference is None or _CREDENTIALS not in holding.reference.numbers:
+                    raise
+                return holding.reference.numbers[_CREDENTIALS]
+            batches = (test[i : i + _BATCH] for i in range(0, len(test), _BATCH))
+            made = [
+                images.to_uint8(student.decode(student.encode(batch).mean())).numpy() for batch in batches
+            ]
+            made = np.concatenate(made)
+            assigned = self._assign(made, _features(self._extractor, made))
+            self._reconstructed[place] = float(np.mean(assigned == place))
+        return self._reconstructed[place]
+
     def _mix(self):
+        """The evenness of the shares, where each of them counts."""
+        for place in range(len(self._holdings)):
+            self._share(place)
         return self._shares[1]
 
     @functools.cached_property

@@ -10,6 +10,7 @@ import glob
 import os
 import time
 
+import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.data import images
@@ -59,6 +60,8 @@ class Evaluator:
         tasks for 'research', on the first for 'production'.
       inception: an `inception.Inception` for FID and KID beside the others, or None.
       extractor_images: training images of each task that an extractor is trained on, at most.
+      extractor_seeds: of `scores.EXTRACTOR_SEEDS`: distances of all tasks together are also measured on the features
+        of extractors of these seeds, so that it is seen how much hangs on the one of seed 0.
       parts: which of PARTS to measure.
       seed: of the generated images and of all draws; the extractor's is always 0.
       cache: folder of trained extractors, see `features.train`; None for none.
@@ -83,7 +86,10 @@ class Evaluator:
         cache=None,
         about=None,
         progress=None,
+        extractor_seeds=(),
     ):
+        _check_choice("extractor_seeds", extractor_seeds, scores.EXTRACTOR_SEEDS)
+        self.extractor_seeds, self._of_seeds = tuple(extractor_seeds), {}
         _check_choice("protocol", [protocol], PROTOCOLS)
         _check_choice("parts", parts, PARTS)
         self.protocol, self.parts, self.seed = protocol, tuple(parts), seed
@@ -136,7 +142,22 @@ class Evaluator:
             for remains in glob.glob(f"{glob.escape(path)}.*.tmp"):  # of a run that was killed while it wrote
                 os.remove(remains)
             self._prepared.save(path)
+        for seed in self.extractor_seeds:
+            self._of_seed(stream, workdir, seed)
         return self._prepared
+
+    def _of_seed(self, stream, workdir, seed):
+        """The extractor of another seed, from the workdir or else trained; a ValueError where its images are gone."""
+        path = None if workdir is None else os.path.join(workdir, "eval", f"extractor_seed{seed}.npz")
+        if path is not None and os.path.isfile(path):
+            self._of_seeds[seed] = features.load(path)
+        elif seed not in self._of_seeds:
+            self._of_seeds[seed] = self._train_extractor(stream, seed=seed)
+        found = self._of_seeds[seed]
+        found.frechet, found.kernel = f"fcd_seed{seed}", f"kcd_seed{seed}"
+        if path is not None and not os.path.isfile(path):
+            found.save(path)
+        return found
 
     def _retrain(self, stream, known):
         """One on the images that a row names; a KeyError where the stream has no such task."""
@@ -144,7 +165,7 @@ class Evaluator:
         most = known["trained_on"]
         return self._train_extractor(stream, {by_name[name]: most[name] for name in known["domains"]})
 
-    def _train_extractor(self, stream, most=None):
+    def _train_extractor(self, stream, most=None, seed=0):
         """Trains on at most {task: images}; None for the tasks of the protocol."""
         begin = time.monotonic()
         if most is None:
@@ -156,7 +177,7 @@ class Evaluator:
             f"training the extractor of the distances on {sum(len(d.images) for d in domains)} images"
         )
         # Its seed is not the run's: runs of several seeds are compared under one extractor.
-        extractor = features.train(domains, cache=self.cache)
+        extractor = features.train(domains, seed, cache=self.cache)
         checked = extractor.check([_test_domain(task, self.settings["test_images"]) for task in tasks])
         for task in stream.tasks:
             task.release()
@@ -180,6 +201,7 @@ class Evaluator:
 
         Returns:
           the row, a JSON-ready dict: 'after_task', 'task', 'step', 'protocol', 'about',
+          'tuning' (whether the test images are a held-out tenth of the training part, see `TaskStream`),
           'extractor', 'settings', 'data', 'notes' (sentences), 'scores' ({task: {score: number}}), 'absent' ({task:
           {score or part: reason}}), 'union' ({score: number}), 'seconds' ({part: seconds}).
           `scores.SCORES` says what each number is.
@@ -196,7 +218,8 @@ class Evaluator:
         held = [self._hold(task, workdir, learnt, extractor) for task in stream.tasks[:learnt]]
         row = Row([holding.name for holding in held], self.settings["max_seconds"], self.progress)
         extractors = [extractor, *([self.inception] if self.inception else [])]
-        compared = comparison.Comparison(model, held, extractors, self.settings)
+        of_seeds = {} if lost else self._read_of_seeds(stream, workdir, row)
+        compared = comparison.Comparison(model, held, extractors, self.settings, of_seeds.values())
         graphs = {}  # of the Student as it is now
         measures = {
             "likelihood": self._likelihood,
@@ -218,6 +241,7 @@ class Evaluator:
                     row.measure(part, holding.name, lambda: compared.audit(place))
                 else:
                     row.measure(part, holding.name, lambda: measures[part](student, holding, graphs))
+        row.union.update(getattr(model, "own_scores", dict)())
         if workdir is not None and (extractor is not None or lost):
             self._keep_references(workdir, held, row, lambda place: {} if lost else compared.moments(place))
         return {
@@ -227,15 +251,18 @@ class Evaluator:
             "step": int(model.global_step.numpy()),
             "protocol": self.protocol,
             "protocol_text": PROTOCOLS[self.protocol],
+            "tuning": stream.tuning,
             "about": {
                 **self.about,
                 "method": model.get_settings().get("method"),
                 "seed": model.seed,
                 "commit": provenance.commit(),
+                "weights": sum(int(np.prod(weight.shape)) for weight in getattr(model, "weights", ())),
                 "ltgans_tf": provenance.VERSION,
             },
             "extractor": {**extractor.about, **compared.accuracy} if extractor else None,
             **({"inception": self.inception.about} if self.inception else {}),
+            **{f"extractor_seed{seed}": other.about for seed, other in of_seeds.items()},
             "settings": {**self.settings, "parts": list(self.parts)},
             "data": {holding.name: holding.about() for holding in held},
             "notes": holdings.notes(held, getattr(model, "data_read", {})),
@@ -245,6 +272,17 @@ class Evaluator:
             "union_absent": row.union_absent,
             "seconds": {part: round(seconds, 2) for part, seconds in row.seconds.items()},
         }
+
+    def _read_of_seeds(self, stream, workdir, row):
+        """{seed: extractor}; those that cannot be had are absent from the row with the reason."""
+        found = {}
+        for seed in self.extractor_seeds if "distances" in self.parts else ():
+            try:
+                found[seed] = self._of_seed(stream, workdir, seed)
+            except ValueError as error:
+                names = [f"fcd_seed{seed}", f"kcd_seed{seed}"]
+                row.measure("distances", None, functools.partial(_raise_absent, str(error)), names)
+        return found
 
     def _hold(self, task, workdir, learnt, extractor):
         past = task.index < learnt - 1
@@ -301,7 +339,7 @@ class Evaluator:
         if not holding.can_read():
             return  # what was kept when it could be read is all that is left
         found = row.scores[holding.name]
-        numbers = {name: found[name] for name in ("nlog", "mean_image_nlog") if name in found}
+        numbers = {name: found[name] for name in references.NUMBERS if name in found}
         kept = moments(len(held) - 1)
         reference = references.Reference(holding.name, kept, {**numbers, **holding.about()})
         references.save(workdir, holding.task.index, reference)
@@ -337,7 +375,7 @@ def _checked(student):
 def _check_choice(name, values, choices):
     for value in values:
         if value not in choices:
-            raise ValueError(f"{name} is {value!r}; choose of {', '.join(choices)}.")
+            raise ValueError(f"{name} is {value!r}; choose of {', '.join(map(str, choices))}.")
 
 
 class Row:

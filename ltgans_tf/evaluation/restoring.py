@@ -78,7 +78,7 @@ def restore_reference(workdir, holding, moments):
         )
         return
     found = rows[0]["scores"][holding.name]
-    numbers = {name: found[name] for name in ("nlog", "mean_image_nlog") if name in found}
+    numbers = {name: found[name] for name in references.NUMBERS if name in found}
     references.save(
         workdir, holding.task.index, references.Reference(holding.name, moments(), {**numbers, **then})
     )

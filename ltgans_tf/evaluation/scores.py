@@ -40,14 +40,14 @@ def _distance(name, letters, network):
     frechet, kernel = f"F{letters}", f"K{letters}"
     return {
         frechet.lower() + name: Score(
-            frechet + name.replace("_keras", "-Keras"),
+            frechet + name.replace("_keras", "-Keras").replace("_seed", ", extractor "),
             "lower",
             2,
             f"Frechet distance of generated to test images on the features of {network}.",
             f"{frechet.lower()}{name}_floor",
         ),
         kernel.lower() + name: Score(
-            kernel + name.replace("_keras", "-Keras"),
+            kernel + name.replace("_keras", "-Keras").replace("_seed", ", extractor "),
             "lower",
             4,
             f"Unbiased cubic kernel distance on the features of {network}, mean over subsets.",
@@ -55,6 +55,9 @@ def _distance(name, letters, network):
         ),
     }
 
+
+# Of the extractors beside the one of seed 0, on the same images.
+EXTRACTOR_SEEDS = (1, 2)
 
 SCORES = {
     "nlog": Score("NLOG", "lower", 1, "SSE + KL per image, code = posterior mean (nats).", "mean_image_nlog"),
@@ -72,6 +75,13 @@ SCORES = {
     "mse": Score("MSE", "lower", 4, "Squared error per pixel and channel in [-1, 1]."),
     "active_units": Score("active units", "", 0, "Codes whose posterior mean varies by over 0.01."),
     **_distance("", "CD", "a classifier of the real training images"),
+    **{
+        name: score
+        for seed in EXTRACTOR_SEEDS
+        for name, score in _distance(
+            f"_seed{seed}", "CD", f"a classifier of the same images, trained from seed {seed}"
+        ).items()
+    },
     **_distance("", "ID", "the Inception network of 2015"),
     **_distance("_keras", "ID", "Keras' InceptionV3"),
     "fcd_drawn": Score(
@@ -100,7 +110,15 @@ SCORES = {
     "coverage": Score(
         "coverage", "higher", 3, "Share of real neighbourhoods with a generated image.", "coverage_floor"
     ),
-    "share": Score("share", "", 3, "Share of the generated images in this domain; 1/k is wanted."),
+    "share": Score(
+        "share",
+        "",
+        3,
+        "Share of the generated images that the classifier calls this domain; 1/k is wanted. Absent unless it calls"
+        " 0.8 of the model's reconstructions of the domain's test images so, too.",
+        "share_reconstructed",
+    ),
+    "components": Score("components", "", 0, "Components of CURL's mixture in use."),
     "knn": Score("k-NN accuracy", "higher", 3, "k-nearest-neighbour accuracy on posterior means.", "chance"),
     "probe": Score(
         "linear probe", "higher", 3, "Accuracy of a linear classifier of posterior means.", "chance"

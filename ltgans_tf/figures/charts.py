@@ -149,7 +149,8 @@ def domain_mix(rows):
       rows: rows of scores, as `scores.read_rows` gives them.
 
     Returns:
-      uint8 [h, w, 3]. A row without shares has no bar; what is taken for no domain learnt is grey.
+      uint8 [h, w, 3]. A row without shares has no bar; what is taken for no domain learnt, or for one whose share is
+      absent, is grey.
 
     Raises:
       ValueError: no row has the share of a domain.
@@ -182,7 +183,7 @@ def domain_mix(rows):
     canvas.title(
         figure,
         "Domains of the generated images",
-        "ticks at a bar: equal shares, as wanted; grey: taken for none of the domains learnt",
+        "ticks at a bar: equal shares, as wanted; grey: of no domain learnt, or of one whose share is absent",
     )
     _key(figure, tasks)
     return canvas.pixels(figure)

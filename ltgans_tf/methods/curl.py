@@ -51,7 +51,7 @@ class CURL(LifelongModel):
 
     Attributes:
       latent_dim: code_dim + 1, one more for y.
-      counts: float32 weight [K], q(y|x) summed over all real images of all steps; y is drawn in
+      counts: float32 weight [K], q(y|x) summed over all real images of all steps; the replay draws y in
         proportion to it.
       moments: float32 weight [3], the running (weight, mean, variance) of accepted images' NLOG.
       buffer, held: float32 weight [buffer_size, H, W, C] and the number of images in it.
@@ -191,26 +191,33 @@ class CURL(LifelongModel):
     # Drawing images.
 
     def shares(self):
-        """What y is drawn in proportion to, [K]: `counts`, and before any the components in use alike."""
+        """What y of the replay is drawn in proportion to, [K]: `counts`, and before any the components in use alike."""
         counts = tf.convert_to_tensor(self.counts)
-        uniform = tf.cast(curl_mixture.in_use(self.student.components, self.student.active), tf.float32)
-        return tf.where(tf.reduce_sum(counts) > 0, counts, uniform)
+        return tf.where(tf.reduce_sum(counts) > 0, counts, self._in_use())
+
+    def _in_use(self):
+        """1 for each component in use, else 0: float32 [K]."""
+        return tf.cast(curl_mixture.in_use(self.student.components, self.student.active), tf.float32)
+
+    def own_scores(self):
+        return {"components": int(self.student.active.numpy())}
 
     def generate(self, latents):
         """Decoder means for latents [B, latent_dim] ~ N(0, I) -> float32 [B, H, W, C] in [-1, 1].
 
-        The components are drawn in proportion to what they explained, where `prior` has them alike.
+        The components in use are drawn evenly, as p(y) has them. In proportion to `counts`, as the replay draws
+        them, the first task would weigh double: every later one has half as many real steps.
         """
         codes, _ = curl_mixture.draw_codes(
             tf.convert_to_tensor(self.student.prior_mean),
             tf.convert_to_tensor(self.student.prior_raw),
-            self.shares(),
+            self._in_use(),
             latents,
         )
         return tf.cast(self.student.decode(codes), tf.float32)
 
     def teacher_images(self, latents):
-        """As `generate`, from the snapshot: the replay of a task."""
+        """Images of the snapshot, its components in proportion to what they explained: the replay of a task."""
         codes, _ = curl_mixture.draw_codes(
             tf.convert_to_tensor(self.teacher_mean),
             tf.convert_to_tensor(self.teacher_raw),

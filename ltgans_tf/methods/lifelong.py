@@ -60,6 +60,8 @@ class LifelongModel(keras.Model):
     watched = ()
     # The method's `sampling.LatentLaw`.
     latent_law = None
+    # Which of `phases` the steps are in that are being taken; fixed in each compiled function.
+    phase = 0
     # Which of its generators `generate` draws with, where a method has several.
     latest_identity = None
 
@@ -130,6 +132,15 @@ class LifelongModel(keras.Model):
         """A hashable value: tasks with equal values share one compiled train function."""
         return min(task_index, 1)
 
+    def phases(self, task_index, steps):
+        """Where the steps of a task change in kind, and with them its train function.
+
+        Returns:
+          the steps at which its phases end, in order; the last one is `steps`. `phase` is the place in this list.
+        """
+        del task_index
+        return [steps]
+
     def new_batches(self, task_index):
         """How many batches of new images one step of the task at `task_index` takes."""
         del task_index
@@ -149,6 +160,10 @@ class LifelongModel(keras.Model):
           a tf.data.Dataset of uint8 [rows of the batch, new_batches(task.index), H, W, C].
         """
         return task.batches(start_step, self.new_batches(task.index), rows)
+
+    def own_scores(self):
+        """Numbers of `scores.SCORES` that the method knows of itself, for all tasks together: {name: number}."""
+        return {}
 
     def generate(self, latents):
         """Images by the most knowledgeable generator, in inference mode; also inside a graph.
@@ -487,38 +502,47 @@ class LifelongModel(keras.Model):
     def _learn(self, stream, task, steps, callbacks, accept):
         """Learns the rest of one task; returns False where a stop was requested before its end."""
         self.task = task
-        done = int(self.task_step.numpy())
+        done = begun = int(self.task_step.numpy())
         if done == 0:
             self.begin_task()
-        if done < steps:
-            rows = distribution.own_rows(self.distribute_strategy, stream.batch_size)
-            batches = self.batches(stream, task, done, rows)
-            data_changes.note(self, task, stream.tasks, accept)
-            if distribution.workers(self.distribute_strategy) > 1:
-                batches = distribution.as_elements(batches, stream.batch_size)
-            else:
-                batches = batches.take(steps - done)
-            alone = distribution.workers(self.distribute_strategy) == 1  # others would wait for this one
-            try:
-                with self.breaking_off() if alone else contextlib.nullcontext():
-                    self.fit(
-                        batches,
-                        steps_per_epoch=steps - done,
-                        shuffle=False,
-                        verbose=0,
-                        callbacks=callbacks_lib.TensorLogs(callbacks, add_history=True, model=self),
-                    )
-            except tf.errors.InvalidArgumentError:
-                for read in stream.tasks:
-                    read.raise_if_broken()
-                raise
+        for self.phase, end in enumerate(self.phases(task.index, steps)):
+            if done < end and not self._take_steps(stream, task, done, end, callbacks, accept, done == begun):
+                return False
+            done = max(done, end)
         self.raise_if_nonfinite()
-        if int(self.task_step.numpy()) < steps:
-            return False
         self.finish_task()
         self.task_index.assign_add(1)
         self.task_step.assign(0)
         return True
+
+    def _take_steps(self, stream, task, done, steps, callbacks, accept, first):
+        """Takes the steps of one phase, from `done` to `steps`; False where a stop was requested before its end.
+
+        `first` is whether no step was taken before it that no checkpoint has.
+        """
+        rows = distribution.own_rows(self.distribute_strategy, stream.batch_size)
+        batches = self.batches(stream, task, done, rows)
+        data_changes.note(self, task, stream.tasks, accept)
+        if distribution.workers(self.distribute_strategy) > 1:
+            batches = distribution.as_elements(batches, stream.batch_size)
+        else:
+            batches = batches.take(steps - done)
+        alone = distribution.workers(self.distribute_strategy) == 1  # others would wait for this one
+        try:
+            with self.breaking_off() if alone and first else contextlib.nullcontext():
+                self.fit(
+                    batches,
+                    steps_per_epoch=steps - done,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=callbacks_lib.TensorLogs(callbacks, add_history=True, model=self),
+                )
+        except tf.errors.InvalidArgumentError:
+            for read in stream.tasks:
+                read.raise_if_broken()
+            raise
+        self.raise_if_nonfinite()
+        return int(self.task_step.numpy()) >= steps
 
     def raise_if_nonfinite(self, weights=False):
         """Raises NonFiniteError, naming quantity and step, once `end_step` has seen NaN or Inf.

@@ -16,6 +16,7 @@ METHODS = {
     "replay": "ltgans_tf.methods.replay:Replay",
     "finetune": "ltgans_tf.methods.replay:Finetune",
     "joint": "ltgans_tf.methods.joint:Joint",
+    "multiband": "ltgans_tf.methods.multiband:Multiband",
     "lgm": "ltgans_tf.methods.lgm:LGM",
     "curl": "ltgans_tf.methods.curl:CURL",
 }

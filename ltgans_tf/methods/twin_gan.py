@@ -137,14 +137,7 @@ class TwinGAN(LifelongModel):
             )
         return cls(
             [
-                networks.generator(
-                    with_codes,
-                    channels,
-                    10 * seed + i,
-                    f"generator_{i}",
-                    recipe.precision,
-                    recipe.domain_dim if recipe.domain_scales else 0,
-                )
+                cls.make_generator(with_codes, channels, 10 * seed + i, f"generator_{i}", recipe)
                 for i in range(cls.generator_count)
             ],
             networks.critic(arch, channels, recipe.critic_heads, 10 * seed + 2, precision=recipe.precision),
@@ -159,6 +152,12 @@ class TwinGAN(LifelongModel):
                 "seed": seed,
             },
         )
+
+    @classmethod
+    def make_generator(cls, arch, channels, seed, name, recipe):
+        """One generator: latents [B, arch.latent_dim], codes included, -> images; a Keras model."""
+        code_dim = recipe.domain_dim if recipe.domain_scales else 0
+        return networks.generator(arch, channels, seed, name, recipe.precision, code_dim)
 
     def get_settings(self):
         if self._settings is None:

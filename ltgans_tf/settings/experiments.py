@@ -58,6 +58,10 @@ class Experiment:
       task_labels: what the tables call the tasks, or () for their names.
       data_dir_labels: the same for runs that read a data folder, whose sets may be others.
       pictures: whether the paper shows pictures, which `trainers.make_figures` draws of each run.
+      endpoints: of `View`, lower is better, by the last column of which `ltgan` is compared with each of `rivals`,
+        seed by seed; () where nothing is claimed.
+      rivals: labels of runs.
+      tuning: whether settings are chosen with it, so that its runs have `--tuning`.
     """
 
     title: str
@@ -68,6 +72,19 @@ class Experiment:
     task_labels: tuple[str, ...] = ()
     data_dir_labels: tuple[str, ...] = ()
     pictures: bool = False
+    endpoints: tuple[View, ...] = ()
+    rivals: tuple[str, ...] = ()
+    tuning: bool = False
+
+    @property
+    def seeds(self):
+        """How many seeds it needs: six where something is claimed, three for means and extremes, one for tuning."""
+        return 6 if self.endpoints else 1 if self.tuning else 3
+
+    @property
+    def tables(self):
+        """Of `View`: its own, and those that every experiment has beside them."""
+        return (*self.views, *(view for view in _ALWAYS if view not in self.views))
 
     @property
     def small(self):
@@ -81,6 +98,10 @@ class Experiment:
     def labels_with(self, data_dir):
         """What the tables of runs with this `--data_dir` call the tasks, or () for their names."""
         return self.data_dir_labels if data_dir and self.data_dir_labels else self.task_labels
+
+
+# NLOG decodes the posterior mean and is no bound; the distances of single domains, by their codes and by a classifier.
+_ALWAYS = (View("nlog_sampled"), View("iwae"), View("fcd_drawn"), View("fcd"))
 
 
 def experiment(name):
@@ -101,6 +122,44 @@ def _runs(*methods, large=False):
     return tuple(Run(m, m, own if m in PEERS else ()) for m in methods)
 
 
+def _equal_time(large=False):
+    """CURL and LGM with so many images in an update that a run takes about the time of `ltgan`."""
+    batches = {"curl": 48, "lgm": 64}
+    own = (("student_optimizer", "adam(0.001)"),) if large else ()
+    return tuple(
+        Run(f"{method}_time", method, (("batch_size", (4 if large else 1) * batch), *own))
+        for method, batch in batches.items()
+    )
+
+
+def _multiband(steps):
+    """`ltgan`, plain replay, joint training, and Multiband GAN at as many updates as these and at three times as many."""
+    return (
+        *_runs("ltgan", "replay", "joint", "multiband"),
+        Run("multiband_x3", "multiband", (("steps_per_task", 3 * steps),)),
+    )
+
+
+def _trials():
+    """Four of each method: its defaults, and three with one change that its own paper or code has, or that was near."""
+    changes = {
+        "ltgan": (("distillation", 0.02), ("distillation", 0.1), ("student_replay", "share")),
+        "replay": (("replay_share", "0.5"), ("n_critic", 2), ("student_replay", "share")),
+        "multiband": (("n_critic", 1), ("multiband_local_share", 0.6), ("multiband_global_rate", 0.0003)),
+        "curl": (
+            ("curl_threshold_deviations", 2.0),
+            ("curl_first_components", 4),
+            ("student_optimizer", "adam(0.0005)"),
+        ),
+        "lgm": (("lgm_grow", True), ("lgm_anneal_steps", 300), ("student_optimizer", "adam(0.0005)")),
+    }
+    return tuple(
+        Run(f"{run.label}_{i}", run.method, run.flags + change)
+        for run in _runs(*changes)
+        for i, change in enumerate(((), *((each,) for each in changes[run.method])))
+    )
+
+
 def _betas(methods, betas):
     return tuple(
         Run(f"{method}_beta{beta:g}", method, (("beta", beta),)) for method in methods for beta in betas
@@ -112,6 +171,15 @@ _EQUATIONS = (("domain_dim", 0), ("domain_scales", False), ("distillation", 0.0)
 _CODES = (("domain_dim", 32), ("domain_scales", True))
 _ALL = ("ltgan", "replay", "finetune", "joint", "curl", "lgm")
 _COMPARED = ("ltgan", "replay", "joint", "curl", "lgm")
+# Where something is claimed: by two endpoints, over these rows.
+_ENDPOINTS = {
+    "endpoints": (View("fcd", "union"), View("nlog_sampled")),
+    "rivals": ("replay", "joint", "curl", "lgm", "curl_time", "lgm_time"),
+}
+_TIMED = (
+    "`curl` and `lgm` see as many images in an update as the Student of the others, `curl_time` and `lgm_time` so many"
+    " that a run takes about the time of `ltgan`."
+)
 _SHOWN = ("ltgan", "replay", "joint")
 _NLOG = View("nlog")
 _UNION = View("fcd", "union")
@@ -170,14 +238,24 @@ def _both(
     )
 
 
+_PEER = (
+    "`multiband` takes as many steps as the others, of which in later tasks three eighths train its local GAN and the"
+    " rest consolidate, and `multiband_x3` three times as many; its peak memory is told with the times."
+)
+_TUNED = (
+    "Four trials of each method, numbered from its defaults on: settings are chosen by the scores on held-out training"
+    " images, and then frozen. Other seeds and the test images are for the tables."
+)
+
 _LISTED = (
     *_both(
         "Table 1: MNIST, SVHN, Fashion-MNIST, Omniglot",
         "table1_msfo",
-        _runs(*_ALL, large=True),
+        _runs(*_ALL, large=True) + _equal_time(large=True),
         (_TABLE1, _UNION, _RISE, _KNN),
-        "Replay, fine-tuning and joint training are this project's additions.",
-        _runs(*_ALL),
+        f"Replay, fine-tuning and joint training are this project's additions. {_TIMED}",
+        _runs(*_ALL) + _equal_time(),
+        **_ENDPOINTS,
     ),
     *_both(
         "Table 2: CIFAR10, Sub1, Sub2",
@@ -240,11 +318,12 @@ _LISTED = (
     *_both(
         "Fig. 4 a: MNIST in ten tasks of one class each",
         "fig4a_ten_tasks",
-        _runs(*_COMPARED, large=True),
+        _runs(*_COMPARED, large=True) + _equal_time(large=True),
         (_NLOG, _UNION),
-        "The paper draws curves of LT-GANs and CURL and prints no number.",
-        _runs(*_COMPARED),
+        f"The paper draws curves of LT-GANs and CURL and prints no number. {_TIMED}",
+        _runs(*_COMPARED) + _equal_time(),
         task_labels=tuple(str(label) for label in range(10)),
+        **_ENDPOINTS,
     ),
     *_both(
         "Fig. 4 b: with and without distillation",
@@ -254,6 +333,27 @@ _LISTED = (
         "NLOG has weight 1 on its KL term whatever beta was in training. The paper draws curves after each"
         " epoch and prints no number.",
         _betas(("ltgan", "joint_twins"), (1.0, 4.0)),
+    ),
+    Experiment(
+        "Split MNIST in five tasks",
+        "split_mnist_cpu",
+        _multiband(400),
+        (_UNION, View("fcd_drawn"), _NLOG),
+        f"No experiment of the paper. {_PEER}",
+        task_labels=tuple(f"{label} and {label + 1}" for label in range(0, 10, 2)),
+    ),
+    Experiment(
+        "MNIST, Fashion-MNIST",
+        "mnist_fashion_cpu",
+        _multiband(500),
+        (_UNION, View("fcd_drawn"), _NLOG),
+        f"No experiment of the paper. {_PEER}",
+    ),
+    Experiment(
+        "Trials on Table 1's stream", "trials_table1_cpu", _trials(), (_UNION, _NLOG), _TUNED, tuning=True
+    ),
+    Experiment(
+        "Trials on Fig. 4 a's stream", "trials_fig4a_cpu", _trials(), (_UNION, _NLOG), _TUNED, tuning=True
     ),
     Experiment(
         "The built-in sets: digits, glyphs, textures",

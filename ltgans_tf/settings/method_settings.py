@@ -60,11 +60,6 @@ class LGMSettings(_Checked):
         least=1,
     )
 
-    @property
-    def parts(self):
-        """Categories that a step computes, (fewest, most): those out of use are masked, not left out."""
-        return self.categories, self.categories
-
 
 @dataclasses.dataclass(frozen=True)
 class CURLSettings(_Checked):
@@ -95,11 +90,22 @@ class CURLSettings(_Checked):
                 f" {self.components}."
             )
 
-    @property
-    def parts(self):
-        """Components that a step computes, (fewest, most): those in use."""
-        return self.first_components, self.components
+
+@dataclasses.dataclass(frozen=True)
+class MultibandSettings(_Checked):
+    """What Multiband GAN has of its own; the shares are those of its authors' epochs (120 of 320, 10 of 200)."""
+
+    local_share: float = _setting(
+        0.375, "Share of a task's steps, from the second on, that train the local GAN.", least=0, below=1
+    )
+    translator_share: float = _setting(
+        0.05,
+        "Share of the other steps, the first of them, that train the translator alone.",
+        least=0,
+        below=1,
+    )
+    global_rate: float = _setting(0.001, "Learning rate of consolidation (Adam).", least=1e-9)
 
 
 # The class of each method that has settings of its own; a method without needs no row.
-SETTINGS = {"lgm": LGMSettings, "curl": CURLSettings}
+SETTINGS = {"multiband": MultibandSettings, "lgm": LGMSettings, "curl": CURLSettings}

@@ -52,7 +52,7 @@ _CPU = {
     "checkpoint_every": 200,
     "eval_images": 1000,
     "eval_samples": 2000,
-    "eval_iwae_images": 0,
+    "eval_iwae_images": 50,
 }
 _CPU64 = {**_CPU, "architecture": "small64", "steps_per_task": 250}
 
@@ -61,6 +61,15 @@ _MSFO_CPU = {
     "tasks": (*_MSF, "omniglot"),
     "data_dir_tasks": (*_MSF_AT_HAND, "omniglot"),
     "steps_per_task": 400,
+}
+
+_FIG4A_CPU = {
+    **_CPU,
+    "tasks": _CLASSES,
+    "steps_per_task": 150,
+    "sample_every": 75,
+    "checkpoint_every": 75,
+    "eval_iwae_images": 20,
 }
 
 TABLE = {
@@ -111,14 +120,18 @@ TABLE = {
     "fig2_chairs_cpu": {**_CPU64, "tasks": _FACES_AND_CHAIRS, "data_dir_tasks": _CHAIRS_AT_HAND},
     "fig3_disentangle": {**_PAPER64, "tasks": _FACES_AND_CHAIRS},
     "fig3_disentangle_cpu": {**_CPU64, "tasks": _FACES_AND_CHAIRS, "data_dir_tasks": _CHAIRS_AT_HAND},
-    "fig4a_ten_tasks": {**_PAPER32, "tasks": _CLASSES, "steps_per_task": 8000},
-    "fig4a_ten_tasks_cpu": {
+    # Those that Multiband GAN is compared on.
+    "split_mnist_cpu": {
         **_CPU,
-        "tasks": _CLASSES,
-        "steps_per_task": 150,
-        "sample_every": 75,
-        "checkpoint_every": 75,
+        "tasks": tuple(f"mnist@{label}-{label + 1}" for label in range(0, 10, 2)),
+        "steps_per_task": 400,
     },
+    "mnist_fashion_cpu": {**_CPU, "tasks": ("mnist", "fashion_mnist")},
+    # Where settings are chosen, on held-out training images.
+    "trials_table1_cpu": _MSFO_CPU,
+    "trials_fig4a_cpu": _FIG4A_CPU,
+    "fig4a_ten_tasks": {**_PAPER32, "tasks": _CLASSES, "steps_per_task": 8000},
+    "fig4a_ten_tasks_cpu": _FIG4A_CPU,
     "fifty_tasks_cpu": {
         **_CPU,
         "tasks": _tens("mnist", "fashion_mnist", "cifar100", "cifar10", "svhn_cropped"),
@@ -129,6 +142,7 @@ TABLE = {
         "checkpoint_every": 60,
         "eval_images": 200,
         "eval_samples": 2500,
+        "eval_iwae_images": 0,
         "extractor_images": 300,
     },
     "fig4b_ablation": {**_PAPER32, "tasks": _MSF},

@@ -279,6 +279,9 @@ RECIPES = {
 _PLAIN = {"domain_dim": 0, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0}
 _OF_METHOD = {
     "joint_twins": _PLAIN,
+    # Five critic updates, as its authors have; codes come in by its translator.
+    "multiband": {"n_critic": 5, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0, "ema": 0.0}
+    | {"critic_heads": 1, "first_learners": 1},
     # VAEs of their own, whose weights nothing averages.
     **dict.fromkeys(("lgm", "curl"), {**_PLAIN, "student_ema": 0.0}),
     **dict.fromkeys(("replay", "finetune", "joint"), {**_PLAIN, "critic_heads": 1, "first_learners": 1}),

@@ -18,7 +18,7 @@ SECTORS = (
 _WITHOUT_GENERATOR = ("curl", "lgm")
 
 # What runs did before a stream had these settings.
-_STREAM = {"upright": False, "split_by": "path"}
+_STREAM = {"upright": False, "split_by": "path", "tuning": False}
 
 # The sections of a config's 'model' that are the fields of a class.
 _SECTIONS = {"recipe": presets.Recipe, "architecture": architectures.Architecture, **SETTINGS}

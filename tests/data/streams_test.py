@@ -283,3 +283,72 @@ def test_no_autotuning_thread_holds_up_the_end_of_a_task(data_dir):
     tasks = _stream(["ten", "ten"], data_dir).tasks
     for batches in (tasks[0].batches(), joint.shared_batches(tasks, 0, 4, 1)):
         assert batches.options().autotune.enabled is False
+
+
+@pytest.fixture(name="pictures")
+def _pictures(tmp_path):
+    """Two sets that share images, and a folder of the same: every image is random, and so unlike all others."""
+    draw = np.random.default_rng(0)
+    shown = draw.integers(0, 256, (300, 8, 8, 1), dtype=np.uint8)
+    labels = np.arange(300) % 3
+    np.savez(
+        tmp_path / "first.npz",
+        train_images=shown[:200],
+        train_labels=labels[:200],
+        train_place=np.arange(200),
+        test_images=np.zeros((5, 8, 8, 1), np.uint8),
+    )
+    np.savez(tmp_path / "second.npz", train_images=shown[100:], test_images=np.zeros((5, 8, 8, 1), np.uint8))
+    return tmp_path
+
+
+def _held(task):
+    """(training images, images to score on), as sets of bytes."""
+    return [{image.tobytes() for image in found} for found in (task.train_images(), task.test_images())]
+
+
+def test_tuning_holds_a_tenth_out_which_no_task_trains_on(pictures):
+    first, second = _stream(["first", "second"], pictures, tuning=True).tasks
+    whole = {image.tobytes() for image in _stream(["first"], pictures).tasks[0].train_images()}
+    (train, held_out), (other_train, other_held_out) = _held(first), _held(second)
+    assert train | held_out == whole and not train & held_out and 10 <= len(held_out) <= 30
+    assert not (train | other_train) & (held_out | other_held_out)  # a hundred images are in both
+    assert held_out & other_held_out
+    drawn = {image.tobytes() for image in first.images_at(tf.range(1000, dtype=tf.int64)).numpy()}
+    assert drawn == train and (first.num_train, first.num_test) == (len(train), len(held_out))
+    again = _stream(["first"], pictures, tuning=True, seed=5, batch_size=2).tasks[0]
+    assert _held(again) == [train, held_out]
+    np.testing.assert_array_equal(first.test_labels(), first.test_factors()["place"] % 3)
+    assert (
+        len({first.fingerprint, first.test_fingerprint, _stream(["first"], pictures).tasks[0].fingerprint})
+        == 3
+    )
+
+
+def test_tuning_holds_out_by_the_contents_of_files_and_by_the_record(pictures, monkeypatch):
+    from PIL import Image
+
+    from ltgans_tf.data import folders, sources
+
+    shown = np.load(pictures / "first.npz")["train_images"]
+    for part in ("train", "test"):
+        (pictures / "files" / part).mkdir(parents=True)
+        for i, image in enumerate(shown[:120]):
+            Image.fromarray(image[..., 0]).save(pictures / "files" / part / f"{i}.png")
+    monkeypatch.setattr(folders, "IN_MEMORY_FILES", 1)  # decoded as they are asked for
+    (task,) = _stream([f"folder:{pictures / 'files'}"], pictures, tuning=True).tasks
+    train, held_out = _held(task)
+    assert len(train) + len(held_out) == 120 and 5 <= len(held_out) <= 20 and not train & held_out
+    drawn = {image.tobytes() for image in task.images_at(tf.range(300, dtype=tf.int64)).numpy()}
+    assert drawn == train
+    records = sources.RecordSource([], np.arange(50, 350), None, "set", None, (8, 8, 1))
+    assert 20 <= records.tuning.sum() <= 40
+    more = sources.RecordSource([], np.arange(100, 350), None, "set", None, (8, 8, 1))
+    np.testing.assert_array_equal(records.tuning[50:], more.tuning)
+
+
+def test_tuning_is_refused_where_there_is_no_tenth(data_dir):
+    (task,) = _stream(["one"], data_dir, tuning=True).tasks
+    with pytest.raises(ValueError, match="1 training images of task 'one' are too few to hold a tenth out"):
+        task.train_images()
+    assert _stream(["one"], data_dir).get_settings()["tuning"] is False

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ltgans_tf.data import datasets, images, streams
 from ltgans_tf.evaluation import (
+    comparison,
     evaluation,
     features,
     holdings,
@@ -85,6 +86,12 @@ def _model(tiny_model):
     return _Model(tiny_model().student)
 
 
+@pytest.fixture(autouse=True)
+def _certain(monkeypatch):
+    """The Students here have learnt nothing; what shares ask of one has tests of its own."""
+    monkeypatch.setattr(comparison.Comparison, "_called", lambda self, place: 0.9)
+
+
 @pytest.fixture(scope="module", name="extractor")
 def _extractor(specs):
     """One extractor for all tests of this file, as the research protocol trains it."""
@@ -110,11 +117,21 @@ def test_a_row_has_every_part_of_each_task_and_is_json(extractor, model, stream)
     assert row["settings"]["samples"] == 1500 and set(row["seconds"]) == set(evaluation.PARTS)
     for name, found in row["scores"].items():
         kinds = set(found) & set(scores.SCORES)
-        assert kinds == set(scores.SCORES) - {"fid", "kid", "fid_keras", "kid_keras"}, name
+        others = {"fid", "kid", "fid_keras", "kid_keras", "components"}
+        assert kinds == {each for each in scores.SCORES if "_seed" not in each} - others, name
         assert found["images"] == COUNT and found["iwae_images"] == 4
         beside = {s.beside for n, s in scores.SCORES.items() if n in kinds and s.beside}
         assert beside <= set(found)
     assert {"fcd", "fcd_floor", "kcd", "kcd_floor", "kcd_se", "precision", "mix_gap"} <= set(row["union"])
+
+
+def test_a_row_says_whether_its_images_were_held_out_for_tuning(model, specs, stream):
+    held = streams.TaskStream(specs, (SIDE, SIDE, 3), 8, tuning=True)
+    tuned, tested = (_evaluator(parts=("likelihood",)).evaluate(model, of) for of in (held, stream))
+    assert (tuned["tuning"], tested["tuning"]) == (True, False)
+    counts = [held.tasks[0].num_test, held.tasks[0].num_train]
+    assert tuned["data"]["dark.npz"]["test_images"] == counts[0] and sum(counts) == 600
+    assert tested["data"]["dark.npz"]["test_images"] == COUNT
 
 
 @pytest.mark.program
@@ -170,6 +187,76 @@ def test_a_domain_that_is_hardly_drawn_has_no_distance_and_the_reason(extractor,
         assert row["absent"]["bright.npz"][name].startswith(reason)
         assert name not in found and name in row["scores"]["dark.npz"]
     assert 0.05 < found["share"] < 0.15 and row["union"]["mix_gap"] > 0.3 and "fcd" in row["union"]
+
+
+class _Rebuilds:
+    """A Student whose reconstructions of some images are grey: of a share of the second task's."""
+
+    def __init__(self, lost):
+        self.lost = lost
+
+    def encode(self, batch):
+        keep = np.arange(len(batch)) % 10 >= 10 * self.lost
+        bright = np.mean(batch, axis=(1, 2, 3)) > 0
+        rows = np.where((keep | ~bright)[:, None, None, None], batch, -0.9 * np.ones_like(batch))
+        return type("Posterior", (), {"mean": lambda self: tf.constant(rows, tf.float32)})()
+
+    def decode(self, rows):
+        return rows
+
+
+@pytest.mark.program
+def test_a_share_stands_with_what_the_classifier_makes_of_reconstructions(
+    extractor, model, stream, monkeypatch
+):
+    monkeypatch.undo()
+
+    def row(student):
+        model.student = student
+        return _evaluator(extractor, parts=("distances",), samples=1000).evaluate(model, stream)
+
+    sure = row(_Rebuilds(0.0))
+    for found in sure["scores"].values():
+        assert found["share"] == pytest.approx(0.5, abs=0.02) and found["share_reconstructed"] > 0.97
+    blurred = row(_Rebuilds(0.5))
+    assert "share" in blurred["scores"]["dark.npz"] and "share" not in blurred["scores"]["bright.npz"]
+    reason = blurred["absent"]["bright.npz"]["share"]
+    assert reason.startswith(
+        "The classifier takes 50% of the model's own reconstructions of test images of bright.npz"
+    )
+    assert set(blurred["union_absent"]) == {"mix_entropy", "mix_gap"} and "mix_gap" in sure["union"]
+    assert "fcd_drawn" in blurred["scores"]["bright.npz"]
+    assert row(None)["absent"]["dark.npz"] == {"share": reason_without_student()}
+
+
+def reason_without_student():
+    return "The model has no Student, whose reconstructions would say whether the classifier can be trusted on its images."
+
+
+@pytest.mark.program
+def test_extractors_of_other_seeds_measure_the_union_beside_the_first(model, specs, stream, tmp_path):
+    settings = {"parts": ("distances",), "samples": 700, "extractor_images": 200, "extractor_seeds": (2,)}
+    model.own_scores = lambda: {"components": 3}
+    row = _evaluator(**settings).evaluate(model, stream, str(tmp_path))
+    assert row["union"]["components"] == 3
+    other = features.load(str(tmp_path / "eval/extractor_seed2.npz"))
+    assert row["extractor_seed2"]["sha256"] == other.sha256 != row["extractor"]["sha256"]
+    assert other.about["seed"] == 2 and other.about["trained_on"] == row["extractor"]["trained_on"]
+    batches = [model.sample(min(250, 700 - i), 1_000_000 + i) for i in range(0, 700, 250)]
+    made = np.asarray(other.features(images.normalize(images.to_uint8(tf.concat(batches, 0)))))
+    tests = [np.asarray(other.features(images.normalize(task.test_images()))) for task in stream.tasks]
+    expected = metrics.frechet_distance(made, np.concatenate(tests))
+    assert row["union"]["fcd_seed2"] == pytest.approx(expected, rel=1e-2) and "kcd_seed2" in row["union"]
+    assert "fcd_seed2_floor" in row["union"] and "fcd_seed1" not in row["union"]
+    assert not any("fcd_seed2" in found for found in row["scores"].values())
+    (tmp_path / "eval/extractor_seed2.npz").unlink()
+    gone = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    for task in gone.tasks[:1]:
+        task.train_images = lambda limit=None: (_ for _ in ()).throw(ValueError("its images are gone."))
+    again = _evaluator(**settings).evaluate(model, gone, str(tmp_path))
+    assert again["union_absent"]["fcd_seed2"] == "its images are gone." and "fcd" in again["union"]
+    with pytest.raises(ValueError, match="extractor_seeds is 7; choose of 1, 2"):
+        _evaluator(extractor_seeds=(7,))
 
 
 @pytest.mark.program
@@ -483,7 +570,7 @@ def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
 
 
 @pytest.mark.program
-def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
+def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs, monkeypatch):
     """A folder of few images: the extractor is not checked, and what needs test images is absent."""
     from PIL import Image
 
@@ -492,6 +579,7 @@ def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
     for i in range(12):
         pixels = np.random.default_rng(i).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "few" / "train" / f"{i}.png")
+    monkeypatch.undo()
     lines = []
     stream = streams.TaskStream([f"folder:{tmp_path}/few"], (SIDE, SIDE, 3), 8)
     model.task_index.assign(1)
@@ -499,7 +587,7 @@ def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
     assert any("not checked, for want of test images" in line for line in lines)
     assert "has no image in its test split" in row["absent"]["few"]["likelihood"]
     assert "has no image in its test split" in row["union_absent"]["fcd"]
-    assert row["scores"]["few"]["share"] == 1.0
+    assert "has no image in its test split" in row["absent"]["few"]["share"]
 
 
 @pytest.mark.program

@@ -219,14 +219,22 @@ def test_the_snapshot_is_the_model_at_the_boundary_and_keeps_every_bit(tiny_stre
     assert int(model.student.active.numpy()) > 1
 
 
-def test_sampling_takes_the_accumulated_proportions_and_before_any_the_components_in_use():
+def test_samples_are_even_over_the_components_in_use_and_the_replay_is_as_much_as_they_explained():
     model = _model()
     shaken(model.student, 2)
     np.testing.assert_array_equal(model.shares(), [1, 1, 0, 0])
     q = np.float32([[0.5, 0.5, 0, 0]] * 2 + [[0, 1, 0, 0]] * 2)
     _notice(model, [1.0] * 4, 0, q=q)
     np.testing.assert_array_equal(model.shares(), [1, 3, 0, 0])
-    codes, _ = curl_mixture.draw_codes(*model.student.mixture()[4:], model.shares(), model.latents(5))
+    codes, chosen = curl_mixture.draw_codes(
+        *model.student.mixture()[4:], tf.constant([1.0, 1.0, 0.0, 0.0]), model.latents(500)
+    )
+    assert np.mean(chosen.numpy() == 1) == pytest.approx(0.5, abs=0.07)
+    model.task_index.assign(1)
+    model.begin_task()
+    np.testing.assert_array_equal(model.teacher_shares, [1, 3, 0, 0])
+    assert model.own_scores() == {"components": 2}
+    codes = codes[:5]
     np.testing.assert_allclose(model.sample(5), model.student.decode(codes), atol=1e-6)
     np.testing.assert_allclose(model.sample(5, 3), model.sample(9, 3, batch_size=2)[:5], atol=1e-6)
     assert np.abs(model.sample(5)).max() <= 1 and model.sample(5).shape == (5, 8, 8, 3)

@@ -35,5 +35,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(given, near):
 
 
 def test_a_name_like_nothing_is_answered_with_all():
-    with pytest.raises(ValueError, match="unknown architecture .qqq.; there are small32, small64, paper32, paper64"):
+    with pytest.raises(
+        ValueError, match="unknown architecture .qqq.; there are small32, small64, paper32, paper64"
+    ):
         architectures.architecture("qqq")

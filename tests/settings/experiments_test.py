@@ -7,15 +7,26 @@ import pytest
 from ltgans_tf.evaluation import scores
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import experiments, presets
+from ltgans_tf.settings.method_settings import SETTINGS
 
 NAMES = list(experiments.EXPERIMENTS)
+# What is no table or figure of the paper has one size.
+ALONE = {
+    *("builtin_cpu", "twins_cpu", "split_mnist_cpu", "mnist_fashion_cpu"),
+    *("trials_table1_cpu", "trials_fig4a_cpu"),
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_names_things_that_there_are(name):
     found = experiments.experiment(name)
     preset = presets.preset(name)
-    known = {field.name for cls in (presets.Preset, presets.Recipe) for field in presets.flag_fields(cls)}
+    classes = {"": presets.Preset, " ": presets.Recipe, **{f"{m}_": cls for m, cls in SETTINGS.items()}}
+    known = {
+        f"{prefix.strip()}{field.name}"
+        for prefix, cls in classes.items()
+        for field in presets.flag_fields(cls)
+    }
     assert found.preset == name and found.departures.endswith(".")
     labels = [run.label for run in found.runs]
     assert len(set(labels)) == len(labels)
@@ -24,7 +35,9 @@ def test_an_experiment_names_things_that_there_are(name):
         recipe = presets.recipe(preset.recipe, preset.architecture)
         changes = {k: v for k, v in run.flags if hasattr(recipe, k)}
         dataclasses.replace(recipe, **changes)  # refuses a wrong value
-    for view in found.views:
+    assert set(found.rivals) <= {*labels} and bool(found.rivals) == bool(found.endpoints)
+    assert all(scores.SCORES[view.score].better == "lower" for view in found.endpoints)
+    for view in (*found.tables, *found.endpoints):
         assert view.score in scores.SCORES and view.of in ("tasks", "union", "rise")
         assert set(view.paper) <= {*labels}
         assert all(len(numbers) == len(preset.tasks) for numbers in view.paper.values())
@@ -34,7 +47,7 @@ def test_an_experiment_names_things_that_there_are(name):
 
 def test_every_experiment_of_the_paper_has_both_sizes():
     large = {name for name in NAMES if not name.endswith("_cpu")}
-    assert {f"{name}_cpu" for name in large} | {"builtin_cpu", "twins_cpu"} == set(NAMES) - large
+    assert {f"{name}_cpu" for name in large} | ALONE == set(NAMES) - large
     assert all(experiments.experiment(name).small == (name not in large) for name in NAMES)
 
 
@@ -42,7 +55,9 @@ def test_methods_are_those_that_are_compared():
     def methods(name):
         return [run.label for run in experiments.experiment(name).runs]
 
-    assert methods("table1_msfo") == ["ltgan", "replay", "finetune", "joint", "curl", "lgm"]
+    assert methods("table1_msfo") == [
+        *("ltgan", "replay", "finetune", "joint", "curl", "lgm", "curl_time", "lgm_time")
+    ]
     assert methods("table2_caption_cpu") == ["ltgan", "replay", "joint", "curl", "lgm"]
     assert methods("fig4b_ablation_cpu") == [
         *("ltgan_beta1", "ltgan_beta4", "joint_twins_beta1", "joint_twins_beta4")
@@ -65,7 +80,31 @@ def test_the_vaes_of_paper_size_have_the_optimizer_of_their_own_papers(name):
 def test_the_vaes_see_as_many_images_in_an_update_as_the_student(name):
     for run in experiments.experiment(name).runs:
         twice = 2 * presets.preset(name).batch_size
+        if run.label.endswith("_time"):
+            assert dict(run.flags)["batch_size"] >= twice
+            continue
         assert dict(run.flags).get("batch_size") == (twice if run.method in experiments.PEERS else None)
+
+
+def test_every_method_has_as_many_trials_on_held_out_images():
+    for name in ("trials_table1_cpu", "trials_fig4a_cpu"):
+        experiment = experiments.experiment(name)
+        trials = {}
+        for run in experiment.runs:
+            trials.setdefault(run.method, []).append(run.flags)
+        assert set(trials) == {"ltgan", "replay", "multiband", "curl", "lgm"} and experiment.tuning
+        for method, flags in trials.items():
+            first, *others = flags
+            assert len(flags) == 4 == len(set(flags)), method
+            assert all(each[:-1] == first for each in others), method
+    assert not any(experiments.experiment(name).tuning for name in NAMES if not name.startswith("trials"))
+
+
+def test_multiband_is_compared_at_equal_steps_and_at_three_times_as_many():
+    for name in ("split_mnist_cpu", "mnist_fashion_cpu"):
+        flags = {run.label: dict(run.flags) for run in experiments.experiment(name).runs}
+        assert flags["multiband"] == {} and "ltgan" in flags
+        assert flags["multiband_x3"] == {"steps_per_task": 3 * presets.preset(name).steps_per_task}
 
 
 def test_averages_of_the_papers_tables_are_those_that_it_prints():

@@ -45,6 +45,13 @@ def _two(tmp_path, **second):
     return [fake_runs.make_run(p, **a) for p, a in zip(paths, (first, {**first, "seed": 1, **second}))]
 
 
+def test_scores_for_tuning_are_not_taken_for_test_scores(tmp_path, compared):
+    runs = _two(tmp_path, change=lambda row: row.update(tuning=True))
+    said = compare.compare(runs, str(tmp_path / "c.html"))
+    assert "no test scores: the scores are on a tenth" in said.splitlines()[0]
+    assert "no test scores" not in compared[1]
+
+
 def _grouped(workdirs, labels=()):
     found = groups.group(groups.read(workdirs), labels)
     return {label: [run.name for run in members] for label, members in found.items()}

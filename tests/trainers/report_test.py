@@ -47,6 +47,12 @@ def test_verdict_pictures_and_numbers_come_first(plain):
     assert page.pictures()[0][1] == (plain[0] / "figures/stream.png").read_bytes()
 
 
+def test_scores_for_tuning_are_not_taken_for_test_scores(tmp_path, plain):
+    page = written(make_run(tmp_path / "tuned", change=lambda row: row.update(tuning=True)))
+    assert "No test scores: the scores are on a tenth of the training images" in page.texts[None]
+    assert "No test scores" not in plain[1].texts[None]
+
+
 def test_scores_of_the_last_row_stand_there_with_what_they_are_to_be_read_with(plain):
     folder, page = plain
     row, rows = json.loads((folder / "eval/task_02/scores.json").read_text()), page.rows("scores")
@@ -181,6 +187,31 @@ def test_first_task_alone_has_nothing_to_forget(tmp_path):
     assert "1 of 3 tasks are learnt" in page.texts[None]
     assert "begin with the second" in page.texts["forgetting"]
     assert "matrices" not in page.texts and "mix" not in page.texts
+
+
+def test_a_share_that_does_not_count_is_told(tmp_path):
+    change = change_scores([[0.5], [0.5, 0.5], [0.3, None, 0.4]], "share")
+    found = report.verdict(runs.Run(make_run(tmp_path / "a", change=change)))
+    assert found[0] == "3 tasks are learnt; whether the generator draws glyphs was not measured (see Limits)."
+
+
+def test_what_extractors_of_other_seeds_change_is_told(tmp_path, plain):
+    def change(row):
+        row["union"] |= {
+            "fcd": 8.4,
+            "fcd_floor": 2.1,
+            "fcd_seed1": 12.0,
+            "fcd_seed1_floor": 4.0,
+            "fcd_seed2": 6.0,
+        }
+
+    rows = written(make_run(tmp_path / "a", change=change)).rows("scores")
+    heads = [
+        next(key for key in rows if key.startswith(name)) for name in ("FCD, extractor 1", "FCD, extractor 2")
+    ]
+    assert rows[heads[0]] == [as_shown("fcd", 12.0), as_shown("fcd", 4.0), "3.0"]
+    assert rows[heads[1]] == [as_shown("fcd", 6.0), "\N{EN DASH}", "\N{EN DASH}"]
+    assert not any("extractor 1" in key for key in plain[1].rows("scores"))
 
 
 def test_run_without_student_or_distances_says_so(tmp_path):

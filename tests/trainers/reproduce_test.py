@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from ltgans_tf.settings import experiments
 from tests import fake_runs, programs, source_imports
 from trainers import jobs, reproduce
 
-LABELS = ["ltgan", "replay", "finetune", "joint", "curl", "lgm"]
+LABELS = ["ltgan", "replay", "finetune", "joint", "curl", "lgm", "curl_time", "lgm_time"]
 
 
 def _run(*flags, timeout=60, cwd=source_imports.ROOT, **settings):
@@ -24,9 +25,9 @@ def _run(*flags, timeout=60, cwd=source_imports.ROOT, **settings):
 def test_seed_0_of_all_runs_comes_first():
     planned = reproduce.plan(experiments.experiment("table1_msfo"), "out", 2)
     assert [job.name for job in planned] == [f"{label}, seed {seed}" for seed in (0, 1) for label in LABELS]
-    assert planned[10].workdir == os.path.join("out", "curl", "seed_1") and planned[0].tasks == 4
-    assert planned[10].flags == (
-        *("--preset=table1_msfo", "--method=curl"),
+    assert planned[12].workdir == os.path.join("out", "curl", "seed_1") and planned[0].tasks == 4
+    assert planned[12].flags == (
+        *("--preset=table1_msfo", "--extractor_seed=1,2", "--method=curl"),
         *("--batch_size=128", "--student_optimizer=adam(0.001)", "--seed=1"),
     )
 
@@ -36,6 +37,14 @@ def test_flags_reach_every_run():
     for job in reproduce.plan(experiment, "out", 1, "data", None, 7):
         assert {"--data_dir=data", "--steps_per_task=7"} <= set(job.flags)
         assert f"--beta={float(job.label[-1])}" in job.flags
+
+
+def test_a_row_with_steps_of_its_own_keeps_their_ratio_and_trials_are_for_tuning():
+    planned = reproduce.plan(experiments.experiment("split_mnist_cpu"), "out", 1, steps_per_task=8)
+    assert planned[-1].label == "multiband_x3" and "--steps_per_task=24" in planned[-1].flags
+    assert not any("--tuning" in job.flags for job in planned)
+    for job in reproduce.plan(experiments.experiment("trials_fig4a_cpu"), "out", 1):
+        assert "--tuning" in job.flags
 
 
 def test_runs_are_chosen_by_label_or_method():
@@ -86,16 +95,17 @@ def test_a_dry_run_shows_the_commands_and_starts_none(tmp_path):
 def _finish(monkeypatch, failing=()):
     """Lets `jobs.run` leave fake runs in place of training, those whose label is failing aside."""
 
-    def run(planned, side_by_side, say):
+    def run(planned, side_by_side, say, ended):
         del side_by_side, say
         for job in planned:
-            if job.label not in failing:
+            if job.label not in failing and not job.is_finished():
                 workdir, tasks = pathlib.Path(job.workdir), ("digits", "glyphs", "textures")
                 fake_runs.make_run(workdir, tasks, seed=job.seed, method=job.label)
                 (workdir / "boundary").mkdir(exist_ok=True)
                 for k in range(3):
                     (workdir / f"boundary/task_{k:02d}.done").touch()
                 job.keep(60, True)
+                ended(job)
         return {job: "exit status 2: error: no." for job in planned if job.label in failing}, None
 
     monkeypatch.setattr(jobs, "run", run)
@@ -118,6 +128,51 @@ def test_a_signal_is_the_exit_status_and_the_command_to_go_on_is_printed(tmp_pat
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "--experiment=builtin_cpu"])
     assert reproduce.reproduce("builtin_cpu", str(tmp_path)) == 143
     assert "python -m trainers.reproduce --experiment=builtin_cpu\n" in capsys.readouterr().out
+
+
+def test_each_run_is_in_the_results_as_it_ends_and_is_not_made_again_where_it_is_lost(
+    tmp_path, monkeypatch, capsys
+):
+    _finish(monkeypatch)
+    fake, ends = jobs.run, []
+
+    def run(planned, side_by_side, say, ended):
+        def watched(job):
+            ended(job)
+            for path in (tmp_path / "out/builtin_cpu/results.json", tmp_path / "kept/builtin_cpu.json"):
+                ends.append([(each["label"], each["seed"]) for each in json.loads(path.read_text())["runs"]])
+
+        return fake(planned, side_by_side, say, watched)
+
+    monkeypatch.setattr(jobs, "run", run)
+
+    def reproduce_(**more):
+        out, kept = str(tmp_path / "out"), str(tmp_path / "kept")
+        assert (
+            reproduce.reproduce("builtin_cpu", out, methods=["ltgan", "joint"], results_folder=kept, **more)
+            == 0
+        )
+        return json.loads((tmp_path / "kept/builtin_cpu.json").read_text())
+
+    facts = reproduce_(seeds=1, first_seed=5)
+    assert ends == [[("ltgan", 5)]] * 2 + [[("ltgan", 5), ("joint", 5)]] * 2
+    assert facts["seeds"] == {"ltgan": [5], "joint": [5]}
+    shutil.rmtree(tmp_path / "out")  # the machine is gone, and what was kept apart is not
+    again = reproduce_(seeds=2, first_seed=5)
+    assert (
+        ends[4:]
+        == [[("ltgan", 5), ("ltgan", 6), ("joint", 5)]] * 2
+        + [[("ltgan", 5), ("ltgan", 6), ("joint", 5), ("joint", 6)]] * 2
+    )
+    assert again["runs"][0] == facts["runs"][0] and (tmp_path / "kept/builtin_cpu.md").is_file()
+    assert "4 runs, 2 finished before" in capsys.readouterr().out
+
+
+def test_seeds_are_six_where_something_is_claimed_and_three_elsewhere(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(reproduce, "check_data", lambda *_: None)
+    for name, runs in (("fig4a_ten_tasks_cpu", 6 * 7), ("builtin_cpu", 3 * 6)):
+        assert reproduce.reproduce(name, str(tmp_path), dry_run=True) == 0
+        assert f"{runs} runs, 0 finished before" in capsys.readouterr().out
 
 
 @pytest.mark.campaign("crashes")

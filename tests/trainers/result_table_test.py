@@ -98,6 +98,23 @@ def test_the_papers_ratio_is_to_the_better_of_curl_and_lgm():
     assert result_table.paper_ratio(UNION, "ltgan") is None
 
 
+def test_checks_are_ratios_under_other_extractors_and_claim_nothing(members):
+    found = {}
+    for label, each in {"ltgan": members["ltgan"], "replay": members["joint"]}.items():
+        found[label] = {}
+        for seed, run in each.items():
+            factor = 3.0 if label == "ltgan" else 2.0
+            union = run.last["union"] | {"fcd_seed1": factor * (seed + 1)}
+            found[label][seed] = runs.Run(run.workdir, [*run.rows[:-1], {**run.last, "union": union}])
+    claims = result_table.claims(experiments.experiment("fig4a_ten_tasks_cpu"), found)
+    assert [(each["score"], each["check"]) for each in claims] == [
+        *(("fcd", False), ("nlog_sampled", False), ("fcd_seed1", True))
+    ]
+    assert claims[2]["values"] == pytest.approx([1.5, 1.5]) and claims[2]["holds"] is None
+    assert claims[0]["over"] == "replay" and claims[0]["holds"] is None  # of two seeds
+    assert result_table.claims(experiments.experiment("builtin_cpu"), found) == []
+
+
 def test_an_absent_score_has_empty_cells(members):
     table = result_table.table(experiments.View("mig"), members)
     assert table["rows"]["ltgan"]["cells"] == [None] * 3 and table["rows"]["ltgan"]["ratios"] == {}

@@ -8,7 +8,7 @@ import pytest
 
 from ltgans_tf.settings import experiments
 from tests import fake_runs
-from trainers import jobs, results
+from trainers import jobs, records, results
 
 TASKS = ("mnist", "svhn_cropped", "fashion_mnist", "omniglot")
 
@@ -33,8 +33,8 @@ def _written(tmp_path):
 
     def write(name, numbers, data_dir=None, tasks=TASKS):
         experiment = experiments.experiment(name)
-        finished = _jobs(tmp_path, numbers, tasks)
-        said = results.write(experiment, str(tmp_path), finished, data_dir, "the command")
+        kept = [records.of(job, experiment) for job in _jobs(tmp_path, numbers, tasks)]
+        said = results.write(experiment, str(tmp_path), kept, data_dir, "the command")
         facts = json.loads((tmp_path / "results.json").read_text())
         return said, (tmp_path / "results.md").read_text(), facts
 
@@ -52,23 +52,23 @@ def _row(text, label, number=0):
 
 def test_rows_have_mean_spread_and_ratios(written):
     said, text, facts = written("table1_msfo", NUMBERS)
-    row = _row(text, "ltgan")
+    row = _row(text, "ltgan", 1)  # the first table has all scores at the end
     assert row[1] == row[5] == "25.0 ± 7.1 (20.0 to 30.0)"
     assert row[6] == "2.000 ± 0.000 (2.000 to 2.000)"
     assert row[7].startswith("0.633 ±") and row[8].startswith("0.464 ±") and row[9] == "0.797"
     assert _row(text, "mean image")[1] == "695.1"
     assert _row(text, "real images")[1] == "2.10"
-    assert _row(text, "chance")[1] == "0.100" and text.count("| real images |") == 1
-    assert _row(text, "ltgan", 4)[1] == "0.250 ± 0.000 (0.250 to 0.250)"  # domains
+    assert _row(text, "chance")[1] == "0.100" and text.count("| real images |") == 2
+    assert _row(text, "ltgan", 6)[1] == "0.250 ± 0.000 (0.250 to 0.250)"  # domains
     assert facts["seconds"]["joint"]["values"] == [60, 61] and "25.0 ± 7.1 (20.0 to 30.0)" in said
     assert facts["tables"][0]["rows"]["ltgan"]["ratios"]["excess"]["values"] == [10 / 20, 15 / 35]
-    assert _row(text, "ltgan", 2)[1:5] == ["0.0 ± 0.0 (0.0 to 0.0)"] * 4  # equal when it was new
+    assert _row(text, "ltgan", 3)[1:5] == ["0.0 ± 0.0 (0.0 to 0.0)"] * 4  # equal when it was new
     assert facts["tasks"] == list(TASKS) and facts["run_commits"] == ["abc123"]
 
 
 def test_one_seed_has_no_spread(written):
     _, text, _ = written("table1_msfo", {"ltgan": [20]})
-    assert _row(text, "ltgan")[1] == "20.0"
+    assert _row(text, "ltgan", 1)[1] == "20.0"
 
 
 @pytest.mark.program
@@ -121,11 +121,84 @@ def test_labels_of_the_tasks_are_those_of_the_images_that_were_used(written, tmp
 
 
 def test_runs_that_are_not_comparable_have_no_table(written, tmp_path):
-    found = _jobs(tmp_path, NUMBERS)
+    experiment, found = experiments.experiment("table1_msfo"), _jobs(tmp_path, NUMBERS)
     path = tmp_path / "joint/seed_1/eval/task_03/scores.json"
     row = json.loads(path.read_text())
     row["data"]["mnist"]["fingerprint"] = "12" * 20
     path.write_text(json.dumps(row))
-    said = results.write(experiments.experiment("table1_msfo"), str(tmp_path), found)
+    said = results.write(experiment, str(tmp_path), [records.of(job, experiment) for job in found])
     assert "Not comparable, since the test images differ" in said and "25.0" not in said
     assert not (tmp_path / "nlog_tasks.png").exists()
+
+
+def _six(factor):
+    return [20 * factor * draw for draw in np.random.default_rng(0).normal(1, 0.05, 6)]
+
+
+def test_claims_are_made_of_six_paired_seeds_with_holm_over_all_of_them(written):
+    numbers = {"ltgan": _six(1), "replay": _six(1.5), "lgm": _six(1)[:5]}
+    said, text, facts = written("fig4a_ten_tasks_cpu", numbers, tasks=[str(i) for i in range(10)])
+    assert _row(text, "NLOG, sampled")[1:3] == ["replay", "–"]  # the runs have none
+    assert [(each["score"], each["over"]) for each in facts["claims"]] == [
+        *(("fcd", "replay"), ("fcd", "lgm"), ("nlog_sampled", "replay"), ("nlog_sampled", "lgm"))
+    ]
+    replay, lgm = facts["claims"][:2]
+    assert replay["seeds"] == list(range(6)) and replay["holm"] == replay["p"]  # the only claim
+    assert lgm["holds"] is None and "none: too few seeds" in text
+    values = [
+        a["values"] for a in (facts["tables"][1]["rows"][label]["cells"][-1] for label in ("ltgan", "replay"))
+    ]
+    assert replay["values"] == pytest.approx([a / b for a, b in zip(*values)])
+    row = _row(text, "FCD of all")
+    assert row[1] == "replay" and row[2] == f"{replay['ratio']:.3f}" and row[6] == "6"
+    assert row[3] == f"{replay['low']:.3f} to {replay['high']:.3f}" and "Paired ratios" in said
+
+
+def test_without_endpoints_nothing_is_claimed(written):
+    _, text, facts = written(
+        "table2_cifar_imagenet_cpu", {"ltgan": _six(1), "replay": _six(2)}, tasks=TASKS[:3]
+    )
+    assert facts["claims"] == [] and "Paired ratios" not in text and "claim" not in text
+
+
+def test_every_score_at_the_end_stands_in_one_table(written):
+    _, text, facts = written("builtin_cpu", {"ltgan": [20, 30], "curl": [1, 2]}, tasks=TASKS[:3])
+    assert list(facts["end"]["ltgan"]) == ["fcd", "precision", "recall", "coverage", "nlog"]
+    head = next(line for line in text.splitlines() if line.startswith("|  | FCD"))
+    assert "precision" in head and "recall" in head
+    assert facts["end"]["ltgan"]["precision"]["values"] == [0.81] * 2  # of all together
+    assert facts["end"]["curl"]["nlog"]["values"] == [1, 2]  # the average
+
+
+def test_results_for_tuning_are_not_taken_for_test_scores(tmp_path):
+    experiment = experiments.experiment("builtin_cpu")
+    fake_runs.make_run(tmp_path / "ltgan/seed_0", change=lambda row: row.update(tuning=True))
+    job = jobs.Job("ltgan", 0, str(tmp_path / "ltgan/seed_0"), (), 3)
+    job.keep(60, True)
+    said = results.write(experiment, str(tmp_path), [records.of(job, experiment)])
+    assert (
+        said.startswith("No test scores:") and "**No test scores:**" in (tmp_path / "results.md").read_text()
+    )
+
+
+def test_a_records_numbers_are_those_of_its_run_without_its_folder(tmp_path, written):
+    _, text, facts = written("builtin_cpu", NUMBERS, str(tmp_path / "data"), tasks=TASKS[:3])
+    (tmp_path / "more").mkdir()
+    for label in NUMBERS:
+        (tmp_path / label).rename(tmp_path / "more" / label)
+    experiment = experiments.experiment("builtin_cpu")
+    planned = [
+        jobs.Job(label, seed, "gone", ("--data_dir=elsewhere",), 3) for label in NUMBERS for seed in (0, 1)
+    ]
+    path = results.paths(experiment, str(tmp_path))[0]
+    kept = records.read([str(tmp_path / "none.json"), path], planned)
+    assert list(kept) == [(job.label, job.seed) for job in planned]
+    before = (tmp_path / "results.json").read_text()
+    results.write(experiment, str(tmp_path), list(kept.values()), str(tmp_path / "data"), "the command")
+    assert (tmp_path / "results.json").read_text() == before and str(tmp_path) not in before
+    other = jobs.Job("joint", 1, "gone", ("--steps_per_task=9",), 3)
+    with pytest.raises(ValueError, match="the results have joint, seed 1 with .*; give another --out"):
+        records.read([path], [other])
+    (tmp_path / "results.json").write_text('{"runs": [3]}')
+    with pytest.raises(ValueError, match="results.json is damaged"):
+        records.read([path], planned)

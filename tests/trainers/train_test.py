@@ -298,6 +298,7 @@ def test_help_names_presets_and_settings():
         (["--jit_compile", "--distribution=mirrored"], "compiles a step for one device alone"),
         (["--jit_compile"], "--jit_compile needs --nodeterministic"),
         (["--profile_steps=9,3"], "--profile_steps is '9,3'; give the first and the last step"),
+        (["--extractor_seed=1,7"], "--extractor_seed has '7'; give 1 or 2, or both"),
         (["--profile_steps=9"], "--profile_steps is '9'"),
     ],
 )
@@ -431,6 +432,25 @@ def test_a_driver_without_a_usable_gpu_gets_one_line_with_the_remedy(monkeypatch
     assert "requirements-gpu.txt" in train._devices(tf) and "\n" not in train._devices(tf)
     monkeypatch.setattr(os.path, "exists", lambda path: False)
     assert "requirements-gpu.txt" not in train._devices(tf)
+
+
+@pytest.mark.program
+def test_a_run_for_tuning_says_so_and_is_no_other_run(tmp_path):
+    path = tmp_path / "set.npz"
+    shown = np.random.default_rng(0).integers(0, 256, (100, 32, 32), dtype=np.uint8)
+    np.savez(path, train_images=shown, test_images=shown[:1])
+    flags = [*artefacts.SMALL, "--nostudent", "--eval_images=50", f"--tasks=npz:{path}"]
+    flags.append(f"--workdir={tmp_path}/run")
+    done = _run(*flags, "--tuning")
+    assert done.returncode == 0, done.stderr
+    assert "measured on held-out training images" in done.stdout and "held out for tuning" in done.stdout
+    row = json.loads((tmp_path / "run/eval/task_00/scores.json").read_text())
+    held_out = row["data"]["set.npz"]["test_images"]
+    assert row["tuning"] and 2 <= held_out == 100 - row["data"]["set.npz"]["train_images"]
+    assert "--tuning=True" in (tmp_path / "run/flags.txt").read_text()
+    assert "tuning" in _refused(*flags)
+    evaluated = _run(f"--workdir={tmp_path}/run", "--samples=20", module="trainers.evaluate")
+    assert "no test scores: the scores are on a tenth" in evaluated.stdout, evaluated.stderr
 
 
 @pytest.mark.program

@@ -132,7 +132,7 @@ def test_the_row_of_scores_is_that_of_the_model_behind_its_task(run):
         assert list(row["scores"]) == [t.name for t in stream.tasks[: task.index + 1]]
         for name, score in row["scores"].items():
             assert score == pytest.approx(scores[name], rel=1e-5)
-            assert {"nlog", "mean_image_nlog", "share", "kcd_drawn"} <= set(score) and score["images"] == 10
+            assert {"nlog", "mean_image_nlog", "kcd_drawn"} <= set(score) and score["images"] == 10
             assert "640 are needed" in row["absent"][name]["fcd"]
 
 
@@ -176,7 +176,7 @@ def _expected(workdir):
 def test_tensorboard_has_tags_of_their_own_for_boundaries(run):
     _, _, workdir, _ = run
     expected = _expected(workdir)
-    assert ("eval/nlog/task_00_set0.npz", 6) in expected and ("eval/union/mix_gap", 3) in expected
+    assert ("eval/nlog/task_00_set0.npz", 6) in expected and ("eval/union/kcd", 3) in expected
     assert _events(workdir) == expected
 
 

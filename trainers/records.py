@@ -1,0 +1,112 @@
+"""What a results file keeps of each run, so that no run is lost with the machine that made it."""
+
+import json
+import os
+
+from ltgans_tf.evaluation import scores
+from trainers import runs
+
+_ABOUT = ("format_version", "after_task", "task", "step", "protocol", "tuning", "about", "settings", "data")
+_DIGITS = 6  # significant ones of a score
+
+
+def of(job, experiment):
+    """The record of a finished job, JSON-ready.
+
+    Of the last row it has all scores of `scores.SCORES` with what stands beside them, of earlier rows those
+    that the experiment's tables show, without reasons and times.
+
+    Args:
+      job: a `jobs.Job`.
+      experiment: the `experiments.Experiment` that it is of.
+    """
+    run = runs.Run(job.workdir)
+    shown = _with_beside(view.score for view in (*experiment.tables, *experiment.endpoints))
+    rows = [_row(row, shown) for row in run.rows[:-1]]
+    return {
+        "label": job.label,
+        "seed": job.seed,
+        "flags": _flags(job),
+        "seconds": job.seconds,
+        "steps_per_task": run.config.get("steps_per_task"),
+        "rows": [*rows, _row(run.last, _with_beside(scores.SCORES))],
+    }
+
+
+def _flags(job):
+    """A job's flags that say what it is: where its data lie is no part of that."""
+    return [flag for flag in job.flags if not flag.startswith("--data_dir=")]
+
+
+def _with_beside(names):
+    names = dict.fromkeys(names)
+    return {*names, *(scores.SCORES[name].beside for name in names)} | set(runs.UNION)
+
+
+def _row(row, names):
+    extractors = {
+        key: about for key, about in row.items() if key.startswith(("extractor", "inception")) and about
+    }
+    return {
+        **{key: row[key] for key in _ABOUT if key in row},
+        **{
+            key: {k: about.get(k) for k in ("sha256", "domain_accuracy")} for key, about in extractors.items()
+        },
+        "scores": {task: _numbers(found, names) for task, found in row["scores"].items()},
+        "union": _numbers(row.get("union", {}), names),
+    }
+
+
+def _numbers(found, names):
+    return {
+        name: value if type(value) is int else float(f"{value:.{_DIGITS}g}")
+        for name, value in found.items()
+        if name in names and value is not None
+    }
+
+
+def read(paths, planned):
+    """Records that stand for jobs.
+
+    Args:
+      paths: of results files, of which those that there are are read; an earlier one comes before a later one.
+      planned: list of `jobs.Job`.
+
+    Returns:
+      {(label, seed): record}, also of runs that are not planned.
+
+    Raises:
+      ValueError: a file that cannot be read, or a record of a planned run that had other flags.
+    """
+    found = {}
+    for path in filter(os.path.isfile, reversed(paths)):
+        with open(path, encoding="utf-8") as f:
+            try:
+                kept = json.load(f).get("runs", [])
+                found |= {(record["label"], record["seed"]): record for record in kept}
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise ValueError(f"{path} is damaged ({error!r}); restore it, or move it away.") from error
+    for job in planned:
+        record = found.get((job.label, job.seed))
+        if record and record["flags"] != _flags(job):
+            raise ValueError(
+                f"the results have {job.name} with {' '.join(record['flags'])}, and it would now have"
+                f" {' '.join(_flags(job))}; give another --out, and another --results."
+            )
+    return found
+
+
+def as_runs(kept, folder):
+    """The runs of a list of records: {label: {seed: `runs.Run`}}, in their order."""
+    found = {}
+    for record in kept:
+        workdir = os.path.join(folder, record["label"], f"seed_{record['seed']}")
+        found.setdefault(record["label"], {})[record["seed"]] = runs.Run(workdir, record["rows"])
+    return found
+
+
+def as_json(facts, kept):
+    """The text of a results file: `facts`, then the records one in a line each."""
+    head = json.dumps(facts, indent=1, allow_nan=False).removesuffix("\n}")
+    lines = ",\n".join(f"  {json.dumps(record, allow_nan=False)}" for record in kept)
+    return f'{head},\n "runs": [\n{lines}\n ]\n}}\n'
