@@ -121,10 +121,16 @@ def read_push_flags(folder, given):
 
 def _base(folder):
     """A base of three versions, as pushes leave it: its path."""
+    base, whole = os.path.join(folder, "base"), os.path.join(folder, "whole")
+    if not os.path.isdir(whole):
+        _push_all(whole)
+    shutil.rmtree(base, ignore_errors=True)
+    return shutil.copytree(whole, base)
+
+
+def _push_all(base):
     from export import continuation, release, versions
 
-    base = os.path.join(folder, "base")
-    shutil.rmtree(base, ignore_errors=True)
     for version in _VERSIONS:
         about = {"pair": list(versions.KINDS), "run_id": "r", "task_index": version - 10, "task_name": "a"}
         for kind in (*versions.KINDS, continuation.FOLDER):
@@ -136,7 +142,6 @@ def _base(folder):
         pair |= {kind: f"{kind}/{version}" for kind in (*versions.KINDS, continuation.FOLDER)}
         with versions.lock(base):
             release.add(base, pair, True)
-    return base
 
 
 _numbers = st.sampled_from(("10", "11", "12", "9", "0", "007", "²", "9" * 30, "-1", ""))

@@ -5,6 +5,9 @@ learnt (`eval/task_NN/scores.json`) with the row that the served version carries
 export_info.json. The names are TFX's: BLESSED and NOT_BLESSED.
 """
 
+import math
+import sys
+
 BLESSED, NOT_BLESSED = "BLESSED", "NOT_BLESSED"
 # Lower is better. With the power in which each grows: FCD is the square of a distance, and near its floor
 # it doubles with little to be seen.
@@ -80,7 +83,9 @@ def _regressions(task, new, served, max_regression):
         names.remove("fcd")  # on other features, so of another scale
     if not names:
         return [f"no score of {task} can be compared with the served version's."]
-    worst = {name: (1 + max_regression) ** COMPARED[name] * before[name] for name in names}
+    # `**` raises where a float overflows; a product does not.
+    factors = {name: math.prod([1 + max_regression] * COMPARED[name]) for name in names}
+    worst = {name: min(factors[name], sys.float_info.max) * before[name] for name in names}
     return [
         f"the {name.upper()} of {task} is {now[name]:.4g}, the served version's {before[name]:.4g}; at most"
         f" {worst[name]:.4g} is allowed."

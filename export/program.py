@@ -149,14 +149,14 @@ def _check_flagfiles(words):
     """Refuses a flagfile that absl would read without end, or that is far too large for one; nested ones too."""
     waiting, seen = _flagfiles(words), set()
     while waiting:
-        if (path := waiting.pop()) in seen or not os.path.exists(path) or os.path.isdir(path):
-            continue  # what is no file is absl's to tell
+        if not (path := waiting.pop()) or path in seen:
+            continue  # absl passes over both
         seen.add(path)
-        if not os.path.isfile(path):
+        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
             raise OSError(f"{path} is a device or a pipe")
-        if os.path.getsize(path) > _LARGEST_FLAGFILE:
-            raise OSError(f"{path} is larger than {_LARGEST_FLAGFILE >> 20} MiB")
         with open(path) as file:
+            if os.path.getsize(path) > _LARGEST_FLAGFILE:
+                raise OSError(f"{path} is larger than {_LARGEST_FLAGFILE >> 20} MiB")
             waiting += _flagfiles(file)
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 
-from export import continuation, desired, versions
+from export import continuation, desired, path_flags, versions
 
 
 def check(base, latest):
@@ -16,10 +16,11 @@ def check(base, latest):
       ValueError: with the remedy.
     """
     if unknown := versions.unnamed(base, latest):
+        again = path_flags.command("python -m export.release", f"--base={base}", "--rebuild")
         lost = "which has no latest.json" if not latest else "whose latest.json does not name them"
         raise ValueError(
             f"{base} has the versions {_listed(unknown)}, and {lost}, so what is served is not known; restore"
-            f" latest.json from a copy, or rebuild it: python -m export.release --base={base} --rebuild"
+            f" latest.json from a copy, or rebuild it: {again}"
         )
 
 

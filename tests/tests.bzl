@@ -9,7 +9,7 @@ IMPORTS = {
     "benchmarks": "benchmarks data evaluation export ltgans_tf methods settings",
     "data": "data methods",
     "evaluation": "data evaluation ltgans_tf networks",
-    "export": "data evaluation export files ltgans_tf methods settings trainers training",
+    "export": "benchmarks data evaluation export files ltgans_tf methods settings trainers training",
     "faults": "benchmarks evaluation export files methods trainers training",
     "figures": "data evaluation figures networks",
     "files": "files ltgans_tf training",

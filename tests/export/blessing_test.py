@@ -65,6 +65,13 @@ def test_what_got_worse_by_more_than_is_allowed_is_not(score, value):
     assert len(_judged(row, most=0.1)) >= 1
 
 
+@pytest.mark.parametrize("most", [1e200, float("inf")])
+def test_as_much_worse_as_one_likes_may_be_allowed(most):
+    row = _row()
+    row["scores"]["digits"]["fcd"] = 1e9
+    assert _judged(row, most=most) == []
+
+
 def test_distances_on_other_features_are_not_compared():
     row = _row(extractor={"sha256": "another", "domain_accuracy": 0.97})
     row["scores"]["digits"]["fcd"] = 99.0

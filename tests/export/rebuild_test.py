@@ -64,6 +64,14 @@ def test_nothing_is_pushed_removed_or_served_where_versions_have_lost_their_name
     assert _tree(base) == before
 
 
+def test_the_command_to_rebuild_can_be_pasted(base):
+    moved = base.rename(base.parent / "a b")
+    os.remove(moved / "latest.json")
+    with pytest.raises(ValueError) as error:
+        release._listing(str(moved))
+    assert str(error.value).endswith(f"python -m export.release '--base={moved}' --rebuild")
+
+
 def test_a_lost_latest_json_is_rebuilt_from_the_versions(base):
     before = versions.read_latest(base)
     os.remove(base / "latest.json")
