@@ -337,7 +337,7 @@ _LISTED = (
     Experiment(
         "Split MNIST in five tasks",
         "split_mnist_cpu",
-        _multiband(400),
+        _multiband(300),
         (_UNION, View("fcd_drawn"), _NLOG),
         f"No experiment of the paper. {_PEER}",
         task_labels=tuple(f"{label} and {label + 1}" for label in range(0, 10, 2)),

@@ -124,7 +124,7 @@ TABLE = {
     "split_mnist_cpu": {
         **_CPU,
         "tasks": tuple(f"mnist@{label}-{label + 1}" for label in range(0, 10, 2)),
-        "steps_per_task": 400,
+        "steps_per_task": 300,
     },
     "mnist_fashion_cpu": {**_CPU, "tasks": ("mnist", "fashion_mnist")},
     # Where settings are chosen, on held-out training images.
