@@ -12,6 +12,7 @@ import logging
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import config  # which alone tells whether it is enabled
 
 from ltgans_tf.evaluation import evaluation
 from ltgans_tf.files import keras_config, paths
@@ -104,7 +105,7 @@ class LifelongModel(keras.Model):
         Raises:
           ValueError: operations are to be deterministic, which is not known of XLA's on a GPU.
         """
-        if jit_compile and tf.config.experimental.is_op_determinism_enabled():
+        if jit_compile and config.is_op_determinism_enabled():
             raise ValueError(
                 "jit_compile is True, and operations are to be deterministic, which is not known of those that XLA"
                 " makes; do not call enable_op_determinism, or leave jit_compile out."

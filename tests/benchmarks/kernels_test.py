@@ -35,9 +35,6 @@ def test_every_preset_has_a_ceiling():
 def test_a_step_executes_no_more_kernels_than_it_needs(name):
     kinds = kernels.executed(kernels.made(architectures.architecture(name), _recipe(name)))
     assert 300 < kinds.total() <= MOST_KERNELS[name], kinds
-    # One for each variable of the critic, of one learner and of the Student, and of the critic's in the loop.
-    updates = kinds["ResourceApplyAdam"]
-    assert updates == (50 if name == "small32" else updates)
 
 
 @pytest.mark.program
