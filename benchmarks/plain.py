@@ -1,7 +1,7 @@
 """The step of TwinGAN written plainly: what `benchmarks.step` measures the package against.
 
-The same mathematics, networks, optimizers and noise law, one compiled graph as well, but a
-forward pass for each use: critic and Student each have Teacher images of their own, the
+The same mathematics, networks, optimizers and noise law, one compiled graph as well, but Keras' own Adam, batch
+normalisation and averages, and a forward pass for each use: critic and Student each have Teacher images of their own, the
 generators' update draws its fakes anew, real, fake and interpolated images go through the
 critic apart, new images and replay through the Student apart, and the penalty's second derivative of
 the activations, which is 0, goes back through the critic.
@@ -15,15 +15,30 @@ import tensorflow as tf
 
 from ltgans_tf.data import images
 from ltgans_tf.methods import twin_gan
-from ltgans_tf.networks import losses
+from ltgans_tf.networks import losses, networks, normalization
+from ltgans_tf.settings import presets
 
 # Tags of noise, by use; the package's own are below 900.
 _OWN_TEACHER_LATENTS, _OWN_STUDENT_REPLAY, _OWN_LATENTS, _OWN_PAST_LATENTS = 900, 901, 910, 920
 
 
-def _plain_layer(layer):
-    cls = keras.layers.LeakyReLU if isinstance(layer, keras.layers.LeakyReLU) else type(layer)
-    return cls.from_config(layer.get_config())
+_KERAS = {
+    networks.TwiceLeakyReLU: keras.layers.LeakyReLU,
+    normalization.BatchNormalization: keras.layers.BatchNormalization,
+}
+
+
+def _plain(network):
+    """The same network and weights in layers that Keras has, where it has them."""
+    plain_layer = lambda layer: _KERAS.get(type(layer), type(layer)).from_config(layer.get_config())
+    plain = keras.models.clone_model(network, clone_function=plain_layer)
+    plain.set_weights(network.get_weights())
+    return plain
+
+
+def _optimizer(text):
+    name, numbers = presets.parse_optimizer(text)
+    return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name](*numbers)
 
 
 class PlainTwinGAN(twin_gan.TwinGAN):
@@ -37,10 +52,22 @@ class PlainTwinGAN(twin_gan.TwinGAN):
     shares_draws = False
 
     def __init__(self, generators, critic, *args, **kwargs):
-        # Of plain layers, through all of which the penalty goes back.
-        plain = keras.models.clone_model(critic, clone_function=_plain_layer)
-        plain.set_weights(critic.get_weights())
-        super().__init__(generators, plain, *args, **kwargs)
+        super().__init__([_plain(generator) for generator in generators], _plain(critic), *args, **kwargs)
+
+    def compile(self, critic_optimizer=None, generator_optimizer=None, student_optimizer=None, **kwargs):
+        given = (critic_optimizer, generator_optimizer, student_optimizer)
+        texts = (
+            self.recipe.critic_optimizer,
+            self.recipe.generator_optimizer,
+            self.recipe.student_optimizer,
+        )
+        super().compile(*(one or _optimizer(text) for one, text in zip(given, texts)), **kwargs)
+
+    def _average(self, average, network, most):
+        step = tf.cast(self.task_step.value, tf.float32)
+        decay = tf.minimum(most, (1.0 + step) / (10.0 + step))
+        for mean, weight in zip(average.weights, network.weights):
+            mean.assign(decay * mean + (1.0 - decay) * weight)
 
     def train_step(self, data):
         """As `TwinGAN.train_step`: uint8 [B, n, H, W, C] -> dict of scalars."""
@@ -101,7 +128,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
                 total += tf.reduce_sum(distance + self.recipe.penalty_weight * penalty) / rows
         gradients = tape.gradient(total, self.critic.trainable_variables)
         self.critic_optimizer.apply(gradients, self.critic.trainable_variables)
-        return {"critic/loss": total, "critic/gradient": twin_gan._norm(gradients)}
+        return {"critic/loss": total, "critic/gradient": tf.linalg.global_norm(gradients)}
 
     def _plain_learners(self, rows, n_critic, roles):
         total, norms, last = 0.0, [], n_critic - 1
@@ -126,7 +153,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
             if self.averages:
                 self._average(self.averages[learner], self.generators[learner], self.recipe.ema)
             total += loss
-            norms.append(twin_gan._norm(gradients))
+            norms.append(tf.linalg.global_norm(gradients))
         return {"generator/loss": total, "generator/gradient": tf.add_n(norms)}
 
     def _plain_student(self, new_images, n_critic, roles):
@@ -156,4 +183,4 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         self.student_optimizer.apply(gradients, student.trainable_variables)
         if student is not self.student:
             self._average(self.student, student, self.recipe.student_ema)
-        return {"student/loss": total / draws, "student/gradient": twin_gan._norm(gradients)}
+        return {"student/loss": total / draws, "student/gradient": tf.linalg.global_norm(gradients)}

@@ -197,8 +197,9 @@ def _stages(model, batch):
     rows, n_critic = batch.shape[0], model.recipe.n_critic
     model.global_rows = rows
     roles = model.roles(int(model.task_index.numpy()))
-    real = images.normalize(batch[:, 0])
-    replay = model._replay(rows, n_critic, roles)
+    real, all_replay = images.normalize(batch[:, 0]), model._replay(rows, n_critic, roles)
+    judged = range(n_critic if model.recipe.critic_on_past else 1) if roles.teachers else []
+    replay = [None] * (n_critic - len(judged)) + [all_replay.at(i) for i in judged]
     fakes = [model._fakes(i, rows, roles, replay[i])[0] for i in range(n_critic)]
 
     def critic():
@@ -214,11 +215,10 @@ def _stages(model, batch):
 
     stages = {"critic": critic, "fakes and learners": learners}
     if roles.teachers:
-        taught = lambda: [part.images for part in model._replay(rows, n_critic, roles) if part is not None]
-        stages["Teacher"] = lambda: tf.reduce_sum(tf.concat(taught(), 0))
+        stages["Teacher"] = lambda: tf.reduce_sum(model._replay(rows, n_critic, roles).images)
     if model.student is not None:
-        new = [real, images.normalize(batch[:, -1])]
-        stages["Student"] = lambda: model._update_student(new, replay[-1])[0]
+        second = images.normalize(batch[:, -1]) if all_replay is None else replay[-1].images
+        stages["Student"] = lambda: model._update_student(real, second, all_replay is not None)[0]
     return {name: tf.function(stage) for name, stage in stages.items()}
 
 

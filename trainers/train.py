@@ -84,7 +84,12 @@ flags.DEFINE_integer(
     "Devices that --distribution=mirrored takes; by default all GPUs. Without GPUs: logical CPUs.",
     lower_bound=1,
 )
-flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the step: slower on CPU, for one device alone.")
+flags.DEFINE_bool(
+    "jit_compile",
+    None,
+    "Whether XLA compiles the passes of a step and their gradients, which needs --nodeterministic; None = where there is"
+    " a GPU and --nodeterministic. Slower on CPU.",
+)
 flags.DEFINE_enum(
     "on_nonfinite",
     "stop",
@@ -228,15 +233,9 @@ def resolve():
     Returns:
       (Preset, Recipe, an instance of a class of SETTINGS or None).
     """
-    if FLAGS.jit_compile and FLAGS.distribution != "one":
-        raise ValueError(
-            f"--jit_compile with --distribution={FLAGS.distribution}: TensorFlow compiles a step for one device"
-            " alone; leave one of them out."
-        )
     if FLAGS.jit_compile and FLAGS.deterministic:
         raise ValueError(
-            "--jit_compile needs --nodeterministic: Keras leaves no step to XLA where operations are to be"
-            " deterministic."
+            "--jit_compile needs --nodeterministic: of what XLA makes it is not known that two runs are equal bit by bit."
         )
     _profiled()
     terms.from_flags("push_")
@@ -344,7 +343,7 @@ def _train(preset, recipe, settings):
             preset.seed,
             **({"settings": settings} if settings else {}),
         )
-        model.compile(jit_compile=FLAGS.jit_compile)
+        model.compile(jit_compile=_jit_compile(tf))
     recipe = presets.Recipe(**model.get_settings()["recipe"])
     if overruled := _overruled(recipe):
         say(f"note: {FLAGS.method} has its own {overruled}, whatever the flags say.")
@@ -465,6 +464,13 @@ def _profiled():
     )
 
 
+def _jit_compile(tf):
+    """Whether XLA compiles: what the flag says, or else where it is of use and allowed."""
+    if FLAGS.jit_compile is None:
+        return not FLAGS.deterministic and bool(tf.config.list_physical_devices("GPU"))
+    return FLAGS.jit_compile
+
+
 def _layout(distribution, strategy):
     if FLAGS.distribution == "one":
         return ""
@@ -487,7 +493,6 @@ def _write_environment(preset, recipe, settings, keras, tf):
         "workdir": FLAGS.workdir,
         "deterministic": FLAGS.deterministic,
         "distribution": FLAGS.distribution,
-        "jit_compile": FLAGS.jit_compile,
         "on_nonfinite": FLAGS.on_nonfinite,
         "skip_broken_images": FLAGS.skip_broken_images,
         "tuning": FLAGS.tuning,
@@ -496,7 +501,7 @@ def _write_environment(preset, recipe, settings, keras, tf):
         **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},
     }
     paths = ("data_dir", "push_base", "extractor_path", "inception_path", "inception_sha256")
-    for name in ("replicas", "upright", *paths):
+    for name in ("replicas", "jit_compile", "upright", *paths):
         if FLAGS[name].value is not None:
             values[name] = FLAGS[name].value
     flagfile.write(FLAGS.workdir, values)

@@ -33,6 +33,7 @@ from ltgans_tf.methods.lifelong import LifelongModel
 from ltgans_tf.networks import losses, networks, sampling
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.settings.method_settings import CURLSettings
+from ltgans_tf.training import optimizers
 
 # One tag for each use of noise within a step.
 _CODES, _REPLAY, _GROWTH = 0, 1, 2
@@ -167,7 +168,7 @@ class CURL(LifelongModel):
         # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
         self.student.static_shapes = bool(jit_compile)
-        self.student_optimizer = student_optimizer or presets.make_optimizer(self.recipe.student_optimizer)
+        self.student_optimizer = student_optimizer or optimizers.make(self.recipe.student_optimizer)
         # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
         self.student_optimizer.build(self.student.trainable_variables)
         self.optimizers = [self.student_optimizer]
@@ -249,7 +250,7 @@ class CURL(LifelongModel):
             "student/loss": loss,
             "student/sse": tf.reduce_sum(sse) / rows,
             "student/kl": tf.reduce_sum(kl) / rows,
-            "student/gradient": tf.linalg.global_norm([tf.convert_to_tensor(g) for g in gradients]),
+            "student/gradient": losses.norm(gradients),
         }
         return self.end_step(report, {"student/components": self.student.active.value})
 
@@ -267,15 +268,17 @@ class CURL(LifelongModel):
 
     def _update(self, batch):
         """Descends the mean over the global batch of SSE + beta * KL."""
-        rows = batch.shape[0]
-        noise = self.noise(_CODES, rows, self.student.code_dim)
+        noise = self.noise(_CODES, batch.shape[0], self.student.code_dim)
+        loss, sse, kl, q, gradients = self.by_xla(self._gradients)(batch, noise)
+        losses.descend(self.student_optimizer, gradients, self.student.trainable_variables, loss)
+        return loss, sse, kl, q, gradients
+
+    def _gradients(self, batch, noise):
         with tf.GradientTape() as tape:
             sse, kl, q = self.student.terms(batch, noise)
             loss = tf.reduce_sum(losses.negative_elbo(sse, kl, self.recipe.beta))
-            loss /= rows * self.distribute_strategy.num_replicas_in_sync
-        gradients = losses.gradients(tape, loss, self.student.trainable_variables)
-        losses.descend(self.student_optimizer, gradients, self.student.trainable_variables, loss)
-        return loss, sse, kl, q, gradients
+            loss /= batch.shape[0] * self.distribute_strategy.num_replicas_in_sync
+        return loss, sse, kl, q, losses.gradients(tape, loss, self.student.trainable_variables)
 
     # Expansion. All of it is computed from the global batch, and so alike on every replica.
 

@@ -26,7 +26,7 @@ class Joint(replay.Finetune):
     def _domains(self, i, rows):
         """The domain of each row's real image, as `shared_batches` has them."""
         step = tf.cast(self.task_step.value, tf.int64)
-        batch = step * self.new_batches(self.traced_task) + i
+        batch = step * self.new_batches(self.traced_task) + tf.cast(i, tf.int64)
         position = batch * self.global_rows + self._global_row(rows)
         return twin_gan._remainder(position, self.task_index.value + 1)
 

@@ -20,6 +20,7 @@ from ltgans_tf.methods.lifelong import LifelongModel
 from ltgans_tf.networks import losses, networks, sampling
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.settings.method_settings import LGMSettings
+from ltgans_tf.training import optimizers
 
 tfd = tfp.distributions
 
@@ -296,7 +297,7 @@ class LGM(LifelongModel):
     def compile(self, student_optimizer=None, jit_compile=False, **kwargs):
         """Gives the student its optimizer, that of the recipe if none is given; see `TwinGAN.compile`."""
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
-        self.student_optimizer = student_optimizer or presets.make_optimizer(self.recipe.student_optimizer)
+        self.student_optimizer = student_optimizer or optimizers.make(self.recipe.student_optimizer)
         self.student_optimizer.build(self.student.trainable_variables)
         self.optimizers = [self.student_optimizer]
 
@@ -366,6 +367,19 @@ class LGM(LifelongModel):
     def _update(self, batch, weights, known, heat):
         """One gradient step; `known` is the teacher's q(z_d|x) for `batch`, None in the first task."""
         noise = self.noise(_CODE_NOISE, batch.shape[0], self.latent_dim)
+        loss, sse, kl, consistency, gradients = self.by_xla(self._gradients)(
+            batch, weights, known, heat, noise
+        )
+        losses.descend(self.student_optimizer, gradients, self.student.trainable_variables, loss)
+        return {
+            "student/loss": loss,
+            "student/sse": tf.reduce_sum(sse) / self.global_rows,
+            "student/kl": tf.reduce_sum(kl) / self.global_rows,
+            "student/consistency": consistency,
+            "student/gradient": losses.norm(gradients),
+        }
+
+    def _gradients(self, batch, weights, known, heat, noise):
         consistency = tf.constant(0.0)
         with tf.GradientTape() as tape:
             sse, kl, probabilities = self.student.relaxed_terms(batch, noise, heat)
@@ -373,12 +387,4 @@ class LGM(LifelongModel):
                 consistency = tf.reduce_sum(weights * categorical_kl(probabilities, known))
             elbo = tf.reduce_sum(losses.negative_elbo(sse, kl, self.recipe.beta)) / self.global_rows
             loss = elbo + self.settings.consistency * consistency
-        gradients = losses.gradients(tape, loss, self.student.trainable_variables)
-        losses.descend(self.student_optimizer, gradients, self.student.trainable_variables, loss)
-        return {
-            "student/loss": loss,
-            "student/sse": tf.reduce_sum(sse) / self.global_rows,
-            "student/kl": tf.reduce_sum(kl) / self.global_rows,
-            "student/consistency": consistency,
-            "student/gradient": tf.linalg.global_norm(gradients),
-        }
+        return loss, sse, kl, consistency, losses.gradients(tape, loss, self.student.trainable_variables)

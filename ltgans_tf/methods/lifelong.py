@@ -12,6 +12,7 @@ import logging
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import config  # which alone tells whether it is enabled
 
 from ltgans_tf.evaluation import evaluation
 from ltgans_tf.files import keras_config, paths
@@ -82,6 +83,8 @@ class LifelongModel(keras.Model):
         self.stop_requested = False
         self._may_break_off = False
         self._train_functions = {}
+        self.jit = False
+        self._xla_functions = {}
 
     def _counter(self, name, shape=(), value=0):
         return self.add_weight(
@@ -97,18 +100,33 @@ class LifelongModel(keras.Model):
         """Configures training as Keras does.
 
         Args:
-          jit_compile: whether XLA compiles the step; slower on CPU.
+          jit_compile: whether XLA compiles what a step hands to `by_xla`; slower on CPU. Noise, updates and what
+            replicas exchange stay outside, so that it changes no random number and works on any layout.
           **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
-          ValueError: XLA cannot have the step; Keras would go on without it.
+          ValueError: operations are to be deterministic, which is not known of XLA's on a GPU.
         """
-        super().compile(jit_compile=jit_compile, **kwargs)
-        if jit_compile and not self.jit_compile:
+        if jit_compile and config.is_op_determinism_enabled():
             raise ValueError(
-                "jit_compile is True, but Keras leaves a step to XLA only where operations need not be"
-                " deterministic; do not call enable_op_determinism, or leave jit_compile out."
+                "jit_compile is True, and operations are to be deterministic, which is not known of those that XLA"
+                " makes; do not call enable_op_determinism, or leave jit_compile out."
             )
+        super().compile(jit_compile=False, **kwargs)
+        self.jit = bool(jit_compile)
+
+    def by_xla(self, function):
+        """`function`, compiled by XLA where `compile` was told so.
+
+        Args:
+          function: takes and returns tensors, and what it does follows from them and from the traced task alone: a
+            bound method or a network, so that each is compiled once for its shapes.
+        """
+        if not self.jit:
+            return function
+        if function not in self._xla_functions:
+            self._xla_functions[function] = tf.function(function, jit_compile=True, autograph=False)
+        return self._xla_functions[function]
 
     # What a method may refine.
 
@@ -229,17 +247,16 @@ class LifelongModel(keras.Model):
     def noise_seed(self, tag):
         """Seed of this step's noise of one tag, int64 [2]; that of stream 0 is (seed and tag, global step)."""
         stream, step = (tf.cast(v.value, tf.int64) for v in (self.noise_stream, self.global_step))
-        return tf.stack([tf.constant(self.seed * 1000 + tag, tf.int64), stream * _STREAM + step])
+        return tf.stack([self.seed * 1000 + tf.cast(tag, tf.int64), stream * _STREAM + step])
 
     def noise(self, tag, rows, width, draws=1, law="normal"):
         """Noise of this step: a pure function of (seed, stream, global step, tag), the same on any layout.
 
-        It is drawn for the global batch and each replica takes its own rows, with Philox. A step that
-        XLA compiles draws other numbers than one that it does not: TensorFlow 2.21 scrambles a seed
-        that is no constant in another way there.
+        It is drawn for the global batch and each replica takes its own rows, with Philox. Not to be called in what
+        XLA compiles, which draws other numbers.
 
         Args:
-          tag: int in [0, 1000), one for each use within a step.
+          tag: int or int32 scalar in [0, 1000), one for each use within a step.
           rows: rows of this replica (static int), `draws` * the rows of its batch.
           width: numbers per row.
           draws: batches drawn at once; a replica takes its rows of each of them.
@@ -249,15 +266,15 @@ class LifelongModel(keras.Model):
           float32 [rows, width], batch after batch.
         """
         replicas = self.distribute_strategy.num_replicas_in_sync
-        seed = self.noise_seed(tag)
+        key, counter = sampling.philox(self.noise_seed(tag))
+        draw = tf.raw_ops.StatelessRandomNormalV2 if law == "normal" else tf.raw_ops.StatelessRandomUniformV2
         shape = [draws, replicas, rows // draws, width]
-        if law == "normal":
-            values = tf.random.stateless_normal(shape, seed, alg="philox")
-        else:
-            low = -1.0 if law == "uniform" else 0.0
-            values = tf.random.stateless_uniform(shape, seed, low, 1.0, alg="philox")
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return tf.reshape(values[:, replica], [rows, width])
+        values = draw(shape=shape, key=key, counter=counter, alg=sampling.PHILOX)
+        if law == "uniform":
+            values = values * 2.0 - 1.0
+        if replicas > 1:
+            values = values[:, tf.distribute.get_replica_context().replica_id_in_sync_group]
+        return tf.reshape(values, [rows, width])
 
     def end_step(self, report, equal=(), unreported=()):
         """Counts the step, and notes the first one at which something watched was not finite.
@@ -289,8 +306,8 @@ class LifelongModel(keras.Model):
         self.nonfinite_steps.assign(
             tf.where(bad & (seen < 0), tf.cast(self.global_step.value, tf.int64), seen)
         )
-        self.task_step.assign_add(1)
-        self.global_step.assign_add(1)
+        for counter in (self.task_step, self.global_step):
+            counter.value.assign_add(1)
         report |= {name: tf.cast(value, tf.float32) for name, value in dict(equal).items()}
         return distribution.packed(report) if distribution.workers(self.distribute_strategy) > 1 else report
 
@@ -303,6 +320,7 @@ class LifelongModel(keras.Model):
         self.traced_task = int(self.task_index.numpy())
         key = self.trace_key(self.traced_task)
         if force or key not in self._train_functions:
+            self._xla_functions = {}
             super().make_train_function(force=True)
             self._train_functions[key] = self.train_function
         self.train_function = self._train_functions[key]

@@ -15,16 +15,17 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.methods import lakd
 from ltgans_tf.methods.lifelong import LifelongModel
-from ltgans_tf.networks import domain_codes, losses, networks, sampling
+from ltgans_tf.networks import domain_codes, losses, networks, normalization, sampling
 from ltgans_tf.networks.student import Student
 from ltgans_tf.settings import architectures, presets
+from ltgans_tf.training import optimizers
 
 # One tag for each use of noise within a step.
 _TEACHER_LATENTS, _STUDENT_NOISE, _LATENTS, _PAST_LATENTS, _EPSILON, _PAST_EPSILON = 0, 1, 100, 300, 500, 700
 
 
 class _Replay(NamedTuple):
-    """What the Teacher supplies to a critic update.
+    """What the Teacher supplies to a critic update; of all of a step's updates with one more axis, the first.
 
     Attributes:
       noise: of its latents, [B, noise_dim].
@@ -38,6 +39,10 @@ class _Replay(NamedTuple):
     images: tf.Tensor
     domains: tf.Tensor
     mixed: tf.Tensor | None
+
+    def at(self, i):
+        """That of update i alone."""
+        return _Replay(*(None if part is None else part[i] for part in self))
 
 
 class TwinGAN(LifelongModel):
@@ -194,22 +199,20 @@ class TwinGAN(LifelongModel):
         Args:
           critic_optimizer, generator_optimizer, student_optimizer: Keras optimizers; of the
             generators' a copy is made for each.
-          jit_compile: whether XLA compiles the step; slower on CPU, so off unless asked for.
+          jit_compile: see `LifelongModel.compile`.
           **kwargs: for `keras.Model.compile`, run_eagerly for one. Leave steps_per_execution at 1:
             callbacks count single steps.
         """
         # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
-        generator_optimizer = generator_optimizer or presets.make_optimizer(self.recipe.generator_optimizer)
+        generator_optimizer = generator_optimizer or optimizers.make(self.recipe.generator_optimizer)
         self.generator_optimizers = [
             type(generator_optimizer).from_config(generator_optimizer.get_config()) for _ in self.generators
         ]
-        self.critic_optimizer = critic_optimizer or presets.make_optimizer(self.recipe.critic_optimizer)
+        self.critic_optimizer = critic_optimizer or optimizers.make(self.recipe.critic_optimizer)
         pairs = [*zip(self.generator_optimizers, self.generators), (self.critic_optimizer, self.critic)]
         if self.student is not None:
-            self.student_optimizer = student_optimizer or presets.make_optimizer(
-                self.recipe.student_optimizer
-            )
+            self.student_optimizer = student_optimizer or optimizers.make(self.recipe.student_optimizer)
             pairs.append((self.student_optimizer, self.trained_student))
         for optimizer, network in pairs:
             # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
@@ -276,7 +279,7 @@ class TwinGAN(LifelongModel):
 
     def teacher_images(self, latents, roles):
         """The Teacher's images for `latents` [B, Z]: what critic and Student get as replay."""
-        return tf.stop_gradient(self.generators[roles.teachers[0]](latents, training=False))
+        return tf.stop_gradient(self.by_xla(self.generators[roles.teachers[0]])(latents, training=False))
 
     def generate(self, latents):
         """Images of the latest teacher for `latents` [B, Z], in inference mode."""
@@ -312,40 +315,74 @@ class TwinGAN(LifelongModel):
           dict of scalars over all replicas.
         """
         roles = self.roles(self.traced_task)
-        rows, n_critic = data.shape[0], self.recipe.n_critic
+        rows, last = data.shape[0], self.recipe.n_critic - 1
         self.global_rows = rows * self.distribute_strategy.num_replicas_in_sync
-        new_images = tf.unstack(images.normalize(data), axis=1)
-        replay = self._replay(rows, n_critic, roles)
-        updates = []
-        for i in range(n_critic):
-            heads = self._heads(i, rows, roles, replay[i])
-            fakes, tapes = self._fakes(i, rows, roles, replay[i])
-            updates.append(self._update_critic(i, self._real(new_images[i], replay[i]), fakes, roles, heads))
-        report = updates[-1] | self._update_learners(fakes, tapes, roles, heads, replay[-1])
-        *earlier, last = updates
-        unreported = {name: tf.add_n([update[name] for update in earlier]) for name in last if earlier}
+        new_images = images.normalize(data)
+        replay = self._replay(rows, self.recipe.n_critic, roles)
+        unreported = self._update_earlier(new_images, replay, roles)
+        replay = None if replay is None else replay.at(-1)
+        heads = self._heads(last, rows, roles, replay)
+        fakes, tapes = self._fakes(last, rows, roles, replay)
+        report = self._update_critic(last, self._real(new_images[:, last], replay), fakes, roles, heads)
+        report |= self._update_learners(fakes, tapes, roles, heads, replay)
         if self.student is not None:
-            unreported["student/loss"], student_report = self._update_student(new_images, replay[-1])
+            second = new_images[:, -1] if replay is None else replay.images
+            unreported["student/loss"], student_report = self._update_student(
+                new_images[:, 0], second, replay is not None
+            )
             report |= student_report
         return self.end_step(report, unreported=unreported)
 
+    def _update_earlier(self, new_images, replay, roles):
+        """All critic updates of a step but the last: what is watched of them, added up, by the names of a report.
+
+        One loop in the graph, so that their number costs nothing there. Over several replicas, whose sums TensorFlow
+        takes in no loop, one after another.
+        """
+        watched, earlier, rows = (
+            ("critic/loss", "critic/gradient"),
+            self.recipe.n_critic - 1,
+            new_images.shape[0],
+        )
+
+        def update(i, sums):
+            taught = replay.at(i) if replay is not None and self.recipe.critic_on_past else None
+            fakes, _ = self._fakes(i, rows, roles, taught)
+            heads = self._heads(i, rows, roles, taught)
+            report = self._update_critic(i, self._real(new_images[:, i], taught), fakes, roles, heads)
+            return i + 1, sums + tf.stack([report[name] for name in watched])
+
+        if not earlier:
+            return {}
+        state = 0, tf.zeros([len(watched)])
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            for _ in range(earlier):
+                state = update(*state)
+        else:
+            state = tf.while_loop(lambda i, _: i < earlier, update, state, parallel_iterations=1)
+        return dict(zip(watched, tf.unstack(state[1])))
+
+    def _is_last(self, i):
+        """Whether critic update i is the last of its step; one counted by the loop never is."""
+        return isinstance(i, int) and i == self.recipe.n_critic - 1
+
     def _replay(self, rows, n_critic, roles):
-        """What the Teacher supplies to each critic update: list of `_Replay`, of None where it supplies nothing.
+        """What the Teacher supplies to the critic updates: a `_Replay`, None where there is no Teacher.
 
         A critic that does not judge the past has it in the last update alone, from which the learners learn.
         """
         if not roles.teachers:
-            return [None] * n_critic
+            return None
         law, first = self.latent_law, 0 if self.recipe.critic_on_past else n_critic - 1
-        noise = self.noise(_TEACHER_LATENTS, rows * n_critic, law.noise_dim, n_critic, law.noise)
-        noise = tf.split(noise, n_critic)[first:]
-        domains = [self._past_domains(i, rows) for i in range(first, n_critic)]
-        latents = law.place(tf.concat(noise, axis=0), tf.concat(domains, axis=0))
-        taught = tf.split(self.teacher_images(latents, roles), len(noise))
-        mixed = [
-            None if self.recipe.domain_dim else self._mixed_rows(i, rows) for i in range(first, n_critic)
+        noise = self.noise(_TEACHER_LATENTS, rows * n_critic, law.noise_dim, n_critic, law.noise)[
+            first * rows :
         ]
-        return [None] * first + [_Replay(*parts) for parts in zip(noise, taught, domains, mixed)]
+        updates = range(first, n_critic)
+        domains = tf.concat([self._past_domains(i, rows) for i in updates], axis=0)
+        taught = self.teacher_images(law.place(noise, domains), roles)
+        mixed = None if self.recipe.domain_dim else tf.stack([self._mixed_rows(i, rows) for i in updates])
+        by_update = lambda values: tf.reshape(values, [len(updates), rows, *values.shape[1:]])
+        return _Replay(by_update(noise), by_update(taught), by_update(domains), mixed)
 
     def _share(self):
         """Replay share of the present task as (numerator, denominator), int64 in the graph."""
@@ -361,7 +398,7 @@ class TwinGAN(LifelongModel):
         Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t, spread evenly, so that the
         share s is exact over the updates.
         """
-        update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + i
+        update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + tf.cast(i, tf.int64)
         count = presets.replayed_rows(update, self.global_rows, *self._share())
         return presets.is_replayed(self._global_row(rows), count, self.global_rows)
 
@@ -372,7 +409,7 @@ class TwinGAN(LifelongModel):
         any number of updates no domain is more than one row ahead of another in either.
         """
         step, earlier = tf.cast(self.task_step.value, tf.int64), self.recipe.n_critic - 1
-        update = step if i == earlier else step * earlier + i
+        update = step if self._is_last(i) else step * earlier + tf.cast(i, tf.int64)
         return _remainder(update * self.global_rows + self._global_row(rows), self.task_index.value)
 
     def _global_row(self, rows):
@@ -412,11 +449,17 @@ class TwinGAN(LifelongModel):
                 if not self.recipe.distillation:
                     noise = self.noise(_PAST_LATENTS + tag, rows, law.noise_dim, law=law.noise)
                 latents = tf.concat([latents, law.place(noise, replay.domains)], axis=0)
-            last = i == self.recipe.n_critic - 1
-            with tf.GradientTape() if last else contextlib.nullcontext() as tape:
-                fakes.append(self.generators[learner](latents, training=True))
+            with tf.GradientTape() if self._is_last(i) else contextlib.nullcontext() as tape:
+                fakes.append(self._learner_images(learner, latents))
             tapes.append(tape)
         return fakes, tapes
+
+    def _learner_images(self, learner, latents):
+        """Over several replicas these exchange the statistics of their batches, which XLA cannot."""
+        generator = self.generators[learner]
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            generator = self.by_xla(generator)
+        return generator(latents, training=True)
 
     def _judged(self, fakes):
         """Those of each learner's images that the critic judges, in one batch."""
@@ -450,8 +493,7 @@ class TwinGAN(LifelongModel):
         """Eqs. 1 and 2: one critic update on real images and the fakes of each learner."""
         replicas = self.distribute_strategy.num_replicas_in_sync
         rows, new = real.shape[0], self.global_rows // replicas
-        learners, scale = len(roles.learners), self.recipe.loss_scale
-        fake = self._judged(fakes)
+        learners, fake = len(roles.learners), self._judged(fakes)
         epsilon = [
             self.noise(use + 2 * i + learner, count, 1, law="unit")
             for learner in roles.learners
@@ -459,26 +501,34 @@ class TwinGAN(LifelongModel):
             if count
         ]
         epsilon = tf.concat(epsilon, axis=0)
-        points = losses.interpolate(tf.tile(real, [learners, 1, 1, 1]), fake, epsilon[:, :, None, None])
+        gradients, loss, distance, penalty = self.by_xla(self._critic_gradients)(real, fake, epsilon, heads)
+        losses.descend(self.critic_optimizer, gradients, self.critic.trainable_variables, loss)
+        judged = learners * rows * replicas
+        return {
+            "critic/loss": loss,
+            "critic/wasserstein": distance / judged,
+            "critic/penalty": penalty / judged,
+            "critic/gradient": losses.norm(gradients),
+        }
+
+    def _critic_gradients(self, real, fake, epsilon, heads):
+        """Gradients of the critic's loss, the loss, and the sums of distances and of penalties."""
+        rows, scale = real.shape[0], self.recipe.loss_scale
+        learners = fake.shape[0] // rows
+        repeated = real if learners == 1 else tf.tile(real, [learners, 1, 1, 1])
+        points = losses.interpolate(repeated, fake, epsilon[:, :, None, None])
         with tf.GradientTape() as tape:
             values = self.critic(tf.concat([real, fake], axis=0), training=True)
-            real_values = self._head_values(tf.tile(values[:rows], [learners, 1]), heads)
-            fake_values = self._head_values(values[rows:], heads)
+            real_values, fake_values = tf.split(values, [rows, learners * rows])
+            real_values = self._head_values(tf.tile(real_values, [learners, 1]), heads)
+            fake_values = self._head_values(fake_values, heads)
             penalty = losses.gradient_penalty(
                 lambda u: self._head_values(self.critic(u, training=True), heads), points, scale
             )
             loss = losses.critic_loss(real_values, fake_values)
             loss = tf.reduce_sum(loss + self.recipe.penalty_weight * penalty) / self.global_rows
         gradients = losses.gradients(tape, loss, self.critic.trainable_variables, scale)
-        losses.descend(self.critic_optimizer, gradients, self.critic.trainable_variables, loss)
-        judged = learners * rows * replicas
-        distance = tf.reduce_sum(real_values - fake_values) / judged
-        return {
-            "critic/loss": loss,
-            "critic/wasserstein": distance,
-            "critic/penalty": tf.reduce_sum(penalty) / judged,
-            "critic/gradient": _norm(gradients),
-        }
+        return gradients, loss, tf.reduce_sum(real_values - fake_values), tf.reduce_sum(penalty)
 
     def _update_learners(self, fakes, tapes, roles, heads, replay):
         """Each learner descends -D(G(z)) through the critic just updated (Eqs. 1 and 2).
@@ -490,27 +540,30 @@ class TwinGAN(LifelongModel):
         the fakes for the critic is not made again and no gradient of the critic's weights is.
         """
         scale, norms = self.recipe.loss_scale, []
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(fakes)
-            fake = self._judged(fakes)
-            values = self._head_values(self.critic(fake, training=True), heads)
-            loss = tf.reduce_sum(losses.generator_loss(values)) / self.global_rows
-            apart = 0.0
-            if replay is not None and self.recipe.distillation:
-                known = replay.images.shape[0]
-                apart = sum(losses.sum_squared_error(replay.images, made[-known:]) for made in fakes)
-                apart = tf.reduce_sum(apart) / self.global_rows
-                loss += self.recipe.distillation * apart
-        upstream = losses.gradients(tape, loss, fakes, scale)
+        known = None if replay is None or not self.recipe.distillation else replay.images
+        loss, apart, upstream = self.by_xla(self._gradients_of_images)(fakes, heads, known)
         for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
             variables = self.generators[learner].trainable_variables
             gradients = losses.gradients(tape, images_, variables, scale, gradient)
             losses.descend(self.generator_optimizers[learner], gradients, variables, images_)
-            norms.append(_norm(gradients))
+            norms.append(losses.norm(gradients))
             if self.averages:
                 self._average(self.averages[learner], self.generators[learner], self.recipe.ema)
         report = {"generator/loss": loss, "generator/gradient": tf.add_n(norms)}
         return report | ({"generator/distillation": apart} if self.recipe.distillation else {})
+
+    def _gradients_of_images(self, fakes, heads, known):
+        """The learners' loss, of it the distance to the Teacher's images `known`, and its gradients by `fakes`."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(fakes)
+            values = self._head_values(self.critic(self._judged(fakes), training=True), heads)
+            loss = tf.reduce_sum(losses.generator_loss(values)) / self.global_rows
+            apart = 0.0
+            if known is not None:
+                apart = sum(losses.sum_squared_error(known, made[-known.shape[0] :]) for made in fakes)
+                apart = tf.reduce_sum(apart) / self.global_rows
+                loss += self.recipe.distillation * apart
+        return loss, apart, losses.gradients(tape, loss, fakes, self.recipe.loss_scale)
 
     def _average(self, average, network, most):
         """Moves a network's average on by one step, with a decay that grows over the task to `most`.
@@ -521,33 +574,33 @@ class TwinGAN(LifelongModel):
         step = tf.cast(self.task_step.value, tf.float32)
         decay = tf.minimum(most, (1.0 + step) / (10.0 + step))
         for mean, weight in zip(average.weights, network.weights):
-            mean.assign(decay * mean.value + (1.0 - decay) * weight.value)
+            normalization.blend(mean, weight.value, 1.0 - decay)
 
-    def _update_student(self, new_images, replay):
-        """Eq. 5: one pass over new images and replay, each bracket with its weight.
+    def _update_student(self, new_images, others, replayed):
+        """Eq. 5: one pass over new images and others, each bracket with its weight.
 
-        Without replay the second half of the batch is new as well. With distillation the trained Student is
-        also pulled to what it was when the task began, on the replay. Returns the loss, which has the weights,
-        and the report, which has not.
+        The others are as many images of the Teacher or, without replay, new ones too. With distillation the trained
+        Student is also pulled to what it was when the task began, on the replay. Returns the loss, which has the
+        weights, and the report, which has not.
         """
-        rows = new_images[0].shape[0]
+        rows = new_images.shape[0]
         first = second = 1.0
-        if replay is not None and self.recipe.student_replay == "share":
+        if replayed and self.recipe.student_replay == "share":
             numerator, denominator = self._share()
             second = 2.0 * tf.cast(numerator / denominator, tf.float32)
             first = 2.0 - second
-        batch = tf.concat([new_images[0], new_images[-1] if replay is None else replay.images], axis=0)
         weights = tf.concat([tf.fill([rows], first), tf.fill([rows], second)], axis=0)
         noise = self.noise(_STUDENT_NOISE, 2 * rows, self.student.code_dim, 2)
         sse, kl, gradients, loss = self.trained_student.update(
             self.student_optimizer,
-            batch,
+            tf.concat([new_images, others], axis=0),
             weights,
             noise,
             self.recipe.beta,
             self.global_rows,
-            None if replay is None else self.former_student,
-            self.recipe.student_distillation * tf.fill([rows], second),
+            self.former_student if replayed else None,
+            self.recipe.student_distillation * weights[rows:],
+            self.by_xla,
         )
         if self.student is not self.trained_student:
             self._average(self.student, self.trained_student, self.recipe.student_ema)
@@ -556,7 +609,7 @@ class TwinGAN(LifelongModel):
             "student/loss": tf.reduce_sum(sse + self.recipe.beta * kl) / images_seen,
             "student/sse": tf.reduce_sum(sse) / images_seen,
             "student/kl": tf.reduce_sum(kl) / images_seen,
-            "student/gradient": _norm(gradients),
+            "student/gradient": losses.norm(gradients),
         }
 
 
@@ -564,7 +617,3 @@ def _remainder(values, divisor):
     """int64 [N] modulo an int64 scalar, as int32 [N]; GPUs have no kernel for the remainder of int64."""
     divisor = tf.cast(divisor, tf.int64)
     return tf.cast(values - values // divisor * divisor, tf.int32)
-
-
-def _norm(gradients):
-    return tf.linalg.global_norm([tf.convert_to_tensor(g) for g in gradients])

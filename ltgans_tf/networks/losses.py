@@ -58,6 +58,12 @@ def gradients(tape, target, variables, scale=1.0, upstream=None):
     return [gradient / scale for gradient in found]
 
 
+def norm(gradients):
+    """The Euclidean norm of a list of float32 tensors together, a scalar: one reduction for all of them."""
+    packed = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], axis=0)
+    return tf.sqrt(2.0 * tf.nn.l2_loss(packed))
+
+
 def descend(optimizer, gradients, variables, target):
     """Updates variables, but not before `target`, of which these are the gradients, is there.
 
@@ -105,6 +111,12 @@ def sum_squared_error(images, reconstructions):
     (D / 2) log(pi), and the "reconstruction error" of the paper's NLOG.
     """
     return tf.reduce_sum(tf.math.squared_difference(images, reconstructions), axis=[1, 2, 3])
+
+
+def kl_to_normal(mean, stddev):
+    """KL(N(mean, diag stddev^2) || N(0, I)) in nats, [B, D] twice -> [B]."""
+    terms = tf.square(mean) + tf.square(stddev) - 2.0 * tf.math.log(stddev)
+    return 0.5 * (tf.reduce_sum(terms, axis=1) - mean.shape[1])
 
 
 def negative_elbo(sse, kl, beta=1.0):

@@ -9,6 +9,8 @@ import random
 import keras
 import tensorflow as tf
 
+from ltgans_tf.networks import normalization
+
 # Of the generators' batch statistics. Keras' 0.99 keeps a fifth of the start after 150 steps, and the moving
 # average of the weights averages the statistics once more: FCD 5.01 after task 1 of fig4a_ten_tasks_cpu, 1.17
 # with statistics measured anew on the same weights, 1.15 with 0.9.
@@ -21,7 +23,7 @@ def generator(arch, channels=3, seed=0, name="generator", precision="float32", c
     Batch norm and ReLU after each layer, as in the authors' later code. The normaliser is
     synchronised, so that batch statistics are those of the global batch on any number of
     replicas. With `code_dim` its scale and shift follow from that many first numbers of a latent too, see
-    `DomainScale`.
+    `normalization.DomainScale`.
     """
     return _upward(arch, arch.latent_dim, channels, seed, name, precision, True, code_dim)
 
@@ -64,39 +66,6 @@ def encoder(arch, channels=3, seed=0, name="encoder", precision="float32"):
     return keras.Model(images, (mean, stddev), name=name)
 
 
-class DomainScale(keras.layers.Layer):
-    """Scales and shifts each channel by what the code of the row's domain says: [B, H, W, C] and latents [B, Z].
-
-    Conditional batch normalisation (de Vries et al. 2017) without labels: scale and shift are linear in the code's
-    positive and in its negative part, so that two domains with opposite codes share none of them. At first they are
-    1 and 0.
-
-    Args:
-      code_dim: numbers of a latent that are the code, the first ones.
-    """
-
-    def __init__(self, code_dim, **settings):
-        super().__init__(**settings)
-        self.code_dim = code_dim
-
-    def build(self, shapes):
-        shape = [2 * self.code_dim, 2 * shapes[0][-1]]
-        self.kernel = self.add_weight(shape=shape, initializer="zeros", name="kernel")
-
-    def call(self, inputs):
-        x, latents = inputs
-        code = latents[:, : self.code_dim]
-        both = tf.concat([tf.nn.relu(code), tf.nn.relu(-code)], axis=1)
-        scale, shift = tf.split(tf.matmul(both, tf.cast(self.kernel, both.dtype))[:, None, None], 2, axis=-1)
-        return x * (1.0 + scale) + shift
-
-    def compute_output_shape(self, shapes):
-        return shapes[0]
-
-    def get_config(self):
-        return {**super().get_config(), "code_dim": self.code_dim}
-
-
 class TwiceLeakyReLU(keras.layers.LeakyReLU):
     """LeakyReLU that computes its gradient from the output, and leaves out its second derivative, which is 0.
 
@@ -131,9 +100,9 @@ def _upward(arch, inputs, channels, seed, name, precision, normalise, code_dim=0
 
     def activate(x):
         if normalise:
-            x = keras.layers.BatchNormalization(momentum=MOMENTUM, synchronized=True, dtype=precision)(x)
+            x = normalization.BatchNormalization(momentum=MOMENTUM, dtype=precision)(x)
         if code_dim:
-            x = DomainScale(code_dim, dtype=precision)([x, codes])
+            x = normalization.DomainScale(code_dim, dtype=precision)([x, codes])
         return keras.layers.ReLU(dtype=precision)(x)
 
     codes = keras.Input([inputs])

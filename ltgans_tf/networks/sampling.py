@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from ltgans_tf.networks import domain_codes
 
+PHILOX = tf.random.Algorithm.PHILOX.value
+_SCRAMBLE = np.array([0x02461E293EC8F720], np.uint64)  # TensorFlow's, of random_ops_util.py
+
 
 @dataclasses.dataclass(frozen=True)
 class LatentLaw:
@@ -109,6 +112,21 @@ class LatentLaw:
         if self.noise == "uniform":
             return tf.random.stateless_uniform(shape, seed, minval=-1.0, maxval=1.0, alg="philox")
         return tf.random.stateless_normal(shape, seed, alg="philox")
+
+
+def philox(seed):
+    """Key and counter that `tf.random.stateless_*` make of a seed for Philox, in a third of the kernels.
+
+    Args:
+      seed: int64 [2].
+
+    Returns:
+      (key, counter) for the raw operations, uint64 [1] and [2].
+    """
+    words = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[2], key=_SCRAMBLE, counter=tf.cast(seed, tf.uint64), alg=PHILOX, dtype=tf.uint64
+    )
+    return words[:1], words * tf.constant([0, 1], tf.uint64)
 
 
 def in_batches(draw, latents, batch_size=250):

@@ -33,9 +33,13 @@ class Student(keras.Model):
 
     def encode(self, images):
         """Posterior over codes: images [B, H, W, C] in [-1, 1] -> tfd distribution, event [D]."""
+        mean, stddev = self._moments(images)
+        return tfd.MultivariateNormalDiag(loc=mean, scale_diag=stddev)
+
+    def _moments(self, images):
         mean, stddev = self.encoder(images)
         # softplus underflows to 0 below about -100, where the KL would be infinite.
-        return tfd.MultivariateNormalDiag(loc=mean, scale_diag=stddev + 1e-6)
+        return mean, stddev + 1e-6
 
     def prior(self):
         """p(z) = N(0, I) over codes, as a tfd distribution with event [code_dim]."""
@@ -67,18 +71,26 @@ class Student(keras.Model):
         Returns:
           (sse, kl), each float32 [B]: squared error summed over pixels, and nats.
         """
-        posterior, rebuilt = self._pass(images, noise)
-        return losses.sum_squared_error(images, rebuilt), tfd.kl_divergence(posterior, self.prior())
+        mean, stddev, rebuilt = self._pass(images, noise)
+        return losses.sum_squared_error(images, rebuilt), losses.kl_to_normal(mean, stddev)
 
     def _pass(self, images, noise):
-        """Posterior of `images`, and what is decoded of one code of each."""
-        posterior = self.encode(images)
-        codes = posterior.mean()
-        if noise is not None:
-            codes += posterior.stddev() * noise
-        return posterior, self.decode(codes)
+        """Mean and standard deviation of the posterior of `images`, and what is decoded of one code of each."""
+        mean, stddev = self._moments(images)
+        return mean, stddev, self.decode(mean if noise is None else mean + stddev * noise)
 
-    def update(self, optimizer, images, weights, noise, beta, global_rows, former=None, pull=None):
+    def update(
+        self,
+        optimizer,
+        images,
+        weights,
+        noise,
+        beta,
+        global_rows,
+        former=None,
+        pull=None,
+        compiled=lambda function: function,
+    ):
         """One gradient step on Eq. 5: sum over `images` of weight * (SSE + beta * KL).
 
         With a former Student the loss has further, over the last images, the sum of pull * (the squared error
@@ -94,23 +106,28 @@ class Student(keras.Model):
             optimizers add gradients up over replicas).
           former: a frozen `Student`, which decodes its posterior mean, or None.
           pull: [M], the weights of the last M images' distances to `former`.
+          compiled: what the function that computes the gradients is handed to, to be compiled.
 
         Returns:
           (sse, kl, gradients, loss): two [N], the list of gradients, and the scalar that they are of.
         """
-        if former is not None:
-            last = slice(-pull.shape[0], None)
-            known, remembered = former._pass(images[last], None)
-        with tf.GradientTape() as tape:
-            posterior, rebuilt = self._pass(images, noise)
-            sse = losses.sum_squared_error(images, rebuilt)
-            kl = tfd.kl_divergence(posterior, self.prior())
-            loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
-            if former is not None:
-                present = tfd.MultivariateNormalDiag(posterior.mean()[last], posterior.stddev()[last])
-                apart = losses.sum_squared_error(remembered, rebuilt[last])
-                apart += tfd.kl_divergence(known, present)
-                loss += tf.reduce_sum(pull * apart) / global_rows
-        gradients = losses.gradients(tape, loss, self.trainable_variables)
+        found = compiled(self._gradients)(images, weights, noise, beta, global_rows, former, pull)
+        sse, kl, gradients, loss = found
         losses.descend(optimizer, gradients, self.trainable_variables, loss)
         return sse, kl, gradients, loss
+
+    def _gradients(self, images, weights, noise, beta, global_rows, former, pull):
+        if former is not None:
+            last = slice(-pull.shape[0], None)
+            known_mean, known_stddev, remembered = former._pass(images[last], None)
+        with tf.GradientTape() as tape:
+            mean, stddev, rebuilt = self._pass(images, noise)
+            sse = losses.sum_squared_error(images, rebuilt)
+            kl = losses.kl_to_normal(mean, stddev)
+            loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
+            if former is not None:
+                apart = losses.sum_squared_error(remembered, rebuilt[last])
+                unit = stddev[last]  # the KL between two normals is that to N(0, I) in units of the second
+                apart += losses.kl_to_normal((known_mean - mean[last]) / unit, known_stddev / unit)
+                loss += tf.reduce_sum(pull * apart) / global_rows
+        return sse, kl, losses.gradients(tape, loss, self.trainable_variables), loss

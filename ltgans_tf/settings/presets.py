@@ -1,8 +1,7 @@
 """Settings as data: RECIPES hold the method's settings, PRESETS the experiments.
 
 Both are frozen dataclasses whose fields become flags of `trainers.train` with the help text
-given here; the presets are listed in preset_table.py. Nothing in this file needs TensorFlow, but
-`make_optimizer` when it is called.
+given here; the presets are listed in preset_table.py. Nothing in this file needs TensorFlow.
 """
 
 import dataclasses
@@ -80,14 +79,6 @@ def parse_optimizer(text, name="optimizer"):
             " (learning rate, beta_1, beta_2) or 'rmsprop(0.0002)'."
         )
     return match[1], numbers
-
-
-def make_optimizer(text):
-    """Returns a new Keras optimizer for a text that `parse_optimizer` takes."""
-    import keras  # here, so that naming settings does not wait for TensorFlow
-
-    name, numbers = parse_optimizer(text)
-    return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}[name](*numbers)
 
 
 def _known(name, table, kind):

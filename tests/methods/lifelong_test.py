@@ -363,11 +363,11 @@ def test_the_first_step_that_was_not_finite_is_named():
         model.raise_if_nonfinite()
 
 
-def test_a_step_that_keras_would_keep_from_xla_is_refused():
+def test_xla_is_refused_where_operations_are_to_be_deterministic():
     model, before = Diary(), config.is_op_determinism_enabled()
     tf.config.experimental.enable_op_determinism()
     try:
-        with pytest.raises(ValueError, match="jit_compile is True, but Keras"):
+        with pytest.raises(ValueError, match="jit_compile is True, and operations are to be deterministic"):
             model.compile(optimizer=None, jit_compile=True)
     finally:
         if not before:

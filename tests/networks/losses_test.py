@@ -74,3 +74,16 @@ def test_squared_error_sums_over_pixels_and_channels():
 
 def test_negative_elbo_weighs_the_kl_with_beta():
     np.testing.assert_allclose(losses.negative_elbo(tf.constant([10.0]), tf.constant([2.0]), 4.0), [18.0])
+
+
+def test_the_norm_is_that_of_all_gradients_together():
+    parts = [np.random.default_rng(i).normal(size=shape) for i, shape in enumerate([(3, 4), (2,), ()])]
+    expected = np.sqrt(sum(np.sum(np.square(part)) for part in parts))
+    np.testing.assert_allclose(losses.norm([tf.constant(p, tf.float32) for p in parts]), expected, rtol=1e-6)
+
+
+def test_kl_to_the_normal_law_has_its_closed_form():
+    mean, stddev = np.array([[0.5, -1.0], [0.0, 0.0]]), np.array([[0.3, 2.0], [1.0, 1.0]])
+    expected = np.sum(0.5 * (mean**2 + stddev**2 - 1) - np.log(stddev), axis=1)
+    found = losses.kl_to_normal(tf.constant(mean, tf.float32), tf.constant(stddev, tf.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

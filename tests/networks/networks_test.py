@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf.networks import losses, networks
+from ltgans_tf.networks import losses, networks, normalization
 from ltgans_tf.settings import architectures
 from tests.tiny import TINY
 
@@ -192,7 +192,7 @@ def test_outputs_stay_float32_where_layers_are_in_16_bits():
 
 
 def test_scales_and_shifts_follow_from_the_code_of_a_row():
-    layer = networks.DomainScale(2)
+    layer = normalization.DomainScale(2)
     x = np.random.default_rng(0).normal(size=(4, 3, 3, 5)).astype(np.float32)
     codes = np.array([[2, 0], [-2, 0], [0, 2], [1, -1]], np.float32)
     latents = np.concatenate([codes, np.ones([4, 3], np.float32)], axis=1)
@@ -223,4 +223,4 @@ def test_a_smooth_generator_has_no_checkerboard():
 
 def test_a_decoder_is_neither_smooth_nor_told_a_domain():
     kinds = {type(layer) for layer in networks.decoder(architectures.architecture("small32")).layers}
-    assert not kinds & {keras.layers.AveragePooling2D, networks.DomainScale}
+    assert not kinds & {keras.layers.AveragePooling2D, normalization.DomainScale}

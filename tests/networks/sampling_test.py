@@ -44,3 +44,10 @@ def test_rows_go_round_the_domains_or_have_the_one_asked_for():
     assert plain.domains_of_rows(3, None, ["a"]) is None
     with pytest.raises(ValueError, match="domain is 'a', and .* have no domain codes.*Leave domain out"):
         plain.domains_of_rows(3, "a", ["a"])
+
+
+@pytest.mark.parametrize("seed", [(0, 0), (3005, 7), (999_000, 2**41 + 12)])
+def test_key_and_counter_are_those_that_tensorflow_makes_of_a_seed(seed):
+    key, counter = sampling.philox(tf.constant(seed, tf.int64))
+    drawn = tf.raw_ops.StatelessRandomNormalV2(shape=[50], key=key, counter=counter, alg=sampling.PHILOX)
+    np.testing.assert_array_equal(drawn, tf.random.stateless_normal([50], seed, alg="philox"))

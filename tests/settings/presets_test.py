@@ -247,10 +247,6 @@ def test_a_text_that_is_no_optimizer_is_refused(text):
         presets.parse_optimizer(text)
 
 
-def test_each_optimizer_made_is_a_new_one():
-    assert presets.make_optimizer("adam(0.001)") is not presets.make_optimizer("adam(0.001)")
-
-
 @pytest.mark.parametrize(
     "field, value",
     [

@@ -1,0 +1,99 @@
+"""Counts what a train step of TwinGAN executes and how large its graph is, from task 2 on.
+
+  python -m benchmarks.kernels --architecture=small32 --n_critic=1
+
+A kernel is a node of the graph as TensorFlow's optimiser leaves it on this machine, without those that compute
+nothing: constants, arguments, results, reads of variables, control flow, and what changes a shape alone. Nodes of the
+loop over critic updates count once. Operations are those of the traced graph and of the functions that it calls, once
+each.
+"""
+
+import collections
+import dataclasses
+import time
+
+from absl import flags
+
+import benchmarks
+from ltgans_tf.settings import architectures, presets
+from trainers import import_tensorflow, run
+
+_NO_KERNEL = set(
+    "Const Identity IdentityN NoOp Placeholder _Arg _Retval VarHandleOp ReadVariableOp Reshape Squeeze ExpandDims"
+    " StopGradient PreventGradient Enter Exit Merge NextIteration Switch LoopCond While StatelessWhile"
+    " PartitionedCall StatefulPartitionedCall".split()
+)
+
+
+def main(_):
+    given = flags.FLAGS
+    arch = architectures.architecture(given.architecture)
+    recipe = dataclasses.replace(presets.recipe(given.recipe, arch.name), n_critic=given.n_critic)
+    import_tensorflow()
+    seconds, processor_seconds, operations = traced(made(arch, recipe))
+    kernels = executed(made(arch, recipe))
+    results = {
+        "conditions": benchmarks.conditions(),
+        "operations": operations,
+        "trace_seconds": seconds,
+        "trace_processor_seconds": processor_seconds,
+        "kernels": kernels.total(),
+        "of_each": dict(kernels.most_common()),
+    }
+    benchmarks.publish(results, report(results))
+
+
+def report(results):
+    """The table of a count, as text."""
+    numbers = [
+        ["kernels of a step", results["kernels"]],
+        ["operations of its graph", results["operations"]],
+        ["seconds to trace it", f"{results['trace_seconds']:.1f}"],
+        ["of the processor", f"{results['trace_processor_seconds']:.1f}"],
+    ]
+    return benchmarks.table(["", "count"], [*numbers, *[*results["of_each"].items()][:10]])
+
+
+def made(arch, recipe):
+    """A compiled TwinGAN whose next step is one of task 2."""
+    from ltgans_tf.methods import twin_gan
+
+    model = twin_gan.TwinGAN.from_architecture(arch, 3, True, recipe)
+    model.compile()
+    model.task_index.assign(1)
+    model.traced_task = 1
+    return model
+
+
+def executed(model, rows=2):
+    """The kernels of one step on `rows` images, by operation: a Counter. Takes a step."""
+    import tensorflow as tf
+    from tensorflow.python.eager import context  # which alone hands out graphs as they run
+
+    step = model.make_train_function()
+    batch = tf.zeros([rows, model.new_batches(1), *model.image_shape], tf.uint8)
+    with context.collect_graphs(optimized=True) as graphs:
+        step(iter([batch]))
+    graph = max(graphs, key=lambda graph: len(graph.node))
+    return collections.Counter(node.op for node in graph.node if node.op not in _NO_KERNEL)
+
+
+def traced(model, rows=2):
+    """(seconds, processor seconds, operations) of tracing a step on `rows` images."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec([rows, model.new_batches(1), *model.image_shape], tf.uint8)
+    begin, used = time.perf_counter(), time.process_time()
+    graph = tf.function(model.train_step).get_concrete_function(spec).graph
+    taken = time.perf_counter() - begin, time.process_time() - used
+    definition = graph.as_graph_def()
+    called = sum(len(function.node_def) for function in definition.library.function)
+    return *taken, len(definition.node) + called
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
+    flags.DEFINE_string("recipe", "recommended", "The method's settings, paper or recommended.")
+    flags.DEFINE_integer("n_critic", 1, "Critic updates per step.", 1)
+    benchmarks.define_output()
+    run(main)
