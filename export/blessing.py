@@ -9,9 +9,9 @@ import math
 import sys
 
 BLESSED, NOT_BLESSED = "BLESSED", "NOT_BLESSED"
-# Lower is better. With the power in which each grows: FCD is the square of a distance, and near its floor
-# it doubles with little to be seen.
-COMPARED = {"nlog": 1, "fcd": 2}
+# Lower is better. With what each is called and the power in which it grows: FCD is the square of a distance, and
+# near its floor it doubles with little to be seen.
+COMPARED = {"nlog": ("NLOG", 1), "fcd": ("FCD", 2), "fcd_drawn": ("FCD by code", 2)}
 _SURE = 0.9  # domain accuracy from which on the shares of the generated images count
 _LEAST_SHARE = 0.25  # of 1/k
 
@@ -79,15 +79,15 @@ def _floor(new):
 def _regressions(task, new, served, max_regression):
     now, before = new["tasks"][task], served["tasks"][task]
     names = [name for name in COMPARED if name in now and name in before]
-    if new["extractor"] != served["extractor"] and "fcd" in names:
-        names.remove("fcd")  # on other features, so of another scale
+    if new["extractor"] != served["extractor"]:  # on other features, so of another scale
+        names = [name for name in names if not name.startswith("fcd")]
     if not names:
         return [f"no score of {task} can be compared with the served version's."]
     # `**` raises where a float overflows; a product does not.
-    factors = {name: math.prod([1 + max_regression] * COMPARED[name]) for name in names}
+    factors = {name: math.prod([1 + max_regression] * COMPARED[name][1]) for name in names}
     worst = {name: min(factors[name], sys.float_info.max) * before[name] for name in names}
     return [
-        f"the {name.upper()} of {task} is {now[name]:.4g}, the served version's {before[name]:.4g}; at most"
+        f"the {COMPARED[name][0]} of {task} is {now[name]:.4g}, the served version's {before[name]:.4g}; at most"
         f" {worst[name]:.4g} is allowed."
         for name in names
         if not now[name] <= worst[name]

@@ -142,25 +142,23 @@ class Comparison:
     def _share(self, place):
         """The share of a domain, where the classifier can be trusted on the model's images of it.
 
-        A classifier of sharp images says little about blurred ones: it has to know the domain again in the Student's
-        reconstructions of it.
+        A classifier of sharp images says little about blurred ones: where the Student decodes the model's images, it has
+        to know the domain again in the Student's reconstructions of it.
         """
+        share = float(self._shares[0][place])
+        if not self._model.images_are_decoded:
+            return {"share": share}
         name, called = self._holdings[place].name, self._called(place)
         if called < _CERTAIN:
             raise distances.Absent(
                 f"The classifier takes {called:.0%} of the model's own reconstructions of test images of {name} for"
                 f" {name}; under {_CERTAIN:.0%} it cannot be trusted on its images."
             )
-        return {"share": float(self._shares[0][place]), _CREDENTIALS: called}
+        return {"share": share, _CREDENTIALS: called}
 
     def _called(self, place):
         """Share of the Student's reconstructions of a domain's test images that the classifier calls by it."""
-        student = getattr(self._model, "student", None)
-        if student is None:
-            raise distances.Absent(
-                "The model has no Student, whose reconstructions would say whether the classifier can be trusted on"
-                " its images."
-            )
+        student = self._model.student
         if place not in self._reconstructed:
             holding = self._holdings[place]
             try:

@@ -114,8 +114,8 @@ SCORES = {
         "share",
         "",
         3,
-        "Share of the generated images that the classifier calls this domain; 1/k is wanted. Absent unless it calls"
-        " 0.8 of the model's reconstructions of the domain's test images so, too.",
+        "Share of the generated images that the classifier calls this domain; 1/k is wanted. Where the Student"
+        " decodes the images, absent unless it calls 0.8 of the reconstructions of the domain's test images so, too.",
         "share_reconstructed",
     ),
     "components": Score("components", "", 0, "Components of CURL's mixture in use."),

@@ -60,6 +60,7 @@ class CURL(LifelongModel):
     """
 
     method = "curl"
+    images_are_decoded = True
     # Fields of the recipe that belong to the method, whatever the recipe given says.
     fixed = {"student_ema": 0.0, "student_distillation": 0.0}
     watched = ("student loss", "student gradient")

@@ -211,6 +211,7 @@ class LGM(LifelongModel):
     """
 
     method = "lgm"
+    images_are_decoded = True
     # Fields of the recipe that belong to the method, whatever the recipe given says.
     fixed = {
         "latent_law": "normal",

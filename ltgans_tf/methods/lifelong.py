@@ -63,6 +63,8 @@ class LifelongModel(keras.Model):
     latent_law = None
     # Which of `phases` the steps are in that are being taken; fixed in each compiled function.
     phase = 0
+    # Whether `generate` decodes with the Student, so that images are as blurred as its reconstructions.
+    images_are_decoded = False
     # Which of its generators `generate` draws with, where a method has several.
     latest_identity = None
 

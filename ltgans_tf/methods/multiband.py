@@ -28,6 +28,7 @@ from ltgans_tf.methods import lakd, twin_gan
 from ltgans_tf.networks import losses, networks
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.settings.method_settings import MultibandSettings
+from ltgans_tf.training import optimizers
 
 GLOBAL, FROZEN, LOCAL = 0, 1, 2  # places of the generators
 # Phases of a task.
@@ -108,8 +109,8 @@ class Multiband(twin_gan.TwinGAN):
         """As `TwinGAN.compile`; consolidation has Adam optimizers of its own, one for the translator alone."""
         super().compile(*args, **kwargs)
         rate = self.multiband.global_rate
-        self.generator_optimizers[GLOBAL] = keras.optimizers.Adam(rate)
-        self.translator_optimizer = keras.optimizers.Adam(rate)
+        self.generator_optimizers[GLOBAL] = optimizers.Adam(rate)
+        self.translator_optimizer = optimizers.Adam(rate)
         self.generator_optimizers[GLOBAL].build(self.generators[GLOBAL].trainable_variables)
         self.translator_optimizer.build(self._translator_variables())
         _, *others = self.optimizers
@@ -165,27 +166,27 @@ class Multiband(twin_gan.TwinGAN):
         """
         roles, rows = self.roles(self.traced_task), data.shape[0]
         self.global_rows = rows * self.distribute_strategy.num_replicas_in_sync
-        new_images = tf.unstack(images.normalize(data), axis=1)
-        replay = self._replay(rows, 1, roles)[0]
+        new_images, replay = images.normalize(data), self._replay(rows, 1, roles)
+        replay = None if replay is None else replay.at(-1)
         if self.phase == _LEARN:
             report, unreported = self._learn_locally(new_images, rows)
         else:
             report, unreported = self._consolidate(rows, replay), {}
         if self.student is not None:
-            unreported["student/loss"], student_report = self._update_student(new_images, replay)
+            second = new_images[:, -1] if replay is None else replay.images
+            unreported["student/loss"], student_report = self._update_student(
+                new_images[:, 0], second, replay is not None
+            )
             report |= student_report
         return self.end_step(report, unreported=unreported)
 
     def _learn_locally(self, new_images, rows):
         """A WGAN-GP step on the new data alone: (report, sums over the earlier critic updates)."""
-        roles, updates = lakd.Roles(teachers=(), learners=(LOCAL,)), []
-        for i in range(self.recipe.n_critic):
-            heads = self._heads(i, rows, roles, None)
-            fakes, tapes = self._fakes(i, rows, roles, None)
-            updates.append(self._update_critic(i, new_images[i], fakes, roles, heads))
-        *earlier, last = updates
-        report = last | self._update_learners(fakes, tapes, roles, heads, None)
-        return report, {name: tf.add_n([update[name] for update in earlier]) for name in last if earlier}
+        roles, last = lakd.Roles(teachers=(), learners=(LOCAL,)), self.recipe.n_critic - 1
+        unreported = self._update_earlier(new_images, None, roles)
+        heads, (fakes, tapes) = self._heads(last, rows, roles, None), self._fakes(last, rows, roles, None)
+        report = self._update_critic(last, new_images[:, last], fakes, roles, heads)
+        return report | self._update_learners(fakes, tapes, roles, heads, None), unreported
 
     def _consolidate(self, rows, replay):
         """One update by the squared error to the local and to the frozen generator's images, on equal noise."""
@@ -203,7 +204,7 @@ class Multiband(twin_gan.TwinGAN):
             loss = tf.reduce_sum(apart) / self.global_rows
         gradients = losses.gradients(tape, loss, variables)
         losses.descend(optimizer, gradients, variables, loss)
-        return {"generator/loss": loss, "generator/gradient": twin_gan._norm(gradients)}
+        return {"generator/loss": loss, "generator/gradient": losses.norm(gradients)}
 
 
 def _translator(inputs, outputs, seed):

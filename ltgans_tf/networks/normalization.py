@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 
+@keras.saving.register_keras_serializable("ltgans_tf")
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' synchronised batch normalisation of [B, H, W, C], with the same weights and the same statistics.
 
@@ -38,6 +39,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return normal.y
 
 
+@keras.saving.register_keras_serializable("ltgans_tf")
 class DomainScale(keras.layers.Layer):
     """Scales and shifts each channel by what the code of the row's domain says: [B, H, W, C] and latents [B, Z].
 

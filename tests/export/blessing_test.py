@@ -9,7 +9,14 @@ from export import blessing
 
 def _row(after_task=1, **changes):
     tasks = {
-        "digits": {"nlog": 120.0, "fcd": 2.0, "share": 0.5, "mean_image_nlog": 700.0, "images": 9},
+        "digits": {
+            "nlog": 120.0,
+            "fcd": 2.0,
+            "fcd_drawn": 2.5,
+            "share": 0.5,
+            "mean_image_nlog": 700.0,
+            "images": 9,
+        },
         "letters": {"nlog": 150.0, "fcd": 3.0, "share": 0.5, "mean_image_nlog": 600.0, "images": 9},
     }
     row = {
@@ -25,7 +32,9 @@ def _row(after_task=1, **changes):
 
 def _served():
     row = _row(0, task="digits")
-    row["scores"] = {"digits": {"nlog": 100.0, "fcd": 1.6, "share": 1.0, "mean_image_nlog": 700.0}}
+    row["scores"] = {
+        "digits": {"nlog": 100.0, "fcd": 1.6, "fcd_drawn": 2.0, "share": 1.0, "mean_image_nlog": 700.0}
+    }
     return blessing.summary(row)
 
 
@@ -41,7 +50,7 @@ def test_a_version_carries_the_scores_that_the_next_is_compared_with():
         "extractor": "one",
         "domain_accuracy": 0.97,
         "tasks": {
-            "digits": {"nlog": 120.0, "fcd": 2.0, "share": 0.5, "mean_image_nlog": 700.0},
+            "digits": {"nlog": 120.0, "fcd": 2.0, "fcd_drawn": 2.5, "share": 0.5, "mean_image_nlog": 700.0},
             "letters": {"nlog": 150.0, "fcd": 3.0, "share": 0.5, "mean_image_nlog": 600.0},
         },
     }
@@ -52,14 +61,22 @@ def test_what_keeps_the_old_and_learns_the_new_is_blessed():
     assert _judged(_row(), None) == []
 
 
-@pytest.mark.parametrize("score, value", [("nlog", 150.1), ("fcd", 3.61), ("nlog", float("nan"))])
-def test_what_got_worse_by_more_than_is_allowed_is_not(score, value):
+@pytest.mark.parametrize(
+    "score, called, value",
+    [
+        ("nlog", "NLOG", 150.1),
+        ("fcd", "FCD", 3.61),
+        ("fcd_drawn", "FCD by code", 4.51),
+        ("nlog", "NLOG", float("nan")),
+    ],
+)
+def test_what_got_worse_by_more_than_is_allowed_is_not(score, called, value):
     row = _row()
     row["scores"]["digits"][score] = value
     (reason,) = _judged(row)
-    assert reason.startswith(f"the {score.upper()} of digits is {value:.4g}, the served version's")
+    assert reason.startswith(f"the {called} of digits is {value:.4g}, the served version's")
     assert _judged(row, None) == []  # nothing is served that it could have forgotten
-    limit = {"nlog": 150.0, "fcd": 3.6}[score]
+    limit = {"nlog": 150.0, "fcd": 3.6, "fcd_drawn": 4.5}[score]
     row["scores"]["digits"][score] = limit * 0.9999
     assert _judged(row) == []
     assert len(_judged(row, most=0.1)) >= 1
@@ -74,7 +91,7 @@ def test_as_much_worse_as_one_likes_may_be_allowed(most):
 
 def test_distances_on_other_features_are_not_compared():
     row = _row(extractor={"sha256": "another", "domain_accuracy": 0.97})
-    row["scores"]["digits"]["fcd"] = 99.0
+    row["scores"]["digits"] |= {"fcd": 99.0, "fcd_drawn": 99.0}
     assert _judged(row) == []
     del row["scores"]["digits"]["nlog"]
     assert _judged(row) == ["no score of digits can be compared with the served version's."]

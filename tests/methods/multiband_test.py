@@ -115,7 +115,7 @@ def test_an_error_that_is_not_finite_is_noticed_in_consolidation(phase, monkeypa
     error = losses.sum_squared_error
     monkeypatch.setattr(losses, "sum_squared_error", lambda a, b: error(a, b) * np.nan)
     model.train_step(_data(model))
-    with pytest.raises(NonFiniteError, match="generator loss stopped being finite at global step 1"):
+    with pytest.raises(NonFiniteError, match="generator gradient stopped being finite at global step 1"):
         model.raise_if_nonfinite()
 
 
