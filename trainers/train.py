@@ -87,8 +87,8 @@ flags.DEFINE_integer(
 flags.DEFINE_bool(
     "jit_compile",
     None,
-    "Whether XLA compiles the passes of a step and their gradients, which needs --nodeterministic; None = where there is"
-    " a GPU and --nodeterministic. Slower on CPU.",
+    "Whether XLA compiles the passes of a step and their gradients, on one device and with --nodeterministic; None ="
+    " there where it is a GPU. Slower on CPU.",
 )
 flags.DEFINE_enum(
     "on_nonfinite",
@@ -233,6 +233,11 @@ def resolve():
     Returns:
       (Preset, Recipe, an instance of a class of SETTINGS or None).
     """
+    if FLAGS.jit_compile and FLAGS.distribution != "one":
+        raise ValueError(
+            f"--jit_compile with --distribution={FLAGS.distribution}: XLA has been tried on one device alone; leave one of"
+            " them out."
+        )
     if FLAGS.jit_compile and FLAGS.deterministic:
         raise ValueError(
             "--jit_compile needs --nodeterministic: of what XLA makes it is not known that two runs are equal bit by bit."
@@ -467,7 +472,8 @@ def _profiled():
 def _jit_compile(tf):
     """Whether XLA compiles: what the flag says, or else where it is of use and allowed."""
     if FLAGS.jit_compile is None:
-        return not FLAGS.deterministic and bool(tf.config.list_physical_devices("GPU"))
+        alone = FLAGS.distribution == "one" and not FLAGS.deterministic
+        return alone and bool(tf.config.list_physical_devices("GPU"))
     return FLAGS.jit_compile
 
 

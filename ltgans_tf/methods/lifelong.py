@@ -103,7 +103,7 @@ class LifelongModel(keras.Model):
 
         Args:
           jit_compile: whether XLA compiles what a step hands to `by_xla`; slower on CPU. Noise, updates and what
-            replicas exchange stay outside, so that it changes no random number and works on any layout.
+            replicas exchange stay outside, so that it changes no random number. Tried on one device alone.
           **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:

@@ -7,21 +7,19 @@ import tensorflow as tf
 
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import presets
-from tests.mirrored import MIRRORED
 from tests.tiny import TINY
 
 CODES = {"domain_dim": 4, "domain_scales": True, "distillation": 0.3}
 
 
-def _trained(stream, jit_compile=False, strategy=None, method="ltgan", **recipe):
+def _trained(stream, jit_compile=False, method="ltgan", **recipe):
     """A model after two steps of each of two tasks, and the losses of the last one."""
     logs = []
-    with (strategy or tf.distribute.get_strategy()).scope():
-        recipe = presets.Recipe(**{"student_optimizer": "adam(0.001)", **recipe})
-        model = registry.method_class(method).from_architecture(TINY, 3, True, recipe)
-        # Gradient descent, so that weights differ as gradients do (Adam's first step has their signs).
-        given = [keras.optimizers.SGD(1e-3) for _ in range(3 if method == "ltgan" else 1)]
-        model.compile(*given, jit_compile=jit_compile)
+    recipe = presets.Recipe(**{"student_optimizer": "adam(0.001)", **recipe})
+    model = registry.method_class(method).from_architecture(TINY, 3, True, recipe)
+    # Gradient descent, so that weights differ as gradients do (Adam's first step has their signs).
+    given = [keras.optimizers.SGD(1e-3) for _ in range(3 if method == "ltgan" else 1)]
+    model.compile(*given, jit_compile=jit_compile)
     keep = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, found: logs.append(found))
     assert model.fit_stream(stream, 2, stop_after_task=1, callbacks=[keep])
     return model, {name: float(value) for name, value in logs[-1].items()}
@@ -79,11 +77,3 @@ def test_xla_takes_the_same_steps_with_the_same_noise(tiny_stream, method):
     plain, compiled = (_trained(tiny_stream(tasks=2), jit, method=method, **recipe) for jit in (False, True))
     assert compiled[0]._xla_functions and not plain[0]._xla_functions
     _check_equal(plain, compiled)
-
-
-@pytest.mark.campaign("workers")
-def test_xla_on_two_replicas_takes_the_steps_of_one_device_without(tiny_stream):
-    recipe = {"n_critic": 2, "ema": 0.9, **CODES}
-    _check_equal(
-        _trained(tiny_stream(tasks=2), **recipe), _trained(tiny_stream(tasks=2), True, MIRRORED, **recipe)
-    )

@@ -295,6 +295,7 @@ def test_help_names_presets_and_settings():
         (["--tasks=digits@12"], "digits has the classes 0 to 9"),
         (["--no_such_flag=1"], "unknown flag --no_such_flag"),
         (["--precision=half"], "precision is 'half'; it must be 'float32'"),
+        (["--jit_compile", "--distribution=mirrored"], "XLA has been tried on one device alone"),
         (["--jit_compile"], "--jit_compile needs --nodeterministic"),
         (["--profile_steps=9,3"], "--profile_steps is '9,3'; give the first and the last step"),
         (["--extractor_seed=1,7"], "--extractor_seed has '7'; give 1 or 2, or both"),
