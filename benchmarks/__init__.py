@@ -48,13 +48,13 @@ def fill(path, name, text):
         document = f.read()
     begin, end = (f"<!-- {word} {name} -->" for word in ("begin", "end"))
     before, found, rest = document.partition(begin)
-    _, closed, behind = rest.partition(end)
+    _, closed, after = rest.partition(end)
     if not (found and closed):
         raise ValueError(
             f"{path} has no block from {begin} to {end}; write these two lines where it belongs."
         )
     with open(path, "w", encoding="utf-8") as f:
-        f.write(f"{before}{begin}\n{text}\n{end}{behind}")
+        f.write(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def _described(about, report):

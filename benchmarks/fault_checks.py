@@ -168,7 +168,7 @@ def _exports(base):
 def _files(workdir):
     """Names of all files but those of exports and TensorBoard, whose names have times in them.
 
-    Those of checkpoints stand without their steps: behind a stop the one before the newest is another.
+    Those of checkpoints stand without their steps: after a stop the one before the newest is another.
     """
     found = []
     for folder, _, names in os.walk(workdir):

@@ -126,7 +126,7 @@ def campaign(folder, rounds, faults=("kill",), chain=10, replicas=1, seed=0, min
             record = {"chain": number, **_hit(process, draw.choice(faults), draw, folder)}
             results["rounds"].append(record)
             print(f"round {len(results['rounds'])} of {rounds}: {_told(record)}", flush=True)
-            if record["fell"] == "behind the end":
+            if record["fell"] == "after the end":
                 break
         problems = [
             f"round: {r['problem']}" for r in results["rounds"] if r["chain"] == number and r["problem"]
@@ -177,7 +177,7 @@ def _hit(process, fault, draw, folder):
     process.pause(draw.uniform(0, _SPANS[wanted]))
     record = {"fault": fault, "wanted": wanted, "problem": ""}
     if not process.is_running():
-        record |= {"fell": "behind the end", "status": process.wait(_PATIENCE)}
+        record |= {"fell": "after the end", "status": process.wait(_PATIENCE)}
         if record["status"]:
             record["problem"] = f"status {record['status']} without a fault: {process.said[-500:]}"
         return record
@@ -228,7 +228,7 @@ def _told(record):
 
 def report(results):
     """How many faults fell where, and what was lost, as text."""
-    fell = [record for record in results["rounds"] if record["fell"] != "behind the end"]
+    fell = [record for record in results["rounds"] if record["fell"] != "after the end"]
     count = collections.Counter((record["fault"], record["fell"]) for record in fell)
     names = sorted({record["fault"] for record in fell})
     phases = dict.fromkeys([*_SPANS, *(record["fell"] for record in fell)])

@@ -59,7 +59,7 @@ def main(_):
 
 
 def measure(model, stream, steps, workdir):
-    """Trains `model` on all tasks of `stream` and notes behind each what it costs.
+    """Trains `model` on all tasks of `stream` and notes after each what it costs.
 
     Returns:
       JSON-ready dict: 'rows', one for each task, and 'last_over_second', the ratio of each

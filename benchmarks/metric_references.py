@@ -4,7 +4,7 @@
   python -m benchmarks.metric_references --out=references.json
 
 In an environment of its own, which needs no TensorFlow. The features are drawn by NumPy: correlated
-columns behind a ReLU, those of the second set with another mean and correlation. The kernel
+columns after a ReLU, those of the second set with another mean and correlation. The kernel
 distance is compared on all rows, and on the subsets that torch-fidelity draws. Prints a Markdown
 table; the exit status is 1 where two numbers differ by more than --tolerance of the reference.
 """

@@ -132,7 +132,7 @@ def _fcd(preset):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("seconds", ["15", "25", "45", "90"], "Seconds of training behind which to measure.")
+    flags.DEFINE_list("seconds", ["15", "25", "45", "90"], "Seconds of training after which to measure.")
     flags.DEFINE_string("recipe", "recommended", "The method's settings, paper or recommended.")
     flags.DEFINE_integer("n_critic", None, "Critic updates per step; those of the recipe by default.", 1)
     flags.DEFINE_string("precision", "float32", "Arithmetic of the hidden layers.")

@@ -28,7 +28,7 @@ _SHAPE = (8, 8, 3)
 _POOL = 64  # rows whose answers are known
 _ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # of numbers, as export.check has them
 _LEVELS = 1  # of 255, of images in files
-_SHARES = (0.2, 1.0)  # of the requests, behind which memory is read
+_SHARES = (0.2, 1.0)  # of the requests, after which memory is read
 
 
 def tiny_model():
@@ -41,7 +41,7 @@ def tiny_model():
 
 
 def trained(folder, steps):
-    """The same model behind two tasks of `steps` steps on noise."""
+    """The same model after two tasks of `steps` steps on noise."""
     from ltgans_tf.data import streams
 
     model, draw, tasks = tiny_model(), np.random.default_rng(0), []
@@ -195,13 +195,13 @@ def measure(model, folder, requests, seed=0):
 
     Returns:
       JSON-ready dict: 'kinds', {kind of request: {'sent', 'right'}}, of which a bad one is right where it ends in an
-      error, with the first 'wrong' ones in words; 'memory_mb' behind each of _SHARES; 'slowest', the
+      error, with the first 'wrong' ones in words; 'memory_mb' after each of _SHARES; 'slowest', the
       longest answer in seconds and what it was to.
     """
     runs, known, draw = load(model, folder), pools(model), np.random.default_rng(seed)
     kinds = collections.defaultdict(lambda: {"sent": 0, "right": 0})
     wrong, memory, slowest = [], {}, (0.0, "")
-    for name, inputs, _ in known:  # a first answer is slow, and a server has it behind it
+    for name, inputs, _ in known:  # a first answer is slow, and a server in use has given it
         runs[name](**{key: _tensor(value[:1]) for key, value in inputs.items()})
     marks = {max(1, int(share * requests)): share for share in _SHARES}
     for i in range(requests):
@@ -267,7 +267,7 @@ def report(results):
     rows = [[kind, row["sent"], row["right"]] for kind, row in results["kinds"].items()]
     total = ["all", *(sum(row[key] for row in results["kinds"].values()) for key in ("sent", "right"))]
     seconds, slowest = results["slowest"]
-    memory = ", ".join(f"{mb:.0f} MB behind {float(share):.0%}" for share, mb in results["memory_mb"].items())
+    memory = ", ".join(f"{mb:.0f} MB after {float(share):.0%}" for share, mb in results["memory_mb"].items())
     return "\n".join(
         [
             benchmarks.table(["request", "sent", "right"], [*rows, total]),

@@ -124,7 +124,7 @@ class WatchedRun:
             return "tracing"  # fit has begun
         if phase == "steps" and (steps := re.findall(r"step (\d+)/(\d+)", self.said)):
             return "boundary" if steps[-1][0] == steps[-1][1] else "steps"
-        if phase == "behind a task":
+        if phase == "after a task":
             learnt, planned = re.findall(r"after task (\d+)", self.said)[-1], self._planned()
             return "ending" if int(learnt) == planned else "tracing"
         return phase
@@ -154,6 +154,6 @@ _TELLS = {
     "prepared": r"extractor, \d+ s",
     "steps": r"task \d+/\d+ \S+  step \d+/\d+",
     "evaluation": r"evaluating ",
-    "behind a task": r"after task \d+ ",
+    "after a task": r"after task \d+ ",
     "ending": r"time: \d+ s",
 }

@@ -1,6 +1,6 @@
 """Whether a version may be served: it must not have forgotten, and must have learnt.
 
-The judgement needs no data of earlier tasks: it compares the row of scores behind the task that was
+The judgement needs no data of earlier tasks: it compares the row of scores after the task that was
 learnt (`eval/task_NN/scores.json`) with the row that the served version carries in its
 export_info.json. The names are TFX's: BLESSED and NOT_BLESSED.
 """

@@ -27,7 +27,7 @@ def write(workdir, base, version, tasks):
     """Writes the bundle of a version, once; returns its place in `base`.
 
     Args:
-      workdir: folder of the run, whose newest boundary is behind `tasks` tasks.
+      workdir: folder of the run, whose newest boundary is after `tasks` tasks.
       base: folder of the exports.
       version: int.
       tasks: how many tasks are learnt.
@@ -132,7 +132,7 @@ def _config(folder):
 
 
 def _boundary(folder):
-    """How many tasks the newest checkpoint behind a finished task has learnt."""
+    """How many tasks the newest checkpoint after a finished task has learnt."""
     if not (found := _checkpoints(folder)):
         raise ValueError(f"{folder} has not finished a task yet; let that run go on first.")
     return max(found)
@@ -152,10 +152,10 @@ def _checkpoints(folder):
 
 
 def _copy(folder, staging, tasks):
-    """Copies the state behind `tasks` tasks; returns its settings, which know of no further task."""
+    """Copies the state after `tasks` tasks; returns its settings, which know of no further task."""
     name = _checkpoints(folder).get(tasks)
     if name is None:
-        raise ValueError(f"{folder} has no checkpoint behind its task {tasks} any more.")
+        raise ValueError(f"{folder} has no checkpoint after its task {tasks} any more.")
     shutil.copytree(os.path.join(folder, "checkpoints", name), os.path.join(staging, "checkpoints", name))
     for i in range(tasks):
         for parts in (("eval", f"task_{i:02d}", "scores.json"), ("eval", "references", f"task_{i:02d}.npz")):

@@ -26,7 +26,7 @@ _OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
 
 
 def run(main):
-    """Runs `main(argv)` behind absl's flags; bad input ends in one sentence and exit status 2.
+    """Runs `main(argv)` with absl's flags; bad input ends in one sentence and exit status 2.
 
     ValueError, OSError and ArithmeticError (which `lifelong.NonFiniteError` is) out of `main`,
     a wrong flag and an argument that is none are printed as `error: <sentence>` on stderr, and so
@@ -89,7 +89,7 @@ def import_tensorflow():
 
 @contextlib.contextmanager
 def _hidden(names):
-    """As if these packages were not installed; behind it they can be imported as ever."""
+    """As if these packages were not installed; after it they can be imported as ever."""
     hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # None is what makes an import fail
     try:

@@ -67,7 +67,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
       base: folder that holds `generator/` and `encoder/`; made if it does not exist.
       info: dict with 'run_id', 'image_shape', 'fit' and 'upright'; all of it goes into export_info.json.
       terms: `Terms`.
-      row: the row of scores behind `task`, or None where nothing was measured.
+      row: the row of scores after `task`, or None where nothing was measured.
       workdir: folder of the run, for the bundle to go on from (`continuation`); None for none.
 
     Returns:
@@ -140,7 +140,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
 
 
 def row(workdir, task_index):
-    """The row of scores that a run has behind a task, or None."""
+    """The row of scores that a run has after a task, or None."""
     from ltgans_tf.evaluation import scores
 
     return versions.read_json(scores.row_path(workdir, task_index)) or None

@@ -280,7 +280,7 @@ def _check_finite(what, values):
 
 
 def _joined(parts):
-    """Sets the answers to the parts of a request one behind the other."""
+    """Sets the answers to the parts of a request one after the other."""
     whole = {}
     for name, first in parts[0].items():
         columns = [part[name] for part in parts]

@@ -77,7 +77,7 @@ def save_generator(model, path):
 
 
 def save_encoder(model, image_shape, fit, path, upright=True):
-    """Saves the Student of `model`, together with the preprocessing that it was trained behind.
+    """Saves the Student of `model`, together with the preprocessing that it was trained with.
 
     Signatures; image_bytes are string [B], each a PNG, JPEG, GIF, WebP or BMP file of any size:
       `serving_default`: image_bytes -> mean and stddev float32 [B, code_dim] of q(z|x).

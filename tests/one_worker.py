@@ -2,7 +2,7 @@
 
     python -m tests.one_worker METHOD STEPS TASKS OUT WORKDIR [kill|stop|spoil|swell|other STEP]
 
-It trains on the sets in OUT and writes its weights to OUT/worker_<i>.npz. Behind the STEP given it dies by
+It trains on the sets in OUT and writes its weights to OUT/worker_<i>.npz. After the STEP given it dies by
 SIGKILL, asks for a stop, as on a signal, or, unless it has gone back before, has weights that are NaN or
 so large that the next loss is not finite. With "other" it has other images.
 """
@@ -26,15 +26,15 @@ from ltgans_tf.training import callbacks, distribution
 from tests.tiny import TINY
 
 
-def _behind(on_step, last, act):
-    """The callback that every worker has, with `act(model)` behind step `last`."""
+def _after(on_step, last, act):
+    """The callback that every worker has, with `act(model)` after step `last`."""
 
-    def behind(self, step, task_step, logs):
+    def after(self, step, task_step, logs):
         if step == last:
             act(self.model)
         on_step(self, step, task_step, logs)
 
-    return behind
+    return after
 
 
 def _kill(_):
@@ -70,7 +70,7 @@ def main(method, steps, tasks, out, workdir, what=None, step=None):
         if what == "other":
             task = stream.tasks[0]
             task._sources["train"] = sources.ArraySource(255 - task.train_images(), None)
-        callbacks.SaveCheckpoints.on_step = _behind(callbacks.SaveCheckpoints.on_step, int(step), act)
+        callbacks.SaveCheckpoints.on_step = _after(callbacks.SaveCheckpoints.on_step, int(step), act)
     try:
         finished = model.fit_stream(
             stream,

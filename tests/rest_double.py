@@ -94,7 +94,7 @@ class Double:
       url: its address.
       requests: (method, path, JSON or None) of all requests so far.
       faults: what it does in place of its work, one a request, first come first: (status, bytes)
-        is answered so, bytes are an answer that breaks off behind them, a number is that many seconds
+        is answered so, bytes are an answer that breaks off after them, a number is that many seconds
         of silence, None is a closed connection.
     """
 

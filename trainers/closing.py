@@ -1,4 +1,4 @@
-"""What `trainers.train` says behind each task and at its end."""
+"""What `trainers.train` says after each task and at its end."""
 
 import glob
 import os
@@ -12,7 +12,7 @@ _SURE = 0.9  # domain accuracy of an extractor
 
 
 def boundary(task, workdir):
-    """The scores of the row behind `task`, a `streams.Task`, in one line."""
+    """The scores of the row after `task`, a `streams.Task`, in one line."""
     row = scores.read_row(scores.row_path(workdir, task.index))
     parts = [
         f"{scores.SCORES[name].label} "

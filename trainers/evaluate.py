@@ -3,7 +3,7 @@
   python -m trainers.evaluate --workdir=runs/demo
   python -m trainers.evaluate --workdir=runs/demo --inception_path=classify_image_graph_def.pb
 
-Takes the place of the row that training wrote behind the last task, with more samples. Earlier rows
+Takes the place of the row that training wrote after the last task, with more samples. Earlier rows
 stay as they are: the models that they tell of are gone.
 """
 
@@ -69,7 +69,7 @@ def evaluate(
     """Measures the newest state of a run and keeps the row in eval/ and TensorBoard.
 
     Args:
-      workdir: folder of the run; the boundary behind its last task must be done.
+      workdir: folder of the run; the boundary after its last task must be done.
       data_dir: folder whose <name>.npz files stand for data sets; None for that of the training.
       protocol: 'research' or 'production'; None for that of the run.
       inception_path, inception_sha256: see `inception.Inception`; None for none.
@@ -245,7 +245,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("test_images", 2000, "At most so many test images of each task.", 1)
     flags.DEFINE_integer("iwae_k", 64, "Importance samples of the IWAE bound.", 1)
     flags.DEFINE_integer("iwae_images", 500, "Test images of each task for it; 0 leaves it out.", 0)
-    flags.DEFINE_integer("max_eval_seconds", 0, "No part is begun behind this time; 0 = no limit.", 0)
+    flags.DEFINE_integer("max_eval_seconds", 0, "No part is begun after this time; 0 = no limit.", 0)
     flags.DEFINE_list("parts", None, "Parts to measure, such as likelihood,distances; all if left out.")
     program.define_seed(None, "Of the generated images and all draws; by default that of the run.")
     trainers.define_method()

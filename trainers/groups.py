@@ -17,7 +17,7 @@ _WITHOUT_EXTRACTOR = ("likelihood", "iwae", "representation")
 
 
 def read(workdirs):
-    """Reads runs, all cut behind the last task that every one of them has learnt.
+    """Reads runs, all cut after the last task that every one of them has learnt.
 
     Args:
       workdirs: list of folders.

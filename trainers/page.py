@@ -43,7 +43,7 @@ def tag(name, /, *children, **attributes):
 
 
 def join(children):
-    """Sets children as `tag` takes them behind each other: Markup."""
+    """Sets children as `tag` takes them one after the other: Markup."""
     return Markup("".join(_written(child) for child in children))
 
 

@@ -104,7 +104,7 @@ def _change_sentences(run):
     """How NLOG and Frechet distance of the first task went: list of at most two str."""
     without = run.config.get("model", {}).get("student") is False and "nlog" not in run.matrices
     found = ["It was trained without a Student, so there is no likelihood."] * without
-    names = ["nlog", *[run.frechet] * (len(run.tasks) > 1)]  # behind one task the union is that task
+    names = ["nlog", *[run.frechet] * (len(run.tasks) > 1)]  # after one task the union is that task
     told = [_change(run, name) for name in names if name in run.matrices]
     told = [words for words in told if words]
     return found + [f"Of the first task, {run.tasks[0]}, {' and '.join(told)}."] * bool(told)

@@ -8,7 +8,7 @@ from trainers import page, runs, wording
 
 
 def sections(run):
-    """What stands behind the scores of a `runs.Run`: list of page.Section."""
+    """What the scores rest on of a `runs.Run`: list of page.Section."""
     return [
         page.Section("settings", "Settings", _settings(run)),
         page.Section("data", "Data", _data(run)),
@@ -142,7 +142,9 @@ def _unlike(run):
         f"{_spaced(key)} {' or '.join(dict.fromkeys(wording.value(one.get(key)) for one in each))}"
         for key in keys
     )
-    return f"The rows behind the tasks were not all measured alike ({told}), which shifts what was lost a little."
+    return (
+        f"The rows after the tasks were not all measured alike ({told}), which shifts what was lost a little."
+    )
 
 
 def _export(run):

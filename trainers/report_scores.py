@@ -10,7 +10,7 @@ _BESIDE = 5  # heat maps of so many tasks are legible beside each other
 
 
 def now(run):
-    """What was measured behind the last task of a `runs.Run`: list of page.Section."""
+    """What was measured after the last task of a `runs.Run`: list of page.Section."""
     return [page.Section("scores", "Scores now", _final(run))]
 
 

@@ -47,7 +47,7 @@ class Run:
         self.rows = scores.read_rows(workdir) if rows is None else rows
 
     def up_to(self, task_index):
-        """The run as it was behind the task at `task_index`: Run."""
+        """The run as it was after the task at `task_index`: Run."""
         return Run(self.workdir, [row for row in self.rows if row["after_task"] <= task_index])
 
     @property

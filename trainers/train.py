@@ -5,7 +5,7 @@
   python -m trainers.train --preset=demo --method=replay --workdir=runs/demo_replay
 
 Settings come from --preset (the experiment) and --recipe (the method), then from the command
-line in its order, flagfiles expanded in place. What one method alone has stands behind its name:
+line in its order, flagfiles expanded in place. What one method alone has stands after its name:
 --lgm_categories, --curl_components. The same command on the same workdir resumes.
 """
 
@@ -38,7 +38,7 @@ flags.DEFINE_string(
 )
 path_flags.define_path("workdir", None, "Folder of the run; made if it does not exist.", required=True)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Whether to go on with a run.")
-flags.DEFINE_integer("stop_after_task", None, "Stop behind the task of this index.", lower_bound=0)
+flags.DEFINE_integer("stop_after_task", None, "Stop after the task of this index.", lower_bound=0)
 flags.DEFINE_bool(
     "verify_checkpoint", False, "Print what of the workdir is whole and what damaged; train nothing."
 )
@@ -101,9 +101,9 @@ flags.DEFINE_list("profile_steps", None, "First and last step that TensorBoard g
 path_flags.define_path(
     "init_from",
     None,
-    "Workdir or folder of exports to go on from, in a new workdir, with --tasks behind its own.",
+    "Workdir or folder of exports to go on from, in a new workdir, with --tasks after its own.",
 )
-flags.DEFINE_bool("push", True, "Whether generator and encoder are exported behind each task.")
+flags.DEFINE_bool("push", True, "Whether generator and encoder are exported after each task.")
 path_flags.define_path("push_base", None, "Folder to push exports to; by default `exports` in the workdir.")
 terms.define_flags("push_")
 
@@ -144,7 +144,7 @@ def main(_):
     if FLAGS.init_from is not None:
         _take_over()
     preset, recipe, settings = resolve()
-    task_flag.check(preset.tasks[_tasks_behind() :], FLAGS.data_dir)
+    task_flag.check(preset.tasks[_tasks_before() :], FLAGS.data_dir)
     if FLAGS.dry_run:
         print(plan(preset, recipe, settings))
         return 0
@@ -218,7 +218,7 @@ def _take_over():
     FLAGS.tasks = (*learnt, *new)
 
 
-def _tasks_behind():
+def _tasks_before():
     """How many tasks are learnt with all that belongs to it: their data may be gone by now."""
     if FLAGS.init_from is not None and not _started():
         return len(continuation.learnt_specs(FLAGS.init_from))
@@ -335,7 +335,7 @@ def _train(preset, recipe, settings):
         preset.fit,
         FLAGS.data_dir,
         FLAGS.skip_broken_images,
-        min(_tasks_behind(), len(preset.tasks)),
+        min(_tasks_before(), len(preset.tasks)),
         tuning=FLAGS.tuning,
         **_reading(),
     )

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 MAX_PIXELS = 2**26  # 8192 x 8192: as RGB 0.2 GB
 MAX_GIF_BLOCKS = 20_000  # of at most 255 bytes, up to the end of the first frame
-_HEAD = 30  # bytes; no format but JPEG and GIF says its size further behind
+_HEAD = 30  # bytes; no format but JPEG and GIF says its size further on
 _GIF_HEADERS = 2_000  # bytes of a GIF's headers and color tables, at most
 
 # What the file begins with, by place; first byte and bytes of height and width; the bits of a number that count
@@ -47,7 +47,7 @@ def checked(data):
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def measured(data):
-    """Lets through the bytes of one image that is safe to decode, a GIF without all behind its first frame.
+    """Lets through the bytes of one image that is safe to decode, a GIF without all after its first frame.
 
     Args:
         data: string scalar, the bytes of a file.
@@ -70,12 +70,12 @@ def measured(data):
         is_jpeg, is_gif = _begins(head, b"\xff\xd8\xff"), _begins(head, b"GIF")
         has_palette = found[1] & (head[28] == 8)
 
-        def farther_behind():
+        def farther_on():
             return data, tf.cond(is_jpeg, lambda: _jpeg_size(data), lambda: _grey_bitmap(data, head, size))
 
         data, size = tf.cond(
             is_jpeg | is_gif | has_palette,
-            lambda: tf.cond(is_gif, lambda: _first_frame(data), farther_behind),
+            lambda: tf.cond(is_gif, lambda: _first_frame(data), farther_on),
             lambda: (data, size),
         )
         # TensorFlow knows further formats, such as JPEG XL, of which the size would be found too late.
@@ -110,7 +110,7 @@ def _grey_bitmap(data, head, size):
 
 
 def _numbers(data, zeros):
-    """The bytes of a string as int64, and so many zeros behind them."""
+    """The bytes of a string as int64, and so many zeros after them."""
     return tf.cast(tf.io.decode_raw(tf.strings.join([data, b"\0" * zeros]), tf.uint8), tf.int64)
 
 
@@ -119,7 +119,7 @@ def _begins(head, magic):
 
 
 def _first_frame(data):
-    """Cuts a GIF behind its first frame.
+    """Cuts a GIF after its first frame.
 
     The decoder would unpack all frames, each of them as large as it likes, and then keep one.
 
@@ -137,7 +137,7 @@ def _first_frame(data):
         return tf.where(byte(place) & 0x80 > 0, 6 * 2 ** (byte(place) & 7), 0)
 
     def skip(place, blocks):
-        """From the first data block at a place to behind the empty one that ends them; counts them."""
+        """From the first data block at a place to after the empty one that ends them; counts them."""
         place, blocks = tf.while_loop(
             lambda place, blocks: (byte(place) > 0) & (place < most) & (blocks < MAX_GIF_BLOCKS),
             lambda place, blocks: (place + 1 + byte(place), blocks + 1),

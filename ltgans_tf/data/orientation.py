@@ -123,7 +123,7 @@ def _in_jpeg(data):
         is_picture = (piece[0] != 0xFF) | tf.equal(piece[1], 0xDA)
         return is_exif & ~is_picture, is_picture, place + 2 + _number(piece[2:], False)
 
-    return _behind(_walk(data, 2, look), 10)
+    return _after(_walk(data, 2, look), 10)
 
 
 def _in_png(data):
@@ -132,7 +132,7 @@ def _in_png(data):
         is_picture = tf.equal(kind, b"IDAT") | tf.equal(kind, b"IEND")
         return tf.equal(kind, b"eXIf"), is_picture, place + 12 + _number(_bytes(data, place, 4), False)
 
-    return _behind(_walk(data, 8, look), 8)
+    return _after(_walk(data, 8, look), 8)
 
 
 def _in_webp(data):
@@ -142,10 +142,10 @@ def _in_webp(data):
 
     place = _walk(data, 12, look)
     # Some writers keep the six bytes that a JPEG has before the data.
-    return _behind(place, tf.where(tf.equal(_part(data, place + 8, 6), b"Exif\0\0"), 14, 8))
+    return _after(place, tf.where(tf.equal(_part(data, place + 8, 6), b"Exif\0\0"), 14, 8))
 
 
-def _behind(place, count):
+def _after(place, count):
     return tf.where(place >= 0, place + tf.cast(count, tf.int64), -1)
 
 

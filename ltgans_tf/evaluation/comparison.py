@@ -16,7 +16,7 @@ _TRAINING = 12_000  # training images that they are held against, at most
 _BATCH = 250
 _MANIFOLD = ("precision", "recall", "density", "coverage")
 _CREDENTIALS = "share_reconstructed"
-_RECONSTRUCTED = 500  # test images of a domain that stand behind its share
+_RECONSTRUCTED = 500  # test images of a domain that its share rests on
 _CERTAIN = 0.8  # of their reconstructions that the classifier has to call by the domain
 
 

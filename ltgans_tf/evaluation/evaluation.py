@@ -1,4 +1,4 @@
-"""The evaluator: one row of scores behind a task, by one of two protocols.
+"""The evaluator: one row of scores after a task, by one of two protocols.
 
 The learner never sees old data; whether the evaluator may is the protocol. Each score is measured
 or is absent with its reason; no score of an earlier row is needed for a later one.
@@ -191,7 +191,7 @@ class Evaluator:
         return extractor
 
     def evaluate(self, model, stream, workdir=None):
-        """Measures the model as it is: the row behind the task that it learnt last.
+        """Measures the model as it is: the row after the task that it learnt last.
 
         Args:
           model: a `LifelongModel`.

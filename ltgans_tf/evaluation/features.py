@@ -97,7 +97,7 @@ class Extractor:
         return self.about["sha256"]
 
     def features(self, images):
-        """Penultimate layer, behind its ReLU: float [B, H, W, C] in [-1, 1] -> float32 [B, 64]."""
+        """Penultimate layer, after its ReLU: float [B, H, W, C] in [-1, 1] -> float32 [B, 64]."""
         return self._outputs(images)[0]
 
     def classify(self, images):

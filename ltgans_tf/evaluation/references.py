@@ -17,7 +17,7 @@ from ltgans_tf.files import atomic
 _FORMAT_VERSION = 1
 # Scores of a task when it was new that a reference keeps.
 NUMBERS = ("nlog", "mean_image_nlog", "share_reconstructed")
-_RIDGE = 0.01  # of the mean variance; features behind a ReLU may have columns without any
+_RIDGE = 0.01  # of the mean variance; features after a ReLU may have columns without any
 
 
 class Damaged(ValueError):

@@ -1,4 +1,4 @@
-"""Scores by name, and the matrix R[i][j]: what is left of task j behind task i.
+"""Scores by name, and the matrix R[i][j]: what is left of task j after task i.
 
 Each boundary writes one row, eval/task_00/scores.json; `score_matrix` sets the rows of a run
 below each other and needs neither a model nor data.
@@ -138,7 +138,7 @@ SCORES = {
 
 
 class Matrix:
-    """R[i][j] of one score: of task j, behind task i.
+    """R[i][j] of one score: of task j, after task i.
 
     Attributes:
       name: key in SCORES.
@@ -168,7 +168,7 @@ class Matrix:
     def forgetting(self):
         """What was lost of each task but the last: float64 [K - 1], positive = lost.
 
-        The best that the task had behind any earlier task, less what it has at the end, so that
+        The best that the task had after any earlier task, less what it has at the end, so that
         f_j = max over j <= i < K of R[i][j] - R[K][j] for a score of which higher is better
         (Chaudhry et al. 2018) and R[K][j] - min R[i][j] where lower is.
         """
@@ -241,7 +241,7 @@ def read_rows(workdir):
 
 
 def row_path(workdir, task_index):
-    """Where the row behind the task at `task_index` stands."""
+    """Where the row after the task at `task_index` stands."""
     return os.path.join(workdir, "eval", f"task_{task_index:02d}", _FILE)
 
 

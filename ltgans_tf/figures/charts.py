@@ -24,7 +24,7 @@ _BESIDE = {"mean_image_nlog": "mean image", "chance": "chance"}
 
 
 def heat_map(matrix):
-    """The matrix R[i][j] of one score with its numbers: task j, behind task i.
+    """The matrix R[i][j] of one score with its numbers: task j, after task i.
 
     Darker is worse, for scores of which lower is better and for those of which higher is; where
     neither is, darker is higher. What is absent has a dash.
@@ -91,7 +91,7 @@ def forgetting_curves(matrix, beside=None):
             value = values[there[-1], j]
             ends.append((there[-1], value, f"{name}  {value:.{score.digits}f}", j))
     if not ends:
-        raise ValueError(f"{matrix.name} has no value behind any task; evaluate the run first.")
+        raise ValueError(f"{matrix.name} has no value after any task; evaluate the run first.")
     below = _draw_beside(axes, matrix, beside)
     axes.set_xticks(range(count), names, **canvas.tilt(names, 70 / count))
     axes.set_xlim(-0.15, count - 0.95)
@@ -143,7 +143,7 @@ def training_curves(records, names=None):
 
 
 def domain_mix(rows):
-    """The domains' shares of the generated images behind each task, against the wanted 1/k.
+    """The domains' shares of the generated images after each task, against the wanted 1/k.
 
     Args:
       rows: rows of scores, as `scores.read_rows` gives them.

@@ -170,7 +170,7 @@ def traversal_sheet(sections, values):
       sections: list of (heading, start, lines), one for each image that is begun with: uint8
         [2, H, W, C], that image and its reconstruction, and {label: images}, one line for each
         latent variable, with uint8 [len(values), H, W, C]. What is to be said of the variable stands
-        behind a line break in its label ("variable 17\\nKL 4.3 nats").
+        after a line break in its label ("variable 17\\nKL 4.3 nats").
       values: what the variable is set to, written above.
 
     Returns:

@@ -295,7 +295,7 @@ def _stream(material):
 
 
 def _records(workdir):
-    """The whole lines of metrics.jsonl; a crash may have left a part of one behind them."""
+    """The whole lines of metrics.jsonl; a crash may have left a part of one after them."""
     path = os.path.join(workdir, "metrics.jsonl")
     if not os.path.isfile(path):
         raise ValueError(f"{workdir} has no metrics.jsonl.")

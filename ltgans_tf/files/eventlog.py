@@ -58,7 +58,7 @@ def write_charts(charts):
 
 
 def cut(path, folder, step):
-    """Removes all points behind global step `step` from metrics.jsonl and the event files.
+    """Removes all points after global step `step` from metrics.jsonl and the event files.
 
     Args:
       path: of metrics.jsonl; a last line that a crash left in part is removed too, another one that

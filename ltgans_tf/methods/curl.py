@@ -322,7 +322,7 @@ class CURL(LifelongModel):
         )
 
     def _collect(self, batch, poor):
-        """Buffer and number held, with the images of `poor` behind those there; what is over is dropped."""
+        """Buffer and number held, with the images of `poor` after those there; what is over is dropped."""
         held = tf.convert_to_tensor(self.held)
         place = tf.cast(held, tf.float32) + tf.cumsum(tf.cast(poor, tf.float32)) - 1.0
         slots = tf.range(self.settings.buffer_size, dtype=tf.float32)

@@ -143,7 +143,7 @@ class LifelongModel(keras.Model):
                     variable.assign(tf.zeros_like(variable.value))
 
     def finish_task(self):
-        """Called once behind the last step of a task, before its boundary callbacks."""
+        """Called once after the last step of a task, before its boundary callbacks."""
 
     def check_stream(self, stream):
         """Raises a ValueError where the method cannot learn all tasks of `stream`."""
@@ -358,12 +358,12 @@ class LifelongModel(keras.Model):
             keep nothing.
           callbacks: Keras callbacks, whose logs are tensors; None means `callbacks.default_callbacks(workdir)`
             and a line of progress every ten seconds.
-          boundary_callbacks: called as f(model, stream, task, workdir) behind each task, in
+          boundary_callbacks: called as f(model, stream, task, workdir) after each task, in
             order. If a run dies among them they are all called again, so each must be able to
             do its work twice. One that has a method `prepare` gets prepare(stream, workdir)
             before the first step of the run.
           checkpoint_every: steps between checkpoints.
-          stop_after_task: index of a task behind which to stop; None for the last.
+          stop_after_task: index of a task after which to stop; None for the last.
           resume: 'auto' goes on from the newest good checkpoint if there is one, 'must' refuses
             to start without, 'never' refuses a workdir that has one.
           on_nonfinite: 'stop', or 'rollback' to go on from the last good checkpoint with other noise,
@@ -406,11 +406,11 @@ class LifelongModel(keras.Model):
         with (
             self._all_workers_alike(common),
             checkpoints.open_workdir(workdir, settings, resume, chief) as run,
-            contextlib.ExitStack() as behind,
+            contextlib.ExitStack() as after,
         ):
             gc.collect()
             gc.freeze()  # TensorFlow need not be looked through at each boundary: a third of a second
-            behind.callback(gc.unfreeze)
+            after.callback(gc.unfreeze)
             run.restore(self)
             self._check_all_begin_alike(workdir)
             if on_nonfinite == "rollback" and run.is_new():
@@ -477,7 +477,7 @@ class LifelongModel(keras.Model):
         return True
 
     def request_stop(self):
-        """Asks `fit_stream` to return False: behind the present step, with the state saved, and out of work
+        """Asks `fit_stream` to return False: after the present step, with the state saved, and out of work
         that the next run does again (`prepare`, boundary callbacks, tracing) at once. For signal handlers.
         """
         self.stop_requested = True

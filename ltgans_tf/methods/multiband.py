@@ -80,7 +80,7 @@ class Multiband(twin_gan.TwinGAN):
 
     @classmethod
     def make_generator(cls, arch, channels, seed, name, recipe):
-        """The generator behind a translator of one hidden layer."""
+        """The generator after a translator of one hidden layer."""
         own = dataclasses.replace(arch, latent_dim=arch.latent_dim - recipe.domain_dim)
         painter = networks.generator(own, channels, seed, f"{name}_painter", recipe.precision)
         latents = keras.Input([arch.latent_dim])

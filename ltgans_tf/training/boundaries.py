@@ -1,7 +1,7 @@
-"""What is kept behind each task: samples of the fixed latents and a row of scores.
+"""What is kept after each task: samples of the fixed latents and a row of scores.
 
 Each is a boundary callback, called as f(model, stream, task, workdir) by `fit_stream`; any of
-them may be called again behind a crash, and does the same again.
+them may be called again after a crash, and does the same again.
 """
 
 import json
@@ -89,7 +89,7 @@ def _fixed(model, tasks):
 
 
 class BoundaryScores:
-    """Writes the row of scores behind a task: eval/task_00/scores.json and TensorBoard.
+    """Writes the row of scores after a task: eval/task_00/scores.json and TensorBoard.
 
     Args:
       evaluator: an `evaluation.Evaluator`; None for a quick one, of 1,280 samples and at most 500 test images of a

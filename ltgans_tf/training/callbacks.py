@@ -40,7 +40,7 @@ class TensorLogs(keras.callbacks.CallbackList):
 class StepCallback(keras.callbacks.Callback):
     """Counts global steps on the host, so that no step waits for a counter from the device.
 
-    Behind its `on_train_begin` it knows in `moved` whether the run does not go on from the step that it
+    After its `on_train_begin` it knows in `moved` whether the run does not go on from the step that it
     saw last: at its beginning, and where it has gone back.
     """
 
@@ -58,7 +58,7 @@ class StepCallback(keras.callbacks.Callback):
         self.on_step(self._reached, self._before_task + batch + 1, logs)
 
     def on_step(self, step, task_step, logs):
-        """Called behind each step with the steps done in the run and in the task, and the logs (tensors)."""
+        """Called after each step with the steps done in the run and in the task, and the logs (tensors)."""
 
 
 class SaveCheckpoints(StepCallback):
@@ -70,12 +70,12 @@ class SaveCheckpoints(StepCallback):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        # Workers must stop behind the same step, and asking all of them takes a moment.
+        # Workers must stop after the same step, and asking all of them takes a moment.
         self._ask_every = 1 if distribution.workers(self.model.distribute_strategy) == 1 else 10
 
     def on_step(self, step, task_step, logs):
         if step % self._ask_every == 0 and self.model.stop_agreed():
-            self.model.stop_training = True  # fit_stream saves behind it
+            self.model.stop_training = True  # fit_stream saves after it
         elif step % self.every == 0:
             self.run.save(self.model)
 
@@ -101,7 +101,7 @@ class LogMetrics(StopNonFinite):
     """Writes mean scalars to metrics.jsonl and TensorBoard, over one global step.
 
     Points stand at step 1 and at multiples of `every`. At the start, and where the run goes back, all
-    points behind the state that it goes on from are removed from both, so no point appears twice. It
+    points after the state that it goes on from are removed from both, so no point appears twice. It
     also stops the run with a sentence once a loss is not finite, and tells what else is wrong with one.
     """
 

@@ -72,7 +72,7 @@ def test_a_bitmap_of_negative_size_is_a_bomb_too():
         images.decode(_declaring("BMP", -50_000, 50_000), 3)
 
 
-def test_a_gif_is_cut_behind_its_first_frame():
+def test_a_gif_is_cut_after_its_first_frame():
     frames = [Image.new("P", (300, 200), i) for i in range(20)]
     frames[0].paste(7, (0, 0, 9, 9))
     data = _file(frames[0], "GIF", save_all=True, append_images=frames[1:], comment=b"a" * 700)

@@ -388,7 +388,7 @@ def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor,
     for part in ("likelihood", "representation", "smoothness", "iwae", "audit"):
         assert "dark.npz is not there any more" in absent[part]
     assert "moments alone are left" in absent["kcd"]
-    # Its distance is measured to the moments that were kept behind it.
+    # Its distance is measured to the moments that were kept after it.
     whole = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
     assert found["fcd"] == pytest.approx(whole["scores"]["dark.npz"]["fcd"], rel=1e-6)
     assert row["union"]["fcd"] == pytest.approx(whole["union"]["fcd"], rel=1e-6)
@@ -476,11 +476,11 @@ def test_both_protocols_measure_the_same_distance_under_one_extractor(extractor,
 
 
 @pytest.mark.program
-def test_no_part_is_begun_behind_the_time_limit(extractor, model, stream, monkeypatch):
+def test_no_part_is_begun_after_the_time_limit(extractor, model, stream, monkeypatch):
     clock = iter(range(0, 10_000, 3))
     monkeypatch.setattr(evaluation.time, "monotonic", lambda: float(next(clock)))
     row = _evaluator(extractor, max_seconds=10).evaluate(model, stream)
-    # A look at the clock before and one behind each piece: the third is begun after 15 s.
+    # A look at the clock before and one after each piece: the third is begun after 15 s.
     assert "nlog" in row["scores"]["dark.npz"] and "nlog" in row["scores"]["bright.npz"]
     reason = "The time for the evaluation, 10 s, was over."
     assert row["absent"]["dark.npz"]["representation"] == row["union_absent"]["fcd"] == reason

@@ -121,7 +121,7 @@ def test_fcd_of_real_images_is_small_against_noise_and_against_a_missing_class(e
 
 @pytest.mark.program
 def test_without_labels_features_still_tell_what_is_in_an_image():
-    """The four quarters have no labels; features behind which they are rebuilt have to tell them."""
+    """The four quarters have no labels; features after which they are rebuilt have to tell them."""
     extractor = features.train([_patterns(600, 0, labels=False)], epochs=6)
     assert extractor.about["kind"] == "autoencoder" and extractor.class_table == ((0, None),)
     # One class alone moves no weight: what moved them are the images that were rebuilt.

@@ -232,14 +232,14 @@ def test_the_seed_chooses_the_codes():
 
 
 @pytest.mark.program
-def test_the_codes_of_an_image_do_not_depend_on_the_images_behind_it():
+def test_the_codes_of_an_image_do_not_depend_on_the_images_after_it():
     """What the last three add is the same whatever the first three are."""
     student, images = _LinearGaussian(shift=0.4, widen=1.3), _images(6)
     for score, name in ((likelihood.nlog, "nlog_sampled"), (lambda *a: likelihood.iwae(*a, k=3), "iwae")):
         few, all_six = score(student, images[:3])[name] * 3, score(student, images)[name] * 6
-        behind = score(student, np.concatenate([images[2::-1], images[3:]]))[name] * 6
+        after = score(student, np.concatenate([images[2::-1], images[3:]]))[name] * 6
         first = score(student, images[2::-1])[name] * 3
-        assert all_six - few == pytest.approx(behind - first, abs=1e-3)
+        assert all_six - few == pytest.approx(after - first, abs=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 1), (32, 32, 3)])

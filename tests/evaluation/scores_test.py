@@ -10,7 +10,7 @@ import ltgans_tf
 from ltgans_tf.evaluation import scores
 
 NAN = float("nan")
-# Behind tasks 1, 2, 3, of tasks 1, 2, 3; of NLOG lower is better, of accuracies higher.
+# After tasks 1, 2, 3, of tasks 1, 2, 3; of NLOG lower is better, of accuracies higher.
 NLOG = [[100, NAN, NAN], [90, 200, NAN], [120, 230, 50]]
 KNN = [[0.9, NAN, NAN], [0.95, 0.6, NAN], [0.5, 0.7, 0.8]]
 
@@ -30,7 +30,7 @@ def _write(folder, rows):
 
 
 def test_forgetting_is_what_was_best_before_less_what_is_left():
-    # Of task 1 the best was 90 behind task 2; of task 2 it was 200.
+    # Of task 1 the best was 90 after task 2; of task 2 it was 200.
     np.testing.assert_allclose(_matrix("nlog", NLOG).forgetting(), [120 - 90, 230 - 200])
     assert _matrix("nlog", NLOG).mean_forgetting() == 30
     # What got better than ever before is negative forgetting.

@@ -30,8 +30,8 @@ def _fit(model, stream, workdir, base=None):
     assert model.fit_stream(stream, STEPS, str(workdir), callbacks=[], boundary_callbacks=callbacks)
 
 
-def _stream(specs, behind=0):
-    return streams.TaskStream(specs, (8, 8, 3), batch_size=8, unchecked=behind)
+def _stream(specs, after=0):
+    return streams.TaskStream(specs, (8, 8, 3), batch_size=8, unchecked=after)
 
 
 def _learn(folder):
@@ -71,7 +71,7 @@ def test_learning_on_is_what_the_first_run_would_have_done(learnt_anew, tiny_mod
         os.remove(path.removeprefix("npz:"))
     assert continuation.start(str(folder / source), new, specs[2:]) == specs
     model = tiny_model(ema=0.9)
-    _fit(model, _stream(specs, behind=2), new)
+    _fit(model, _stream(specs, after=2), new)
     for ours, theirs in zip(model.weights, whole.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
     for ours, theirs in zip(model.optimizers, whole.optimizers, strict=True):
@@ -81,7 +81,7 @@ def test_learning_on_is_what_the_first_run_would_have_done(learnt_anew, tiny_mod
     assert len(lt.score_matrix(new)["nlog"].tasks) == 3
 
 
-def test_a_bundle_has_the_state_behind_its_task_and_no_data(learnt):
+def test_a_bundle_has_the_state_after_its_task_and_no_data(learnt):
     folder, specs = learnt
     latest = versions.read_latest(folder / "base")
     pairs = latest["pairs"]

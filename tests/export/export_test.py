@@ -336,7 +336,7 @@ def test_second_push_of_a_task_writes_nothing(tiny_model, tmp_path):
 
 
 @pytest.mark.program
-def test_version_is_behind_all_others_when_the_clock_is_not(tiny_model, tmp_path, monkeypatch):
+def test_version_is_after_all_others_when_the_clock_is_not(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: 1000.5))
     model = tiny_model(student=False)
     assert push.push(model, TASK, tmp_path, INFO, UNTRIED) == 1000

@@ -205,4 +205,4 @@ def test_two_workdirs_that_differ_are_told_by_their_files(tmp_path):
 def test_nothing_is_lost_in_a_short_campaign(tmp_path):
     found = faults.campaign(str(tmp_path), rounds=4, faults=("kill", "term"), chain=4, seed=5)
     assert [chain["problems"] for chain in found["chains"]] == [[]] * len(found["chains"])
-    assert sum(record["fell"] != "behind the end" for record in found["rounds"]) > 0
+    assert sum(record["fell"] != "after the end" for record in found["rounds"]) > 0

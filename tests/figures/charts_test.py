@@ -166,7 +166,7 @@ def test_a_baseline_far_off_is_told_in_words_and_many_are_a_band(drawn):
 
 
 def test_curves_of_nothing_are_refused():
-    with pytest.raises(ValueError, match="nlog has no value behind any task; evaluate the run first"):
+    with pytest.raises(ValueError, match="nlog has no value after any task; evaluate the run first"):
         charts.forgetting_curves(_matrix("nlog", np.full([2, 2], np.nan)))
 
 

@@ -249,7 +249,7 @@ def test_a_forgetting_sheet_follows_latents_that_gave_the_domain_when_it_was_lea
     domains = [np.zeros(12, int), pairs % 2, np.array([1, 0, 2])[pairs % 3]]
     samples = _boundaries(domains)
     sheet = figures.forgetting_sheet(samples, ["a", "b", "c"], domains, shape=(1, 2))
-    # The first two latents of domain 0 behind task 0, of domain 1 behind task 1, of domain 2 behind task 2.
+    # The first two latents of domain 0 after task 0, of domain 1 after task 1, of domain 2 after task 2.
     tops, lefts = [], []
     for j, (first, second) in enumerate([(0, 1), (2, 3), (4, 5)]):
         places = [[_place(sheet, samples[i][latent]) for latent in (first, second)] for i in range(j, 3)]

@@ -53,7 +53,7 @@ def _shown(accumulator, tag="a/b"):
     return [event.step for event in accumulator.Tensors(tag)]
 
 
-def test_points_behind_the_step_are_removed_from_every_file(folder, tmp_path):
+def test_points_after_the_step_are_removed_from_every_file(folder, tmp_path):
     _write(folder, "scalars", [1, 2, 3, 4, 5])
     _write(folder, "images", [3, 4], tag="c/d")
     eventlog.cut(str(tmp_path / "none.jsonl"), folder, 3)
@@ -78,7 +78,7 @@ def test_a_record_that_a_crash_cut_off_is_removed(folder, tmp_path):
     assert _on_disk(folder) == [("a/b", 1), ("a/b", 2)]
 
 
-def test_lines_behind_the_step_and_a_cut_off_last_line_are_removed(folder, tmp_path):
+def test_lines_after_the_step_and_a_cut_off_last_line_are_removed(folder, tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 5}\n{"step": 10}\n{"step": 4')
     eventlog.cut(str(path), folder, 5)

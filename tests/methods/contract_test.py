@@ -30,7 +30,7 @@ from tests.tiny import TINY, UNTRIED
 pytestmark = pytest.mark.program
 
 tfd = tfp.distributions
-STEPS, STOPPED = 2, 3  # steps of a task; the step of the run behind which its workdir is copied
+STEPS, STOPPED = 2, 3  # steps of a task; the step of the run after which its workdir is copied
 
 
 def _missing(method):

@@ -205,7 +205,7 @@ def test_the_accumulated_replay_share_is_exact(task_index, monkeypatch):
 
 
 class Teachers(callbacks.StepCallback):
-    """Keeps what the teacher was behind each step, by task."""
+    """Keeps what the teacher was after each step, by task."""
 
     def __init__(self):
         super().__init__()

@@ -152,7 +152,7 @@ def test_boundary_callbacks_are_called_once_per_task_in_order(tiny_stream, tmp_p
 
 
 @pytest.mark.program
-def test_boundary_callbacks_of_the_last_finished_task_come_again_behind_a_crash(tiny_stream, tmp_path):
+def test_boundary_callbacks_of_the_last_finished_task_come_again_after_a_crash(tiny_stream, tmp_path):
     calls, workdir = [], str(tmp_path / "run")
     with pytest.raises(OSError):
         Diary().fit_stream(tiny_stream(tasks=3), 2, workdir, [], [_notes("a", calls), _notes("b", calls, 1)])

@@ -1,4 +1,4 @@
-"""In the graph that runs, every read of a variable is ordered before or behind every update of it.
+"""In the graph that runs, every read of a variable is ordered before or after every update of it.
 
 TensorFlow orders them where a step is traced; what its graph optimiser makes of that is looked at here.
 """
@@ -44,10 +44,10 @@ def _unordered(graph):
     """Pairs of a read and an update of one variable of which neither waits for the other; and how many pairs there are."""
     nodes = {node.name: node for node in graph.node}
     before = {name: [i.lstrip("^").split(":")[0] for i in node.input] for name, node in nodes.items()}
-    behind = collections.defaultdict(list)
+    after = collections.defaultdict(list)
     for name, inputs in before.items():
         for given in inputs:
-            behind[given].append(name)
+            after[given].append(name)
 
     def variable(name):
         while nodes[name].op != "_Arg":
@@ -57,7 +57,7 @@ def _unordered(graph):
     def waiting(name):
         seen, left = set(), [name]
         while left:
-            new = [n for n in behind[left.pop()] if n not in seen]
+            new = [n for n in after[left.pop()] if n not in seen]
             seen.update(new)
             left += new
         return seen

@@ -68,8 +68,8 @@ def _finish(process):
     assert process.returncode == 0, errors[-2000:]
 
 
-def _kill_behind(process, workdir, step):
-    """Kills the process once a checkpoint at or behind `step` is there, at some later moment."""
+def _kill_after(process, workdir, step):
+    """Kills the process once a checkpoint at or after `step` is there, at some later moment."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         found = checkpoints.checkpoints(str(workdir))
@@ -94,7 +94,7 @@ def test_a_killed_run_ends_with_bit_identical_weights(sets, tmp_path, replicas):
     kills = 0
     for step in (7, 49, 91):  # one in each task
         process = _start(tmp_path / "killed", sets, tmp_path / "killed.npz", replicas)
-        kills += _kill_behind(process, tmp_path / "killed", step)
+        kills += _kill_after(process, tmp_path / "killed", step)
     assert kills == 3
     assert not (tmp_path / "killed.npz").exists()
     _finish(_start(tmp_path / "killed", sets, tmp_path / "killed.npz", replicas))
@@ -110,7 +110,7 @@ def test_a_killed_run_ends_with_bit_identical_weights(sets, tmp_path, replicas):
 
 def test_only_whole_checkpoints_lie_in_a_killed_workdir(sets, tmp_path):
     process = _start(tmp_path / "run", sets, tmp_path / "out.npz")
-    assert _kill_behind(process, tmp_path / "run", 7)
+    assert _kill_after(process, tmp_path / "run", 7)
     for path in checkpoints.checkpoints(str(tmp_path / "run")):
         manifest = json.loads(pathlib.Path(path, "manifest.json").read_text())
         assert sorted(manifest["files"]) == sorted(set(os.listdir(path)) - {"manifest.json"})

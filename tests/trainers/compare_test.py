@@ -12,7 +12,7 @@ from trainers import compare, groups
 
 
 def _nlog(*values):
-    """For `make_run`: sets the NLOG of each task, behind every task, to these numbers."""
+    """For `make_run`: sets the NLOG of each task, after every task, to these numbers."""
     return fake_runs.change_scores([values] * 3)
 
 
@@ -240,7 +240,7 @@ def test_what_is_barred_is_told_first_and_no_number_of_it_is_shown(tmp_path):
     assert "NLOG\N{NO-BREAK SPACE}\N{DOWNWARDS ARROW}" in page.rows("final_average")
 
 
-def test_longer_runs_are_cut_behind_the_last_task_that_all_have(tmp_path):
+def test_longer_runs_are_cut_after_the_last_task_that_all_have(tmp_path):
     tasks = ("digits", "glyphs", "textures")
     paths = [
         fake_runs.make_run(tmp_path / "a", tasks, change=_nlog(1, 2, 600)),

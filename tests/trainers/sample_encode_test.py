@@ -171,7 +171,7 @@ def test_bad_input_ends_in_one_sentence_and_status_2(arguments, sentence):
 
 
 @pytest.mark.program
-def test_sentence_is_alone_behind_tensorflow_too(workdir, pictures):
+def test_sentence_is_alone_after_tensorflow_too(workdir, pictures):
     done = _run("trainers.encode", f"--workdir={workdir}/exports", f"--images={pictures}", "--out=x.npz")
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith("error: ") and "broken.jpg" in done.stderr

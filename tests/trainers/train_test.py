@@ -212,7 +212,7 @@ def test_a_worker_whose_peers_do_not_come_ends_on_a_signal(tmp_path, number):
 
 
 @pytest.mark.program
-def test_a_signal_behind_the_end_does_not_change_the_status(finished):
+def test_a_signal_after_the_end_does_not_change_the_status(finished):
     command = [sys.executable, "-m", "trainers.train", f"--flagfile={finished[0]}/flags.txt"]
     process = subprocess.Popen(
         command, cwd=source_imports.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

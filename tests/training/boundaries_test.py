@@ -1,4 +1,4 @@
-"""What is kept behind each task, and that keeping it twice changes nothing."""
+"""What is kept after each task, and that keeping it twice changes nothing."""
 
 import collections
 import glob
@@ -31,7 +31,7 @@ def _evaluator():
 
 @pytest.fixture(name="run", scope="module")
 def _run(tmp_path_factory):
-    """Two tasks learnt, with samples and scores behind each: (model, stream, workdir)."""
+    """Two tasks learnt, with samples and scores after each: (model, stream, workdir)."""
     folder, specs = tmp_path_factory.mktemp("boundaries"), []
     for i in range(2):
         draw = np.random.default_rng(i)
@@ -120,7 +120,7 @@ def test_the_stream_sheet_has_one_strip_per_task(run):
         np.testing.assert_array_equal(sheet[top : top + 10 * (i + 1) - 2], strip)
 
 
-def test_the_row_of_scores_is_that_of_the_model_behind_its_task(run):
+def test_the_row_of_scores_is_that_of_the_model_after_its_task(run):
     _, stream, workdir, seen = run
     for task, (_, scores) in zip(stream.tasks, seen, strict=True):
         with open(

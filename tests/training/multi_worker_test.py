@@ -133,7 +133,7 @@ def test_a_dead_worker_ends_the_others_and_a_restart_gives_the_same_bits(sets, u
         _check_alike(_state(sets, i), uninterrupted[1], 0)
 
 
-def test_a_stop_of_one_worker_stops_both_behind_one_step_and_is_gone_on_from(sets, tmp_path):
+def test_a_stop_of_one_worker_stops_both_after_one_step_and_is_gone_on_from(sets, tmp_path):
     workdir = tmp_path / "run"
     # Workers ask each other at multiples of ten steps and between tasks.
     for i, (status, line, err) in enumerate(_two(sets, [workdir] * 2, "stop", 3)):

@@ -64,7 +64,7 @@ def _drawn(stream, step):
 
 
 def _expected(streams):
-    """The place behind steps whose noise came from these streams."""
+    """The place after steps whose noise came from these streams."""
     return sum(np.float32(_drawn(stream, step)) for step, stream in enumerate(streams))
 
 
@@ -105,7 +105,7 @@ def test_a_rollback_goes_on_from_the_last_checkpoint_with_other_noise(tiny_strea
     assert model.traces == 2  # one for each trace key, as without a rollback
 
 
-def test_every_point_is_logged_once_behind_a_rollback(tiny_stream, tmp_path):
+def test_every_point_is_logged_once_after_a_rollback(tiny_stream, tmp_path):
     workdir = str(tmp_path / "run")
     _run(tiny_stream(tasks=2), workdir, Walk(bad=[(0, 5), (1, 12)]), every=5)
     found, steps = _points(workdir)
@@ -138,8 +138,8 @@ def test_it_goes_back_three_times_and_then_stops_with_the_last_good_state(tiny_s
 
 
 @pytest.mark.parametrize("death", [5, 7])
-def test_a_crash_behind_a_rollback_changes_no_bit(tiny_stream, tmp_path, death):
-    """It dies before, or behind, the first checkpoint that keeps the new stream."""
+def test_a_crash_after_a_rollback_changes_no_bit(tiny_stream, tmp_path, death):
+    """It dies before, or after, the first checkpoint that keeps the new stream."""
 
     class Die(callbacks.StepCallback):
         def on_step(self, step, task_step, logs):
@@ -177,7 +177,7 @@ def test_it_goes_back_into_the_task_before_where_the_newest_checkpoint_is_damage
 
 
 def test_a_weight_that_became_infinite_is_never_saved(tiny_stream, tmp_path):
-    """Of a finite gradient, at the very step behind which a checkpoint is due."""
+    """Of a finite gradient, at the very step after which a checkpoint is due."""
     workdir = str(tmp_path / "run")
     with pytest.raises(
         lifelong.NonFiniteError, match="weight .*place stopped being finite by global step 6;"
