@@ -24,6 +24,7 @@ def summary(row):
         "after_task": row["after_task"],
         "task": row["task"],
         "protocol": row["protocol"],
+        **({"tuning": True} if row.get("tuning") else {}),
         "extractor": extractor.get("sha256"),
         "domain_accuracy": extractor.get("domain_accuracy"),
         "tasks": {
@@ -44,6 +45,10 @@ def reasons(new, served, max_regression):
     """
     if new is None:
         return ["it has no scores; evaluate the run at its boundary, or push with the policy 'always'."]
+    if new.get("tuning"):
+        return [
+            "its scores are of held-out training images (--tuning); train it without, or push with the policy 'always'."
+        ]
     found = _floor(new)
     if served == {}:
         found.append(

@@ -127,3 +127,9 @@ def test_a_domain_that_is_hardly_drawn_is_a_reason_where_domains_can_be_told_apa
 def test_what_was_not_measured_is_not_blessed():
     (reason,) = blessing.reasons(None, None, 0.5)
     assert reason.startswith("it has no scores")
+
+
+def test_scores_on_held_out_training_images_bless_nothing():
+    (reason,) = _judged(_row(tuning=True), None)
+    assert reason.startswith("its scores are of held-out training images (--tuning); ")
+    assert _judged(_row(tuning=False), None) == []
