@@ -229,7 +229,7 @@ def test_a_damaged_extractor_is_not_replaced_by_another_one(workdir, monkeypatch
     path = os.path.join(workdir, "eval", "extractor.npz")
     other = features.load(path)
     other.about["sha256"] = "another"
-    monkeypatch.setattr(features, "train", lambda domains, **_: other)
+    monkeypatch.setattr(features, "train", lambda domains, *_, **__: other)
     with open(path, "wb") as f:
         f.write(b"nothing")
     row = evaluate.evaluate(workdir, parts=("distances",), **FEW)
