@@ -106,7 +106,9 @@ def test_two_workers_take_the_steps_of_one_process(sets, uninterrupted, method, 
         assert [status for status, _, _ in _two(sets, [tmp_path / "run"] * 2, method=method)] == [0, 0]
         found = _state(sets, 0)
     assert _ended([_start(sets, "", {"TF_CONFIG": ""}, method=method)])[0][0] == 0
-    _check_alike(found, _state(sets, 0), 1e-6)
+    # Of Multiband's weights one in ten thousand is 1.6e-6 apart: its last steps have a batch norm in other kernels and
+    # no critic, so that some gradients are hardly more than rounding, which Adam brings to the size of a step.
+    _check_alike(found, _state(sets, 0), 1e-5 if method == "multiband" else 1e-6)
 
 
 def test_the_chief_alone_writes_each_point_once(uninterrupted):
