@@ -106,8 +106,8 @@ def test_two_workers_take_the_steps_of_one_process(sets, uninterrupted, method, 
         assert [status for status, _, _ in _two(sets, [tmp_path / "run"] * 2, method=method)] == [0, 0]
         found = _state(sets, 0)
     assert _ended([_start(sets, "", {"TF_CONFIG": ""}, method=method)])[0][0] == 0
-    # Of Multiband's weights one in ten thousand is 1.6e-6 apart: its last steps have a batch norm in other kernels and
-    # no critic, so that some gradients are hardly more than rounding, which Adam brings to the size of a step.
+    # One of Multiband's weights was 1.6e-6 apart: one process has batch norm in a fused kernel and two have Keras', and
+    # Adam makes steps of full size of gradients that are near their rounding.
     _check_alike(found, _state(sets, 0), 1e-5 if method == "multiband" else 1e-6)
 
 
