@@ -376,9 +376,10 @@ def test_two_replicas_equal_one_over_two_boundaries(tiny_stream):
         with strategy.scope():
             models.append(_tiny(grow=True))
         models[-1].fit_stream(tiny_stream(tasks=3), 3)  # in task 3 the replicas' replayed rows differ
-    # After nine steps of up to 1e-3, five numbers of a kernel were up to 5.3e-5 apart: Adam enlarges rounding.
+    # While one category is in use the gradient of the logits is rounding, of which Adam makes steps of up to 1e-3.
     for a, b in zip(*(model.weights for model in models), strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-4, err_msg=a.path)
+        atol = 1e-3 if "logits" in a.path else 1e-4
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=atol, err_msg=a.path)
 
 
 def _gradients_stream(tmp_path):
