@@ -8,10 +8,11 @@ import sys
 
 _ASK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TELL_EVERY = 30  # seconds
-# A process that tells of the waiting and, when its parent has died meanwhile, how to go on.
+# A process that tells of the waiting, ends its parent when it has waited for too long and, when the parent has died,
+# says how to go on.
 _BESIDE = """
 import ctypes, os, signal, sys, time
-parent, every, waiting, ending = int(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:]
+parent, every, longest, waiting, ending = int(sys.argv[1]), *map(float, sys.argv[2:4]), *sys.argv[4:]
 def say(text):
     try:
         os.write(1, (text + chr(10)).encode(errors="backslashreplace"))
@@ -29,7 +30,10 @@ if os.getppid() != parent:
 begin = time.monotonic()
 while True:
     time.sleep(every)
-    say(waiting.format(time.monotonic() - begin))
+    waited = time.monotonic() - begin
+    say(waiting.format(waited))
+    if waited >= longest:
+        os.kill(parent, signal.SIGKILL)
 """
 
 
@@ -50,18 +54,19 @@ def restore(handlers):
 
 
 @contextlib.contextmanager
-def ended_at_once(waiting, ending):
+def ended_at_once(waiting, ending, longest):
     """Around C code that may wait without end and holds Python's lock, so that neither handlers nor threads run.
 
-    A signal ends the process meanwhile, by itself, unless the C code catches it. Another process says every half minute that this one waits, and
-    when a signal has ended it, how to go on.
+    A signal ends the process meanwhile, by itself, unless the C code catches it. Another process says every half
+    minute that this one waits, ends it with SIGKILL when it has waited for too long, and says in the end how to go on.
 
     Args:
       waiting: what is said, with {:.0f} for the seconds.
-      ending: what is said at last.
+      ending: what is said when the process has been ended.
+      longest: seconds to wait.
     """
     sys.stdout.flush()
-    words = [str(os.getpid()), str(_TELL_EVERY), waiting, ending]
+    words = [str(os.getpid()), str(min(_TELL_EVERY, longest)), str(longest), waiting, ending]
     beside = subprocess.Popen([sys.executable, "-S", "-E", "-c", _BESIDE, *words], stdin=subprocess.DEVNULL)
     handlers = on_signals(signal.SIG_DFL)
     try:

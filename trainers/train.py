@@ -133,6 +133,7 @@ def _define_settings():
 
 _define_settings()
 FLAGS = flags.FLAGS
+_LONGEST_JOIN = 120.0  # seconds
 _KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
 
 
@@ -311,7 +312,9 @@ def _train(preset, recipe, settings):
     if FLAGS.distribution == "multi_worker":
         say("waiting for the other workers to start")
         distribution.await_workers()
-        alone = stopping.ended_at_once("this worker has waited {:.0f} s for the others to join", _not_begun())
+        # All of them have just been there, so that this takes a second unless one dies in it.
+        waiting = "this worker has waited {:.0f} s for the others to join; one of them may have died"
+        alone = stopping.ended_at_once(waiting, _not_begun(), _LONGEST_JOIN)
     else:
         alone = contextlib.nullcontext()
     with alone:
