@@ -21,17 +21,38 @@ flags.disclaim_key_flags()  # --help lists them with the program that defines th
 
 _LARGEST_FLAGFILE = 1 << 20  # bytes
 _FULL = os.strerror(errno.ENOSPC)
+_HELP = {"--help", "-help", "-h", "-?"}
+# What other projects call a flag, and how it is called here in the programs that have it.
+_ELSEWHERE = {
+    **dict.fromkeys(("steps", "iterations", "iters", "train_steps", "num_steps", "epochs"), "steps_per_task"),
+    **dict.fromkeys(("batch", "bs", "minibatch"), "batch_size"),
+    **dict.fromkeys(("lr", "learning_rate", "learningrate"), "generator_optimizer"),
+    **dict.fromkeys(("data", "dataset", "datasets", "images_dir", "train_dir"), "tasks"),
+    **dict.fromkeys(("size", "image_size", "resolution", "network", "model"), "architecture"),
+    **dict.fromkeys(
+        ("outdir", "out_dir", "output_dir", "results_dir", "logdir", "model_dir", "run_dir"), "workdir"
+    ),
+    **dict.fromkeys(("gpus", "num_gpus", "ngpus"), "replicas"),
+    **dict.fromkeys(("n", "num", "num_images", "num_samples", "samples"), "count"),
+    **dict.fromkeys(("amp", "fp16", "bf16", "mixed_precision"), "precision"),
+    **dict.fromkeys(("config", "experiment"), "preset"),
+}
 # Keras imports them where they are installed, for what no program here calls: a quarter of the time of all imports.
 _OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
 
 
-def run(main):
+def run(main, help_text=None):
     """Runs `main(argv)` with absl's flags; bad input ends in one sentence and exit status 2.
 
     ValueError, OSError and ArithmeticError (which `lifelong.NonFiniteError` is) out of `main`,
     a wrong flag and an argument that is none are printed as `error: <sentence>` on stderr, and so
     is whatever tells of a full disk or of exhausted memory. Any other exception is a mistake in the program and keeps its traceback; `--verbosity=1` shows
     that of the former too. `--help` exits with 0. What `main` returns is the exit status.
+
+    Args:
+      main: the program.
+      help_text: function without arguments that returns what --help prints, once the other flags are parsed; None for
+        absl's list of flags.
     """
     surroundings.pin()
     terminal.never_fail()
@@ -48,7 +69,7 @@ def run(main):
                 raise
             return _fail(_sentence(error))  # TensorFlow's errors of the disk are no OSError
 
-    app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, help_text))
 
 
 def define_seed(default, text):
@@ -117,9 +138,11 @@ def _silenced():
             os.close(stderr)
 
 
-def _parse(argv):
+def _parse(argv, help_text):
     try:
         _check_flagfiles(argv[1:])
+        if help_text is not None and not _HELP.isdisjoint(argv[1:]):
+            sys.exit(_help(argv, help_text))
         rest = flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
         sys.exit(_fail(f"unknown flag --{error.flagname[:60]}{_nearest(error.flagname[:60])}"))
@@ -143,6 +166,15 @@ def _parse(argv):
     if len(rest) > 1:
         sys.exit(_fail(f"unexpected argument {rest[1]!r}; everything is given as --flag=value, see --help."))
     return rest
+
+
+def _help(argv, help_text):
+    """Prints the help; returns the exit status. A flag that is missing, or has no value that it takes, is passed over."""
+    with contextlib.suppress(flags.IllegalFlagValueError):
+        flags.FLAGS([word for word in argv if word not in _HELP])
+    flags.FLAGS.mark_as_parsed()
+    print(help_text())
+    return 0
 
 
 def _check_flagfiles(words):
@@ -171,7 +203,8 @@ def _flagfiles(words):
 
 
 def _nearest(name):
-    near = near_names.nearest(name, flags.FLAGS, most=1)
+    meant = _ELSEWHERE.get(name.lower().replace("-", "_"))
+    near = meant if meant in flags.FLAGS else near_names.nearest(name, flags.FLAGS, most=1)
     return f"; did you mean --{near}?" if near else "; --help lists the flags."
 
 

@@ -47,24 +47,35 @@ def _extractor(about):
     return [f"the extractor tells {accuracy:.1%} of the test images' domains{unsure}"]
 
 
-def times(spans, say):
-    """Where the time went, and the most memory that the process has held.
+class Clock:
+    """Begin and end of the training in each task."""
 
-    Args:
-      spans: (begin, end) of the training in each task, by time.monotonic.
-      say: the `log.Lines` of the run.
-    """
-    total = time.monotonic() - say.begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
-    if say.first_step is None:
-        return f"time: {total:.0f} s, no step was taken; peak memory {peak:.2f} GiB"
-    training = sum(end - begin for begin, end in spans) - (say.first_step - spans[0][0])
-    start_up = say.first_step - say.begin
-    return (
-        f"time: {total:.0f} s: start-up to the first step {start_up:.0f} s, training"
-        f" {training:.0f} s, boundaries {total - training - start_up:.0f} s; peak memory"
-        f" {peak:.2f} GiB"
-    )
+    def __init__(self):
+        self._spans = []
+
+    def begin(self, _=None):
+        self._spans.append([time.monotonic()] * 2)
+
+    def end(self, _=None):
+        self._spans[-1][1] = time.monotonic()
+
+    def times(self, say):
+        """Where the time went, and the most memory that the process has held.
+
+        Args:
+          say: the `log.Lines` of the run.
+        """
+        total = time.monotonic() - say.begin
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+        if say.first_step is None:
+            return f"time: {total:.0f} s, no step was taken; peak memory {peak:.2f} GiB"
+        training = sum(end - begin for begin, end in self._spans) - (say.first_step - self._spans[0][0])
+        start_up = say.first_step - say.begin
+        return (
+            f"time: {total:.0f} s: start-up to the first step {start_up:.0f} s, training"
+            f" {training:.0f} s, boundaries {total - training - start_up:.0f} s; peak memory"
+            f" {peak:.2f} GiB"
+        )
 
 
 def stopped(workdir, command):

@@ -47,6 +47,18 @@ def on_signals(handler):
     return {number: signal.signal(number, handler) for number in _ASK if number != signal.SIGHUP or not nohup}
 
 
+def ask(model):
+    """Lets these signals ask `model`, a `LifelongModel`, to stop; returns the list that their numbers are added to."""
+    heard = []
+
+    def stop(number, _):
+        heard.append(number)
+        model.request_stop()
+
+    on_signals(stop)
+    return heard
+
+
 def restore(handlers):
     """Puts handlers back that `on_signals` has replaced."""
     for number, handler in handlers.items():

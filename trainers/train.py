@@ -12,24 +12,34 @@ line in its order, flagfiles expanded in place. What one method alone has stands
 import contextlib
 import dataclasses
 import glob
-import json
 import os
-import platform
 import signal
 import sys
-import time
 
 from absl import flags
 
 import trainers
-from export import continuation, path_flags, push, surroundings, terms
+from export import continuation, path_flags, push, terms
 from ltgans_tf.data import specs
 from ltgans_tf.files import jsonfiles
 from ltgans_tf.methods import registry
-from ltgans_tf.settings import architectures, presets, seeds, upgrades
-from ltgans_tf.settings.method_settings import SETTINGS
-from trainers import closing, estimate, flagfile, import_tensorflow, log, run, stopping, task_flag, wording
+from ltgans_tf.settings import architectures, presets, upgrades
+from trainers import (
+    closing,
+    environment,
+    estimate,
+    flag_help,
+    flagfile,
+    import_tensorflow,
+    log,
+    run,
+    setting_flags,
+    stopping,
+    task_flag,
+    wording,
+)
 
+_OTHERS = set(flags.FLAGS)  # flags that are not of this program
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
 flags.DEFINE_string(
     "method",
@@ -108,31 +118,19 @@ path_flags.define_path("push_base", None, "Folder to push exports to; by default
 terms.define_flags("push_")
 
 
-# The classes whose fields are flags, by what stands before the field's name.
-_FLAGGED = (
-    ("", presets.Preset),
-    ("", presets.Recipe),
-    *((f"{method}_", cls) for method, cls in SETTINGS.items()),
-)
-
-
-def _define_settings():
-    for prefix, field in ((prefix, field) for prefix, cls in _FLAGGED for field in presets.flag_fields(cls)):
-        if field.name == "tasks":
-            task_flag.define(field.name, field.metadata["help"])
-        else:
-            define = {
-                bool: flags.DEFINE_bool,
-                int: flags.DEFINE_integer,
-                float: flags.DEFINE_float,
-                str: flags.DEFINE_string,
-            }[type(field.default)]
-            bounds = {"lower_bound": 0, "upper_bound": seeds.LARGEST} if field.name == "seed" else {}
-            define(prefix + field.name, None, field.metadata["help"], **bounds)
-
-
-_define_settings()
+setting_flags.define()
 FLAGS = flags.FLAGS
+# Flags of one call, which flags.txt does not repeat.
+_ONCE = {
+    "accept_changed_data",
+    "dry_run",
+    "init_from",
+    "profile_steps",
+    "resume",
+    "stop_after_task",
+    "verify_checkpoint",
+}
+_KEPT = sorted(set(FLAGS) - _OTHERS - _ONCE)
 _LONGEST_JOIN = 120.0  # seconds
 _KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
 
@@ -150,6 +148,11 @@ def main(_):
         print(plan(preset, recipe, settings))
         return 0
     return _train(preset, recipe, settings)
+
+
+def _help():
+    """What --help prints; settings have the values that hold with the flags given beside it."""
+    return flag_help.text(__doc__, setting_flags.values(*resolve()))
 
 
 def _verify():
@@ -248,51 +251,18 @@ def resolve():
     trainers.extractor_seeds(FLAGS.extractor_seed)
     registry.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
-    changes = _given(presets.Preset)
+    changes = setting_flags.given(presets.Preset)
     preset = dataclasses.replace(preset, **{"tasks": preset.tasks_with(FLAGS.data_dir), **changes})
     architectures.architecture(preset.architecture)
     recipe = presets.recipe(preset.recipe, preset.architecture, FLAGS.method)
-    return preset, dataclasses.replace(recipe, **_given(presets.Recipe)), _own_settings()
-
-
-def _own_settings():
-    """What the chosen method has beyond a recipe, or None; ValueError for a flag of another method."""
-    for method, cls in SETTINGS.items():
-        if method != FLAGS.method and (given := _given(cls, f"{method}_")):
-            raise ValueError(
-                f"--{method}_{next(iter(given))} is a setting of {method} and --method is {FLAGS.method};"
-                f" leave it out or choose --method={method}."
-            )
-    if FLAGS.method not in SETTINGS:
-        return None
-    prefix = f"{FLAGS.method}_"
-    try:
-        return SETTINGS[FLAGS.method](**_given(SETTINGS[FLAGS.method], prefix))
-    except ValueError as error:  # which names the field; its flag has the method before that
-        raise ValueError(f"--{prefix}{error}") from error
-
-
-def _flat(settings):
-    """The method's own settings by the names of their flags: dict, {} for None."""
-    own = dataclasses.asdict(settings) if settings else {}
-    return {f"{FLAGS.method}_{name}": value for name, value in own.items()}
-
-
-def _given(cls, prefix=""):
-    names = [field.name for field in presets.flag_fields(cls)]
-    return {name: FLAGS[prefix + name].value for name in names if FLAGS[prefix + name].value is not None}
+    recipe = dataclasses.replace(recipe, **setting_flags.given(presets.Recipe))
+    return preset, recipe, setting_flags.of_method()
 
 
 def plan(preset, recipe, settings):
     """What a run would do, as text: settings, tasks, an estimate of the time."""
-    values = {
-        "method": FLAGS.method,
-        **presets.flag_settings(preset),
-        **presets.flag_settings(recipe),
-        **_flat(settings),
-        "workdir": FLAGS.workdir,
-    }
-    lines = [f"  {name}: {value}" for name, value in values.items() if name != "tasks"]
+    values = {**setting_flags.values(preset, recipe, settings), "workdir": FLAGS.workdir}
+    lines = [f"  {name}: {value}" for name, value in values.items() if name not in ("preset", "tasks")]
     tasks = [f"  task {i + 1}: {spec}" for i, spec in enumerate(preset.tasks)]
     duration = estimate.duration(FLAGS.workdir, preset)
     return "\n".join(["settings", *lines, "tasks", *tasks, duration])
@@ -305,107 +275,41 @@ def _train(preset, recipe, settings):
     tf = import_tensorflow()
     import keras
 
-    from ltgans_tf.data import streams
-    from ltgans_tf.evaluation import evaluation, features, inception
-    from ltgans_tf.training import boundaries, callbacks, distribution
+    from ltgans_tf.training import boundaries, distribution
 
-    if FLAGS.distribution == "multi_worker":
-        say("waiting for the other workers to start")
-        distribution.await_workers()
-        # All of them have just been there, so that this takes a second unless one dies in it.
-        waiting = "this worker has waited {:.0f} s for the others to join; one of them may have died"
-        alone = stopping.ended_at_once(waiting, _not_begun(), _LONGEST_JOIN)
-    else:
-        alone = contextlib.nullcontext()
-    with alone:
-        strategy = distribution.strategy(FLAGS.distribution, FLAGS.replicas)
+    strategy = _strategy(distribution, say)
     chief = distribution.is_chief(strategy)
     if FLAGS.init_from is not None and chief and not _started():
         learnt = len(continuation.learnt_specs(FLAGS.init_from))
         continuation.start(FLAGS.init_from, FLAGS.workdir, preset.tasks[learnt:])
-    say(_devices(tf) + _layout(distribution, strategy))
-    if FLAGS.tuning:
-        say(f"note: {wording.TUNING}")
+    say(environment.devices(tf) + _layout(distribution, strategy))
     keras.utils.set_random_seed(preset.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    side = architectures.architecture(preset.architecture).image_size
-    stream = streams.TaskStream(
-        preset.tasks,
-        (side, side, preset.channels),
-        preset.batch_size,
-        preset.seed,
-        preset.fit,
-        FLAGS.data_dir,
-        FLAGS.skip_broken_images,
-        min(_tasks_before(), len(preset.tasks)),
-        tuning=FLAGS.tuning,
-        **_reading(),
-    )
+    stream = _stream(preset)
     with strategy.scope():
-        model = registry.method_class(FLAGS.method).from_architecture(
-            preset.architecture,
-            preset.channels,
-            preset.student,
-            recipe,
-            preset.seed,
-            **({"settings": settings} if settings else {}),
-        )
-        model.compile(jit_compile=_jit_compile(tf))
+        model = _model(preset, recipe, settings, tf)
     recipe = presets.Recipe(**model.get_settings()["recipe"])
-    if overruled := _overruled(recipe):
-        say(f"note: {FLAGS.method} has its own {overruled}, whatever the flags say.")
-    if FLAGS.method == "ltgan" and (recipe.critic_heads, recipe.first_learners) == (1, 2):
-        say(
-            "note: one critic head is Eq. 1 as written; the twins then share out the modes of the"
-            " first task, and what the Teacher lacks does not come back (docs/method.md)."
-        )
-    inception_path = FLAGS.inception_path
-    evaluator = evaluation.Evaluator(
-        preset.protocol,
-        samples=preset.eval_samples,
-        test_images=preset.eval_images,
-        iwae_images=preset.eval_iwae_images,
-        kernel_subsets=_KERNEL_SUBSETS,
-        max_seconds=preset.max_eval_seconds or None,
-        extractor=features.load(FLAGS.extractor_path) if FLAGS.extractor_path else None,
-        inception=inception.Inception(inception_path, FLAGS.inception_sha256) if inception_path else None,
-        extractor_images=preset.extractor_images,
-        extractor_seeds=trainers.extractor_seeds(FLAGS.extractor_seed),
-        seed=preset.seed,
-        cache=features.cache_folder(),
-        about={"preset": FLAGS.preset, "recipe": preset.recipe},
-        progress=say.passing,
-    )
-    stopped = []
-
-    def stop(number, _):
-        stopped.append(number)
-        model.request_stop()
-
-    stopping.on_signals(stop)
-
-    spans = []  # begin and end of the training in each task
+    for note in _notes(recipe):
+        say(f"note: {note}")
+    evaluator = _evaluator(preset, say)
+    signals = stopping.ask(model)
+    clock = closing.Clock()
 
     def begin(_):  # the workdir is ours from here on
-        _write_environment(preset, recipe, settings, keras, tf)
+        _write_flags(preset, recipe, settings)
+        environment.write(FLAGS.workdir, keras, tf)
         say.keep()
-        spans.append([time.monotonic()] * 2)
+        clock.begin()
 
-    def end(_):
-        spans[-1][1] = time.monotonic()
-
-    watchers = [
-        keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_end=end),
-        *callbacks.default_callbacks(FLAGS.workdir, preset.log_every, preset.sample_every),
-        callbacks.Progress(say.progress, len(preset.tasks), preset.steps_per_task),
-        *([callbacks.Profile(FLAGS.workdir, *steps)] if (steps := _profiled()) else []),
-    ]
     finished = model.fit_stream(
         stream,
         preset.steps_per_task,
         FLAGS.workdir,
-        watchers,
+        [
+            keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_end=clock.end),
+            *_watchers(preset, say),
+        ],
         [
             boundaries.BoundarySamples(),
             boundaries.BoundaryScores(evaluator),
@@ -419,10 +323,102 @@ def _train(preset, recipe, settings):
         FLAGS.accept_changed_data,
     )
     if chief:
-        say(closing.times(spans, say))
+        say(clock.times(say))
         say(_ending(finished, model.student is not None))
     stopping.on_signals(signal.SIG_IGN)  # while Python ends they would kill it, and the status be another
-    return 0 if finished else 128 + (stopped or [signal.SIGTERM])[-1]  # another worker may have been asked
+    return 0 if finished else 128 + (signals or [signal.SIGTERM])[-1]  # another worker may have been asked
+
+
+def _strategy(distribution, say):
+    """The strategy of --distribution; of several workers this one waits for the others first."""
+    joining = contextlib.nullcontext()
+    if FLAGS.distribution == "multi_worker":
+        say("waiting for the other workers to start")
+        distribution.await_workers()
+        # All of them have just been there, so that this takes a second unless one dies in it.
+        waiting = "this worker has waited {:.0f} s for the others to join; one of them may have died"
+        joining = stopping.ended_at_once(waiting, _not_begun(), _LONGEST_JOIN)
+    with joining:
+        return distribution.strategy(FLAGS.distribution, FLAGS.replicas)
+
+
+def _stream(preset):
+    from ltgans_tf.data import streams
+
+    side = architectures.architecture(preset.architecture).image_size
+    return streams.TaskStream(
+        preset.tasks,
+        (side, side, preset.channels),
+        preset.batch_size,
+        preset.seed,
+        preset.fit,
+        FLAGS.data_dir,
+        FLAGS.skip_broken_images,
+        min(_tasks_before(), len(preset.tasks)),
+        tuning=FLAGS.tuning,
+        **_reading(),
+    )
+
+
+def _model(preset, recipe, settings, tf):
+    """The compiled model, to be made in the strategy's scope."""
+    model = registry.method_class(FLAGS.method).from_architecture(
+        preset.architecture,
+        preset.channels,
+        preset.student,
+        recipe,
+        preset.seed,
+        **({"settings": settings} if settings else {}),
+    )
+    model.compile(jit_compile=_jit_compile(tf))
+    return model
+
+
+def _notes(recipe):
+    """What a user should know of the recipe that the model has: sentences."""
+    if FLAGS.tuning:
+        yield wording.TUNING
+    if overruled := setting_flags.overruled(recipe):
+        yield f"{FLAGS.method} has its own {overruled}, whatever the flags say."
+    if FLAGS.method == "ltgan" and (recipe.critic_heads, recipe.first_learners) == (1, 2):
+        yield (
+            "one critic head is Eq. 1 as written; the twins then share out the modes of the"
+            " first task, and what the Teacher lacks does not come back (docs/method.md)."
+        )
+
+
+def _evaluator(preset, say):
+    from ltgans_tf.evaluation import evaluation, features, inception
+
+    path = FLAGS.inception_path
+    return evaluation.Evaluator(
+        preset.protocol,
+        samples=preset.eval_samples,
+        test_images=preset.eval_images,
+        iwae_images=preset.eval_iwae_images,
+        kernel_subsets=_KERNEL_SUBSETS,
+        max_seconds=preset.max_eval_seconds or None,
+        extractor=features.load(FLAGS.extractor_path) if FLAGS.extractor_path else None,
+        inception=inception.Inception(path, FLAGS.inception_sha256) if path else None,
+        extractor_images=preset.extractor_images,
+        extractor_seeds=trainers.extractor_seeds(FLAGS.extractor_seed),
+        seed=preset.seed,
+        cache=features.cache_folder(),
+        about={"preset": FLAGS.preset, "recipe": preset.recipe},
+        progress=say.passing,
+    )
+
+
+def _watchers(preset, say):
+    """Keras callbacks: logs, grids of samples, the line of progress and, if it was asked for, a profile."""
+    from ltgans_tf.training import callbacks
+
+    steps = _profiled()
+    return [
+        *callbacks.default_callbacks(FLAGS.workdir, preset.log_every, preset.sample_every),
+        callbacks.Progress(say.progress, len(preset.tasks), preset.steps_per_task),
+        *([callbacks.Profile(FLAGS.workdir, *steps)] if steps else []),
+    ]
 
 
 def _reading():
@@ -434,27 +430,6 @@ def _reading():
     stream = upgrades.complete(config, folder)["stream"]
     upright = stream["upright"] if FLAGS.upright is None else FLAGS.upright
     return {"upright": upright, "split_by": stream["split_by"]}
-
-
-def _overruled(recipe):
-    """Flags of the recipe that were given and do not hold, because the method fixes them; as text."""
-    held = dataclasses.asdict(recipe)
-    given = _given(presets.Recipe).items()
-    return ", ".join(f"{name} ({held[name]})" for name, value in given if value != held[name])
-
-
-def _devices(tf):
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
-        return f"devices: {len(gpus)} GPU ({', '.join(names)})"
-    text = f"devices: CPU, {os.cpu_count()} cores"
-    if os.path.exists("/proc/driver/nvidia/version"):
-        text += (
-            "; an NVIDIA driver is there but TensorFlow finds no usable GPU: install"
-            " requirements-gpu.txt (tensorflow[and-cuda]) and see docs/installation.md"
-        )
-    return text
 
 
 def _profiled():
@@ -490,41 +465,15 @@ def _layout(distribution, strategy):
     return text
 
 
-def _write_environment(preset, recipe, settings, keras, tf):
-    """flags.txt, which runs this again, and environment.json, what it ran on."""
+def _write_flags(preset, recipe, settings):
+    """flags.txt, which runs this again: all settings as resolved, and every other flag that has a value."""
     values = {
-        "preset": FLAGS.preset,
-        "method": FLAGS.method,
-        **presets.flag_settings(preset),
-        **presets.flag_settings(recipe),
-        **_flat(settings),
-        "tasks": task_flag.join(preset.tasks),
-        "workdir": FLAGS.workdir,
-        "deterministic": FLAGS.deterministic,
-        "distribution": FLAGS.distribution,
-        "on_nonfinite": FLAGS.on_nonfinite,
-        "skip_broken_images": FLAGS.skip_broken_images,
-        "tuning": FLAGS.tuning,
-        "extractor_seed": ",".join(FLAGS.extractor_seed),
-        "push": FLAGS.push,
-        **{f"push_{name}": value for name, value in dataclasses.asdict(terms.from_flags("push_")).items()},
+        name: flag.serializer.serialize(flag.value) if isinstance(flag.value, list) else flag.value
+        for name, flag in ((name, FLAGS[name]) for name in _KEPT)
+        if flag.value is not None
     }
-    paths = ("data_dir", "push_base", "extractor_path", "inception_path", "inception_sha256")
-    for name in ("replicas", "jit_compile", "upright", *paths):
-        if FLAGS[name].value is not None:
-            values[name] = FLAGS[name].value
-    flagfile.write(FLAGS.workdir, values)
-    environment = {
-        "command": [sys.executable, *sys.argv],
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "platform": platform.platform(),
-        "devices": _devices(tf),
-        "variables": surroundings.noted(),
-    }
-    with open(os.path.join(FLAGS.workdir, "environment.json"), "w", encoding="utf-8") as f:
-        json.dump(environment, f, indent=1)
+    values |= setting_flags.values(preset, recipe, settings)
+    flagfile.write(FLAGS.workdir, {**values, "tasks": task_flag.join(preset.tasks)})
 
 
 def _ending(finished, student):
@@ -536,4 +485,4 @@ def _ending(finished, student):
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, _help)

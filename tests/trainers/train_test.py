@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests import artefacts, programs, source_imports
+from trainers import flagfile
 
 
 def _run(*flags, module="trainers.train", **settings):
@@ -104,6 +105,17 @@ def test_the_flagfile_of_a_run_is_the_same_run(finished):
     assert (workdir / "config.json").read_text() == before
     rows = [json.loads(line)["step"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert rows == [1, 2, 4, 6, 8]
+    names = set(flagfile.read(workdir))
+    assert {
+        "preset",
+        "method",
+        "n_critic",
+        "push_keep",
+        "deterministic",
+        "extractor_seed",
+        "skip_broken_images",
+    } <= names
+    assert not names & {"resume", "dry_run", "stop_after_task", "init_from", "flagfile", "verbosity"}
     changed = _refused(f"--flagfile={workdir}/flags.txt", "--beta=4")  # the last one wins
     assert "model.recipe.beta (was 1.0, now 4.0)" in changed
 
@@ -425,13 +437,13 @@ def test_a_workdir_in_use_is_refused_and_harmed_by_nothing(finished):
 def test_a_driver_without_a_usable_gpu_gets_one_line_with_the_remedy(monkeypatch):
     import tensorflow as tf
 
-    from trainers import train
+    from trainers import environment
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     monkeypatch.setattr(os.path, "exists", lambda path: path == "/proc/driver/nvidia/version")
-    assert "requirements-gpu.txt" in train._devices(tf) and "\n" not in train._devices(tf)
+    assert "requirements-gpu.txt" in environment.devices(tf) and "\n" not in environment.devices(tf)
     monkeypatch.setattr(os.path, "exists", lambda path: False)
-    assert "requirements-gpu.txt" not in train._devices(tf)
+    assert "requirements-gpu.txt" not in environment.devices(tf)
 
 
 @pytest.mark.program

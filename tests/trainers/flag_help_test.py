@@ -1,0 +1,43 @@
+"""The help of `trainers.train`, and flags that other projects call otherwise."""
+
+import collections
+
+import pytest
+from absl.testing import flagsaver
+
+from export import program
+from trainers import flag_help, train
+
+
+@pytest.fixture
+def parsed():
+    """Sets the flags of `trainers.train`; afterwards they are as before."""
+    with flagsaver.flagsaver():
+        yield lambda *words: train.FLAGS(["train", "--workdir=runs/mine", *words])
+
+
+def test_each_flag_of_the_program_is_in_one_group():
+    counted = collections.Counter(name for _, names in flag_help.groups() for name in names)
+    own = {*train._KEPT, *train._ONCE}
+    assert set(counted) == own and set(counted.values()) == {1}
+
+
+def test_the_help_has_the_values_that_hold(parsed):
+    parsed("--preset=fig4a_ten_tasks_cpu", "--method=replay", "--batch_size=3")
+    lines = train._help().splitlines()
+    for wanted in ("  --steps_per_task=150", "  --batch_size=3", "  --critic_heads=1", "  --domain_dim=0"):
+        assert wanted in lines
+    assert "  --lgm_categories=10" in lines  # of a method that was not chosen: its default
+    assert "  --[no]push  (on)" in lines and "  --[no]dry_run  (off)" in lines
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("steps", "steps_per_task"), ("lr", "generator_optimizer"), ("batch_sice", "batch_size")],
+)
+def test_a_flag_of_another_project_leads_to_ours(word, meant):
+    assert program._nearest(word) == f"; did you mean --{meant}?"
+
+
+def test_what_other_projects_call_a_flag_is_none_of_ours():
+    assert not set(program._ELSEWHERE) & {*train._KEPT, *train._ONCE}

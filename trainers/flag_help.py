@@ -1,0 +1,85 @@
+"""The help of `trainers.train`: its flags in groups, each with the value that holds for the preset and the method."""
+
+import textwrap
+
+from absl import flags
+
+from ltgans_tf.settings import presets
+from ltgans_tf.settings.method_settings import SETTINGS
+
+FLAGS = flags.FLAGS
+_WIDTH = 100
+_INDENT = 6
+
+_EXPERIMENT = "preset method recipe workdir tasks init_from steps_per_task batch_size architecture channels student seed"
+_DATA = "data_dir fit upright skip_broken_images accept_changed_data"
+_RUN = (
+    "resume stop_after_task checkpoint_every log_every sample_every on_nonfinite dry_run verify_checkpoint"
+    " profile_steps"
+)
+_MACHINE = "distribution replicas deterministic jit_compile precision"
+_SCORES = (
+    "protocol tuning eval_images eval_samples eval_iwae_images max_eval_seconds extractor_images extractor_path"
+    " extractor_seed inception_path inception_sha256"
+)
+
+
+def groups():
+    """[(title, names of flags)] of all flags of the program, each in one group."""
+    named = [
+        ("What is learnt", _EXPERIMENT.split()),
+        ("Images", _DATA.split()),
+        ("The run", _RUN.split()),
+        ("The machine", _MACHINE.split()),
+        ("Scores after each task", _SCORES.split()),
+        ("Export after each task (docs/serving.md)", [name for name in FLAGS if name.startswith("push")]),
+    ]
+    placed = {name for _, names in named for name in names}
+    recipe = [field.name for field in presets.flag_fields(presets.Recipe) if field.name not in placed]
+    own = [
+        (
+            f"Settings of --method={method} alone",
+            [f"{method}_{field.name}" for field in presets.flag_fields(cls)],
+        )
+        for method, cls in SETTINGS.items()
+    ]
+    return [*named, ("The method's recipe (docs/method.md)", recipe), *own]
+
+
+def text(purpose, held):
+    """The help.
+
+    Args:
+      purpose: what the program is for and how it is called.
+      held: {name: value} of settings that the preset, the recipe and the command line decide; of all other flags
+        the value is the flag's own.
+    """
+    held = {**_defaults(), **held}
+    lines = [purpose.strip(), "", "Values are those that hold with the flags given beside --help."]
+    for title, names in groups():
+        lines += ["", f"{title}:"]
+        for name in names:
+            lines += _lines(FLAGS[name], held.get(name, FLAGS[name].value))
+    return "\n".join([*lines, "", "--helpfull lists the flags of absl, too."])
+
+
+def _defaults():
+    """Of the settings of all methods by the names of their flags, whose own default is None."""
+    return {
+        f"{method}_{field.name}": field.default
+        for method, cls in SETTINGS.items()
+        for field in presets.flag_fields(cls)
+    }
+
+
+def _lines(flag, value):
+    head = f"  --{flag.name}"
+    if flag.boolean:
+        head = f"  --[no]{flag.name}" + ("" if value is None else f"  ({'on' if value else 'off'})")
+    elif value not in (None, [], ()):
+        head += f"={','.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+    indent = " " * _INDENT
+    return [
+        *textwrap.wrap(head, _WIDTH, subsequent_indent=indent, break_on_hyphens=False),
+        *textwrap.wrap(flag.help, _WIDTH, initial_indent=indent, subsequent_indent=indent),
+    ]
