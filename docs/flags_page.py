@@ -135,7 +135,7 @@ def _value(value):
 
 def _help(name):
     flag = FLAGS[name]
-    text = flag.help
+    text = flag.help if name != "preset" else "The experiment: one of [the presets](#the-presets)."
     if values := getattr(flag.parser, "enum_values", None):
         text = f"{text.rpartition('>: ')[2]} One of {', '.join(values)}."
     return text.replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")

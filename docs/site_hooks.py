@@ -2,7 +2,7 @@
 
 Links that leave docs/ lead to files of the repository. The site has a page of its own for each of
 them, so that every link works without a network. A line `<!-- public names of PACKAGE -->` becomes
-the docstrings of the names that the package's `__init__.py` lists. A figure in SVG becomes part of
+the package's docstring and those of the names that its `__init__.py` lists. A figure in SVG becomes part of
 its page, so that it takes the page's colours.
 """
 
@@ -86,8 +86,10 @@ def _figure(config, title, path):
 
 
 def _names(package):
-    """Markdown for mkdocstrings: a heading and a docstring for each public name of a package."""
-    blocks = [_name(package, name) for name in _homes(package)]
+    """Markdown for mkdocstrings: a package's docstring, then its public names in the order in which that has them."""
+    about = ast.get_docstring(_tree(package))
+    names = sorted(_homes(package), key=lambda name: (f"`{name}`" not in about, about.find(f"`{name}`")))
+    blocks = [about.partition("\n")[2], *(_name(package, name) for name in names)]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -115,8 +117,12 @@ def _is_package(path):
 
 def _homes(package):
     """The dict of public names in a package's `__init__.py`, read without importing it."""
-    path = ROOT / package.replace(".", "/") / "__init__.py"
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(package)):
         if isinstance(node, ast.Dict) and node.keys and all(isinstance(k, ast.Constant) for k in node.keys):
             return ast.literal_eval(node)
-    raise ValueError(f"{path} lists no public names.")
+    raise ValueError(f"{package} lists no public names.")
+
+
+def _tree(package):
+    path = ROOT / package.replace(".", "/") / "__init__.py"
+    return ast.parse(path.read_text(encoding="utf-8"))

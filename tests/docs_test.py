@@ -48,3 +48,11 @@ def test_readme_is_one_page():
 def test_page_of_flags_is_that_of_the_flags():
     flags_page = importlib.import_module("docs.flags_page")
     assert flags_page.PAGE.read_text(encoding="utf-8") == flags_page.page(), "run python -m docs.flags_page"
+
+
+def test_every_program_that_a_page_names_is_a_file():
+    for page in PAGES:
+        for name in re.findall(
+            r"python -m ((?:trainers|export|benchmarks|docs)\.\w+)", page.read_text(encoding="utf-8")
+        ):
+            assert (ROOT / f"{name.replace('.', '/')}.py").is_file(), f"{page.name}: no program {name}"
