@@ -30,6 +30,7 @@ test-all: $(INSTALLED)
 
 docs: $(DOCS_INSTALLED)
 	.venv-docs/bin/mkdocs build --strict
+	@echo 'Open .site/index.html or, to search too, http://localhost:8000 after: $(PYTHON) -m http.server --directory .site'
 
 $(DOCS_INSTALLED): requirements-docs.txt
 	$(PYTHON) -m venv --clear .venv-docs
