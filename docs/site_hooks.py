@@ -58,6 +58,8 @@ def on_page_markdown(text, page, config, **_):
     here = page.file.src_uri
     if here.startswith("source/"):
         return text
+    if here.startswith("results/"):
+        page.meta["hide"] = ["toc"]  # their tables are wide
     text = LINK.sub(lambda found: _link(here, found), text)
     text = FIGURE.sub(lambda found: _figure(config, *found.groups()), text)
     return NAMES.sub(lambda found: _names(found[1]), text)
