@@ -2,6 +2,7 @@
 #   make demo                      train the demo into runs/demo
 #   make test                      run the unit tests
 #   make test-all                  run the programs and all campaigns too
+#   make docs                      build docs/ into the site .site/index.html
 #   make test PYTHON=python3.12    choose the Python that .venv is made with
 
 PYTHON ?= python3
@@ -11,8 +12,9 @@ PYTEST_ARGS ?=
 
 VENV_PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
+DOCS_INSTALLED := .venv-docs/.installed
 
-.PHONY: demo smoke test test-all clean
+.PHONY: demo smoke test test-all docs clean
 
 demo: $(INSTALLED)
 	$(VENV_PYTHON) -m trainers.train --preset=demo --workdir=runs/demo $(ARGS)
@@ -26,6 +28,15 @@ test: $(INSTALLED)
 test-all: $(INSTALLED)
 	$(VENV_PYTHON) -m tests.campaigns --run
 
+docs: $(DOCS_INSTALLED)
+	.venv-docs/bin/mkdocs build --strict
+	@echo 'Open .site/index.html or, to search too, http://localhost:8000 after: $(PYTHON) -m http.server --directory .site'
+
+$(DOCS_INSTALLED): requirements-docs.txt
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -m pip install -r requirements-docs.txt
+	touch $@
+
 # The stamp is written last, so an installation that broke off starts again.
 $(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11 to 3.13 is needed and $(PYTHON) is " + sys.version.split()[0] + ": name another one with PYTHON=python3.11")'
@@ -34,4 +45,4 @@ $(INSTALLED): $(REQUIREMENTS)
 	touch $@
 
 clean:
-	rm -rf .venv .build dist *.egg-info .pytest_cache
+	rm -rf .venv .venv-docs .site .build dist *.egg-info .pytest_cache
