@@ -8,6 +8,7 @@ from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import SETTINGS
 
 FLAGS = flags.FLAGS
+RECIPE = "The method's recipe"
 _WIDTH = 100
 _INDENT = 6
 
@@ -32,18 +33,18 @@ def groups():
         ("The run", _RUN.split()),
         ("The machine", _MACHINE.split()),
         ("Scores after each task", _SCORES.split()),
-        ("Export after each task (docs/serving.md)", [name for name in FLAGS if name.startswith("push")]),
+        ("Export after each task", [name for name in FLAGS if name.startswith("push")]),
     ]
     placed = {name for _, names in named for name in names}
     recipe = [field.name for field in presets.flag_fields(presets.Recipe) if field.name not in placed]
     own = [
         (
-            f"Settings of --method={method} alone",
+            f"Settings of {method} alone",
             [f"{method}_{field.name}" for field in presets.flag_fields(cls)],
         )
         for method, cls in SETTINGS.items()
     ]
-    return [*named, ("The method's recipe (docs/method.md)", recipe), *own]
+    return [*named, (RECIPE, recipe), *own]
 
 
 def text(purpose, held):
@@ -54,7 +55,7 @@ def text(purpose, held):
       held: {name: value} of settings that the preset, the recipe and the command line decide; of all other flags
         the value is the flag's own.
     """
-    held = {**_defaults(), **held}
+    held = {**defaults(), **held}
     lines = [purpose.strip(), "", "Values are those that hold with the flags given beside --help."]
     for title, names in groups():
         lines += ["", f"{title}:"]
@@ -63,7 +64,7 @@ def text(purpose, held):
     return "\n".join([*lines, "", "--helpfull lists the flags of absl, too."])
 
 
-def _defaults():
+def defaults():
     """Of the settings of all methods by the names of their flags, whose own default is None."""
     return {
         f"{method}_{field.name}": field.default
