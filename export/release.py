@@ -128,16 +128,16 @@ def settle(base, server, seconds=_WAIT, **rights):
       base: folder of the pairs.
       server: address of the server's REST interface.
       seconds: how long to wait.
-      **rights: 'authorization' and 'ca_file' of `serving_client.Client`.
+      **rights: 'authorization' and 'ca_file' of `client.Client`.
 
     Raises:
       ValueError: the server has not loaded them by then, or cannot be reached.
     """
-    from export import serving_client
+    from export import client
 
     with versions.lock(base):
         desired.reconcile(base)  # or the server would never come to know of a version
-    latest, asked = versions.read_latest(base), serving_client.Client(server, **rights)
+    latest, asked = versions.read_latest(base), client.Client(server, **rights)
     wanted = {v for v in (latest.get("version"), latest.get("canary")) if v is not None}
     end = time.monotonic() + seconds
     for kind in filter(latest.get, versions.KINDS):

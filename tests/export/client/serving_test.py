@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import failures, serving_client
+from export.client import Client, failures, image_seeds
 from tests import fake_models, rest_double, rest_rules
 
 
@@ -22,7 +22,7 @@ def pictures(tmp_path):
 
 
 def _client(double, **settings):
-    return serving_client.Client(double.url, **{"wait": 0.01, **settings})
+    return Client(double.url, **{"wait": 0.01, **settings})
 
 
 def _posts(double):
@@ -59,9 +59,9 @@ def test_bytes_go_and_come_in_base64(double, pictures):
 
 def test_samples_depend_on_the_seed_and_on_nothing_else(double):
     few, many = _client(double, max_batch=2).sample(5, seed=3), _client(double).sample(7, seed=3)
-    expected = [fake_models.png(fake_models.latents_of(s, 1.0)) for s in serving_client.image_seeds(7, 3)]
+    expected = [fake_models.png(fake_models.latents_of(s, 1.0)) for s in image_seeds(7, 3)]
     assert few == expected[:5] and many == expected
-    assert not set(serving_client.image_seeds(50, 3)) & set(serving_client.image_seeds(50, 4))
+    assert not set(image_seeds(50, 3)) & set(image_seeds(50, 4))
     assert _client(double).sample(1, 3, truncation=0.0) == [fake_models.png([0, 0])]
 
 
@@ -159,7 +159,7 @@ def test_status_lists_the_versions_newest_first(double):
 )
 def test_settings_that_can_not_be_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        serving_client.Client(**settings)
+        Client(**settings)
 
 
 def test_samples_and_files_are_asked_for_at_least_once(double):
@@ -171,7 +171,7 @@ def test_samples_and_files_are_asked_for_at_least_once(double):
 
 def test_path_of_the_address_stands_before_v1(double):
     with pytest.raises(failures.Refused, match="Malformed request: GET /proxy/v1/models/generator"):
-        serving_client.Client(f"{double.url}/proxy/").status("generator")
+        Client(f"{double.url}/proxy/").status("generator")
 
 
 def test_png_of_the_fake_is_what_it_says():
