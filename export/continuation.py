@@ -24,7 +24,7 @@ _MARK = ".init_from"  # marks a folder that `start` is writing, and is its lock
 
 
 def write(workdir, base, version, tasks):
-    """Writes the bundle of a version unless it is there; returns its path within `base`.
+    """Writes the bundle of a version unless it is there.
 
     Args:
       workdir: folder of the run, whose newest boundary is after `tasks` tasks.
@@ -44,7 +44,6 @@ def write(workdir, base, version, tasks):
             atomic.publish(staging, target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    return f"{FOLDER}/{version}"
 
 
 def start(source, workdir, specs):

@@ -24,7 +24,7 @@ def config(latest):
     if version is None:
         return None
     served = _served(latest)
-    halves = {kind: sorted(served & _with_half(latest, kind)) for kind in _kinds(latest)}
+    halves = {kind: sorted(served & _with_half(latest, kind)) for kind in versions.kinds(latest)}
     text = serving_config.models_config(halves, {"canary": None, **latest["labels"]})
     return f"# Written from latest.json, by which version {version} is stable.\n{text}"
 
@@ -124,11 +124,6 @@ def _served(latest):
         *latest.get("labels", {}).values(),
     }
     return at_hand - {None}
-
-
-def _kinds(latest):
-    """The kinds of the served version."""
-    return [kind for kind in versions.KINDS if kind in latest]
 
 
 def _with_half(latest, kind):

@@ -94,12 +94,11 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
         if any(pair["version"] == version for pair in latest.get("pairs", [])):
             release.prune(base, terms.keep)  # in case the push died before that
             return version
-        if "version" in latest and (served := [kind for kind in versions.KINDS if kind in latest]) != kinds:
+        if "version" in latest and (served := versions.kinds(latest)) != kinds:
             raise ValueError(
                 f"{base} serves {' and '.join(served)} and this model has {' and '.join(kinds)}, which is not"
                 " the same; push it to a folder of its own."
             )
-        missing = [kind for kind in kinds if not os.path.exists(versions.place(base, kind, version))]
         about = {
             **staging.describe(model, task, info, row),
             "version": version,
@@ -107,36 +106,38 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
             "pair": kinds,
             "parent_version": _parent(latest, info),
         }
-        staged = {kind: os.path.join(base, kind, f".tmp-{version}") for kind in missing}
-        try:
-            staging.stage(model, base, about, staged, terms, _served(base, latest, terms))
-            staging.written("version", base, lambda: release.begin(base, version))
-            for kind, folder in staged.items():
-                staging.written(
-                    kind, base, lambda f=folder, k=kind: atomic.publish(f, versions.place(base, k, version))
-                )
-        except validation.NotBlessed as error:
-            _refuse(base, about, error)
-            raise
-        finally:
-            for folder in staged.values():
-                shutil.rmtree(folder, ignore_errors=True)
-        pair = {
-            "version": version,
-            "run_id": info["run_id"],
-            "task_index": task.index,
-            "task_name": task.name,
-            **{kind: f"{kind}/{version}" for kind in kinds},
-        }
+        _put_in_place(model, base, about, terms, _served(base, latest, terms))
+        places = kinds
         if workdir is not None:
-            pair[continuation.FOLDER] = staging.written(
+            places = [*kinds, continuation.FOLDER]
+            staging.written(
                 continuation.FOLDER,
                 base,
                 lambda: continuation.write(workdir, base, version, task.index + 1),
             )
-        release.add(base, pair, stable=terms.policy != "manual", loaded=loaded)
+        learnt = {**info, "task_index": task.index, "task_name": task.name}
+        release.add(base, versions.entry(version, places, learnt), terms.policy != "manual", loaded)
         release.prune(base, terms.keep)
     return version
+
+
+def _put_in_place(model, base, about, terms, served):
+    """Judges and tries the missing halves of a version, and gives them their names; see `staging.stage`."""
+    version = about["version"]
+    missing = [kind for kind in about["pair"] if not os.path.exists(versions.place(base, kind, version))]
+    staged = {kind: os.path.join(base, kind, f".tmp-{version}") for kind in missing}
+    try:
+        staging.stage(model, base, about, staged, terms, served)
+        staging.written("version", base, lambda: release.begin(base, version))
+        for kind, folder in staged.items():
+            place = versions.place(base, kind, version)
+            staging.written(kind, base, lambda f=folder, p=place: atomic.publish(f, p))
+    except validation.NotBlessed as error:
+        _refuse(base, about, error)
+        raise
+    finally:
+        for folder in staged.values():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def row(workdir, task_index):

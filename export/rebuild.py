@@ -83,12 +83,8 @@ def _read(base):
 def _pair(base, version):
     """The entry of a version in latest.json, from its own export_info.json."""
     info = versions.read_info(base, "generator", version)
-    kinds = [kind for kind in versions.KINDS if kind in info["pair"]]
-    pair = {"version": version, **{key: info.get(key) for key in ("run_id", "task_index", "task_name")}}
-    pair |= {kind: f"{kind}/{version}" for kind in kinds}
-    if os.path.isdir(versions.place(base, continuation.FOLDER, version)):
-        pair[continuation.FOLDER] = f"{continuation.FOLDER}/{version}"
-    return pair
+    bundle = os.path.isdir(versions.place(base, continuation.FOLDER, version))
+    return versions.entry(version, [*versions.kinds(info["pair"]), *[continuation.FOLDER] * bundle], info)
 
 
 def _listed(numbers):

@@ -40,6 +40,23 @@ def place(base, kind, version):
     return os.path.join(base, kind, str(version))
 
 
+def kinds(named):
+    """The kinds in `named`, such as an entry of latest.json, in the order of KINDS."""
+    return [kind for kind in KINDS if kind in named]
+
+
+def entry(version, places, about):
+    """An entry of latest.json.
+
+    Args:
+      version: int.
+      places: the folders of `latest_json.PLACES` that hold the version.
+      about: dict with its 'run_id', 'task_index' and 'task_name'.
+    """
+    task = {key: about.get(key) for key in ("run_id", "task_index", "task_name")}
+    return {"version": version, **task, **{place: f"{place}/{version}" for place in places}}
+
+
 def found(base, kind):
     """Versions in one folder, ascending, whoever wrote them."""
     return paths.numbered(os.path.join(base, kind))
