@@ -44,11 +44,7 @@ def write_settings(folder, settings):
 
 
 def write_charts(charts):
-    """Writes the layout of TensorBoard's custom scalars to the default writer.
-
-    Args:
-      charts: {title of a chart: regular expression of the tags in it}.
-    """
+    """Writes a layout of TensorBoard's charts to the default writer: {title: regular expression of its tags}."""
     layout = layout_pb2.Layout(
         category=[
             layout_pb2.Category(

@@ -18,12 +18,6 @@ METADATA = {"metadata": {"signature_def": {"signature_def": {"serving_default": 
 OUTPUTS = {"outputs": [1.0, 2.0]}
 
 
-@pytest.fixture
-def double():
-    with rest_double.Double(fake_models.models()) as double:
-        yield double
-
-
 def _json(value):
     return json.dumps(value).encode()
 

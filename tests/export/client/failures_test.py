@@ -12,33 +12,8 @@ from export.client import Client, failures
 from tests import fake_models, rest_double
 
 
-@pytest.fixture
-def double():
-    with rest_double.Double(fake_models.models()) as double:
-        yield double
-
-
-@pytest.fixture
-def waits(monkeypatch):
-    """Seconds that the client would have waited for; it does not."""
-    waits = []
-    monkeypatch.setattr(failures, "time", types.SimpleNamespace(sleep=waits.append))
-    return waits
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    return fake_models.write_pngs(tmp_path)
-
-
 def _client(double, **settings):
     return Client(double.url, **{"wait": 0.01, **settings})
-
-
-def _model(inputs, outputs, run):
-    """Models for a double: `m`, whose default signature answers with `run`."""
-    signature = rest_double.Signature(inputs, outputs, run)
-    return {"m": rest_double.Model({1: {"serving_default": signature}})}
 
 
 def test_server_that_is_busy_is_asked_again(double, waits):
@@ -131,7 +106,9 @@ def test_numbers_that_are_none_go_neither_way(double):
             _client(double).predict("generator", "generate_png", {"latents": latents})
     assert not any(method == "POST" for method, _, _ in double.requests)
     floats = ("DT_FLOAT", [-1])
-    with rest_double.Double(_model({"x": floats}, {"y": floats}, lambda x: {"y": x * np.inf})) as broken:
+    with rest_double.Double(
+        rest_double.model_of({"x": floats}, {"y": floats}, lambda x: {"y": x * np.inf})
+    ) as broken:
         with pytest.raises(ArithmeticError, match="y: the server sent 3 .* 3 of"):
             _client(broken).predict("m", "serving_default", {"x": [1, 2, -1]})
 

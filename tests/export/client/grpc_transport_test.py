@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import socket
 import time
-import types
 
 import grpc
 import numpy as np
@@ -127,14 +126,6 @@ def _serving(models, port=0, credentials=None):
 def server():
     with _serving(fake_models.models()) as made:
         yield made
-
-
-@pytest.fixture
-def waits(monkeypatch):
-    """Seconds that the client would have waited for; it does not."""
-    waits = []
-    monkeypatch.setattr(failures, "time", types.SimpleNamespace(sleep=waits.append))
-    return waits
 
 
 def _client(server, **settings):

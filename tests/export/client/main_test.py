@@ -14,12 +14,6 @@ from tests import fake_models, programs, rest_double, source_imports
 
 
 @pytest.fixture
-def double():
-    with rest_double.Double(fake_models.models()) as double:
-        yield double
-
-
-@pytest.fixture
 def pictures(tmp_path):
     paths = [str(tmp_path / name) for name in ("a.png", "b.png")]
     for path, row in zip(paths, ([-0.5, 0.5], [1, 0])):
@@ -145,7 +139,9 @@ def _no_png(seed):
 
 @pytest.mark.program
 def test_rest_needs_neither_tensorflow_nor_grpc():
-    program = "import sys, export.client; print(*sorted({'tensorflow', 'grpc'} & sys.modules.keys()))"
+    program = (
+        "import sys, export.client.__main__; print(*sorted({'tensorflow', 'grpc'} & sys.modules.keys()))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=source_imports.ROOT,

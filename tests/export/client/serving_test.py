@@ -10,29 +10,12 @@ from export.client import Client, failures, image_seeds
 from tests import fake_models, rest_double, rest_rules
 
 
-@pytest.fixture
-def double():
-    with rest_double.Double(fake_models.models()) as double:
-        yield double
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    return fake_models.write_pngs(tmp_path)
-
-
 def _client(double, **settings):
     return Client(double.url, **{"wait": 0.01, **settings})
 
 
 def _posts(double):
     return [(path, body) for method, path, body in double.requests if method == "POST"]
-
-
-def _model(inputs, outputs, run):
-    """Models for a double: `m`, whose default signature answers with `run`."""
-    signature = rest_double.Signature(inputs, outputs, run)
-    return {"m": rest_double.Model({1: {"serving_default": signature}})}
 
 
 def test_numbers_arrive_as_columns_and_come_back_exactly(double):
@@ -107,7 +90,9 @@ def test_large_batches_are_split_and_joined_in_order(double):
 
 def test_inputs_of_different_lengths_are_sent_whole():
     floats = ("DT_FLOAT", [-1])
-    models = _model({"a": floats, "b": floats}, {"sum": floats}, lambda a, b: {"sum": a + b.sum()})
+    models = rest_double.model_of(
+        {"a": floats, "b": floats}, {"sum": floats}, lambda a, b: {"sum": a + b.sum()}
+    )
     with rest_double.Double(models) as double:
         made = _client(double, max_batch=2).predict("m", "serving_default", {"a": [1, 2, 3, 4], "b": [0.5]})
     assert made["sum"].tolist() == [1.5, 2.5, 3.5, 4.5]
@@ -133,7 +118,7 @@ def test_version_or_label_is_in_every_path(double, which, part):
 
 
 def test_names_are_quoted_in_paths():
-    models = _model({"x": ("DT_FLOAT", [-1])}, {"y": ("DT_FLOAT", [-1])}, lambda x: {"y": x})
+    models = rest_double.model_of({"x": ("DT_FLOAT", [-1])}, {"y": ("DT_FLOAT", [-1])}, lambda x: {"y": x})
     models = {"A/b :c": rest_double.Model(models["m"].versions, labels={"ü/1": 1})}
     with rest_double.Double(models) as double:
         assert _client(double, label="ü/1").predict("A/b :c", "serving_default", {"x": [2]})["y"] == [2]
