@@ -135,7 +135,7 @@ def _silenced():
             os.close(stderr)
 
 
-def _parse(argv, help_text):
+def _parse(argv, help_text=None):
     try:
         _check_flagfiles(argv[1:])
         if help_text is not None and not _HELP.isdisjoint(argv[1:]):
