@@ -1,23 +1,23 @@
-"""Whether a version may be served: it must not have forgotten, and must have learnt.
+"""Judges by the scores whether a version may be served: it must not have forgotten, and must have learnt.
 
-The judgement needs no data of earlier tasks: it compares the row of scores after the task that was
-learnt (`eval/task_NN/scores.json`) with the row that the served version carries in its
-export_info.json. The names are TFX's: BLESSED and NOT_BLESSED.
+The judgement needs no data of earlier tasks. It compares the row of scores after the last task
+(`eval/task_NN/scores.json`) with the row in the export_info.json of the served version. The names are TFX's:
+BLESSED and NOT_BLESSED.
 """
 
 import math
 import sys
 
 BLESSED, NOT_BLESSED = "BLESSED", "NOT_BLESSED"
-# Lower is better. With what each is called and the power in which it grows: FCD is the square of a distance, and
-# near its floor it doubles with little to be seen.
+# Scores of which lower is better, each with its name and a power. FCD is a squared distance: near its floor it
+# doubles while the images hardly change.
 COMPARED = {"nlog": ("NLOG", 1), "fcd": ("FCD", 2), "fcd_drawn": ("FCD by code", 2)}
-_SURE = 0.9  # domain accuracy from which on the shares of the generated images count
+_SURE = 0.9  # domain accuracy of the extractor from which on shares of the generated images count
 _LEAST_SHARE = 0.25  # of 1/k
 
 
 def summary(row):
-    """What of a row of scores a version carries: dict, JSON-ready."""
+    """The part of a row of scores that a version keeps: dict, JSON-ready."""
     extractor = row.get("extractor") or {}
     kept = (*COMPARED, "share", "mean_image_nlog")
     return {
@@ -35,13 +35,13 @@ def summary(row):
 
 
 def reasons(new, served, max_regression):
-    """Why a version is not to be served: list of sentences, empty where it is blessed.
+    """Returns the reasons against serving a version: list of sentences, empty for a blessed one.
 
     Args:
-      new: `summary` of its row, or None where nothing was measured.
-      served: that of the version that is served now, {} where it has no scores; None where nothing is served.
-      max_regression: how much worse a score of an earlier domain may be than the served version's,
-        as a part of it: 0.5 allows an NLOG of 150 where it was 100, and an FCD of 2.25 where it was 1.
+      new: `summary` of its row, or None if nothing was measured.
+      served: the summary of the served version, {} if it has no scores; None if nothing is served.
+      max_regression: how much worse a score of an earlier domain may be, as a fraction of the served version's:
+        0.5 allows an NLOG of 150 after 100, and an FCD of 2.25 after 1.
     """
     if new is None:
         return ["it has no scores; evaluate the run at its boundary, or push with the policy 'always'."]
@@ -63,7 +63,7 @@ def reasons(new, served, max_regression):
 
 
 def _floor(new):
-    """The new domain must be learnt better than by drawing the mean image, and none may be missing."""
+    """Reasons of the version alone: the new domain is no better than the mean image, or a domain is missing."""
     found, task = [], new["task"]
     own = new["tasks"].get(task, {})
     if "nlog" in own and "mean_image_nlog" in own and not own["nlog"] < own["mean_image_nlog"]:
@@ -84,7 +84,7 @@ def _floor(new):
 def _regressions(task, new, served, max_regression):
     now, before = new["tasks"][task], served["tasks"][task]
     names = [name for name in COMPARED if name in now and name in before]
-    if new["extractor"] != served["extractor"]:  # on other features, so of another scale
+    if new["extractor"] != served["extractor"]:  # other features have another scale
         names = [name for name in names if not name.startswith("fcd")]
     if not names:
         return [f"no score of {task} can be compared with the served version's."]

@@ -1,9 +1,9 @@
-"""Tries staged SavedModels in a process of its own, in which this library cannot be imported.
+"""Tries staged SavedModels in a process of its own, which cannot import this library.
 
   python -m export.check < SENT.npz
 
-`validation.infra` sends what is to be checked to its standard input and reads the report, one line of JSON.
-Whoever loads the version later has TensorFlow and nothing of ours, and so has this process.
+`validation.infra` writes the task to its standard input and reads the report, one line of JSON. A server has
+TensorFlow and nothing of this library, and so has this process.
 """
 
 import io
@@ -12,21 +12,21 @@ import statistics
 import sys
 import time
 
-_CALLS = 5  # of each signature with one row, for its latency
-_ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # of float outputs
-_SIXTEEN_BITS = 50.0  # times that where hidden layers compute in 16 bits, which each graph rounds elsewhere
-_LEVELS = 1  # of 255, of images in files
+_CALLS = 5  # of each signature with one row, to measure its latency
+_ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # tolerances of float outputs
+_SIXTEEN_BITS = 50.0  # their factor for hidden layers in 16 bits, as each graph rounds in other places
+_LEVELS = 1  # tolerance of images in files, of 255 levels
 
 
 def main(sent):
-    """Checks what the bytes of an npz file name.
+    """Loads SavedModels and compares their answers to the warm-up requests with the wanted ones.
 
-    It has the answers to the warm-up requests, '<kind>/<request>/<output>', and 'spec', JSON: by kind
-    the folder of a SavedModel, 'halves'; 'max_latency', in seconds; and 'precision', that of the layers.
+    Args:
+      sent: bytes of an npz file. '<kind>/<request>/<output>' are the wanted answers. 'spec' is JSON with 'halves',
+        {kind: folder of a SavedModel}; 'max_latency' in seconds; and 'precision' of the layers.
 
     Returns:
-      {kind: {'load_seconds', 'latency_ms': {signature: median for one row}}}, or {'refused':
-      sentence}.
+      {kind: {'load_seconds', 'latency_ms': {signature: median for one row}}}, or {'refused': sentence}.
     """
     import numpy as np
 
@@ -117,7 +117,7 @@ def _line(error):
 
 
 if __name__ == "__main__":
-    # Importing them fails, wherever they are installed: the latter two would only make Keras wait.
+    # None makes their import fail even if they are installed. The last two would only slow Keras' import down.
     for _blocked in ("ltgans_tf", "tensorflow_probability", "matplotlib", "sklearn"):
         sys.modules[_blocked] = None
     print(json.dumps(main(sys.stdin.buffer.read())))

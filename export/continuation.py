@@ -1,10 +1,10 @@
-"""What a run needs to go on from a served version, months later: the bundle beside the exports.
+"""The bundle beside an export, from which a later run learns further tasks.
 
     <base>/continuation/<version>/   a workdir with the state after one task and nothing else
 
 It holds the weights of both generators, critic and Student, the settings and flags, the seed, the
-task's index, and what the evaluator keeps (references, rows of scores, the extractor): no image of
-a data set. `trainers.train --init_from=...` takes it up.
+task's index, and what the evaluator keeps (references, rows of scores, the extractor). It holds no image of
+a data set. `trainers.train --init_from=...` starts from it.
 """
 
 import contextlib
@@ -15,44 +15,43 @@ import shutil
 import uuid
 
 from export import versions
-from ltgans_tf.files import atomic, locks, ordering, run_ids
+from ltgans_tf.files import atomic, jsonfiles, locks, ordering, run_ids
 from ltgans_tf.settings import upgrades
 
 FOLDER = "continuation"
 _COPIED = ("flags.txt", "environment.json", "run_id")
-_MARK = ".init_from"  # in a folder that `start` is writing, whose lock it is
+_MARK = ".init_from"  # marks a folder that `start` is writing, and is its lock
 
 
 def write(workdir, base, version, tasks):
-    """Writes the bundle of a version, once; returns its place in `base`.
+    """Writes the bundle of a version unless it is there.
 
     Args:
       workdir: folder of the run, whose newest boundary is after `tasks` tasks.
       base: folder of the exports.
       version: int.
-      tasks: how many tasks are learnt.
+      tasks: how many tasks it has learnt.
 
     Raises:
       OSError: it could not be written.
     """
-    target = os.path.join(base, FOLDER, str(version))
+    target = versions.place(base, FOLDER, version)
     if not os.path.isdir(target):
         staging = os.path.join(base, FOLDER, f".tmp-{version}")
         shutil.rmtree(staging, ignore_errors=True)
         try:
             _copy(workdir, staging, tasks)
-            versions.put_in_place(staging, base, FOLDER, version)
+            atomic.publish(staging, target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    return f"{FOLDER}/{version}"
 
 
 def start(source, workdir, specs):
     """Makes a workdir that goes on from `source` with further tasks.
 
     Args:
-      source: the workdir of a run, whose last finished task counts; a base of exports, whose served
-        version does; or a bundle.
+      source: the workdir of a run, to start after its last finished task; a folder of exports, to start from
+        the served version; or a bundle.
       workdir: folder, new or empty.
       specs: further task specs.
 
@@ -60,7 +59,7 @@ def start(source, workdir, specs):
       the specs of all tasks, those learnt first.
 
     Raises:
-      ValueError: there is nothing to go on from, or something is in `workdir`.
+      ValueError: `source` is none of these, or `workdir` is not empty.
     """
     bundle = find(source)
     learnt = _boundary(bundle)
@@ -76,31 +75,29 @@ def start(source, workdir, specs):
         with locks.hold(staging, name=_MARK):
             config = _copy(bundle, staging, learnt)
             config["stream"]["specs"] = [*config["stream"]["specs"], *specs]
-            versions.write_json(os.path.join(staging, "config.json"), config)
+            atomic.write_json(os.path.join(staging, "config.json"), config)
             _become_a_run_of_its_own(staging)
             os.remove(os.path.join(staging, _MARK))
-            if os.path.isdir(workdir):
-                os.rmdir(workdir)
-            os.rename(staging, workdir)
+            atomic.publish(staging, os.path.normpath(workdir))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return config["stream"]["specs"]
 
 
 def _become_a_run_of_its_own(folder):
-    """Gives a copied run another id, which its checkpoint has to carry too."""
+    """Gives a copied run another id, in its checkpoint too."""
     if os.path.exists(os.path.join(folder, "run_id")):
         os.remove(os.path.join(folder, "run_id"))
     run = run_ids.keep(folder)
     for manifest in glob.glob(os.path.join(glob.escape(folder), "checkpoints", "*", "manifest.json")):
-        versions.write_json(manifest, {**versions.read_json(manifest), "run": run})
+        atomic.write_json(manifest, {**jsonfiles.read_object(manifest), "run": run})
 
 
 def _remove_remains(workdir):
-    """Removes what a process that was killed in `start` has left beside `workdir`.
+    """Removes the folders beside `workdir` that killed processes have left in `start`.
 
-    That is a folder which has its mark, and the lock of it, which a process at work would hold. A name alone
-    proves nothing: `<workdir>.tmp-2024` may be a copy that somebody made.
+    Such a folder has the mark, and nobody holds its lock. A name alone proves nothing:
+    `<workdir>.tmp-2024` may be a copy that somebody made.
     """
     for path in glob.glob(f"{glob.escape(os.path.normpath(workdir))}.tmp-*"):
         if os.path.isfile(os.path.join(path, _MARK)):
@@ -109,13 +106,13 @@ def _remove_remains(workdir):
 
 
 def learnt_specs(source):
-    """The specs of the tasks that `start` would take over, a list of str."""
+    """The specs of the tasks that `start` takes over, a list of str."""
     bundle = find(source)
     return _config(bundle)["stream"]["specs"][: _boundary(bundle)]
 
 
 def find(source):
-    """The folder to go on from: `source` itself, or the bundle of the version that it serves."""
+    """The folder to start from: `source` itself, or the bundle of the version that it serves."""
     if os.path.isfile(os.path.join(source, "config.json")):
         return source
     latest = versions.read_latest(source)
@@ -128,11 +125,11 @@ def find(source):
 
 
 def _config(folder):
-    return upgrades.complete(versions.read_json(os.path.join(folder, "config.json")), folder)
+    return upgrades.complete(jsonfiles.read_object(os.path.join(folder, "config.json")), folder)
 
 
 def _boundary(folder):
-    """How many tasks the newest checkpoint after a finished task has learnt."""
+    """How many tasks were learnt at the newest checkpoint between two tasks."""
     if not (found := _checkpoints(folder)):
         raise ValueError(f"{folder} has not finished a task yet; let that run go on first.")
     return max(found)
@@ -144,15 +141,14 @@ def _checkpoints(folder):
     for name in ordering.by_number(os.listdir(place)) if os.path.isdir(place) else []:
         manifest = os.path.join(place, name, "manifest.json")
         if re.fullmatch(r"task_\d+_step_\d+", name) and os.path.isfile(manifest):
-            about = versions.read_json(manifest)
-            upgrades.check_version(about.get("format_version"), upgrades.FORMAT_VERSION, manifest)
+            about = jsonfiles.read_object(manifest, upgrades.FORMAT_VERSION)
             if not about["task_step"] and about["task_index"]:
                 found[about["task_index"]] = name
     return found
 
 
 def _copy(folder, staging, tasks):
-    """Copies the state after `tasks` tasks; returns its settings, which know of no further task."""
+    """Copies the state after `tasks` tasks; returns its settings, without the tasks after those."""
     name = _checkpoints(folder).get(tasks)
     if name is None:
         raise ValueError(f"{folder} has no checkpoint after its task {tasks} any more.")
@@ -160,17 +156,16 @@ def _copy(folder, staging, tasks):
     for i in range(tasks):
         for parts in (("eval", f"task_{i:02d}", "scores.json"), ("eval", "references", f"task_{i:02d}.npz")):
             _copy_if_there(folder, staging, *parts)
-        # Of all tasks in each bundle, up to 1 MB each: replaced at times, and never written into.
+        # Each bundle has these of all tasks, up to 1 MB each. A link is safe: nobody writes into them.
         _copy_if_there(folder, staging, "boundary", f"task_{i:02d}.npz", copy=_linked)
         mark = os.path.join(staging, "boundary", f"task_{i:02d}.done")
-        os.makedirs(os.path.dirname(mark), exist_ok=True)
         atomic.write_text(mark, "taken over\n")
     _copy_if_there(folder, staging, "eval", "extractor.npz")
     for name in _COPIED:
         _copy_if_there(folder, staging, name)
     config = _config(folder)
     config["stream"]["specs"] = config["stream"]["specs"][:tasks]
-    versions.write_json(os.path.join(staging, "config.json"), config)
+    atomic.write_json(os.path.join(staging, "config.json"), config)
     return config
 
 
@@ -182,7 +177,7 @@ def _copy_if_there(folder, staging, *parts, copy=shutil.copy2):
 
 
 def _linked(source, target):
-    """Gives a file a second name, which takes no room; a copy where the file system has no such names."""
+    """Makes a hard link, which takes no room, or a copy if the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:

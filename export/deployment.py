@@ -1,8 +1,7 @@
-"""How a server of TensorFlow Serving is started on exports: with docker, or on Kubernetes.
+"""The commands that start TensorFlow Serving on exports, with docker or on Kubernetes, as text.
 
-All return text; nothing is written or started here. The container reads the exports in /models,
-models.config among them, and the files of the kit in /config; both are mounted so that it can't
-write there.
+The container reads the exports and models.config in /models, and the files of the kit in /config. Both are mounted
+read-only.
 """
 
 import os
@@ -11,24 +10,24 @@ import string
 
 from export import serving_config
 
-TAG = "2.21.0"  # fixed, and the TensorFlow that wrote the exports: `latest` would move under them
-GRPC_PORT, REST_PORT = 8500, 8501  # those of the image
+TAG = "2.21.0"  # the TensorFlow that wrote the exports; `latest` would change without notice
+GRPC_PORT, REST_PORT = 8500, 8501  # defaults of the image
 CLAIM = "ltgans-models"
 _MODELS, _CONFIG = "/models", "/config"
 _POLL_SECONDS = 30
 
 
 def docker_command(base, out=None, tag=TAG, batching=True):
-    """Returns the command that serves the exports in `base`, one flag a line.
+    """Returns the docker command that serves the exports in `base`, with one flag in each line.
 
     Args:
-      base: folder with models.config and the folders of the kinds; the container may only read it.
+      base: folder with models.config and the folders of the kinds.
       out: folder with batching.config and monitoring.config; None for `base`.
       tag: tag of the image tensorflow/serving.
-      batching: whether requests are run together.
+      batching: whether the server batches requests.
 
     Raises:
-      ValueError: a folder that docker could not mount.
+      ValueError: docker cannot mount one of the folders.
     """
     mounts = {_MODELS: os.path.abspath(base), _CONFIG: os.path.abspath(out or base)}
     for source in mounts.values():
@@ -47,11 +46,11 @@ def docker_command(base, out=None, tag=TAG, batching=True):
 
 
 def server_flags(batching=True):
-    """Returns the flags of tensorflow_model_server, for docker and Kubernetes the same."""
+    """Returns the flags of tensorflow_model_server, the same for docker and Kubernetes."""
     flags = [
         f"--model_config_file={_MODELS}/models.config",
         f"--model_config_file_poll_wait_seconds={_POLL_SECONDS}",
-        # At its start nothing is loaded, and the server would refuse every label.
+        # At its start the server has loaded nothing, and would refuse every label without this flag.
         "--allow_version_labels_for_unavailable_models=true",
         f"--monitoring_config_file={_CONFIG}/monitoring.config",
     ]
@@ -66,7 +65,7 @@ def kubernetes_manifest(claim=CLAIM, tag=TAG, batching=True):
     Args:
       claim: PersistentVolumeClaim on a volume that holds a copy of the exports.
       tag: tag of the image tensorflow/serving.
-      batching: whether requests are run together.
+      batching: whether the server batches requests.
     """
     return string.Template(_MANIFEST).substitute(
         batching=_indented(serving_config.batching_config(), 4),
@@ -81,8 +80,8 @@ def kubernetes_manifest(claim=CLAIM, tag=TAG, batching=True):
     )
 
 
-# Liveness asks for the port alone: a server that is busy answers late and must not be killed for it.
-# Ports open once the models are loaded, which the startup probe gives 5 minutes.
+# The liveness probe only opens the port: a busy server answers late, and must not be killed for it.
+# The server opens its ports once it has loaded the models; the startup probe allows 5 minutes for that.
 _MANIFEST = """\
 apiVersion: v1
 kind: ConfigMap

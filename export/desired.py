@@ -1,8 +1,7 @@
-"""The desired state of a base, latest.json, and models.config, which is always written from it.
+"""The desired state of a base is latest.json; models.config is always written from it.
 
-latest.json decides. Every push, release and kit compares models.config with what follows from it and
-writes models.config anew where they differ, so that a command which died between the two is finished
-by the next one.
+Every push, release and kit derives models.config from latest.json and writes it anew if it differs. So the next
+command completes one that died between the two files.
 """
 
 import collections
@@ -15,30 +14,29 @@ from ltgans_tf.files import atomic
 CONFIG = "models.config"
 _CARRIED = ("pairs", "canary", "pushing", "removing")
 
-# The versions that a models.config names, a set of int; {label: version}; the version that latest.json had as
-# the served one, or None.
+# From a models.config: the set of its versions; {label: version}; the version that was served, or None.
 Remembered = collections.namedtuple("Remembered", ["versions", "labels", "stable"])
 
 
 def config(latest):
-    """Text of the models.config that follows from latest.json, or None where nothing is served."""
+    """Text of the models.config that follows from latest.json, or None if nothing is served."""
     version = latest.get("version")
     if version is None:
         return None
     served = _served(latest)
-    halves = {kind: sorted(served & _with_half(latest, kind)) for kind in _kinds(latest)}
+    halves = {kind: sorted(served & _with_half(latest, kind)) for kind in versions.kinds(latest)}
     text = serving_config.models_config(halves, {"canary": None, **latest["labels"]})
     return f"# Written from latest.json, by which version {version} is stable.\n{text}"
 
 
 def is_current(base):
-    """Whether models.config is what latest.json says."""
+    """Whether models.config is the one that follows from latest.json."""
     wanted = config(versions.read_latest(base))
     return wanted is None or wanted == _text(base)
 
 
 def reconcile(base):
-    """Writes models.config anew where it is not what latest.json says; to be called under the lock.
+    """Writes models.config anew if it is not current; the caller holds the lock.
 
     Returns:
       whether it had to be written.
@@ -50,10 +48,10 @@ def reconcile(base):
 
 
 def record(base, latest):
-    """Replaces latest.json and then models.config; to be called under the lock.
+    """Replaces latest.json and then models.config; the caller holds the lock.
 
     Raises:
-      ValueError: no models.config can follow from it; nothing is written then.
+      ValueError: no models.config can follow from `latest`; both files are then as they were.
     """
     config(latest)
     versions.write_latest(base, latest)
@@ -61,14 +59,14 @@ def record(base, latest):
 
 
 def write(base, latest, version, loaded=None):
-    """Records `version` as the one that is served; to be called under the lock.
+    """Records `version` as the served one; the caller holds the lock.
 
     Args:
       base: folder of the pairs.
-      latest: what latest.json said, with the changes to its 'pairs' and 'canary'.
-      version: int, or None where nothing is served yet.
-      loaded: versions that a server has had time to load, a set; None for those of the present
-        models.config. A label moves to these alone.
+      latest: content of latest.json, with changed 'pairs' or 'canary'.
+      version: int, or None if nothing is served yet.
+      loaded: set of the versions that a server has had time to load; None for those of the present
+        models.config. Labels move to these versions alone.
     """
     if loaded is None:
         loaded = remembered(base).versions
@@ -82,7 +80,7 @@ def write(base, latest, version, loaded=None):
     wanted = {label: v for label, v in (("stable", version), ("canary", named["canary"])) if v is not None}
     labels = {label: v for label, v in latest.get("labels", {}).items() if label in wanted}
     if before(named) in loaded:
-        labels["stable"] = before(named)  # the nearest that needs no waiting
+        labels["stable"] = before(named)  # the nearest version that is loaded already
     for label, v in wanted.items():
         if v in loaded or label not in labels:
             labels[label] = v
@@ -90,7 +88,7 @@ def write(base, latest, version, loaded=None):
 
 
 def remembered(base):
-    """What the present models.config tells, also where latest.json is lost: `Remembered`."""
+    """What the present models.config tells, even if latest.json is lost: `Remembered`."""
     text = _text(base) or ""
     named = {int(number) for number in re.findall(r"^ *versions: (\d+)$", text, re.MULTILINE)}
     labels = re.findall(r'version_labels \{ key: "(\w+)" value: (\d+) \}', text)
@@ -118,7 +116,7 @@ def _text(base):
 
 
 def _served(latest):
-    """Versions in models.config: what a label names, what is to get one, and the way back."""
+    """The versions of models.config: those with a label, those that will get one, and the one to roll back to."""
     at_hand = {
         latest.get("version"),
         latest.get("canary"),
@@ -126,11 +124,6 @@ def _served(latest):
         *latest.get("labels", {}).values(),
     }
     return at_hand - {None}
-
-
-def _kinds(latest):
-    """Kinds that the served version has."""
-    return [kind for kind in versions.KINDS if kind in latest]
 
 
 def _with_half(latest, kind):

@@ -1,9 +1,9 @@
-"""Writes what an operator needs to serve exports with TensorFlow Serving, and says how to start it.
+"""Writes the files that an operator needs to serve exports with TensorFlow Serving.
 
   python -m export.kit --base=runs/demo/exports
 
-writes batching.config, monitoring.config and kubernetes.yaml, anew each time, and prints the docker
-command. models.config is written by each push; here it is written anew where it is not what latest.json says.
+writes batching.config, monitoring.config and kubernetes.yaml, and prints the docker command that starts the
+server. Each push writes models.config; the kit repairs it if it is not current.
 """
 
 import os
@@ -11,6 +11,7 @@ import os
 from absl import flags
 
 from export import deployment, desired, path_flags, program, rebuild, serving_config, versions
+from ltgans_tf.files import atomic
 
 
 def write(base, out=None, batching=True):
@@ -22,11 +23,11 @@ def write(base, out=None, batching=True):
       batching: whether the server runs requests together.
 
     Returns:
-      what was written and the next commands, in a few lines.
+      a few lines: the files and the next commands.
 
     Raises:
-      ValueError: nothing was pushed to `base`, or docker could not mount it.
-      OSError: the kit could not be written.
+      ValueError: `base` has no served version, or docker could not mount it.
+      OSError: the disk refused.
     """
     latest = versions.read_latest(base)
     rebuild.check(base, latest)
@@ -47,10 +48,8 @@ def write(base, out=None, batching=True):
         "monitoring.config": serving_config.monitoring_config(),
         "kubernetes.yaml": deployment.kubernetes_manifest(batching=batching),
     }
-    os.makedirs(out, exist_ok=True)
     for name, text in files.items():
-        with open(os.path.join(out, name), "w", encoding="utf-8") as f:
-            f.write(text)
+        atomic.write_text(os.path.join(out, name), text)
     return (
         f"{note}Wrote {', '.join(files)} to {out}. Serve with:\n\n{command}\n\nand ask whether it is up with:"
         f" curl http://localhost:{deployment.REST_PORT}/v1/models/generator"

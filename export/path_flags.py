@@ -1,4 +1,4 @@
-"""Flags whose values are paths, and the commands that programs print: one rule for all of them."""
+"""Flags whose values are paths, and commands for people to type: one rule for all programs."""
 
 import shlex
 
@@ -24,25 +24,25 @@ class _Paths(flags.ListParser):
 
 
 def define_path(name, default, text, **settings):
-    """A flag whose value is a path as `paths.local` gives it; `settings` are those of `flags.DEFINE`."""
+    """Defines a flag for a path, read by `paths.local`; `settings` go to `flags.DEFINE`."""
     flags.DEFINE(_Path(), name, default, text, serializer=flags.ArgumentSerializer(), **settings)
 
 
 def define_paths(name, default, text, **settings):
-    """A flag with a list of paths: a,b or, where one has a comma, "a,b",c."""
+    """Defines a flag for a list of paths: a,b or, if one has a comma, "a,b",c."""
     flags.DEFINE(_Paths(), name, default, text, serializer=flags.CsvListSerializer(","), **settings)
 
 
 def define_multi_path(name, text):
-    """A flag that may be given several times, a path each time; [] by default."""
+    """Defines a flag for a path that may be given several times; [] by default."""
     flags.DEFINE_multi(_Path(), flags.ArgumentSerializer(), name, [], text)
 
 
 def listed(values):
-    """Paths as `define_paths` reads them."""
+    """Joins paths into the text that a flag of `define_paths` reads."""
     return flags.CsvListSerializer(",").serialize(list(values))
 
 
 def command(program, *words):
-    """The line that a person types: 'python -m trainers.sample' and words, which are quoted where they need to be."""
+    """Joins a program, such as 'python -m trainers.sample', and quoted words into a line to type."""
     return f"{program} {shlex.join(words)}"

@@ -1,7 +1,7 @@
-"""Requests that try every signature, and what the model in memory answers to them.
+"""Requests to every signature, and the answers of the model in memory.
 
-The requests go into a version as its warm-up and through it before it is pushed; the answers are
-made by the networks themselves, not by the graphs that were saved.
+The requests become the warm-up of a version, and try it before it is pushed. The networks themselves give the
+answers, not the saved graphs.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ltgans_tf.data import images
 
-_SIZES = (1, 4)  # rows of a request of each signature
+_SIZES = (1, 4)  # rows; each signature gets a request of each size
 _SEED = 20_210_919
 
 
@@ -18,11 +18,11 @@ def of_generator(model, sizes=_SIZES):
 
     Args:
       model: a `LifelongModel`.
-      sizes: the numbers of rows, for each of which there is a request of each signature.
+      sizes: numbers of rows; each signature gets a request of each.
 
     Returns:
       requests: list of (signature, {input: array}).
-      answers: for each request {output: array}; PNG files as the uint8 [B, H, W, C] in them, names as
+      answers: for each request {output: array}, with the pixels of PNG files (uint8 [B, H, W, C]), and names as
         bytes.
     """
     requests, answers = [], []
@@ -57,7 +57,7 @@ def of_generator(model, sizes=_SIZES):
 
 
 def of_encoder(model, sizes=_SIZES):
-    """The same for `signatures.save_encoder`; its pictures are some that the model draws itself."""
+    """The same for `signatures.save_encoder`, with pictures that the model draws."""
     student = model.student
     requests, answers = [], []
     for rows in sizes:

@@ -1,7 +1,4 @@
-"""How the programs of `export` and `trainers` start, and how they end on bad input.
-
-It stands here because `trainers` may import `export` and not the other way round.
-"""
+"""Starts the programs of `export` and `trainers`, and ends them in one sentence on bad input."""
 
 import contextlib
 import errno
@@ -22,7 +19,7 @@ flags.disclaim_key_flags()  # --help lists them with the program that defines th
 _LARGEST_FLAGFILE = 1 << 20  # bytes
 _FULL = os.strerror(errno.ENOSPC)
 _HELP = {"--help", "-help", "-h", "-?"}
-# What other projects call a flag, and how it is called here in the programs that have it.
+# Names of flags in other projects, and the flag here, for the programs that have it.
 _ELSEWHERE = {
     **dict.fromkeys(("steps", "iterations", "iters", "train_steps", "num_steps", "epochs"), "steps_per_task"),
     **dict.fromkeys(("batch", "bs", "minibatch"), "batch_size"),
@@ -37,22 +34,22 @@ _ELSEWHERE = {
     **dict.fromkeys(("amp", "fp16", "bf16", "mixed_precision"), "precision"),
     **dict.fromkeys(("config", "experiment"), "preset"),
 }
-# Keras imports them where they are installed, for what no program here calls: a quarter of the time of all imports.
+# Keras imports them if they are installed. No program needs that, and it is a quarter of the time of all imports.
 _OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
 
 
 def run(main, help_text=None):
-    """Runs `main(argv)` with absl's flags; bad input ends in one sentence and exit status 2.
+    """Runs `main(argv)` with absl's flags and exits with the status that it returns; `--help` exits with 0.
 
-    ValueError, OSError and ArithmeticError (which `lifelong.NonFiniteError` is) out of `main`,
-    a wrong flag and an argument that is none are printed as `error: <sentence>` on stderr, and so
-    is whatever tells of a full disk or of exhausted memory. Any other exception is a mistake in the program and keeps its traceback; `--verbosity=1` shows
-    that of the former too. `--help` exits with 0. What `main` returns is the exit status.
+    Bad input ends in `error: <sentence>` on stderr and exit status 2: a wrong flag or argument, a ValueError,
+    OSError or ArithmeticError (such as `lifelong.NonFiniteError`) from `main`, and any error that reports a full
+    disk or exhausted memory. Any other exception is a mistake in the program and keeps its traceback;
+    `--verbosity=1` shows tracebacks of bad input too.
 
     Args:
       main: the program.
-      help_text: function without arguments that returns what --help prints, once the other flags are parsed; None for
-        absl's list of flags.
+      help_text: function without arguments that returns the text of --help, called once the other flags are
+        parsed; None for absl's list of flags.
     """
     surroundings.pin()
     terminal.never_fail()
@@ -67,13 +64,13 @@ def run(main, help_text=None):
         except Exception as error:
             if not (_FULL in str(error) or _is_of_memory(error)):
                 raise
-            return _fail(_sentence(error))  # TensorFlow's errors of the disk are no OSError
+            return _fail(_sentence(error))  # TensorFlow reports a full disk by other exceptions than OSError
 
     app.run(guarded, flags_parser=lambda argv: _parse(argv, help_text))
 
 
 def define_seed(default, text):
-    """The flag --seed, an integer that every generator takes."""
+    """Defines --seed, an integer that every random generator accepts."""
     flags.DEFINE_integer("seed", default, text, lower_bound=0, upper_bound=seeds.LARGEST)
 
 
@@ -82,16 +79,16 @@ def define_method():
     flags.DEFINE_string(
         "method",
         None,
-        "MODULE:CLASS of the run, where its method is no part of this package: its code is run.",
+        "MODULE:CLASS of the run, if its method is no part of this package: its code is run.",
     )
 
 
 def import_tensorflow():
-    """Imports TensorFlow, and Keras with it, without what they do not need and without the notes that they print.
+    """Imports TensorFlow and Keras without packages that they do not need, and without the notes that they print.
 
-    A program calls this in `main`, once the flags are checked: the notes (oneDNN, CUDA) would bury
-    the one sentence, and no level applies to them. If the import fails they are printed after all, and
-    where the environment sets TF_CPP_MIN_LOG_LEVEL below 2 they are left alone.
+    A program calls this in `main`, once the flags are checked. The notes (oneDNN, CUDA) would bury the one
+    sentence of an error, and no log level stops them. They are printed if the import fails, or if the environment
+    sets TF_CPP_MIN_LOG_LEVEL below 2.
 
     Returns:
       the module `tensorflow`.
@@ -110,9 +107,9 @@ def import_tensorflow():
 
 @contextlib.contextmanager
 def _hidden(names):
-    """As if these packages were not installed; after it they can be imported as ever."""
+    """Makes the import of these packages fail, as if they were not installed."""
     hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # None is what makes an import fail
+    sys.modules.update(dict.fromkeys(hidden))  # None makes an import fail
     try:
         yield
     finally:
@@ -122,7 +119,7 @@ def _hidden(names):
 
 @contextlib.contextmanager
 def _silenced():
-    """Keeps back what is written to the descriptor of stderr, unless it ends with an error."""
+    """Drops what is written to the descriptor of stderr, but prints it if there is an error."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as notes:
@@ -138,7 +135,7 @@ def _silenced():
             os.close(stderr)
 
 
-def _parse(argv, help_text):
+def _parse(argv, help_text=None):
     try:
         _check_flagfiles(argv[1:])
         if help_text is not None and not _HELP.isdisjoint(argv[1:]):
@@ -146,7 +143,7 @@ def _parse(argv, help_text):
         rest = flags.FLAGS(argv)
     except flags.UnrecognizedFlagError as error:
         sys.exit(_fail(f"unknown flag --{error.flagname[:60]}{_nearest(error.flagname[:60])}"))
-    except RecursionError:  # absl looks for a flag that is called nearly so, letter by letter
+    except RecursionError:  # absl searches for a similar name recursively, letter by letter
         sys.exit(_fail("the name of a flag has hundreds of letters; --help lists the flags."))
     except flags.Error as error:
         sys.exit(_fail(_flag_sentence(str(error))))
@@ -156,12 +153,12 @@ def _parse(argv, help_text):
                 f"a flagfile cannot be read ({_sentence(error)}); give a text of one --flag=value to a line."
             )
         )
-    except ValueError as error:  # of a flag of absl's own, --stderrthreshold say
+    except ValueError as error:  # from one of absl's own flags, such as --stderrthreshold
         sys.exit(_fail(_sentence(error)))
-    except SystemExit:  # --help prints and leaves, with status 1 in absl
+    except SystemExit:  # absl exits with 1 after --help
         sys.exit(0)
     if flags.FLAGS["verbosity"].using_default_value:
-        # absl would choose INFO, at which TensorFlow tells a dozen lines about each SavedModel.
+        # At absl's default, INFO, TensorFlow prints a dozen lines about each SavedModel.
         flags.FLAGS.verbosity = logging.WARNING
     if len(rest) > 1:
         sys.exit(_fail(f"unexpected argument {rest[1]!r}; everything is given as --flag=value, see --help."))
@@ -169,7 +166,7 @@ def _parse(argv, help_text):
 
 
 def _help(argv, help_text):
-    """Prints the help; returns the exit status. A flag that is missing, or has no value that it takes, is passed over."""
+    """Prints the help, even if a flag is missing or has a wrong value; returns the exit status."""
     with contextlib.suppress(flags.IllegalFlagValueError):
         flags.FLAGS([word for word in argv if word not in _HELP])
     flags.FLAGS.mark_as_parsed()
@@ -178,11 +175,11 @@ def _help(argv, help_text):
 
 
 def _check_flagfiles(words):
-    """Refuses a flagfile that absl would read without end, or that is far too large for one; nested ones too."""
+    """Refuses flagfiles, also nested ones, that are too large or whose reading would not end."""
     waiting, seen = _flagfiles(words), set()
     while waiting:
         if not (path := waiting.pop()) or path in seen:
-            continue  # absl passes over both
+            continue  # as absl does
         seen.add(path)
         if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
             raise OSError(f"{path} is a device or a pipe")
@@ -193,7 +190,7 @@ def _check_flagfiles(words):
 
 
 def _flagfiles(words):
-    """The files that words of a command line, or lines of a flagfile, name as flagfiles."""
+    """The flagfiles that the words of a command line, or the lines of a flagfile, name."""
     found, words = [], iter(words)
     for word in words:
         name, equals, value = word.strip().partition("=")
@@ -209,7 +206,7 @@ def _nearest(name):
 
 
 def _flag_sentence(message):
-    """absl's message in one line; a flag that was left out is named as such."""
+    """absl's message in one line, rewritten for a missing flag."""
     line = next(line for line in message.splitlines() if line.strip()).strip()
     if missing := re.match(r"flag (--\w+)=None: Flag .* must have a value", line):
         return f"{missing[1]} is missing; give it as {missing[1]}=..., see --help."
@@ -217,7 +214,7 @@ def _flag_sentence(message):
 
 
 def _is_of_memory(error):
-    """Whether Python, NumPy or TensorFlow ran out of memory; a tf.data function tells of the first in words."""
+    """Whether Python, NumPy or TensorFlow ran out of memory; tf.data reports a MemoryError only in its text."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "ResourceExhaustedError"

@@ -1,12 +1,12 @@
 """Pushes generator and encoder to where TensorFlow Serving looks for new versions.
 
-A version is staged beside its place, tried in a process of its own, judged by its scores, and
-renamed: encoder, generator, then latest.json and models.config. A server never sees a part of a
-model, who reads latest.json never half a pair, and nobody a model that has forgotten.
+A push judges a version by its scores, stages it beside its place, tries it in a process of its own, and renames
+it: encoder, generator, then latest.json and models.config. So a server never sees a part of a model, readers
+of latest.json never see half a pair, and a model that has forgotten is never served.
 
   python -m export.push --workdir=runs/demo --base=models
 
-pushes the state that a run ended with; `trainers.train` pushes at each boundary by itself.
+pushes the last state of a run; `trainers.train` pushes at each boundary by itself.
 """
 
 import collections
@@ -17,18 +17,18 @@ from absl import flags, logging
 
 from export import continuation, desired, path_flags, program, rebuild, release, staging, validation, versions
 from export.terms import Terms, define_flags, from_flags
-from ltgans_tf.files import paths, run_ids
+from ltgans_tf.files import atomic, jsonfiles, paths, run_ids
 
 Task = collections.namedtuple("Task", ["index", "name"])
 
 
 class BoundaryExport:
-    """Boundary callback that pushes what was learnt so far, or says why it does not.
+    """Boundary callback that pushes the model, or says why the version is refused.
 
     Args:
       base: folder to push to; None for `exports` in the workdir.
       terms: `Terms`.
-      say: called with a sentence where a version is refused; None for a warning in the log.
+      say: function that gets the sentence on a refused version; None to log it as a warning.
     """
 
     def __init__(self, base=None, terms=Terms(), say=None):
@@ -50,16 +50,16 @@ class BoundaryExport:
 
 
 def _prepared(settings):
-    """How a stream prepares its images, of its settings: what an encoder has to do too."""
+    """The settings by which a stream prepares its images, and an encoder has to as well."""
     return {name: settings[name] for name in ("image_shape", "fit", "upright")}
 
 
 def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
-    """Pushes the generator and, where there is one, the Student under one new version.
+    """Pushes the generator and, if there is one, the Student under one new version.
 
     The same state of the same run is pushed once: a second call returns the version of the first,
-    and completes a pair that a crash left by half. Another state is another version, also where its run
-    and task are the same, as in a copied workdir.
+    and completes a pair if a crash left half of it. Another state gets another version, even for the same run
+    and task, as in a copied workdir.
 
     Args:
       model: a `LifelongModel` that has learnt `task` to its end.
@@ -67,16 +67,16 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
       base: folder that holds `generator/` and `encoder/`; made if it does not exist.
       info: dict with 'run_id', 'image_shape', 'fit' and 'upright'; all of it goes into export_info.json.
       terms: `Terms`.
-      row: the row of scores after `task`, or None where nothing was measured.
-      workdir: folder of the run, for the bundle to go on from (`continuation`); None for none.
+      row: the row of scores after `task`, or None if nothing was measured.
+      workdir: folder of the run, for its bundle (see continuation.py); None to write no bundle.
 
     Returns:
       the version, an int: seconds since 1970, or one more than the last.
 
     Raises:
-      validation.NotBlessed: it was refused; the reason is also in `refused/` of `base`.
-      ValueError: what is served there has other halves, or latest.json does not name all versions.
-      OSError: it could not be written. In both cases what was there before is as it was.
+      validation.NotBlessed: the version was refused; `refused/` in `base` keeps the reason.
+      ValueError: the served version has other halves, or latest.json does not name all versions.
+      OSError: the disk refused. After any of these the served version is the one before.
     """
     base = paths.local(base)
     kinds = [kind for kind in versions.KINDS if kind == "generator" or model.student is not None]
@@ -87,19 +87,18 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
         loaded = desired.remembered(base).versions
         if desired.reconcile(base):
             logging.warning("models.config of %s was not what latest.json says; it was written anew.", base)
-        # Drawn before remains are removed: a server may have loaded a half, whose number is spent.
+        # Before the remains are removed: a server may have loaded a half, so its number is used up.
         version = versions.pushed_version(base, info["run_id"], task.index, state)
         version = version or versions.new_version(base)
         versions.remove_remains(base, keep=version)
         if any(pair["version"] == version for pair in latest.get("pairs", [])):
-            release.prune(base, terms.keep)  # which a push that died may not have come to
+            release.prune(base, terms.keep)  # in case the push died before that
             return version
-        if "version" in latest and (served := [kind for kind in versions.KINDS if kind in latest]) != kinds:
+        if "version" in latest and (served := versions.kinds(latest)) != kinds:
             raise ValueError(
                 f"{base} serves {' and '.join(served)} and this model has {' and '.join(kinds)}, which is not"
                 " the same; push it to a folder of its own."
             )
-        missing = [kind for kind in kinds if not os.path.exists(versions.place(base, kind, version))]
         about = {
             **staging.describe(model, task, info, row),
             "version": version,
@@ -107,57 +106,59 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
             "pair": kinds,
             "parent_version": _parent(latest, info),
         }
-        staged = {kind: os.path.join(base, kind, f".tmp-{version}") for kind in missing}
-        try:
-            staging.stage(model, base, about, staged, terms, _served(base, latest, terms))
-            staging.written("version", base, lambda: release.begin(base, version))
-            for kind, folder in staged.items():
-                staging.written(
-                    kind, base, lambda f=folder, k=kind: versions.put_in_place(f, base, k, version)
-                )
-        except validation.NotBlessed as error:
-            _refuse(base, about, error)
-            raise
-        finally:
-            for folder in staged.values():
-                shutil.rmtree(folder, ignore_errors=True)
-        pair = {
-            "version": version,
-            "run_id": info["run_id"],
-            "task_index": task.index,
-            "task_name": task.name,
-            **{kind: f"{kind}/{version}" for kind in kinds},
-        }
+        _put_in_place(model, base, about, terms, _served(base, latest, terms))
+        places = kinds
         if workdir is not None:
-            pair[continuation.FOLDER] = staging.written(
+            places = [*kinds, continuation.FOLDER]
+            staging.written(
                 continuation.FOLDER,
                 base,
                 lambda: continuation.write(workdir, base, version, task.index + 1),
             )
-        release.add(base, pair, stable=terms.policy != "manual", loaded=loaded)
+        learnt = {**info, "task_index": task.index, "task_name": task.name}
+        release.add(base, versions.entry(version, places, learnt), terms.policy != "manual", loaded)
         release.prune(base, terms.keep)
     return version
+
+
+def _put_in_place(model, base, about, terms, served):
+    """Judges and tries the missing halves of a version, and gives them their names; see `staging.stage`."""
+    version = about["version"]
+    missing = [kind for kind in about["pair"] if not os.path.exists(versions.place(base, kind, version))]
+    staged = {kind: os.path.join(base, kind, f".tmp-{version}") for kind in missing}
+    try:
+        staging.stage(model, base, about, staged, terms, served)
+        staging.written("version", base, lambda: release.begin(base, version))
+        for kind, folder in staged.items():
+            place = versions.place(base, kind, version)
+            staging.written(kind, base, lambda f=folder, p=place: atomic.publish(f, p))
+    except validation.NotBlessed as error:
+        _refuse(base, about, error)
+        raise
+    finally:
+        for folder in staged.values():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def row(workdir, task_index):
     """The row of scores that a run has after a task, or None."""
     from ltgans_tf.evaluation import scores
 
-    return versions.read_json(scores.row_path(workdir, task_index)) or None
+    return jsonfiles.read_if_there(scores.row_path(workdir, task_index)) or None
 
 
 def push_workdir(workdir, base=None, terms=Terms(), method=None):
-    """Pushes the state that a run ended with; see `push`.
+    """Pushes the last state of a run; see `push`.
 
     Args:
-      workdir: folder of a run that is not in the middle of a task.
+      workdir: folder of a run that is between two tasks or at its end.
       base: folder to push to; None for `exports` in the workdir.
       terms: `Terms`.
       method: see `loading.load`.
 
     Raises:
       validation.NotBlessed: see `push`.
-      ValueError: nothing to export is there, or the run is in the middle of a task.
+      ValueError: there is no run, or it is in the middle of a task.
     """
     if not os.path.isfile(os.path.join(workdir, "config.json")):
         raise ValueError(
@@ -188,16 +189,15 @@ def push_workdir(workdir, base=None, terms=Terms(), method=None):
 
 
 def _refuse(base, about, error):
-    """Leaves a note of a version that was refused; of the same task of the same run there is one."""
-    os.makedirs(os.path.join(base, "refused"), exist_ok=True)
+    """Leaves a note on a refused version; it replaces an earlier one on the same task of the same run."""
     name = f"{about['run_id']}_task_{about['task_index']:02d}.json"
     kept = ("run_id", "task_index", "task_name", "step", "created", "scores", "parent_version")
     note = {"reason": str(error), **{key: about[key] for key in kept}}
-    versions.write_json(os.path.join(base, "refused", name), note)
+    atomic.write_json(os.path.join(base, "refused", name), note)
 
 
 def _served(base, latest, terms):
-    """The scores of the served version, {} where it has none; None where nothing is served."""
+    """The scores of the served version, {} if it has none; None if nothing is served."""
     if "version" not in latest:
         return None
     info = versions.read_info(base, "generator", latest["version"])
@@ -210,12 +210,12 @@ def _served(base, latest, terms):
 
 
 def _parent(latest, info):
-    """The version that this run pushed before, or None where the latest is another run's."""
+    """The served version if this run has pushed it, else None."""
     return latest.get("version") if latest.get("run_id") == info["run_id"] else None
 
 
 def main(_):
-    """Pushes what the flags name and says where it went; exit status 3 where it is refused."""
+    """Pushes what the flags name and prints where it is; the exit status is 3 for a refused version."""
     given = flags.FLAGS
     base = given.base or os.path.join(given.workdir, "exports")
     try:
@@ -234,7 +234,7 @@ def main(_):
 
 
 if __name__ == "__main__":
-    # Not at the top, because trainers.train imports this file and has a --workdir of its own.
+    # Not at the top: trainers.train imports this file and has a --workdir of its own.
     path_flags.define_path("workdir", None, "Folder of a run.", required=True)
     path_flags.define_path(
         "base", None, "Folder that holds generator/ and encoder/; by default `exports` in the workdir."

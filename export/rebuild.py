@@ -1,19 +1,19 @@
-"""latest.json made anew from the versions themselves, where it was lost or is older than they are."""
+"""Writes latest.json anew from the versions themselves, if it is lost or older than they are."""
 
-import json
 import os
 
 from export import continuation, desired, path_flags, versions
+from ltgans_tf import latest_json
+from ltgans_tf.files import jsonfiles
 
 
 def check(base, latest):
     """Refuses a base with versions that its latest.json does not name.
 
-    Without their names nothing could be compared with what is served, and the next push would
-    remove them as old.
+    A push there could not tell what is served, so it could compare nothing with it, and would remove those versions.
 
     Raises:
-      ValueError: with the remedy.
+      ValueError: latest.json does not name all versions.
     """
     if unknown := versions.unnamed(base, latest):
         again = path_flags.command("python -m export.release", f"--base={base}", "--rebuild")
@@ -27,8 +27,8 @@ def check(base, latest):
 def rebuild(base, stable=None):
     """Writes latest.json from the export_info.json of each whole version, then models.config.
 
-    What an old latest.json still says holds. Of what it does not name, the versions that models.config
-    serves stay approved, and all others wait for approval.
+    An old latest.json keeps its word on the versions that it names. Of the others, those that models.config
+    serves stay approved, and the rest wait for approval.
 
     Args:
       base: folder of the pairs.
@@ -38,7 +38,7 @@ def rebuild(base, stable=None):
       versions that were added, ascending.
 
     Raises:
-      ValueError: nothing is to be rebuilt, or the version to serve is not known or not there.
+      ValueError: latest.json names all versions already, or the version to serve is unknown or missing.
     """
     with versions.lock(base):
         latest, told = _read(base), desired.remembered(base)
@@ -71,30 +71,20 @@ def rebuild(base, stable=None):
 
 
 def _read(base):
-    """What latest.json says; {} where it is missing or damaged, and a damaged one is kept beside it."""
-    path = os.path.join(base, "latest.json")
+    """What latest.json says; {} if it is missing, or damaged: then it is kept as latest.json.damaged."""
+    path = os.path.join(base, latest_json.NAME)
     try:
-        with open(path, encoding="utf-8") as file:
-            whole = isinstance(json.load(file), dict)
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError):
-        whole = False
-    if whole:
-        return versions.read_latest(base)
-    os.replace(path, f"{path}.damaged")
-    return {}
+        jsonfiles.read_if_there(path)
+    except jsonfiles.Damaged:
+        os.rename(path, f"{path}.damaged")
+    return versions.read_latest(base)
 
 
 def _pair(base, version):
-    """What latest.json says about a version, by its own export_info.json."""
+    """The entry of a version in latest.json, from its own export_info.json."""
     info = versions.read_info(base, "generator", version)
-    kinds = [kind for kind in versions.KINDS if kind in info["pair"]]
-    pair = {"version": version, **{key: info.get(key) for key in ("run_id", "task_index", "task_name")}}
-    pair |= {kind: f"{kind}/{version}" for kind in kinds}
-    if os.path.isdir(versions.place(base, continuation.FOLDER, version)):
-        pair[continuation.FOLDER] = f"{continuation.FOLDER}/{version}"
-    return pair
+    bundle = os.path.isdir(versions.place(base, continuation.FOLDER, version))
+    return versions.entry(version, [*versions.kinds(info["pair"]), *[continuation.FOLDER] * bundle], info)
 
 
 def _listed(numbers):

@@ -1,15 +1,15 @@
-"""Which of the pushed versions is served: approve one, try one as canary, go back in one command.
+"""Selects the served version: approves one, tries one as canary, or goes back.
 
-  python -m export.release --base=models                       what is there
-  python -m export.release --base=models --rollback            the version before the present one
-  python -m export.release --base=models --stable=1795448201   this one, approved or taken up again
-  python -m export.release --base=models --canary=1795448204   beside the stable one; 0 ends it
-  python -m export.release --base=models --rebuild             a lost latest.json, from the versions
+  python -m export.release --base=models                       lists the versions
+  python -m export.release --base=models --rollback            serves the version before the present one
+  python -m export.release --base=models --stable=1795448201   approves this version and serves it
+  python -m export.release --base=models --canary=1795448204   serves it beside the stable one; 0 ends that
+  python -m export.release --base=models --rebuild             restores a lost latest.json from the versions
 
-Each records in latest.json what is to be served and writes models.config from it (desired.py). The version
-before the stable one is served too, so that going back needs no loading. A server refuses a models.config in
-which a label moves to a version that it has not loaded, so after a push a label follows in a second
-file: `--server=http://localhost:8501` waits until the server has the version, then moves it.
+Each command records the served version in latest.json and writes models.config from it (desired.py). The version
+before the stable one stays loaded, so that going back is quick. A server refuses a models.config in which a label
+moves to a version that it has not loaded. So after a push the label moves later:
+`--server=http://localhost:8501` waits until the server has loaded the version, then moves the label.
 """
 
 import datetime
@@ -24,20 +24,20 @@ _WAIT = 300  # seconds for a server to load a version
 
 
 def begin(base, version):
-    """Notes that a version is about to be put in place; to be called under the lock.
+    """Records in latest.json that a push is about to put a version in place; the caller holds the lock.
 
-    So a push that dies is told from versions whose latest.json is lost.
+    So the next push knows that an unnamed version is what a dead push left, and not that latest.json is lost.
     """
     desired.record(base, {"pairs": [], **versions.read_latest(base), "pushing": version})
 
 
 def add(base, pair, stable, loaded=None):
-    """Names a pair that is in place; to be called under the lock.
+    """Names a pair in latest.json, whose folders are in place; the caller holds the lock.
 
     Args:
       base: folder of the pairs.
-      pair: dict with 'version', 'run_id', 'task_index', 'task_name' and the place of each half by kind.
-      stable: whether it is served at once; otherwise it waits for approval.
+      pair: see `versions.entry`.
+      stable: whether to serve it at once; otherwise it waits for approval.
       loaded: see `desired.write`.
     """
     latest = versions.read_latest(base)
@@ -49,12 +49,12 @@ def add(base, pair, stable, loaded=None):
 
 
 def serve(base, version):
-    """Makes a named version the one that is served, approved if it was waiting.
+    """Serves a version that latest.json names, and approves it if it was waiting.
 
-    Going back withdraws what is newer: it waits for approval again, and is no way back for later pushes.
+    Newer versions are withdrawn: they wait for approval again, and later rollbacks pass over them.
 
     Raises:
-      ValueError: it is not there.
+      ValueError: the version is not there.
     """
     with versions.lock(base):
         _serve(base, version)
@@ -79,12 +79,12 @@ def _taken_up(pair):
 
 
 def rollback(base):
-    """Goes back to the approved version before the present one, which it withdraws; returns the former.
+    """Withdraws the served version and serves the approved one before it, which it returns.
 
-    It goes back once: called again it finishes what died half done, or refuses.
+    A second call does not go back further: it completes a first call that died, or refuses.
 
     Raises:
-      ValueError: there is none, or the present one is what an earlier call has gone back to.
+      ValueError: there is no version before, or the served version is the result of an earlier rollback.
     """
     with versions.lock(base):
         latest = versions.read_latest(base)
@@ -111,7 +111,7 @@ def rollback(base):
 
 
 def try_as_canary(base, version):
-    """Serves a named version beside the stable one; None ends it."""
+    """Serves a named version beside the stable one; None ends that."""
     with versions.lock(base):
         latest = versions.read_latest(base)
         if version is not None:
@@ -122,25 +122,26 @@ def try_as_canary(base, version):
 
 
 def settle(base, server, seconds=_WAIT, **rights):
-    """Moves the labels of models.config to the present versions, once a server has loaded them.
+    """Waits until a server has loaded the present versions, then moves the labels of models.config to them.
 
     Args:
       base: folder of the pairs.
       server: address of the server's REST interface.
       seconds: how long to wait.
-      **rights: 'authorization' and 'ca_file' of `serving_client.Client`.
+      **rights: 'authorization' and 'ca_file' of `client.Client`.
 
     Raises:
-      ValueError: the server has not loaded them by then, or cannot be reached.
+      ValueError: the server has not loaded them in that time, or another push has changed them.
+      OSError: the server cannot be reached.
     """
-    from export import serving_client
+    from export import client
 
     with versions.lock(base):
-        desired.reconcile(base)  # or the server would never come to know of a version
-    latest, asked = versions.read_latest(base), serving_client.Client(server, **rights)
+        desired.reconcile(base)  # otherwise the server might never learn of a version
+    latest, asked = versions.read_latest(base), client.Client(server, **rights)
     wanted = {v for v in (latest.get("version"), latest.get("canary")) if v is not None}
     end = time.monotonic() + seconds
-    for kind in filter(latest.get, versions.KINDS):
+    for kind in versions.kinds(latest):
         while missing := wanted - _available(asked, kind):
             if time.monotonic() > end:
                 raise ValueError(
@@ -160,13 +161,12 @@ def _available(asked, kind):
 
 
 def prune(base, keep):
-    """Removes the oldest versions; to be called under the lock.
-
-    Kept are the `keep` newest named pairs, the stable one, the one before it and the canary.
+    """Removes the oldest versions; the caller holds the lock.
 
     Args:
       base: folder of the pairs.
-      keep: how many, at least 1.
+      keep: how many of the newest named pairs stay, at least 1. The stable version, the one before it, the canary
+        and those with a label stay too.
     """
     latest = versions.read_latest(base)
     pairs = [pair["version"] for pair in latest.get("pairs", [])]
@@ -174,7 +174,7 @@ def prune(base, keep):
     kept |= set(latest.get("labels", {}).values())
     doomed = [v for v in (*latest.get("removing", []), *pairs) if v not in kept]
     if doomed:
-        # They are named as such until they are gone, so that a later push knows them and goes on.
+        # latest.json lists them as 'removing' until they are gone, so that the next push can go on.
         named = [pair for pair in latest["pairs"] if pair["version"] in kept]
         desired.record(base, {**latest, "pairs": named, "removing": doomed})
         for version in doomed:
@@ -187,7 +187,7 @@ def prune(base, keep):
 def _pair(base, latest, version):
     for pair in latest.get("pairs", []):
         if pair["version"] == version:
-            halves = [pair[kind] for kind in versions.KINDS if kind in pair]
+            halves = [pair[kind] for kind in versions.kinds(pair)]
             if gone := [half for half in halves if not os.path.isdir(os.path.join(base, half))]:
                 raise ValueError(
                     f"{base} has no {gone[0]} any more, so it cannot be served; name another version."
@@ -220,7 +220,7 @@ def _listing(base):
 
 
 def main(_):
-    """Does what the flags name and says what is served then."""
+    """Does what the flags ask for, and prints the versions and their states."""
     given = flags.FLAGS
     if not os.path.isdir(given.base):
         raise ValueError(f"there is no folder {given.base}; --base names one that a push wrote to.")
@@ -250,7 +250,7 @@ def main(_):
 
 
 if __name__ == "__main__":
-    # Not at the top, because export.push has a --base of its own and imports this file.
+    # Not at the top: export.push imports this file and has a --base of its own.
     path_flags.define_path(
         "base", None, "Folder that holds generator/, encoder/ and latest.json.", required=True
     )

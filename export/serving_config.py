@@ -1,7 +1,7 @@
-"""The files that TensorFlow Serving reads, as text; nothing is written here.
+"""The configuration files of TensorFlow Serving, as text.
 
-models_config        which versions are served, and which of them is called stable or canary
-batching_config      how requests are run together
+models_config        the served versions, and which of them is called stable or canary
+batching_config      how the server batches requests
 monitoring_config    metrics for Prometheus
 """
 
@@ -11,18 +11,18 @@ METRICS = "/monitoring/prometheus/metrics"
 
 
 def models_config(versions, labels, root="/models"):
-    """Returns a ModelServerConfig in text: one model a kind, with its versions and labels.
+    """Returns a ModelServerConfig in text: one model for each kind, with its versions and labels.
 
-    The server checks labels before it loads, and refuses the whole file for one label in use that
-    moves to a version which is not loaded yet: add a version in one file, move a label in the next.
+    The server checks labels before it loads versions. It refuses the whole file if a label in use moves to a
+    version that is not loaded yet: add the version in one file, and move the label in the next.
 
     Args:
-      versions: dict from kind ("generator", "encoder") to the versions to serve, ints.
-      labels: dict with 'stable', a version, and 'canary', another one or None; for all kinds.
+      versions: {kind ("generator", "encoder"): versions to serve, ints}.
+      labels: {'stable': a version, 'canary': another one or None}, for all kinds.
       root: folder of the kinds, as the server sees it.
 
     Raises:
-      ValueError: a kind has no versions, or not one that a label names.
+      ValueError: there are no kinds, no stable version, or a kind lacks a version that has a label.
     """
     if not versions:
         raise ValueError("there are no versions to serve; push a run first.")
@@ -44,18 +44,18 @@ def batching_config(
 ):
     """Returns BatchingParameters in text.
 
-    Without a word on padding and allowed sizes: images, latents and codes have one shape each, and
+    They set neither padding nor allowed sizes: images, latents and codes have one shape each, and
     the exports take batches of any size.
 
     Args:
-      max_batch_size: rows of the largest request; a larger one is refused.
-      max_execution_batch_size: rows that are run at once; larger requests are split.
+      max_batch_size: rows of the largest request; the server refuses a larger one.
+      max_execution_batch_size: most rows of one run; the server splits larger requests.
       batch_timeout_micros: how long a request waits for others, in microseconds.
-      num_batch_threads: batches that are run side by side.
+      num_batch_threads: batches that run side by side.
       max_enqueued_batches: batches that may wait in a queue.
 
     Raises:
-      ValueError: a number that the server could not work with.
+      ValueError: a number is out of range.
     """
     counts = (max_batch_size, max_execution_batch_size, num_batch_threads, max_enqueued_batches)
     if min(counts) < 1 or batch_timeout_micros < 0:
@@ -70,15 +70,15 @@ def batching_config(
     return f"""\
 # The largest request, in rows: enough for a page of samples. A larger one is refused.
 max_batch_size {{ value: {max_batch_size} }}
-# A request of more rows than are run at once is split, where the server's default is to refuse it.
+# The server splits a request of more rows than are run at once. By default it would refuse it.
 enable_large_batch_splitting {{ value: true }}
-# Rows that are run at once, which bounds the memory that a run takes.
+# Most rows of one run, which bounds its memory.
 max_execution_batch_size {{ value: {max_execution_batch_size} }}
-# A lone request waits so long for others; a millisecond is where the batching guide starts.
+# How long a lone request waits for others. The batching guide suggests a millisecond to start with.
 batch_timeout_micros {{ value: {batch_timeout_micros} }}
-# Batches that are run side by side: set it to the cores of the server.
+# Batches that run side by side: set it to the number of the server's cores.
 num_batch_threads {{ value: {num_batch_threads} }}
-# When so many wait, requests are refused at once, so that no queue grows without end.
+# When so many batches wait, the server refuses further requests at once, so that no queue grows without end.
 max_enqueued_batches {{ value: {max_enqueued_batches} }}
 """
 

@@ -1,11 +1,10 @@
 """The two SavedModels of an export and their signatures.
 
-Both run without this package and without Keras, take a batch of any size, name their inputs and
-outputs, and hold only the variables that their signatures read. Every input is required and has one
-entry a row, so that servers can join requests into batches. Images leave as numbers in [-1, 1] or,
-in outputs whose name ends in `_bytes`, as PNG files. Numbers that are not finite, weights outside
-[0, 1], files that are no image, inputs of another shape and requests without rows end in
-INVALID_ARGUMENT with a sentence.
+Both run without this package and without Keras, take batches of any size, and hold only the variables that their
+signatures read. Every input is required and has one entry for each row, so that servers can join requests into
+batches. Output images are numbers in [-1, 1], or PNG files if the output's name ends in `_bytes`. These inputs end
+in INVALID_ARGUMENT with a sentence: numbers that are not finite, weights outside [0, 1], files that are no image,
+wrong shapes, and requests without rows.
 """
 
 import tensorflow as tf
@@ -14,19 +13,19 @@ from ltgans_tf.data import images
 
 
 def save_generator(model, path):
-    """Saves what `model.generate` draws.
+    """Saves the generator of `model`.
 
     Signatures:
-      `serving_default`: latents float32 [B, latent_dim] of the model's law, which begin with the code of
-        a domain where it has codes -> images float32 [B, H, W, C].
+      `serving_default`: latents float32 [B, latent_dim] of the model's law -> images float32 [B, H, W, C]. If the
+        model has domain codes, latents begin with one.
       `generate_png`: latents -> images_bytes string [B].
-      `sample_png`: seed int64 [B], truncation float32 [B] in [0, 1] -> images_bytes string [B] and
-        the latents that they were drawn with. A row depends on its own seed and truncation alone; of k
-        domains its domain is number 1 + seed mod k.
-      `sample_domain_png`, where there are domain codes: seed, domain int64 [B] from 1 to k, truncation
-        -> the same of that domain.
-      `domains`, where there are domain codes: domain int64 [B] from 1 to k -> name_bytes string [B], and
-        k itself as learnt int64 [B].
+      `sample_png`: seed int64 [B], truncation float32 [B] in [0, 1] -> images_bytes string [B], and their
+        latents. A row depends only on its own seed and truncation; its domain is number 1 + seed mod k of k
+        domains.
+      `sample_domain_png`, if there are domain codes: seed, domain int64 [B] from 1 to k, truncation
+        -> the same for that domain.
+      `domains`, if there are domain codes: domain int64 [B] from 1 to k -> name_bytes string [B], and
+        k as learnt int64 [B].
 
     Args:
       model: a `LifelongModel`.
@@ -77,7 +76,7 @@ def save_generator(model, path):
 
 
 def save_encoder(model, image_shape, fit, path, upright=True):
-    """Saves the Student of `model`, together with the preprocessing that it was trained with.
+    """Saves the Student of `model` with the preprocessing of its training images.
 
     Signatures; image_bytes are string [B], each a PNG, JPEG, GIF, WebP or BMP file of any size:
       `serving_default`: image_bytes -> mean and stddev float32 [B, code_dim] of q(z|x).
@@ -86,15 +85,15 @@ def save_encoder(model, image_shape, fit, path, upright=True):
       `reconstruct`: image_bytes -> images_bytes, decoded from the posterior mean.
       `interpolate`: image_a_bytes, image_b_bytes, weight float32 [B] in [0, 1] -> images_bytes at the
         code (1 - weight) mean(a) + weight mean(b).
-      `score`: image_bytes -> sse, kl and nlog = sse + kl float32 [B], as `likelihood.nlog` has them:
-        what the Student cannot explain has a high one.
+      `score`: image_bytes -> sse, kl and nlog = sse + kl float32 [B], see `likelihood.nlog`. They are high
+        for images that the Student cannot explain.
 
     Args:
       model: a model with a `student`.
       image_shape: (height, width, channels) of the stream.
       fit: 'crop', 'pad' or 'stretch', of the stream.
       path: folder to write; made if it does not exist.
-      upright: whether the rotation that a camera noted in a file is applied, as by the stream.
+      upright: whether to apply the rotation that a camera noted in a file, as the stream does.
     """
     student, image_shape = model.student, tuple(image_shape)
 
@@ -160,9 +159,9 @@ def _files(name):
 
 
 def _rows(*inputs):
-    """Refuses a request without rows, with another number of them in each input, or with inputs of other shapes.
+    """Refuses a request without rows, with unequal numbers of rows, or with inputs of other shapes.
 
-    Runtimes do not hold what they are fed to the shape that a signature tells.
+    Runtimes do not check inputs against the shapes in a signature.
     """
     inputs = [tf.ensure_shape(values, values.shape) for values in inputs]
     rows = tf.stack([tf.shape(values)[0] for values in inputs])
@@ -177,14 +176,14 @@ def _finite(values, name):
 
 
 def _share(values, name):
-    """Refuses what is outside [0, 1], NaN too."""
+    """Refuses values outside [0, 1], and NaN."""
     within = tf.reduce_all((values >= 0.0) & (values <= 1.0))
     with tf.control_dependencies([tf.debugging.Assert(within, [f"{name} must be in [0, 1], got", values])]):
         return tf.identity(values)
 
 
 def _learnt(domain, count):
-    """Refuses numbers of domains that there are not."""
+    """Refuses numbers of unknown domains."""
     within = tf.reduce_all((domain >= 1) & (domain <= count))
     message = f"domain must be from 1 to {count}, which are the domains learnt, got"
     with tf.control_dependencies([tf.debugging.Assert(within, [message, domain])]):
@@ -199,12 +198,12 @@ def _png(pictures):
 def _save(path, functions):
     signatures = {name: function.get_concrete_function() for name, function in functions.items()}
     module = tf.Module()
-    # What the graphs read and nothing else: no optimizer slots, no critic, no other generator.
+    # Only what the graphs read: no optimizer slots, no critic, no other generator.
     module.weights = list({id(v): v for s in signatures.values() for v in _captured(s)}.values())
     tf.saved_model.save(module, path, signatures=signatures)
 
 
 def _captured(signature):
-    """The variables that a graph reads; `variables` has those too that were read while it was made."""
+    """The variables that a graph reads; its `variables` also has those that were read while it was traced."""
     handles = {id(tensor) for tensor in signature.captured_inputs}
     return [variable for variable in signature.variables if id(variable.handle) in handles]

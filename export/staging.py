@@ -1,4 +1,4 @@
-"""Writes the halves of a version beside their places, judged and tried before they are put there."""
+"""Judges a version by its scores, writes its halves to staging folders, and tries them there."""
 
 import datetime
 import hashlib
@@ -7,13 +7,25 @@ import os
 
 import ltgans_tf
 from export import blessing, validation, versions
+from ltgans_tf import latest_json
 from ltgans_tf.files import atomic
-
-FORMAT_VERSION = 1
 
 
 def stage(model, base, about, staged, terms, served):
-    """Judges a version, writes what is missing of it to its staging folders, and tries that."""
+    """Judges a version, and writes and tries its missing halves.
+
+    Args:
+      model: a `LifelongModel`.
+      base: folder of the pairs.
+      about: dict, what both halves say about themselves (`describe`).
+      staged: {kind: staging folder} of the missing halves.
+      terms: `Terms`.
+      served: the scores of the served version, see `blessing.reasons`.
+
+    Raises:
+      validation.NotBlessed: the version is refused.
+      OSError: the disk refused.
+    """
     reasons = blessing.reasons(about["scores"], served, terms.max_regression)
     if reasons and terms.policy == "if_blessed":
         raise validation.NotBlessed(" ".join(reasons))
@@ -27,16 +39,16 @@ def stage(model, base, about, staged, terms, served):
         report = validation.infra(halves, terms.max_latency, precision)
     for kind, folder in staged.items():
         extra = os.path.join(folder, "assets.extra")
-        versions.write_json(os.path.join(folder, versions.INFO), {"kind": kind, **about})
+        atomic.write_json(os.path.join(folder, versions.INFO), {"kind": kind, **about})
         atomic.write_text(os.path.join(extra, "mlmd_uuid"), about["run_id"])
         if terms.validate:
-            versions.write_json(os.path.join(extra, validation.BLESSED), report[kind])
+            atomic.write_json(os.path.join(extra, validation.BLESSED), report[kind])
         mark = blessing.NOT_BLESSED if reasons else blessing.BLESSED
         atomic.write_text(os.path.join(extra, mark), "\n".join([*reasons, ""]))
 
 
 def _save(model, kind, folder, about):
-    """Writes a half with its warm-up; returns what the model answers to that."""
+    """Writes a half with its warm-up requests; returns the model's answers to them."""
     from export import probes, signatures, warmup
 
     os.makedirs(os.path.dirname(os.path.join(folder, versions.INFO)))
@@ -53,7 +65,7 @@ def _save(model, kind, folder, about):
 
 
 def state_sha256(model):
-    """What tells one state of a model from another: the sha256 of all its weights, a str."""
+    """The sha256 of all weights of a model, a str: equal states have equal ones."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(weight.tobytes())
@@ -61,7 +73,7 @@ def state_sha256(model):
 
 
 def written(kind, base, write):
-    """What `write()` returns; an error of the disk is told in one sentence."""
+    """Returns `write()`; an error of the disk becomes one sentence that names `kind` and `base`."""
     import tensorflow as tf
 
     from ltgans_tf.training import checkpoints
@@ -76,7 +88,7 @@ def written(kind, base, write):
 
 
 def describe(model, task, info, row):
-    """What both halves say about themselves."""
+    """Returns what both halves say about themselves: dict, JSON-ready."""
     import keras
     import tensorflow as tf
     import tensorflow_probability as tfp
@@ -84,7 +96,7 @@ def describe(model, task, info, row):
     settings = model.get_settings()
     return {
         **info,
-        "format_version": FORMAT_VERSION,
+        "format_version": latest_json.INFO_VERSION,
         "task_index": task.index,
         "task_name": task.name,
         "step": int(model.global_step.numpy()),

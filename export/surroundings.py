@@ -1,13 +1,13 @@
-"""The variables of a user's environment that reach into a program: pinned, refused, or written down."""
+"""Environment variables that affect a program: it sets, checks or records them."""
 
 import os
 
 _LOCAL = "localhost,127.0.0.1,::1"
-# Of Keras: the user's keras.json, for other programs, must not change what is trained; nor must these cut a run short.
+# The user's keras.json is for other programs and must not change the training. The dropped ones could end it early.
 _PINNED = {"KERAS_HOME": os.devnull, "KERAS_BACKEND": "tensorflow", "MPLBACKEND": "agg"}
 _DROPPED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-# What may change the bits or the speed of a run, and so is written down with it.
+# These may change the bits or the speed of a run, so its record has them.
 _NOTED = (
     *_THREADS,
     *("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CONFIG", "TF_DETERMINISTIC_OPS"),
@@ -17,10 +17,10 @@ _NOTED = (
 
 
 def pin():
-    """Sets what the programs need to be the same for everybody; to be called before TensorFlow is imported.
+    """Sets the variables that must be the same for all users; call it before TensorFlow is imported.
 
-    Keras is that of TensorFlow with its own defaults, whatever keras.json says. Matplotlib writes files: a
-    notebook's MPLBACKEND may name what only a notebook has. gRPC asks no proxy for this machine.
+    Keras runs on TensorFlow with its own defaults, whatever keras.json says. Matplotlib writes files, as the backend
+    that a notebook sets works only there. gRPC uses no proxy to reach this machine.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.update(_PINNED)
@@ -31,10 +31,10 @@ def pin():
 
 
 def check():
-    """Refuses variables that TensorFlow would take for another number without a word.
+    """Refuses numbers of threads that TensorFlow would silently misread.
 
     Raises:
-      ValueError: naming one of them.
+      ValueError: naming the variable and its value.
     """
     for name in _THREADS:
         text = os.environ.get(name, "0")
@@ -45,5 +45,5 @@ def check():
 
 
 def noted():
-    """Those variables that may change the bits or the speed of a run, as they are set: dict."""
+    """Returns the variables that are set and may change the bits or the speed of a run: dict."""
     return {name: os.environ[name] for name in _NOTED if name in os.environ}

@@ -1,4 +1,4 @@
-"""What a program writes to its terminal, and that it never ends for want of one."""
+"""Lets a program run on when it can no longer write to its terminal."""
 
 import io
 import os
@@ -7,12 +7,11 @@ import sys
 
 
 def never_fail():
-    """Makes writes to stdout and stderr never fail; for the start of a program.
+    """Makes writes to stdout and stderr never fail; call it at the start of a program.
 
-    What a terminal cannot take any more is dropped: after a pipe was closed (`| head`), for a terminal that is
-    gone, a full disk. Letters that its encoding lacks are written as escapes. A descriptor that was closed before
-    the start is opened on /dev/null, so that no file of the program gets its number. A stream that a test has put in
-    the place of Python's own stays.
+    Output is dropped once it cannot be written: the pipe was closed (`| head`), the terminal is gone, the disk is full.
+    Letters that the encoding lacks become escapes. A descriptor that was closed before the start is opened on
+    /dev/null, so that no file of the program gets its number. Streams that a test has replaced stay.
     """
     for descriptor in range(3):
         try:
@@ -38,7 +37,7 @@ def _wrapped(descriptor, stream):
 
 
 class _Descriptor(io.RawIOBase):
-    """A file descriptor to write to, which goes to /dev/null with the first failure."""
+    """A file descriptor to write to; after its first failure it writes to /dev/null."""
 
     def __init__(self, descriptor):
         super().__init__()
@@ -57,7 +56,7 @@ class _Descriptor(io.RawIOBase):
         while True:
             try:
                 return os.write(self._descriptor, data)
-            except BlockingIOError:  # another program has made the terminal non-blocking
+            except BlockingIOError:  # another program made the terminal non-blocking
                 select.select([], [self._descriptor], [])
             except OSError:
                 _drop(self._descriptor)

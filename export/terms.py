@@ -1,4 +1,4 @@
-"""On which terms a version is pushed and served, as data and as flags."""
+"""The terms on which a version is pushed and served, as data and as flags."""
 
 import dataclasses
 
@@ -11,16 +11,15 @@ POLICIES = ("if_blessed", "always", "manual")
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-    """On which terms a version is served.
+    """The terms on which a version is served.
 
     Attributes:
-      policy: 'if_blessed' pushes what works and has not forgotten (`blessing.reasons`); 'always' what
-        works; 'manual' what works, to wait for `export.release --stable=VERSION`.
-      max_regression: how much worse a score of an earlier domain may be than the served version's, as
-        a part of it.
+      policy: 'if_blessed' serves a version that works and has not forgotten (`blessing.reasons`); 'always' any
+        that works; 'manual' pushes one that works, and serves it after `export.release --stable=VERSION`.
+      max_regression: how much worse a score of an earlier domain may be, as a fraction of the served version's.
       max_latency: seconds that a signature may take for one row.
       keep: versions to keep; see `release.prune`.
-      validate: whether a process of its own tries what was staged; without, nothing is tried.
+      validate: whether a process of its own tries each version before it is served.
     """
 
     policy: str = "if_blessed"
@@ -45,7 +44,7 @@ def define_flags(prefix=""):
     flags.DEFINE_float(
         f"{prefix}max_regression",
         Terms.max_regression,
-        "How much worse a score of an earlier domain may be than the served version's, as a part of it.",
+        "How much worse a score of an earlier domain may be, as a fraction of the served version's.",
         lower_bound=0,
     )
     flags.DEFINE_float(
@@ -59,6 +58,6 @@ def define_flags(prefix=""):
 
 
 def from_flags(prefix=""):
-    """The `Terms` that the flags name."""
+    """The `Terms` of the flags."""
     names = [field.name for field in dataclasses.fields(Terms)]
     return Terms(**{name: flags.FLAGS[prefix + name].value for name in names})

@@ -1,6 +1,6 @@
-"""Whether a staged version works: the infra validation, before anything can be served.
+"""Tries whether a staged version works, before a server can see it: TFX's infra validation.
 
-Its names are TFX's: what passes carries the file assets.extra/INFRA_BLESSED.
+A version that passes has the file assets.extra/INFRA_BLESSED.
 """
 
 import io
@@ -15,18 +15,18 @@ _TIMEOUT = 300  # seconds
 
 
 class NotBlessed(ValueError):
-    """A version that was refused, with the reason in one sentence; nothing of it is served."""
+    """A version was refused for this reason, and nothing of it is served."""
 
 
 def infra(halves, max_latency=1.0, precision="float32"):
-    """Loads staged SavedModels in a fresh process and sends their warm-up requests through them.
+    """Loads staged SavedModels in a fresh process and sends them their warm-up requests.
 
-    Every signature must be tried by a request, answer as the model in memory does, with finite
-    numbers, and take at most `max_latency` seconds for one row.
+    Each signature must have a request, answer as the model in memory does, with finite numbers, and take at most
+    `max_latency` seconds for one row.
 
     Args:
-      halves: {kind: (folder, answers)} with the folder of a SavedModel that has its warm-up file, and
-        the answers that `probes` gives for its requests.
+      halves: {kind: (folder, answers)}: the folder of a SavedModel with its warm-up file, and the model's answers
+        to those requests (see `probes`).
       max_latency: seconds.
       precision: of the hidden layers, see `presets.Recipe`.
 
@@ -34,16 +34,16 @@ def infra(halves, max_latency=1.0, precision="float32"):
       {kind: {'load_seconds', 'latency_ms': {signature: number}}}.
 
     Raises:
-      NotBlessed: it does not work.
+      NotBlessed: a SavedModel fails.
     """
-    import numpy as np  # here, so that the programs' flags do not wait for it
+    import numpy as np  # here, so that --help does not wait for it
 
     spec = {"max_latency": max_latency, "precision": precision, "halves": {}}
     arrays = {}
     for kind, (folder, answers) in halves.items():
         spec["halves"][kind] = os.path.abspath(folder)
         arrays |= {f"{kind}/{i}/{name}": a for i, one in enumerate(answers) for name, a in one.items()}
-    sent = io.BytesIO()  # no file, which a kill would leave behind
+    sent = io.BytesIO()  # a kill would leave a file behind
     np.savez(sent, spec=json.dumps(spec), **arrays)
     report = _run(sent.getvalue())
     if "refused" in report:
@@ -53,7 +53,7 @@ def infra(halves, max_latency=1.0, precision="float32"):
 
 def _run(sent):
     path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-    # A GPU is the trainer's; what is compared are numbers of the CPU's kernels or of a GPU's alike.
+    # The training process has the GPU. The tolerances allow for the CPU's other rounding.
     environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(

@@ -1,17 +1,16 @@
 """The folders that TensorFlow Serving watches, and what may be written there and when.
 
-    <base>/generator/<version>/   saved_model.pb, variables/, assets.extra/export_info.json
-    <base>/encoder/<version>/     the same; none where the model has no Student
-    <base>/latest.json            names the pairs, and which of them is served; written after them
-    <base>/models.config          the same for TensorFlow Serving (see desired.py)
-    <base>/continuation/<version>/   what a run goes on from (see continuation.py)
-    <base>/refused/               why a version was not pushed
+    <base>/generator/<version>/      saved_model.pb, variables/, assets.extra/export_info.json
+    <base>/encoder/<version>/        the same; missing if the model has no Student
+    <base>/latest.json               names the pairs and the served one; written after them
+    <base>/models.config             the same for TensorFlow Serving (see desired.py)
+    <base>/continuation/<version>/   what a later run starts from (see continuation.py)
+    <base>/refused/                  why a version was not pushed
 
-A version is an integer that both halves share; other names (`.tmp-...`) are none of the server's.
+A version is an integer that both halves share. The server ignores folders with other names, such as `.tmp-...`.
 """
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -20,18 +19,17 @@ import time
 from export import path_flags
 from ltgans_tf import latest_json
 from ltgans_tf.files import atomic, jsonfiles, locks, paths
-from ltgans_tf.settings import upgrades
 
-KINDS = ("encoder", "generator")  # in the order in which they are put in place
-INFO = os.path.join("assets.extra", "export_info.json")
-_LATEST = "latest.json"
-_LATEST_VERSION, _INFO_VERSION = 1, 1  # format versions
-_STAGED = re.compile(r"\.tmp-(removed-)?\d+(-\d+)?")  # what is on its way to its name, or from it
+INFO = latest_json.INFO
+KINDS = latest_json.KINDS[::-1]  # the encoder first: the order in which a push puts them in place
+_STAGED = re.compile(r"\.tmp-(removed-)?\d+(-\d+)?")  # a folder that is being written or removed
+
+read_json = jsonfiles.read_if_there  # the name that benchmarks/exports.py has for it
 
 
 @contextlib.contextmanager
 def lock(base):
-    """One push at a time; the kernel drops the lock with its process, however that ends."""
+    """Holds the lock of `base`, which one push has at a time; the kernel drops it when the process ends."""
     os.makedirs(base, exist_ok=True)
     with locks.hold(base, wait=True):
         yield
@@ -42,79 +40,75 @@ def place(base, kind, version):
     return os.path.join(base, kind, str(version))
 
 
+def kinds(named):
+    """The kinds in `named`, such as an entry of latest.json, in the order of KINDS."""
+    return [kind for kind in KINDS if kind in named]
+
+
+def entry(version, places, about):
+    """An entry of latest.json.
+
+    Args:
+      version: int.
+      places: the folders of `latest_json.PLACES` that hold the version.
+      about: dict with its 'run_id', 'task_index' and 'task_name'.
+    """
+    task = {key: about.get(key) for key in ("run_id", "task_index", "task_name")}
+    return {"version": version, **task, **{place: f"{place}/{version}" for place in places}}
+
+
 def found(base, kind):
     """Versions in one folder, ascending, whoever wrote them."""
     return paths.numbered(os.path.join(base, kind))
 
 
 def read_latest(base):
-    """What latest.json says, as a dict; an empty one where there is none yet.
-
-    'version' is the pair that is served, beside its 'run_id', 'task_index', 'task_name' and the
-    places of its halves; 'canary' one that is tried, or None; 'pairs' all that were pushed, the
-    same about each and whether it waits for approval ('pending') or was gone back from ('withdrawn');
-    'pushing' a version that is being put in place; 'removing' those that are being removed.
+    """Returns what latest.json says, a dict as `latest_json.check` describes it; {} before the first push.
 
     Raises:
-      ValueError: it is damaged, changed by hand, or of a newer format version; see `latest_json.check`.
+      ValueError: it is damaged, was changed by hand, or has a newer format version.
     """
-    path = os.path.join(base, _LATEST)
-    with _remedied(base):
-        found = read_json(path)
-    upgrades.check_version(found.get("format_version", 1), _LATEST_VERSION, path)
-    with _remedied(base):
-        latest_json.check(found, path)
-    return found
-
-
-@contextlib.contextmanager
-def _remedied(base):
-    """Adds to what is said of a damaged latest.json how it is made anew."""
     try:
-        yield
-    except ValueError as error:
+        return latest_json.read(base)
+    except jsonfiles.Damaged as error:
         rebuild = path_flags.command("python -m export.release", f"--base={base}", "--rebuild")
         raise ValueError(f"{error} Or rebuild it: {rebuild}") from error
 
 
 def write_latest(base, latest):
     """Replaces latest.json in one move."""
-    write_json(os.path.join(base, _LATEST), {"format_version": _LATEST_VERSION, **latest})
+    content = {"format_version": latest_json.FORMAT_VERSION, **latest}
+    atomic.write_json(os.path.join(base, latest_json.NAME), content)
 
 
 def newest_named(base):
-    """The newest version that latest.json names, served or not; 0 where there is none."""
+    """The newest version that latest.json names, served or not; 0 if it names none."""
     return max((pair["version"] for pair in read_latest(base).get("pairs", [])), default=0)
 
 
 def read_info(base, kind, version):
-    """What a half says about itself, as a dict; an empty one where it was not written by us."""
+    """Returns what a half says about itself, a dict; {} if another program wrote it."""
     path = os.path.join(place(base, kind, version), INFO)
-    found = read_json(path)
-    upgrades.check_version(found.get("format_version", 1), _INFO_VERSION, path)
-    return found
+    return jsonfiles.read_if_there(path, latest_json.INFO_VERSION)
 
 
 def new_version(base):
-    """Seconds since 1970 or, where the clock is behind, one more than the last version."""
-    return max(
-        [int(time.time())]
-        + [last + 1 for kind in KINDS for last in found(base, kind)[-1:]]
-        + [newest_named(base) + 1]
-    )
+    """Seconds since 1970, or one more than the last version if the clock is behind."""
+    last = [newest_named(base), *(version for kind in KINDS for version in found(base, kind))]
+    return max(int(time.time()), max(last) + 1)
 
 
 def pushed_version(base, run_id, task_index, state):
-    """The version under which this state of this run was pushed, in full or by half, or None.
+    """The version under which this state of this run was pushed, whole or half, or None.
 
-    A half counts where it is newer than all that latest.json names: then a push that died left it.
+    A half counts if it is newer than all versions in latest.json: a push that died has left it.
     """
     newest = newest_named(base)
     for kind in KINDS:
         for version in reversed(found(base, kind)):
             info = read_info(base, kind, version)
             same = (info.get("run_id"), info.get("task_index")) == (run_id, task_index)
-            if same and info.get("state_sha256", state) == state:  # older exports do not tell it
+            if same and info.get("state_sha256", state) == state:  # missing in older exports
                 if version > newest or not _is_half(base, version, info):
                     return version
     return None
@@ -125,7 +119,7 @@ def unnamed(base, latest):
 
     Args:
       base: folder of the pairs.
-      latest: what latest.json says. What it is about to name or to remove does not count.
+      latest: content of latest.json. Versions that it is about to name or to remove do not count.
     """
     known = {pair["version"] for pair in latest.get("pairs", [])}
     known |= {latest.get("pushing"), *latest.get("removing", [])}
@@ -134,57 +128,33 @@ def unnamed(base, latest):
 
 
 def remove_remains(base, keep=None):
-    """Removes what pushes that died have left; to be called under the lock, when none is at work.
+    """Removes what dead pushes have left; the caller holds the lock, so no push is at work.
 
     Args:
       base: folder of the pairs.
-      keep: version that is going to be completed.
+      keep: the version that the caller is going to complete, or None.
     """
     newest, pushing = newest_named(base), read_latest(base).get("pushing")
-    for kind in (*KINDS, "continuation"):
+    for kind in latest_json.PLACES:
         folder = os.path.join(base, kind)
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
             if _STAGED.fullmatch(name):
                 shutil.rmtree(os.path.join(folder, name))
         for version in found(base, kind):
-            # An older half is one whose other half somebody removed on purpose.
+            # Of an older half somebody has removed the other half on purpose.
             half = version > newest and _is_half(base, version, read_info(base, kind, version))
             if version != keep and (version == pushing or half):
                 shutil.rmtree(place(base, kind, version))
 
 
 def remove(base, version):
-    """Removes a version and its bundle; a server never sees a part of a half, which is renamed first."""
-    for kind in (*KINDS, "continuation"):
+    """Removes a version and its bundle. Renames each folder first, so that no server sees a part of it."""
+    for kind in latest_json.PLACES:
         if os.path.isdir(place(base, kind, version)):
             doomed = os.path.join(base, kind, f".tmp-removed-{version}")
             os.rename(place(base, kind, version), doomed)
             shutil.rmtree(doomed)
 
 
-def put_in_place(staging, base, kind, version):
-    """Syncs a staged half to the disk and gives it its name in one move.
-
-    Raises:
-      OSError: the version is there already, or the disk refuses.
-    """
-    for folder, _, files in os.walk(staging, topdown=False):
-        for path in [os.path.join(folder, file) for file in files] + [folder]:
-            atomic.sync(path)
-    os.rename(staging, place(base, kind, version))
-    atomic.sync(os.path.join(base, kind))
-
-
-def write_json(path, value):
-    """Writes a JSON file so that a crash leaves the old one or the new one, never a part."""
-    atomic.write_text(path, json.dumps(value, indent=1) + "\n")
-
-
 def _is_half(base, version, info):
     return any(not os.path.exists(place(base, kind, version)) for kind in info.get("pair", []))
-
-
-def read_json(path):
-    if not os.path.isfile(path):
-        return {}
-    return jsonfiles.read_object(path)

@@ -1,8 +1,8 @@
 """Warm-up requests in TensorFlow Serving's own format: PredictionLogs in a TFRecord file.
 
-A server sends them through a version before it answers with it. The messages are built here from
-the field numbers of its published protos, so that no package of the server is needed to write
-them; tests/export/warmup_test.py reads them with that package.
+A server runs them through a version before it serves it. This file builds the messages from the field numbers of
+the published protos, so that it needs no package of the server; tests/export/warmup_test.py reads them with that
+package.
 """
 
 import functools
@@ -15,7 +15,7 @@ from tensorflow.core.framework import resource_handle_pb2, tensor_pb2, tensor_sh
 FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
-# Of tensorflow_serving/apis: model.proto, predict.proto and prediction_log.proto, as far as is needed.
+# From tensorflow_serving/apis, the needed part of model.proto, predict.proto and prediction_log.proto.
 _MESSAGES = {
     "ModelSpec": (("name", 1, None), ("signature_name", 3, None)),
     "PredictRequest": (
@@ -32,7 +32,7 @@ def write(path, model_name, requests):
 
     Args:
       path: folder of the SavedModel.
-      model_name: what the server calls it.
+      model_name: the server's name for it.
       requests: list of (signature, {input: array}), at most 1,000.
     """
     os.makedirs(os.path.dirname(os.path.join(path, FILE)), exist_ok=True)
@@ -47,7 +47,7 @@ def write(path, model_name, requests):
 
 
 def read(path):
-    """The requests of a SavedModel's warm-up file: list of (signature, {input: array})."""
+    """Reads the warm-up file of a SavedModel: list of (signature, {input: array})."""
     requests = []
     for record in tf.data.TFRecordDataset(os.path.join(path, FILE)):
         request = _prediction_log().FromString(record.numpy()).predict_log.request
@@ -61,7 +61,7 @@ def read(path):
 
 @functools.cache
 def _prediction_log():
-    """The class of PredictionLog, in a pool of its own so that the server's package may be there too."""
+    """The class of PredictionLog, in a pool of its own to avoid a clash with the server's package."""
     pool = descriptor_pool.DescriptorPool()
     for module in (types_pb2, tensor_shape_pb2, resource_handle_pb2, tensor_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
@@ -83,7 +83,7 @@ def _prediction_log():
 
 
 def _add(message, name, number, kind):
-    """Adds a field: a string, or a message of the type `kind`."""
+    """Adds a field: a string if `kind` is None, else a message of the type `kind`."""
     field = message.field.add(name=name, number=number, label=_FIELD.LABEL_OPTIONAL)
     field.type = _FIELD.TYPE_STRING if kind is None else _FIELD.TYPE_MESSAGE
     if kind is not None:

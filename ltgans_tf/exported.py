@@ -1,6 +1,6 @@
 """Exported SavedModels, with the methods of the model that they came from.
 
-Only the SavedModels are run: neither Keras nor the code of the networks is needed.
+They run without Keras and without the code of the networks.
 """
 
 import os
@@ -12,9 +12,6 @@ from ltgans_tf import latest_json
 from ltgans_tf.files import jsonfiles, paths
 from ltgans_tf.networks import sampling
 from ltgans_tf.settings import upgrades
-
-_INFO = os.path.join("assets.extra", "export_info.json")
-_KINDS = ("generator", "encoder")
 
 
 class ExportedModel:
@@ -31,9 +28,9 @@ class ExportedModel:
       paths: dict of version folders by kind, 'generator' and 'encoder' or one of them.
 
     Attributes:
-      info: dict, what the export says about itself (export_info.json).
+      info: dict, the content of export_info.json.
       image_shape: (height, width, channels).
-      fit: how images are brought to that shape, as in `images.fit_image`.
+      fit: how an image of another shape gets that one, see `images.fit_image`.
       upright: whether the encoder applies the rotation that a camera noted in a file.
       latent_dim: length of the generator's latents.
       latent_law: their `sampling.LatentLaw`.
@@ -45,9 +42,9 @@ class ExportedModel:
         self.info = _read_info(next(iter(self.paths.values())))
         self.image_shape = tuple(self.info["image_shape"])
         self.fit = self.info["fit"]
-        self.upright = self.info.get("upright", False)  # earlier exports turned nothing
+        self.upright = self.info.get("upright", False)  # earlier exports rotated nothing
         self.latent_dim = self.info["latent_dim"]
-        # Exports from before there were codes have neither these fields nor a list of domains.
+        # Exports without domain codes have neither these fields nor a list of domains.
         codes = {name: self.info[name] for name in ("domain_dim", "domain_length") if name in self.info}
         noise_dim = self.latent_dim - codes.get("domain_dim", 0)
         self.latent_law = sampling.LatentLaw(noise_dim, self.info["latent_law"], **codes)
@@ -122,15 +119,14 @@ def load(path):
     """Loads an export.
 
     Args:
-      path: a version folder; its parent, whose newest version is taken; or a folder that holds
-        `generator` and `encoder`, whose newest pair is taken (that of latest.json, where it is; where
-        models.config tells that it is lost, the folder is refused).
+      path: a version folder; its parent, for its newest version; or a folder that holds `generator` and
+        `encoder`, for the pair that latest.json names. If there never was such a file, the newest pair counts.
 
     Returns:
       an `ExportedModel`.
 
     Raises:
-      ValueError: there is no export, or none that this version reads.
+      ValueError: there is no export, latest.json is lost, or a newer ltgans_tf wrote the export.
     """
     path = paths.local(path)
     if _is_version(path):
@@ -148,7 +144,7 @@ def load(path):
 
 
 def _newest_pair(path):
-    latest = os.path.join(path, "latest.json")
+    latest = os.path.join(path, latest_json.NAME)
     if os.path.isfile(latest):
         named = latest_json.read(path)
         if not named.get("pairs", True):
@@ -158,7 +154,7 @@ def _newest_pair(path):
                 f"{path} has versions and nothing there is approved; approve one with"
                 f" python -m export.release --base={shlex.quote(path)} --stable=VERSION."
             )
-        pair = {kind: os.path.join(path, named[kind]) for kind in _KINDS if kind in named}
+        pair = {kind: os.path.join(path, named[kind]) for kind in latest_json.KINDS if kind in named}
         if gone := [folder for folder in pair.values() if not _is_version(folder)]:
             raise ValueError(f"{latest} names {gone[0]}, which is not there; load a version folder that is.")
         return pair
@@ -167,7 +163,7 @@ def _newest_pair(path):
             f"{path} has lost its latest.json, which says what is served; rebuild it: python -m export.release"
             f" --base={shlex.quote(path)} --rebuild. Or load one of its version folders."
         )
-    found = {kind: _versions(os.path.join(path, kind)) for kind in _KINDS}
+    found = {kind: _versions(os.path.join(path, kind)) for kind in latest_json.KINDS}
     found = {kind: versions for kind, versions in found.items() if versions}
     shared = set.intersection(*map(set, found.values())) if found else set()
     if found and not shared:
@@ -186,15 +182,11 @@ def _versions(path):
 
 
 def _read_info(path):
-    file = os.path.join(path, _INFO)
+    file = os.path.join(path, latest_json.INFO)
     if not os.path.isfile(file):
-        raise ValueError(f"{path} was not exported by ltgans_tf: it has no {_INFO}.")
-    info = jsonfiles.read_object(file, format_version=int)
-    if info.get("format_version") != 1:
-        raise ValueError(
-            f"{path} has format version {info.get('format_version')}, this ltgans_tf reads"
-            " 1; use the ltgans_tf that wrote it."
-        )
+        raise ValueError(f"{path} was not exported by ltgans_tf: it has no {latest_json.INFO}.")
+    fields = {"format_version": int, "kind": str, "image_shape": list, "fit": str, "latent_dim": int}
+    info = jsonfiles.read_object(file, latest_json.INFO_VERSION, **fields)
     if info.get("latent_law") == "circle":
         raise ValueError(f"{path} {upgrades.SECTORS}")
-    return jsonfiles.read_object(file, kind=str, image_shape=list, fit=str, latent_dim=int)
+    return info

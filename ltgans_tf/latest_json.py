@@ -1,50 +1,52 @@
-"""latest.json of a folder of exports: which pairs of generator and encoder are there, and which is served."""
+"""latest.json of a folder of exports names the pairs of generator and encoder there, and the served one."""
 
 import os
 
 from ltgans_tf.files import jsonfiles
-from ltgans_tf.settings import upgrades
 
 NAME = "latest.json"
 FORMAT_VERSION = 1
-PLACES = ("generator", "encoder", "continuation")  # folders beside it, which hold one for each version
+KINDS = ("generator", "encoder")
+PLACES = (*KINDS, "continuation")  # folders beside it; each has one folder for each version
+INFO = os.path.join("assets.extra", "export_info.json")  # of a version: what it says about itself
+INFO_VERSION = 1  # its format version
 _LAST = 253_402_300_799  # versions are seconds since 1970, and dates end with the year 9999
 
 
 def read(base):
-    """What latest.json of `base` says; an empty dict where there is none.
+    """Returns what latest.json of `base` says, a dict as `check` describes it; {} if there is none.
 
     Raises:
-      ValueError: it is damaged, changed by hand (see `check`), or of a newer format version.
+      jsonfiles.Damaged: it is damaged, or was changed by hand.
+      ValueError: it has a newer format version.
     """
     path = os.path.join(base, NAME)
-    if not os.path.isfile(path):
-        return {}
-    found = jsonfiles.read_object(path)
-    upgrades.check_version(found.get("format_version", FORMAT_VERSION), FORMAT_VERSION, path)
+    found = jsonfiles.read_if_there(path, FORMAT_VERSION)
     check(found, path)
     return found
 
 
 def check(found, path):
-    """Holds what was read from a latest.json to its form, so that no reader need look again.
+    """Checks the content of a latest.json, so that no reader has to check it again.
 
-    After this every version is an int of seconds since 1970 that 'pairs' has, once; and every place
-    ('generator', 'encoder', 'continuation') is `<place>/<version>`, inside of the folder of exports.
+    Afterwards each version is an int of seconds since 1970 that one of the 'pairs' has, and each place
+    ('generator', 'encoder', 'continuation') is `<place>/<version>`, inside the folder of exports.
 
     Args:
-      found: dict; {} is good. 'version' is the pair that is served, beside its 'run_id', 'task_index', 'task_name'
-        and places; 'canary' one that is tried, or None; 'pairs' all that were pushed, the same about each and
-        whether it waits for approval ('pending'); 'labels' the version that each label of models.config is on.
+      found: dict, {} before the first push. 'version' is the served pair, beside its 'run_id', 'task_index',
+        'task_name' and places. 'canary' is the pair on trial, or None. 'pairs' lists all pushed pairs with the
+        same fields; each is 'pending' while it waits for approval, and 'withdrawn' after a rollback. 'labels'
+        maps each label of models.config to its version. 'pushing' is a version that a push is writing, and
+        'removing' lists those that are being removed.
       path: of the file, for the message.
 
     Raises:
-      ValueError: it is not so.
+      jsonfiles.Damaged: something in it is wrong.
     """
     try:
         _check(found)
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); restore it from a backup.") from error
+        raise jsonfiles.damaged(path, error) from error
 
 
 def _check(found):

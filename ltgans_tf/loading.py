@@ -1,4 +1,4 @@
-"""From a folder back to a model: `ltgans_tf.load`; and to the stream that it learnt."""
+"""Loads a model from a folder (`ltgans_tf.load`), and the stream that it learnt."""
 
 import os
 
@@ -15,15 +15,15 @@ def load(path, method=None):
     Args:
       path: a workdir of a run; or a version folder of an export, its parent, or the `exports`
         folder of a run (then with its generator and its encoder).
-      method: 'module:Class' of the run, where its method is no part of this package: loading it runs that code, so
-        the caller has to name it (docs/security.md). None for a method of the package.
+      method: 'module:Class' of the run, if its method is no part of this package. Loading runs that code, so the
+        caller has to name it (docs/security.md). None for a method of the package.
 
     Returns:
       a `LifelongModel`, or an `exported.ExportedModel`; both have `sample(count, seed, domain)` and,
       with an encoder, `student.encode(images)`.
 
     Raises:
-      ValueError: nothing that could be loaded is there, or its method is another.
+      ValueError: there is nothing to load, or `method` is not that of the run.
     """
     path = paths.local(path)
     if os.path.isfile(os.path.join(path, checkpoints.CONFIG)):
@@ -42,7 +42,7 @@ def load(path, method=None):
 
 
 def _check_is_named(path, its, named):
-    """Refuses code that the caller has not named: importing a module runs it."""
+    """Refuses code that the caller has not named, as importing a module runs it."""
     if its not in registry.METHODS and its != named:
         raise ValueError(
             f"{path} was trained with the method {its!r}, which is no part of this package; loading it runs that"
@@ -55,14 +55,14 @@ def _check_is_named(path, its, named):
 
 
 def load_stream(workdir, data_dir=None, skip_broken_images=False):
-    """The `TaskStream` of a run, some or all of whose data may be gone.
+    """The `TaskStream` of a run, even if its data are partly or all gone.
 
     Args:
       workdir: folder of the run.
-      data_dir, skip_broken_images: see `TaskStream`; they are no settings of a run.
+      data_dir, skip_broken_images: see `TaskStream`; a run does not store them.
 
     Raises:
-      ValueError: no run is there.
+      ValueError: there is no run.
     """
     settings = checkpoints.read_config(paths.local(workdir))["stream"]
     return streams.TaskStream(

@@ -150,7 +150,7 @@ def test_library_is_whole():
 
 def test_every_program_has_its_binary():
     programs = {
-        source_imports.module_name(path): _owner(path)
+        source_imports.module_name(path).removesuffix(".__main__"): _owner(path)
         for path in SOURCES
         if path.startswith(PROGRAM_FOLDERS) and source_imports.is_program(path)
     }

@@ -10,6 +10,7 @@ IMPORTS = {
     "data": "data methods",
     "evaluation": "data evaluation ltgans_tf networks",
     "export": "benchmarks data evaluation export files ltgans_tf methods settings trainers training",
+    "export/client": "export",
     "faults": "benchmarks evaluation export files methods trainers training",
     "figures": "data evaluation figures networks",
     "files": "files ltgans_tf training",

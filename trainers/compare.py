@@ -14,7 +14,7 @@ from absl import flags
 import trainers
 from export import path_flags
 from ltgans_tf.figures import charts
-from ltgans_tf.files import paths
+from ltgans_tf.files import atomic, paths
 from trainers import groups, page, runs, wording
 
 _UNION = (
@@ -58,11 +58,11 @@ def compare(workdirs, out, labels=(), json_out=None):
     if any(run.tuning for run in members):
         title += f" (no test scores: {wording.TUNING.rstrip('.')})"
     lead = _lead(f"{title} \N{MIDDLE DOT} {tasks}", summary, barred)
-    page.write(out, page.document(f"Comparison: {title}", lead, _sections(grouped, summary, barred)))
+    atomic.write_text(out, page.document(f"Comparison: {title}", lead, _sections(grouped, summary, barred)))
     wrote = out
     if json_out is not None:
         facts = {"tasks": members[0].tasks, "groups": summary, "not_comparable": barred}
-        page.write(json_out, json.dumps(facts, indent=1, allow_nan=False) + "\n")
+        atomic.write_text(json_out, json.dumps(facts, indent=1, allow_nan=False) + "\n")
         wrote += f" and {json_out}"
     return "\n".join([f"{title}, {tasks}", *_as_text(summary, barred), "", f"Wrote {wrote}."])
 

@@ -13,7 +13,7 @@ from absl import flags
 import trainers
 from export import path_flags
 from ltgans_tf.data import listing
-from ltgans_tf.files import paths
+from ltgans_tf.files import atomic, paths
 
 _BATCH = 250
 
@@ -39,6 +39,8 @@ def encode(workdir, folder, out, skip_broken_images=False, method=None):
         raise ValueError(f"there is no folder {folder}; --images names a folder of images.")
     found = listing.require(folder, splits=False)
     trainers.import_tensorflow()
+    import numpy as np
+
     from ltgans_tf import loading
 
     model = loading.load(workdir, method)
@@ -46,7 +48,8 @@ def encode(workdir, folder, out, skip_broken_images=False, method=None):
     if model.student is None:
         raise ValueError(f"the model in {workdir} has no Student and so no encoder; train with --student.")
     kept, mean, stddev = _encode(model.student, found, how, skip_broken_images)
-    _write(out, mean=mean, stddev=stddev, files=kept)
+    with atomic.writing(out) as file:
+        np.savez(file, mean=mean, stddev=stddev, files=kept)
     skipped = len(found.files) - len(kept)
     told = found.told()
     return (
@@ -101,16 +104,6 @@ def _encode(student, found, how, skip_broken):
     if not kept:
         raise ValueError(f"none of the {len(found.files)} images in {found.root} could be read.")
     return kept, np.concatenate(means), np.concatenate(stddevs)
-
-
-def _write(out, **arrays):
-    import numpy as np
-
-    os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
-    staging = f"{out}.tmp"
-    with open(staging, "wb") as f:
-        np.savez(f, **arrays)
-    os.replace(staging, out)
 
 
 if __name__ == "__main__":

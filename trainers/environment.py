@@ -1,11 +1,11 @@
 """What a run ran on: its devices, and environment.json of the workdir."""
 
-import json
 import os
 import platform
 import sys
 
 from export import surroundings
+from ltgans_tf.files import atomic
 
 
 def devices(tf):
@@ -34,5 +34,4 @@ def write(workdir, keras, tf):
         "devices": devices(tf),
         "variables": surroundings.noted(),
     }
-    with open(os.path.join(workdir, "environment.json"), "w", encoding="utf-8") as f:
-        json.dump(environment, f, indent=1)
+    atomic.write_json(os.path.join(workdir, "environment.json"), environment)

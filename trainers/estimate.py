@@ -1,7 +1,8 @@
 """How long a run will take, from the speed that it has had so far."""
 
-import json
 import os
+
+from ltgans_tf.files import metrics_log
 
 
 def duration(workdir, preset):
@@ -12,11 +13,8 @@ def duration(workdir, preset):
       preset: a `presets.Preset`.
     """
     steps = preset.steps_per_task * len(preset.tasks)
-    path = os.path.join(workdir, "metrics.jsonl")
-    speeds = []
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as f:
-            speeds = sorted(json.loads(line)["speed/steps_per_second"] for line in f)
+    points = metrics_log.read(os.path.join(workdir, metrics_log.NAME))
+    speeds = sorted(point["speed/steps_per_second"] for point in points)
     if not speeds:
         return f"estimate: none yet; training shows the time left from the first of its {steps} steps on"
     speed = speeds[len(speeds) // 2]

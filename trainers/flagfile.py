@@ -3,15 +3,15 @@
 import os
 
 from export import path_flags
-from ltgans_tf.files import paths
+from ltgans_tf.files import atomic, paths
 
 _NAME = "flags.txt"
 
 
 def write(workdir, settings):
     """Writes {name: value} to the workdir, one --name=value to a line."""
-    with open(os.path.join(workdir, _NAME), "w", encoding="utf-8") as f:
-        f.writelines(f"--{name}={value}\n" for name, value in settings.items())
+    text = "".join(f"--{name}={value}\n" for name, value in settings.items())
+    atomic.write_text(os.path.join(workdir, _NAME), text)
 
 
 def read(workdir):

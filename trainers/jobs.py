@@ -6,7 +6,6 @@ of them can be broken off at any point and goes on with what is left.
 
 import ctypes
 import dataclasses
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import sys
 import time
 
 from ltgans_tf.evaluation import scores
+from ltgans_tf.files import atomic, jsonfiles
 from trainers import stopping
 
 _POLL = 0.2  # seconds between looks at the processes
@@ -68,10 +68,7 @@ class Job:
     def keep(self, seconds, finished):
         """Writes down the wall time and, of a process that ended well, with which flags it did."""
         record = {"seconds": round(seconds, 1), "finished": list(self.flags) if finished else None}
-        path = f"{self.workdir}.json"
-        with open(f"{path}.tmp", "w", encoding="utf-8") as f:
-            json.dump(record, f)
-        os.replace(f"{path}.tmp", path)
+        atomic.write_json(f"{self.workdir}.json", record)
 
     def last_line(self):
         """The last line that its process said, or ''."""
@@ -83,11 +80,9 @@ class Job:
 
     def _record(self):
         try:
-            with open(f"{self.workdir}.json", encoding="utf-8") as f:
-                found = json.load(f)
-        except (OSError, ValueError):  # not there, or half of one: then the run is asked again
+            return jsonfiles.read_object(f"{self.workdir}.json")
+        except (OSError, ValueError):  # missing or damaged: then the run itself has to tell
             return {}
-        return found if isinstance(found, dict) else {}
 
 
 class _Child:

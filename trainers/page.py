@@ -7,10 +7,11 @@ import base64
 import dataclasses
 import html
 import io
-import os
 
 import numpy as np
 from PIL import Image
+
+from ltgans_tf.files import atomic
 
 CHART_DENSITY = 150 / 96  # charts are drawn with 150 pixels per inch, a page has 96
 _VOID = ("img", "meta")
@@ -178,12 +179,8 @@ def document(title, lead, sections):
 
 
 def write(path, content):
-    """Writes text so that the file is there whole or not at all; makes folders."""
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    staging = f"{path}.tmp"
-    with open(staging, "w", encoding="utf-8") as f:
-        f.write(content)
-    os.replace(staging, path)
+    """Writes text; see `atomic.write_text`."""
+    atomic.write_text(path, content)
 
 
 _STYLE = """

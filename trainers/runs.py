@@ -4,11 +4,11 @@ Reading needs no TensorFlow, no model and no data, and may happen at any time of
 """
 
 import functools
-import json
 import os
 
 from ltgans_tf import latest_json
 from ltgans_tf.evaluation import scores
+from ltgans_tf.files import jsonfiles, metrics_log
 from ltgans_tf.settings import upgrades
 
 TOGETHER = "all together"  # what stands in the place of a task's name for the union of all
@@ -103,13 +103,13 @@ class Run:
     @functools.cached_property
     def config(self):
         """Content of config.json, {} where it is not there."""
-        found = self._dict("config.json")
+        found = self._read("config.json")
         return upgrades.complete(found, self.workdir) if found else found
 
     @functools.cached_property
     def environment(self):
         """Content of environment.json, {} where it is not there."""
-        return self._dict("environment.json")
+        return self._read("environment.json")
 
     @functools.cached_property
     def exports(self):
@@ -119,14 +119,16 @@ class Run:
     @property
     def flags(self):
         """Text of flags.txt, "" where it is not there."""
-        return _text(os.path.join(self.workdir, "flags.txt"))
+        path = os.path.join(self.workdir, "flags.txt")
+        if not os.path.isfile(path):
+            return ""
+        with open(path, encoding="utf-8") as f:
+            return f.read()
 
     @functools.cached_property
     def records(self):
         """The points of metrics.jsonl: list of dicts, [] where it is not there."""
-        path = os.path.join(self.workdir, "metrics.jsonl")
-        lines = _text(path).splitlines(keepends=True)
-        return [_parsed(path, line) for line in lines if line.endswith("\n")]  # the last may be half written
+        return metrics_log.read(os.path.join(self.workdir, metrics_log.NAME))
 
     @property
     def about(self):
@@ -154,9 +156,8 @@ class Run:
     def _picture_path(self, name):
         return os.path.join(self.workdir, "figures", f"{name}.png")
 
-    def _dict(self, *names):
-        path = os.path.join(self.workdir, *names)
-        return _parsed(path, _text(path) or "{}")
+    def _read(self, name):
+        return jsonfiles.read_if_there(os.path.join(self.workdir, name))
 
 
 def absent(row):
@@ -168,20 +169,3 @@ def absent(row):
 def part_of(name):
     """The part of an evaluation that measures a score."""
     return next((part for part, names in PARTS.items() if name in names), "distances")
-
-
-def _text(path):
-    if not os.path.isfile(path):
-        return ""
-    with open(path, encoding="utf-8") as f:
-        return f.read()
-
-
-def _parsed(path, written):
-    try:
-        found = json.loads(written)
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); restore it, or train that run again.") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} holds a {type(found).__name__} and no dict; restore it.")
-    return found

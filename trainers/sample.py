@@ -13,7 +13,7 @@ from absl import flags
 
 import trainers
 from export import path_flags, program
-from ltgans_tf.files import paths
+from ltgans_tf.files import atomic, paths
 
 _BATCH = 250
 _ENDINGS = (".npz", ".png")
@@ -98,11 +98,8 @@ def _write_folder(out, batches):
 def _write_npz(out, batches, seed):
     import numpy as np
 
-    os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
-    staging = f"{out}.tmp"
-    with open(staging, "wb") as f:
-        np.savez(f, images=np.concatenate(list(batches)), seed=seed)
-    os.replace(staging, out)
+    with atomic.writing(out) as file:
+        np.savez(file, images=np.concatenate(list(batches)), seed=seed)
 
 
 def _write_grid(out, batches):

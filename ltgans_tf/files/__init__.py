@@ -1,1 +1,1 @@
-"""Files of a run: JSON, the TensorBoard log, and what the run was made with."""
+"""Files of a run: atomic writes, JSON, logs, locks, paths, and the code that wrote them."""

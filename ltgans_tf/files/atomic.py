@@ -1,22 +1,23 @@
-"""Files that are there in full or not at all, whenever the machine stops."""
+"""Writes files and folders so that a crash leaves the old one or the new one, never a part."""
 
 import contextlib
+import json
 import os
 
 
 @contextlib.contextmanager
 def writing(path, staging=None):
-    """Opens a file that takes the place of another one once it is written and synced.
+    """Opens a new file that replaces `path` once it is written and synced to the disk.
 
     Args:
-        path: what it will be called; its folder is made where it is not there.
-        staging: what it is called until then; None for `<path>.tmp`.
+        path: the file's final name; its folder is made if it does not exist.
+        staging: the file's name until then, in the same folder; None for `<path>.tmp`.
 
     Yields:
         a binary file.
 
     Raises:
-        OSError: it could not be written; what was there before is as it was.
+        OSError: the disk refused; `path` is as it was, and `staging` is removed.
     """
     folder = os.path.dirname(path) or "."
     os.makedirs(folder, exist_ok=True)
@@ -35,13 +36,33 @@ def writing(path, staging=None):
 
 
 def write_text(path, text):
-    """Writes a text file in UTF-8: see `writing`."""
+    """Writes a text file in UTF-8; see `writing`."""
     with writing(path) as file:
         file.write(text.encode())
 
 
+def write_json(path, value):
+    """Writes a JSON file; see `writing`."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def publish(staging, path):
+    """Syncs a staged file or folder, with all in it, and then renames it to `path` in the same folder.
+
+    Raises:
+        OSError: the disk refused, or `path` is a folder that holds something; `staging` stays.
+    """
+    if os.path.isfile(staging):
+        sync(staging)
+    for folder, _, names in os.walk(staging, topdown=False):
+        for each in [*(os.path.join(folder, name) for name in names), folder]:
+            sync(each)
+    os.rename(staging, path)
+    sync(os.path.dirname(path) or ".")
+
+
 def sync(path):
-    """Has the disk hold a file, or the names in a folder."""
+    """Waits until the disk holds a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

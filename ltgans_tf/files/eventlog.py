@@ -1,4 +1,4 @@
-"""The two logs of a run, metrics.jsonl and TensorBoard's event files, and cutting them back."""
+"""Writes TensorBoard's event files, and cuts both logs of a run back to the step that it resumes from."""
 
 import glob
 import json
@@ -11,7 +11,9 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
-from ltgans_tf.files import atomic
+from ltgans_tf.files import atomic, metrics_log
+
+read_points = metrics_log.read  # the name that training/verification.py has for it
 
 
 def writer(folder, name):
@@ -20,14 +22,14 @@ def writer(folder, name):
 
 
 def once(folder, name):
-    """Like `writer`, for what is written in one go: earlier files of that name are replaced."""
+    """Like `writer`, but removes the earlier files of that name; for what is written in one go."""
     for file in glob.glob(os.path.join(glob.escape(folder), f"events.out.tfevents.*.{name}")):
         os.remove(file)
     return writer(folder, name)
 
 
 def write_settings(folder, settings):
-    """Shows a run's settings (a JSON-ready dict) in TensorBoard, as text and as hparams."""
+    """Writes a run's settings (a JSON-ready dict) for TensorBoard, as text and as hparams."""
     text = json.dumps(settings, indent=1)
     recipe = settings["model"].get("recipe", {})
     with once(folder, "settings").as_default():
@@ -42,7 +44,7 @@ def write_settings(folder, settings):
 
 
 def write_charts(charts):
-    """Lays out TensorBoard's custom scalars, to the default writer: {title: tags as a regular expression}."""
+    """Writes a layout of TensorBoard's charts to the default writer: {title: regular expression of its tags}."""
     layout = layout_pb2.Layout(
         category=[
             layout_pb2.Category(
@@ -61,16 +63,19 @@ def cut(path, folder, step):
     """Removes all points after global step `step` from metrics.jsonl and the event files.
 
     Args:
-      path: of metrics.jsonl; a last line that a crash left in part is removed too, another one that
-        cannot be read is a ValueError.
-      folder: of the event files. Each is written anew without the later points, and a new file
-        tells a TensorBoard that is running to drop them as well.
-      step: global step of the state that the run goes on from.
+      path: of metrics.jsonl. A last line that a crash left unfinished is removed too.
+      folder: of the event files. A further file tells a running TensorBoard to drop the points as well.
+      step: global step of the state that the run resumes from.
+
+    Raises:
+      ValueError: a line of metrics.jsonl is damaged; the files are then as they were.
     """
     if os.path.exists(path):
-        _replace(path, b"".join(line for at, line in read_points(path) if at <= step))
+        kept = [line for point, line in metrics_log.lines(path) if int(point["step"]) <= step]
+        with atomic.writing(path) as file:
+            file.writelines(kept)
     for remains in glob.glob(os.path.join(glob.escape(folder), ".tmp-events.out.tfevents.*")):
-        os.remove(remains)  # of a cut that was killed; TensorBoard would read it too
+        os.remove(remains)  # a cut that was killed left it, and TensorBoard would read it too
     files = sorted(glob.glob(os.path.join(glob.escape(folder), "events.out.tfevents.*")))
     for file in files:
         _cut_events(file, step)
@@ -80,48 +85,30 @@ def cut(path, folder, step):
         version = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
         # TensorBoard reads files by name; "-" sorts it before the host names of this second's files.
         name = f"events.out.tfevents.{int(time.time()):010d}.-.{os.getpid()}.resume"
-        with tf.io.TFRecordWriter(os.path.join(folder, name)) as out:
-            out.write(version.SerializeToString())
-            out.write(start.SerializeToString())
-            out.write(start.SerializeToString())  # TensorBoard takes the first for a run's beginning
-
-
-def read_points(path):
-    """The whole lines of metrics.jsonl: list of (global step, line as bytes); ValueError for one that is damaged."""
-    points = []
-    with open(path, "rb") as f:
-        for number, line in enumerate(f, 1):
-            if not line.endswith(b"\n"):
-                break  # the last one, of which a crash left a part
-            try:
-                points.append((int(json.loads(line)["step"]), line))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path} is damaged in line {number}; restore it from a backup, or remove that line, whose"
-                    " points are then lost, and run the same command again."
-                ) from error
-    return points
+        # TensorBoard takes the first start for the beginning of the run, and drops points at the second.
+        _write_events(
+            os.path.join(folder, name), [each.SerializeToString() for each in (version, start, start)]
+        )
 
 
 def _cut_events(file, step):
+    """Rewrites an event file without its later points, if it has any, and without a record left unfinished."""
     records, later = [], False
     try:
-        for record in tf.data.TFRecordDataset(file):
-            event = event_pb2.Event.FromString(record.numpy())
-            if event.step <= step:
-                records.append(record.numpy())
+        for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
+            if event_pb2.Event.FromString(record).step <= step:
+                records.append(record)
             else:
                 later = True
     except tf.errors.DataLossError:
-        later = True  # a crash left the last record in part; what is before it is whole
+        later = True  # a crash cut the last record off; those before it are whole
     if later:
         staging = os.path.join(os.path.dirname(file), f".tmp-{os.path.basename(file)}")
-        with tf.io.TFRecordWriter(staging) as out:
-            for record in records:
-                out.write(record)
-        os.replace(staging, file)
+        _write_events(staging, records)
+        atomic.publish(staging, file)
 
 
-def _replace(path, content):
-    with atomic.writing(path) as f:
-        f.write(content)
+def _write_events(path, records):
+    with tf.io.TFRecordWriter(path) as out:
+        for record in records:
+            out.write(record)

@@ -1,32 +1,59 @@
-"""Reads the JSON files that a run or an export keeps, which a disk or a person may have damaged."""
+"""Reads JSON files that may be damaged, or that a newer version of this package may have written."""
 
 import json
+import os
 
 
-def read_object(path, **fields):
+class Damaged(ValueError):
+    """A file does not hold what was written to it."""
+
+
+def read_object(path, newest=None, **fields):
     """Reads a file that holds a JSON object.
 
     Args:
-        path: of the file.
-        **fields: the type that the value of each name must have, such as stream=dict.
+        path: the file.
+        newest: the newest format version that the caller reads; None for a file without one. A file that
+            has no 'format_version' counts as version 1.
+        **fields: the type that each value must have, such as stream=dict.
 
     Returns:
         dict.
 
     Raises:
-        ValueError: naming the file, if it is no JSON object or a field is missing or of another type.
-        OSError: it cannot be read.
+        Damaged: the file holds no JSON object, or a field is missing or of another type.
+        ValueError: its format version is unknown.
+        OSError: the file cannot be read.
     """
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}); restore it from a backup.") from error
+        raise damaged(path, error) from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged (it holds a {type(found).__name__}); restore it from a backup.")
+        raise damaged(path, f"it holds a {type(found).__name__}")
+    if newest is not None:
+        check_version(found.get("format_version", 1), newest, path)
     for name, kind in fields.items():
         if not isinstance(found.get(name), kind):
-            raise ValueError(
-                f"{path} is damaged (it has no {name} of type {kind.__name__}); restore it from a backup."
-            )
+            raise damaged(path, f"it has no {name} of type {kind.__name__}")
     return found
+
+
+def read_if_there(path, newest=None, **fields):
+    """Reads a JSON object as `read_object` does; {} if there is no such file."""
+    return read_object(path, newest, **fields) if os.path.isfile(path) else {}
+
+
+def check_version(version, newest, path):
+    """Raises a ValueError if the format version of `path` is not a whole number up to `newest`."""
+    if not isinstance(version, int) or version > newest:
+        raise ValueError(
+            f"{path} has format version {version}, this ltgans_tf reads up to {newest}; use the newer ltgans_tf"
+            " that wrote it."
+        )
+
+
+def damaged(path, reason):
+    """Returns the exception for a damaged file, whose sentence gives the reason and the remedy."""
+    return Damaged(f"{path} is damaged ({reason}); restore it from a backup.")

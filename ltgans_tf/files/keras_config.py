@@ -1,13 +1,13 @@
-"""What keras.json and the KERAS_ variables of a user may change, and this package needs as it is by default."""
+"""Checks Keras' global settings, which keras.json and KERAS_ variables may change."""
 
 
 def check():
-    """Refuses a Keras that was set up for something else.
+    """Refuses settings of Keras that this package does not work with.
 
     Raises:
-      ValueError: naming the setting, its value, and what sets it right.
+      ValueError: naming the setting, its value and the remedy.
     """
-    import keras  # not at the top: it may not be importable under such settings
+    import keras  # not at the top: wrong settings may make its import fail
 
     needed = {
         "backend": ("tensorflow", "set the variable KERAS_BACKEND=tensorflow before Keras is imported"),

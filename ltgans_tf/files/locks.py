@@ -1,4 +1,4 @@
-"""A folder for one process at a time."""
+"""Locks a folder for one process at a time."""
 
 import contextlib
 import fcntl
@@ -8,29 +8,29 @@ NAME = ".lock"
 
 
 class InUse(OSError):
-    """Another process holds the lock; the sentence is what it has written into the file."""
+    """Another process holds the lock; the message is what it has written into the file."""
 
 
 @contextlib.contextmanager
 def hold(folder, wait=False, name=NAME):
     """Holds the lock of a folder.
 
-    The lock is an flock of the file `name` in it and, where the file system has such locks for folders, of the
-    folder itself, so that nobody gets in by removing the file. The kernel drops both with their process,
-    however that ends: no lock is ever stale.
+    The lock is an flock of the file `name` in it and, if the file system can lock folders, of the folder itself,
+    so that nobody gets in by removing the file. The kernel drops both when the process ends, in whatever way: no
+    lock is ever stale.
 
     Args:
-      folder: that is there.
-      wait: whether to wait until another holder is done.
-      name: of the file, which is made and stays.
+      folder: an existing folder.
+      wait: whether to wait for another holder.
+      name: name of the file, which is made and stays.
 
     Yields:
       (file, check): the locked file, open for reading and writing; and a function without arguments that
-      raises an OSError where the lock is no longer held.
+      raises an OSError if the lock is lost.
 
     Raises:
       InUse: another process holds it, and `wait` is False.
-      OSError: the file cannot be opened, or its file system gives no locks.
+      OSError: the file cannot be opened, or its file system has no locks.
     """
     path = os.path.join(folder, name)
     flags = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
@@ -43,7 +43,7 @@ def hold(folder, wait=False, name=NAME):
             guarded = True
         except BlockingIOError as error:
             raise InUse(_holder(file)) from error
-        except OSError:  # NFS has locks for files alone; then `check` looks whether the file is in its place
+        except OSError:  # NFS can lock files only; then `check` looks whether the file is in its place
             guarded = False
 
         def check():
@@ -68,7 +68,7 @@ def _locked_file(path, flags, opened):
                 raise InUse(_holder(file)) from error
             except OSError as error:
                 raise OSError(_without_locks(path, error)) from error
-            if _is_at(path, file):  # and was not removed while this process waited
+            if _is_at(path, file):  # it may have been removed while this process waited
                 failed.pop_all()
                 opened.callback(file.close)
                 return file

@@ -1,21 +1,21 @@
-"""What is said of a name that nothing has."""
+"""Suggests the nearest known names for an unknown one."""
 
 import difflib
 
 
 def nearest(name, known, most=2):
-    """The names of `known` that are like `name`, joined by ' or '; '' where none is."""
+    """The names of `known` that are similar to `name`, joined by ' or '; '' if there are none."""
     return " or ".join(difflib.get_close_matches(str(name), known, n=most, cutoff=0.4))
 
 
 def unknown(kind, name, known, more=""):
-    """The ValueError for a name that is not in `known`.
+    """Returns the ValueError for a name that is not in `known`.
 
     Args:
-      kind: what it was to be the name of, 'preset' say.
-      name: what was given.
-      known: the names that there are.
-      more: what else may be given, after these names.
+      kind: what the name should name, such as 'preset'.
+      name: the unknown name.
+      known: the names that exist.
+      more: text after these names, on what else is allowed.
     """
     near = nearest(name, known)
     question = f"did you mean {near}? There" if near else "there"

@@ -1,4 +1,4 @@
-"""The order of files that are numbered in their names."""
+"""Sorts files by the numbers in their names."""
 
 import os
 import re

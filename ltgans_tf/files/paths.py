@@ -1,13 +1,13 @@
-"""Paths as people write them, made into paths of this machine; and the endings of the files to write."""
+"""Checks and expands paths that people write, and the endings of files to write."""
 
 import os
 import re
 
-# What no line of a settings file can hold: control characters, line ends, bytes of a name that are no UTF-8.
+# No line of a settings file can hold these: control characters, line ends, bytes that are not UTF-8.
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# gs://, s3://, https:// and the like, also after pathlib has made one slash of two.
+# gs://, s3://, https:// and the like; pathlib makes the two slashes one.
 _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-# Endings that name a kind of file: nobody means a folder by photo.jpg.
+# Endings of files: nobody means a folder by photo.jpg.
 _FILES = tuple(
     ".png .jpg .jpeg .gif .webp .bmp .tif .tiff .avif .heic .npz .npy .json .html .htm .pdf .svg .zip .tar .gz .tgz"
     " .csv .txt .h5 .pb .keras".split()
@@ -15,7 +15,7 @@ _FILES = tuple(
 
 
 def local(path):
-    """The path that the file system is asked for.
+    """Expands and checks a path on this machine.
 
     Args:
       path: str, bytes or os.PathLike; `~` and `~name` at its beginning stand for home folders.
@@ -24,7 +24,7 @@ def local(path):
       str.
 
     Raises:
-      ValueError: it is empty, has characters that settings files cannot hold, begins with `~/` where the
+      ValueError: it is empty, has characters that settings files cannot hold, begins with `~/` though the
         user has no home folder, or names a bucket or an address.
     """
     text = os.fsdecode(path)
@@ -47,25 +47,25 @@ def local(path):
 
 
 def tidy(path):
-    """A path without doubled and trailing slashes and `.` parts: './cats//' -> 'cats'; `~` and `..` stay."""
+    """Removes doubled and trailing slashes and `.` parts: './cats//' -> 'cats'; `~` and `..` stay."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     found = "/" * path.startswith("/") + "/".join(parts) or "."
     return f"./{found}" if found.startswith("~") != path.startswith("~") or _ELSEWHERE.match(found) else found
 
 
 def ending(path, allowed, folder=False):
-    """Which of the allowed endings the name of a file to write has, whatever its case.
+    """Returns the ending of a file to write, and checks that it is allowed.
 
     Args:
-      path: the file.
+      path: the file; its ending may be in upper case.
       allowed: tuple of endings in lower case, such as ('.png', '.npz').
-      folder: whether it may also be a folder: a name without an ending of files.
+      folder: whether `path` may also name a folder, which has no ending of a file.
 
     Returns:
       one of `allowed`, or '' for a folder.
 
     Raises:
-      ValueError: another ending.
+      ValueError: the ending is another one.
     """
     lower = path.lower()
     for each in allowed:
@@ -78,9 +78,9 @@ def ending(path, allowed, folder=False):
 
 
 def numbered(folder):
-    """The numbers that name folders or files in `folder`, ascending: list of int, [] where it is not there.
+    """Names in `folder` that are numbers, ascending: list of int, [] if there is no such folder.
 
-    Only names as `str` writes a number count: neither '007' nor '\N{SUPERSCRIPT TWO}'.
+    Only names that `str` would write count: neither '007' nor '\N{SUPERSCRIPT TWO}'.
     """
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return sorted(int(name) for name in names if re.fullmatch(r"0|[1-9][0-9]{0,17}", name))

@@ -1,4 +1,4 @@
-"""Where the running code comes from, for records that have to be read later."""
+"""Identifies the running code, for the records of a run."""
 
 import glob
 import hashlib
@@ -10,9 +10,9 @@ VERSION = "0.1.0"
 
 
 def code(cls=None):
-    """A hash of the code of this package, or of the file that a class is defined in: 16 hexadecimal digits.
+    """A hash of the code of this package, or of the file that defines a class: 16 hexadecimal digits.
 
-    '' for a class that is in no file.
+    It is '' for a class that no file defines.
     """
     if cls is None:
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -30,7 +30,7 @@ def code(cls=None):
 
 
 def commit():
-    """The commit of this checkout, with a + where files differ from it; None without git."""
+    """The commit of this checkout, with a + if files differ from it; None without git."""
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     try:
         ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""The id of a run, by which its checkpoints and its exports know each other."""
+"""The id of a run, which its checkpoints and its exports share."""
 
 import os
 import uuid
@@ -9,19 +9,16 @@ _NAME = "run_id"
 
 
 def read(workdir):
-    """The id of the run in `workdir`, a str; None where none was drawn yet."""
-    for path in (
-        os.path.join(workdir, _NAME),
-        os.path.join(workdir, "exports", _NAME),
-    ):  # the latter before 0.1.0
-        if os.path.isfile(path):
+    """The id of the run in `workdir`, a str; None if it has none yet."""
+    for folder in (workdir, os.path.join(workdir, "exports")):  # the latter before 0.1.0
+        if os.path.isfile(path := os.path.join(folder, _NAME)):
             with open(path, encoding="utf-8", errors="replace") as file:
                 return file.read().strip().strip('"')
     return None
 
 
 def keep(workdir, run_id=None):
-    """Gives the run in `workdir` an id where it has none: `run_id`, or one that is drawn. Returns its id."""
+    """Returns the id of the run in `workdir`; a run without one gets `run_id`, or a random id."""
     if found := read(workdir):
         return found
     run_id = run_id or str(uuid.uuid4())

@@ -15,7 +15,7 @@ from PIL import Image
 
 from export import push, release, signatures, versions
 from ltgans_tf.data import images, sources
-from ltgans_tf.files import run_ids
+from ltgans_tf.files import atomic, run_ids
 from ltgans_tf.training import checkpoints
 from tests.tiny import UNTRIED
 
@@ -304,16 +304,16 @@ def test_pair_shares_a_version_that_latest_names(tiny_model, tmp_path):
 
 @pytest.mark.program
 def test_encoder_comes_before_generator_and_both_under_the_lock(tiny_model, tmp_path, monkeypatch):
-    order, put_in_place = [], versions.put_in_place
+    order, publish = [], atomic.publish
 
-    def watch(staging, base, kind, version):
-        order.append(kind)
+    def watch(staging, path):
+        order.append(os.path.basename(os.path.dirname(path)))
         with open(tmp_path / ".lock", encoding="utf-8") as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        assert versions.read_latest(base)["pairs"] == []
-        put_in_place(staging, base, kind, version)
+        assert versions.read_latest(tmp_path)["pairs"] == []
+        publish(staging, path)
 
-    monkeypatch.setattr(versions, "put_in_place", watch)
+    monkeypatch.setattr(atomic, "publish", watch)
     push.push(tiny_model(), TASK, tmp_path, INFO, UNTRIED)
     assert order == ["encoder", "generator"]
 
@@ -388,15 +388,15 @@ def test_push_that_died_is_completed_under_its_version(tiny_model, tmp_path, mon
 def test_remains_of_another_run_are_removed_and_old_halves_are_not(tiny_model, tmp_path, monkeypatch):
     model = tiny_model()
     monkeypatch.setattr(versions, "time", types.SimpleNamespace(time=lambda: 1000.5))
-    put_in_place = versions.put_in_place
+    publish = atomic.publish
 
-    def die(staging, base, kind, version):
-        if kind == "generator":
+    def die(staging, path):
+        if "generator" in path:
             raise KeyboardInterrupt
-        put_in_place(staging, base, kind, version)
+        publish(staging, path)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(versions, "put_in_place", die)
+        patch.setattr(atomic, "publish", die)
         push.push(model, TASK, tmp_path, {**INFO, "run_id": "dead"}, UNTRIED)
     assert versions.found(tmp_path, "encoder") == [1000]
     version = push.push(model, TASK, tmp_path, INFO, UNTRIED)
@@ -419,15 +419,6 @@ def test_failed_write_is_one_sentence_and_leaves_nothing_behind(tiny_model, tmp_
         push.push(tiny_model(student=False), TASK, tmp_path, INFO, UNTRIED)
     assert not os.listdir(tmp_path / "generator")
     assert versions.read_latest(tmp_path) == {}
-
-
-def test_version_that_is_there_is_never_overwritten(tmp_path):
-    for name in ("generator/7", "generator/.tmp-7"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "saved_model.pb").write_text(name)
-    with pytest.raises(OSError):
-        versions.put_in_place(tmp_path / "generator/.tmp-7", tmp_path, "generator", 7)
-    assert (tmp_path / "generator/7/saved_model.pb").read_text() == "generator/7"
 
 
 @pytest.mark.program

@@ -153,7 +153,7 @@ def test_what_was_withdrawn_is_no_way_back_for_later_versions(tmp_path):
 
 
 def test_a_push_while_labels_wait_is_not_lost(tmp_path, monkeypatch):
-    from export import serving_client
+    from export import client
 
     for version in (10, 11):
         _push(tmp_path, version)
@@ -164,7 +164,7 @@ def test_a_push_while_labels_wait_is_not_lost(tmp_path, monkeypatch):
                 _push(tmp_path, 12)
             return [{"version": 11, "state": "AVAILABLE"}]
 
-    monkeypatch.setattr(serving_client, "Client", lambda url: Pushed([]))
+    monkeypatch.setattr(client, "Client", lambda url: Pushed([]))
     with pytest.raises(ValueError, match="another version came to .* meanwhile"):
         release.settle(tmp_path, "http://server")
     assert [pair["version"] for pair in versions.read_latest(tmp_path)["pairs"]] == [10, 11, 12]
@@ -211,17 +211,15 @@ class _Server:
 
 
 def test_labels_follow_once_the_server_has_the_version(tmp_path, monkeypatch):
-    from export import serving_client
+    from export import client
 
     for version in (10, 11):
         _push(tmp_path, version)
     monkeypatch.setattr(release.time, "sleep", lambda _: None)
-    monkeypatch.setattr(
-        serving_client, "Client", lambda *_, **rights: _Server([[10], [10], [10, 11], [10, 11]])
-    )
+    monkeypatch.setattr(client, "Client", lambda *_, **rights: _Server([[10], [10], [10, 11], [10, 11]]))
     release.settle(tmp_path, "http://server")
     assert _config(tmp_path) == _both([10, 11], stable=11)
-    monkeypatch.setattr(serving_client, "Client", lambda *_, **rights: _Server([[10]] * 9))
+    monkeypatch.setattr(client, "Client", lambda *_, **rights: _Server([[10]] * 9))
     with pytest.raises(ValueError, match="http://server has not loaded version 11 of encoder after -1 sec"):
         release.settle(tmp_path, "http://server", seconds=-1)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import serving_client
+from export.client import Client, Refused
 from tests import fake_models, rest_double
 
 
@@ -113,9 +113,9 @@ def test_saved_model_answers_through_the_client(tmp_path):
     with rest_double.Double(
         {"s": rest_double.Model({1: rest_double.of_saved_model(str(tmp_path))})}
     ) as double:
-        client = serving_client.Client(double.url)
+        client = Client(double.url)
         made = client.predict("s", "scale", {"x": x, "key_bytes": keys})
         np.testing.assert_array_equal(made["y"], 2 * x)
         assert made["back_bytes"] == keys
-        with pytest.raises(serving_client.Refused, match="HTTP 400: .*assertion failed"):
+        with pytest.raises(Refused, match="HTTP 400: .*assertion failed"):
             client.predict("s", "scale", {"x": x + 99, "key_bytes": keys})

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import serving_client, signatures
+from export import signatures
+from export.client import Client, NotServed, Refused, image_seeds
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from tests import rest_double
@@ -45,14 +46,14 @@ def double(tmp_path_factory):
 @pytest.fixture(params=["double", "rest", "grpc"])
 def client(request):
     if request.param == "double":
-        return serving_client.Client(request.getfixturevalue("double").url)
+        return Client(request.getfixturevalue("double").url)
     if request.param == "rest":
         if not URL:
             pytest.skip("TF_SERVING_URL names no server, such as http://localhost:8501, to test against")
-        return serving_client.Client(URL)
+        return Client(URL)
     if not GRPC:
         pytest.skip("TF_SERVING_GRPC names no server, such as localhost:8500, to test against")
-    return serving_client.Client(grpc=GRPC)
+    return Client(grpc=GRPC)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_samples_depend_on_the_seed_and_on_nothing_else(client):
 
 
 def test_latents_and_seeds_give_the_same_images(client):
-    seeds = {"seed": serving_client.image_seeds(4, 5), "truncation": np.ones(4)}
+    seeds = {"seed": image_seeds(4, 5), "truncation": np.ones(4)}
     drawn = client.predict("generator", "sample_png", seeds)
     latents = {"latents": drawn["latents"]}
     images = client.predict("generator", "serving_default", latents)["images"]
@@ -119,9 +120,9 @@ def test_scores_are_numbers_one_a_file(client, files):
 
 def test_errors_are_those_that_the_client_tells_apart(client, files):
     files[1].write_bytes(b"no image")
-    with pytest.raises(serving_client.Refused, match=str(files[1])):
+    with pytest.raises(Refused, match=str(files[1])):
         client.encode_files(files)
-    with pytest.raises(serving_client.NotServed, match="does not serve nothing"):
+    with pytest.raises(NotServed, match="does not serve nothing"):
         client.predict("nothing", "serving_default", {})
     with pytest.raises(ValueError, match="has no signature nothing; it has "):
         client.predict("generator", "nothing", {})

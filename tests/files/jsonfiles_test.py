@@ -34,6 +34,31 @@ def test_an_object_is_read(tmp_path):
     assert jsonfiles.read_object(str(tmp_path / "x.json"), stream=dict) == {"stream": {}}
 
 
+def test_a_file_that_is_missing_reads_as_empty_where_it_may_be(tmp_path):
+    path = str(tmp_path / "x.json")
+    assert jsonfiles.read_if_there(path, 2, stream=dict) == {}
+    with pytest.raises(FileNotFoundError):
+        jsonfiles.read_object(path)
+
+
+@pytest.mark.parametrize("version", [3, "1", None, 1.0])
+def test_an_unknown_format_version_is_refused_with_the_remedy(tmp_path, version):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"format_version": version}))
+    with pytest.raises(
+        ValueError, match=f"x.json has format version {version}, .* up to 2; use the"
+    ) as refused:
+        jsonfiles.read_object(str(path), 2, stream=dict)
+    assert not isinstance(refused.value, jsonfiles.Damaged)
+    assert jsonfiles.read_object(str(path)) == {"format_version": version}
+
+
+def test_files_of_older_format_versions_are_read(tmp_path):
+    for content in ({}, {"format_version": 1}, {"format_version": 2}):
+        (tmp_path / "x.json").write_text(json.dumps(content))
+        assert jsonfiles.read_object(str(tmp_path / "x.json"), 2) == content
+
+
 @pytest.mark.parametrize("place", ["../../elsewhere/1", "/etc", "encoder/1", 3])
 def test_an_export_is_never_loaded_from_elsewhere(tmp_path, place):
     task = {"run_id": "r", "task_index": 0, "task_name": "a"}

@@ -6,7 +6,7 @@ from trainers import estimate
 
 def test_a_run_that_has_begun_is_judged_by_its_own_speed(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(
-        "".join(f'{{"speed/steps_per_second": {s}}}\n' for s in (1, 2, 9))
+        "".join(f'{{"step": {s}, "speed/steps_per_second": {s}}}\n' for s in (1, 2, 9)) + '{"step'  # a crash
     )
     line = estimate.duration(str(tmp_path), presets.Preset(steps_per_task=40))
     assert line == "estimate: 120 steps at the 2.0 steps/s seen here: 1.0 min"

@@ -311,7 +311,7 @@ def _spoil(name, content):
         (_spoil("eval/task_00/scores.json", b'{"after_task": 0}'), "has format version 1, this .* reads 2"),
         (_spoil("eval/task_00/scores.json", b"{"), "scores.json is damaged"),
         (_spoil("config.json", b'{"model": '), "config.json is damaged .*; restore it"),
-        (_spoil("config.json", b"[1]"), "config.json holds a list and no dict"),
+        (_spoil("config.json", b"[1]"), "config.json is damaged .it holds a list"),
         (_spoil("metrics.jsonl", b'{"step"\n'), "metrics.jsonl is damaged"),
         (
             _spoil("figures/stream.png", b"\x89PNG"),

@@ -1,7 +1,7 @@
-"""What goes wrong between a client and TensorFlow Serving, over REST as over gRPC.
+"""Failures between a client and TensorFlow Serving, over REST and gRPC alike.
 
-A failure is brought to the HTTP status that the server's REST interface has for it, and from there
-to one exception with one sentence. Some failures pass by themselves: those are tried again.
+Each transport gives the HTTP status of a failure; `failure` makes it one exception with one sentence.
+`retried` repeats a call whose failure may pass by itself.
 """
 
 import random
@@ -9,27 +9,27 @@ import re
 import time
 
 BUSY = (429, 502, 503, 504)  # too many requests; bad gateway; unavailable; deadline passed
-_MOST = 240  # letters that are kept of a server's message
+_MOST = 240  # characters of a server's message that are kept
 
 
 class Refused(ValueError):
-    """The server is there and does not take the request: an image it can't decode, say."""
+    """The server refuses the request, such as an image that it can't decode."""
 
 
 class NotServed(ValueError):
-    """The server has no such model, or has not loaded the version that is asked for."""
+    """The server has no such model, or has not loaded the version."""
 
 
 class TooLarge(OSError):
-    """An answer is larger than any that is expected."""
+    """An answer is larger than the client reads."""
 
 
 class Busy(ConnectionError):
-    """What may go better at another try; `retried` makes its sentence.
+    """A failure that may pass by itself; `retried` writes its sentence.
 
     Args:
       reason: what happened, the beginning of a sentence.
-      advice: what to do when it stays so, the end of the sentence.
+      advice: what to do if it does not pass, the end of the sentence.
     """
 
     def __init__(self, reason, advice):
@@ -42,9 +42,9 @@ def failure(place, target, status, name, message):
 
     Args:
       place: address of the server.
-      target: what was asked of it: the model, and its version or label where one was named.
-      status: HTTP status, 200 being the only one that is no error.
-      name: how the transport calls that status ("HTTP 404", "NOT_FOUND").
+      target: the model, with its version or label if one was named.
+      status: HTTP status of the error.
+      name: the transport's name for that status ("HTTP 404", "NOT_FOUND").
       message: the server's own words, of any length.
     """
     said = f"{name}: {shorten(message)}"
@@ -68,7 +68,7 @@ def failure(place, target, status, name, message):
 
 
 def too_large(place, most):
-    """Returns the exception for an answer of more than `most` bytes, whose rest was not read."""
+    """Returns the exception for an answer of more than `most` bytes."""
     return TooLarge(f"{place} answers with more than {most >> 20} MiB; ask for less at once (max_batch).")
 
 
@@ -81,7 +81,7 @@ def unreachable(place, error):
 
 
 def untrusted(place, error):
-    """Returns the exception for a server whose certificate no known authority has signed, or that has another name."""
+    """Returns the exception for a certificate that no known authority has signed, or that has another name."""
     return ConnectionError(
         f"the certificate of {place} is not to be trusted ({shorten(error)}); name the file of the authority that signed"
         " it with --ca_file, and the address by the name that the certificate has."
@@ -89,15 +89,15 @@ def untrusted(place, error):
 
 
 def retried(call, retries, wait):
-    """Returns what `call()` returns, which is tried again while it raises Busy.
+    """Returns `call()`, and repeats it while it raises Busy.
 
-    The waits double, from `wait` seconds on, and each is shortened by up to a half at random, so
-    that clients that were turned away together don't come back together.
+    The waits double. Each is shortened at random by up to a half, so that clients that were refused together
+    don't come back together.
 
     Args:
-      call: function without arguments that has no effect but what it returns.
-      retries: how often it is tried again, 0 for never.
-      wait: seconds.
+      call: function without arguments and without side effects.
+      retries: the most repetitions.
+      wait: seconds of the first wait.
 
     Raises:
       ConnectionError: it was Busy each time.
@@ -114,7 +114,7 @@ def retried(call, retries, wait):
 
 
 def shorten(message):
-    """Returns a server's message in one line: without the names of graph nodes, and not too long."""
+    """Returns a server's message as one short line, without the names of graph nodes."""
     text = re.sub(r"\[\[\{\{.*?\}\}\]\]|\d+ root error\(s\) found\.", " ", str(message), flags=re.DOTALL)
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     text = " ".join(text.split())

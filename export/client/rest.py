@@ -1,10 +1,9 @@
 """TensorFlow Serving's REST interface, with the standard library alone.
 
-Tensors are sent in the column format, `{"inputs": {name: column}}`, never as rows (`instances`):
-names are written once and not once a row, each input may have its own first dimension, and the
-answer is read the same way whether there are one, two or no rows. Its one gap, that the name of a
-lone output is left out, the row format has too; the names are taken from the model's metadata.
-Numbers are exact: the server prints float32 so that it reads back to the same bits.
+Tensors go in the column format, `{"inputs": {name: column}}`, and never as rows (`instances`). So each name is
+written once, each input may have its own first dimension, and answers with any number of rows have one form.
+Like the row format it omits the name of a lone output; the model's metadata has it. Numbers are exact: the server
+prints each float32 so that it reads back to the same bits.
 """
 
 import base64
@@ -17,44 +16,28 @@ import urllib.parse
 
 import numpy as np
 
-from export import failures
-
-NUMBERS = {
-    "DT_FLOAT": np.float32,
-    "DT_DOUBLE": np.float64,
-    "DT_INT32": np.int32,
-    "DT_INT64": np.int64,
-    "DT_UINT8": np.uint8,
-    "DT_BOOL": np.bool_,
-}
+from export.client import failures
+from export.client.tensors import NUMBERS
 
 MOST_BYTES = 2**28  # of one answer: 64 images of 256 x 256 as text are 150 MB
-# What reading an answer of another form ends in.
+# What Python raises while it reads an answer of another form.
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 
 
 class Rest:
-    """Asks one server about models in one version.
+    """Asks one server over REST.
 
     Args:
       url: http:// or https:// address of the REST port.
-      timeout: seconds that the server may be silent.
-      retries, wait: see `failures.retried`.
-      version: int, or None for the newest that is loaded.
-      label: name of a version in the server's configuration, or None; not with `version`.
-      authorization: value of the header of this name, or None to send none.
-      ca_file: PEM file of the authorities that an https:// server's certificate may be signed by; None for
-        those of this machine.
+      settings: `settings.Settings`; here `timeout` bounds how long the server may be silent.
 
     Raises:
-      ValueError: no such address, or a `ca_file` that holds no certificates.
+      ValueError: the address is wrong, or the `ca_file` holds no certificates or is of no use.
     """
 
-    def __init__(
-        self, url, timeout, retries, wait, version=None, label=None, authorization=None, ca_file=None
-    ):
+    def __init__(self, url, settings):
         self.place = url.rstrip("/")
-        self._timeout, self._retries, self._wait = timeout, retries, wait
+        self._settings = settings
         try:
             parts = urllib.parse.urlsplit(self.place)
             self._host, self._port, self._prefix = parts.hostname, parts.port, parts.path
@@ -63,22 +46,22 @@ class Rest:
         strange = not all("!" <= letter <= "~" for letter in self.place)
         if strange or not self._host or parts.scheme not in ("http", "https"):
             raise ValueError(f"the address is {url!r}; it must look like http://localhost:8501.")
-        secure = parts.scheme == "https"
         self._connect = http.client.HTTPConnection
-        if secure:
-            self._connect = functools.partial(http.client.HTTPSConnection, context=tls_context(ca_file))
-        elif ca_file is not None:
+        if parts.scheme == "https":
+            context = tls_context(settings.ca_file)
+            self._connect = functools.partial(http.client.HTTPSConnection, context=context)
+        elif settings.ca_file is not None:
             raise ValueError(
                 f"a CA file is of use with https:// alone, and the address is {url}; leave it out."
             )
         self._headers = {"Content-Type": "application/json"}
-        if authorization is not None:
-            self._headers["Authorization"] = authorization
-        self._which, self._words = "", ""
-        if version is not None:
-            self._which, self._words = f"/versions/{version}", f", version {version}"
-        elif label is not None:
-            self._which, self._words = f"/labels/{_quoted(label)}", f", label {label}"
+        if settings.authorization is not None:
+            self._headers["Authorization"] = settings.authorization
+        self._which = ""
+        if settings.version is not None:
+            self._which = f"/versions/{settings.version}"
+        elif settings.label is not None:
+            self._which = f"/labels/{_quoted(settings.label)}"
 
     def predict(self, model, signature, inputs, outputs):
         """Runs a signature.
@@ -86,13 +69,13 @@ class Rest:
         Args:
           model, signature: names.
           inputs: {name: NumPy array or list of bytes}.
-          outputs: {name: type} of the signature, as `signatures` tells.
+          outputs: {name: type}, which `signatures` returns.
 
         Returns:
           {name: NumPy array, or list of bytes}.
         """
         body = {"signature_name": signature, "inputs": {name: _column(v) for name, v in inputs.items()}}
-        answer = self._ask(f"{model}{self._words}", f"/{_quoted(model)}{self._which}:predict", body)
+        answer = self._ask(self._settings.target(model), f"/{_quoted(model)}{self._which}:predict", body)
         columns = self._part(answer, "outputs")
         if len(outputs) == 1:
             columns = dict.fromkeys(outputs, columns)
@@ -105,8 +88,8 @@ class Rest:
             ) from error
 
     def signatures(self, model):
-        """Returns {signature: {"inputs": {name: type}, "outputs": {name: type}}}; "DT_FLOAT" is a type."""
-        answer = self._ask(f"{model}{self._words}", f"/{_quoted(model)}{self._which}/metadata")
+        """Returns {signature: {"inputs": {name: type}, "outputs": {name: type}}}, with types such as "DT_FLOAT"."""
+        answer = self._ask(self._settings.target(model), f"/{_quoted(model)}{self._which}/metadata")
         found = self._part(answer, "metadata", "signature_def", "signature_def")
         try:
             return {
@@ -137,7 +120,13 @@ class Rest:
         return sorted(versions, key=lambda entry: -entry["version"])
 
     def _ask(self, target, path, body=None):
-        """Returns the JSON that the server has for a path below /v1/models."""
+        """Returns what the server answers, parsed from JSON.
+
+        Args:
+          target: model and version, for messages.
+          path: below /v1/models.
+          body: JSON-ready content to post; None to get.
+        """
         path = f"{self._prefix}/v1/models{path}"
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
 
@@ -147,7 +136,7 @@ class Rest:
                 raise failures.failure(self.place, target, status, f"HTTP {status}", _reason(answer))
             return answer
 
-        answer = failures.retried(once, self._retries, self._wait)
+        answer = failures.retried(once, self._settings.retries, self._settings.wait)
         try:
             return json.loads(answer)
         except (ValueError, RecursionError):
@@ -155,14 +144,14 @@ class Rest:
 
     def _exchange(self, path, data):
         """(HTTP status, body) of one request on a connection of its own."""
-        connection = self._connect(self._host, self._port, timeout=self._timeout)
+        connection = self._connect(self._host, self._port, timeout=self._settings.timeout)
         try:
             connection.request("GET" if data is None else "POST", path, data, self._headers)
             response = connection.getresponse()
             answer = response.read(MOST_BYTES + 1)
             if len(answer) > MOST_BYTES:
                 raise failures.too_large(self.place, MOST_BYTES)
-            # http.client tells of an answer that breaks off only where all of it is asked for.
+            # A read with a limit does not raise for an answer that breaks off.
             if response.length:
                 raise http.client.IncompleteRead(b"", response.length)
             return response.status, answer
@@ -174,7 +163,7 @@ class Rest:
             raise self._stranger(str(error).encode()) from error
         except failures.TooLarge:
             raise
-        except (OSError, UnicodeError) as error:  # a name that is unknown, a server without TLS
+        except (OSError, UnicodeError) as error:  # an unknown name, a server without TLS
             raise ConnectionError(f"{self.place} can not be reached ({error}); check the address.") from error
         finally:
             connection.close()
@@ -200,18 +189,18 @@ def _quoted(name):
 
 
 def _column(values):
-    """A tensor as JSON has it; bytes go in base64."""
+    """A tensor for JSON, with bytes in base64."""
     if isinstance(values, list):
         return [{"b64": base64.b64encode(value).decode()} for value in values]
     return values.tolist()
 
 
 def _array(column, kind):
-    """A column of the answer as an array, that of strings as a list of bytes."""
+    """A column of the answer as an array, or as a list of bytes if it holds strings."""
     if not isinstance(column, list):
         raise TypeError(f"{column!r:.60} is no list")
     if kind != "DT_STRING":
-        with np.errstate(over="ignore"):  # what gets infinite the client finds
+        with np.errstate(over="ignore"):  # the client finds what became infinite
             return np.asarray(column, NUMBERS[kind])
     return [_bytes(value) for value in column]
 
@@ -227,14 +216,14 @@ def _text(value):
 
 
 def _number(value):
-    """A version as the server writes it: an int64 in a text."""
+    """A version, which the server writes as text."""
     if not re.fullmatch("[0-9]{1,19}", str(value)):
         raise ValueError(f"{value!r} is no version")
     return int(value)
 
 
 def tls_context(ca_file):
-    """What certificates of servers are held against: those that `ca_file` has signed, None for those of this machine."""
+    """A TLS context that trusts the authorities in `ca_file`, or those of this machine for None."""
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -244,7 +233,7 @@ def tls_context(ca_file):
 
 
 def _reason(answer):
-    """The server's message; old servers escape quotes so that theirs is no JSON: then all of it."""
+    """The server's message; the whole answer if it is not JSON, as old servers escape quotes wrongly."""
     try:
         return json.loads(answer)["error"]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -8,19 +8,19 @@
   python -m export.client --status --url=http://localhost:8501
 
 Exactly one of these. --encode, --reconstruct and --score may be given several times. REST needs
-the standard library, NumPy and Pillow alone; --grpc=localhost:8500 takes gRPC in its place.
+only the standard library, NumPy and Pillow; --grpc=localhost:8500 uses gRPC instead.
 """
 
 import io
-import json
-import os
 
 from absl import flags
 
-from export import access, path_flags, program, serving_client
-from ltgans_tf.files import paths
+from export import access, path_flags, program
+from export.client import Client, NotServed
+from export.client.serving import ENCODER, GENERATOR
+from ltgans_tf.files import atomic, paths
 
-# What each action writes; the others print.
+# The files that each action writes; those without one print.
 _ENDINGS = {
     "sample": (".png",),
     "encode": (".json", ".npz"),
@@ -29,15 +29,14 @@ _ENDINGS = {
     "status": (),
 }
 
-_MOST_SIDE = 4096  # pixels of an image that a generator draws
+_MOST_SIDE = 4096  # pixels of a drawn image
 
 
-def main(argv):
-    """Does the one thing that the flags ask for, and says what came of it."""
-    del argv
+def main(_):
+    """Does the one action of the flags, and prints its result."""
     given = flags.FLAGS
     action = _action(given)
-    client = serving_client.Client(
+    client = Client(
         given.url,
         grpc=given.grpc,
         timeout=given.timeout,
@@ -59,11 +58,7 @@ def main(argv):
 
 
 def sample(client, count, seed, truncation, out, domain=None):
-    """Writes a grid of samples to the PNG file `out`, of one domain (name or number) or of all.
-
-    Returns:
-      a sentence that says what was written where.
-    """
+    """Writes a grid of samples to the PNG file `out`, of one domain (name or number) or of all; returns a sentence."""
     _write_grid(out, client.sample(count, seed, truncation, domain))
     told = "" if domain is None else f"domain {domain}, "
     return f"Wrote {_images(count)} ({told}seed {seed}, truncation {truncation:g}) to {out}."
@@ -75,10 +70,10 @@ def encode(client, files, out):
 
     codes = client.encode_files(files)
     if paths.ending(out, _ENDINGS["encode"]) == ".npz":
-        _write(out, lambda file: np.savez(file, files=files, **codes))
+        with atomic.writing(out) as file:
+            np.savez(file, files=files, **codes)
     else:
-        text = json.dumps({"files": files, **{name: codes[name].tolist() for name in codes}}, indent=1)
-        _write(out, lambda file: file.write(text.encode()))
+        atomic.write_json(out, {"files": files, **{name: codes[name].tolist() for name in codes}})
     return f"Wrote codes of {_images(len(files))}, {codes['mean'].shape[1]} numbers each, to {out}."
 
 
@@ -104,12 +99,12 @@ def status(client):
       ValueError: the server has neither.
     """
     lines, missing = [], []
-    for model in (serving_client.GENERATOR, serving_client.ENCODER):
+    for model in (GENERATOR, ENCODER):
         try:
             for entry in client.status(model):
                 said = f" ({entry['error']})" if entry["error"] else ""
                 lines.append(f"{model} {entry['version']}: {entry['state']}{said}")
-        except serving_client.NotServed as error:
+        except NotServed as error:
             lines.append(f"{model}: not served")
             missing.append(error)
     if len(missing) == 2:
@@ -118,7 +113,7 @@ def status(client):
 
 
 def _action(given):
-    """The action that the flags ask for, once all that can be checked of them is."""
+    """The action that the flags name; checks all flags first, as far as no server is needed."""
     values = {name: given[name].value for name in _ENDINGS}
     chosen = [name for name, v in values.items() if v is not None and v is not False and v != []]
     if len(chosen) != 1:
@@ -145,7 +140,7 @@ def _images(count):
 
 
 def _write_grid(out, pngs):
-    """Sets PNG files (bytes) of one size row by row into one."""
+    """Writes PNG files (bytes) of one size as one grid."""
     import numpy as np
     from PIL import Image
 
@@ -167,14 +162,6 @@ def _write_grid(out, pngs):
         raise OSError("the server sent images of several sizes; was another version loaded just now?")
     columns = min(len(pixels), max(8, int(np.ceil(len(pixels) ** 0.5))))
     figures.save_png(out, figures.grid(np.stack(pixels), columns))
-
-
-def _write(out, write):
-    os.makedirs(os.path.dirname(out) or ".", exist_ok=True)
-    staging = f"{out}.tmp"
-    with open(staging, "wb") as file:
-        write(file)
-    os.replace(staging, out)
 
 
 if __name__ == "__main__":

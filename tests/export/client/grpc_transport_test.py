@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import socket
 import time
-import types
 
 import grpc
 import numpy as np
@@ -19,7 +18,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from export import failures, serving_client
+from export.client import Client, failures
 from tests import certificates, fake_models, proxy, rest_double, rest_rules
 
 _CODES = {400: grpc.StatusCode.INVALID_ARGUMENT, 404: grpc.StatusCode.NOT_FOUND}
@@ -129,16 +128,8 @@ def server():
         yield made
 
 
-@pytest.fixture
-def waits(monkeypatch):
-    """Seconds that the client would have waited for; it does not."""
-    waits = []
-    monkeypatch.setattr(failures, "time", types.SimpleNamespace(sleep=waits.append))
-    return waits
-
-
 def _client(server, **settings):
-    return serving_client.Client(grpc=server[1], **settings)
+    return Client(grpc=server[1], **settings)
 
 
 def _free_port():
@@ -160,7 +151,7 @@ def test_both_transports_give_the_same(server, tmp_path):
             lambda client: client.status("encoder"),
             lambda client: client.predict("generator", "serving_default", latents),
         ):
-            one, other = call(_client(server, max_batch=2)), call(serving_client.Client(double.url))
+            one, other = call(_client(server, max_batch=2)), call(Client(double.url))
             assert type(one) is type(other)
             if isinstance(one, dict):
                 assert one.keys() == other.keys() and all(one[k].dtype == other[k].dtype for k in one)
@@ -225,9 +216,9 @@ def test_server_that_starts_late_is_reached():
     port = _free_port()
     with contextlib.ExitStack() as stack:
         with pytest.raises(ConnectionError, match=f"no answer from 127.0.0.1:{port} .*, tried once; "):
-            serving_client.Client(grpc=f"127.0.0.1:{port}", retries=0).sample(1)
+            Client(grpc=f"127.0.0.1:{port}", retries=0).sample(1)
         stack.enter_context(_serving(fake_models.models(), port))
-        assert len(serving_client.Client(grpc=f"127.0.0.1:{port}", wait=0.1).sample(1)) == 1
+        assert len(Client(grpc=f"127.0.0.1:{port}", wait=0.1).sample(1)) == 1
 
 
 def test_wrong_calls_are_one_sentence(server, tmp_path):
@@ -240,7 +231,7 @@ def test_wrong_calls_are_one_sentence(server, tmp_path):
     with pytest.raises(ValueError, match="generator has no signature encode; it has domains, generate_png, "):
         _client(server).predict("generator", "encode", {})
     with pytest.raises(ValueError, match="gRPC address is 'http://localhost:8500'; it must look like"):
-        serving_client.Client(grpc="http://localhost:8500")
+        Client(grpc="http://localhost:8500")
 
 
 def test_the_authorisation_goes_with_every_call_and_tensors_that_are_none_are_one_sentence(
@@ -268,7 +259,7 @@ def test_the_authorisation_goes_with_every_call_and_tensors_that_are_none_are_on
 
 
 def test_answers_are_bounded(server, monkeypatch):
-    from export import grpc_transport
+    from export.client import grpc_transport
 
     bounded = [("grpc.max_receive_message_length", 100), ("grpc.max_metadata_size", 2**14)]
     monkeypatch.setattr(grpc_transport, "_OPTIONS", tuple(bounded))

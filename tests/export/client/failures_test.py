@@ -8,37 +8,12 @@ import types
 import numpy as np
 import pytest
 
-from export import failures, serving_client
+from export.client import Client, failures
 from tests import fake_models, rest_double
 
 
-@pytest.fixture
-def double():
-    with rest_double.Double(fake_models.models()) as double:
-        yield double
-
-
-@pytest.fixture
-def waits(monkeypatch):
-    """Seconds that the client would have waited for; it does not."""
-    waits = []
-    monkeypatch.setattr(failures, "time", types.SimpleNamespace(sleep=waits.append))
-    return waits
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    return fake_models.write_pngs(tmp_path)
-
-
 def _client(double, **settings):
-    return serving_client.Client(double.url, **{"wait": 0.01, **settings})
-
-
-def _model(inputs, outputs, run):
-    """Models for a double: `m`, whose default signature answers with `run`."""
-    signature = rest_double.Signature(inputs, outputs, run)
-    return {"m": rest_double.Model({1: {"serving_default": signature}})}
+    return Client(double.url, **{"wait": 0.01, **settings})
 
 
 def test_server_that_is_busy_is_asked_again(double, waits):
@@ -62,7 +37,7 @@ def test_server_that_starts_late_is_reached(monkeypatch):
 
     monkeypatch.setattr(failures, "time", types.SimpleNamespace(sleep=sleep))
     try:
-        assert len(serving_client.Client(f"http://127.0.0.1:{port}").sample(1)) == 1
+        assert len(Client(f"http://127.0.0.1:{port}").sample(1)) == 1
         assert len(waits) == 2
     finally:
         started[0].__exit__()
@@ -72,7 +47,7 @@ def test_server_that_stays_away_is_given_up(waits):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     with pytest.raises(ConnectionError, match=f"^no answer from {url} .*refused.*, tried 3 times; start "):
-        serving_client.Client(url, retries=2).sample(1)
+        Client(url, retries=2).sample(1)
     assert len(waits) == 2
 
 
@@ -131,7 +106,9 @@ def test_numbers_that_are_none_go_neither_way(double):
             _client(double).predict("generator", "generate_png", {"latents": latents})
     assert not any(method == "POST" for method, _, _ in double.requests)
     floats = ("DT_FLOAT", [-1])
-    with rest_double.Double(_model({"x": floats}, {"y": floats}, lambda x: {"y": x * np.inf})) as broken:
+    with rest_double.Double(
+        rest_double.model_of({"x": floats}, {"y": floats}, lambda x: {"y": x * np.inf})
+    ) as broken:
         with pytest.raises(ArithmeticError, match="y: the server sent 3 .* 3 of"):
             _client(broken).predict("m", "serving_default", {"x": [1, 2, -1]})
 
@@ -189,7 +166,7 @@ def test_port_that_speaks_no_http_is_told_apart():
 
         threading.Thread(target=answer, daemon=True).start()
         with pytest.raises(OSError, match="not what TensorFlow Serving answers; .* REST port, 8501"):
-            serving_client.Client(f"http://127.0.0.1:{server.getsockname()[1]}", retries=0).sample(1)
+            Client(f"http://127.0.0.1:{server.getsockname()[1]}", retries=0).sample(1)
 
 
 def test_unknown_host_is_not_tried_again(monkeypatch, waits):
@@ -198,5 +175,5 @@ def test_unknown_host_is_not_tried_again(monkeypatch, waits):
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(ConnectionError, match="can not be reached .Name or service not known.; check"):
-        serving_client.Client("http://nowhere.example:8501").sample(1)
+        Client("http://nowhere.example:8501").sample(1)
     assert not waits

@@ -1,14 +1,15 @@
 """TensorFlow Serving's gRPC interface; has the methods of `rest.Rest`.
 
-It needs grpcio and tensorflow-serving-api, which the extra `serving` brings, and with them
-TensorFlow, whose protos they build on; so `client` imports this module only when it is asked for.
+It needs grpcio and tensorflow-serving-api, which the extra `serving` installs, and TensorFlow, whose protos they
+use. So the client imports this module only if it is to use gRPC.
 """
 
 import re
 
 import numpy as np
 
-from export import failures, program, rest
+from export import program
+from export.client import failures, rest
 
 tf = program.import_tensorflow()  # quietly, before the packages below import it
 
@@ -28,7 +29,7 @@ except ImportError as error:
         " or use REST."
     ) from error
 
-# What TensorFlow Serving's REST interface answers for the same error.
+# The HTTP status of the same error over REST.
 _HTTP = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -42,40 +43,38 @@ _HTTP = {
     "DEADLINE_EXCEEDED": 504,
 }
 _OPTIONS = (
-    ("grpc.max_receive_message_length", rest.MOST_BYTES),  # images pass the 4 MB that gRPC allows by itself
+    ("grpc.max_receive_message_length", rest.MOST_BYTES),  # images are larger than gRPC's default of 4 MB
     ("grpc.max_send_message_length", -1),
-    ("grpc.initial_reconnect_backoff_ms", 100),  # the waits are those of failures.retried
+    ("grpc.initial_reconnect_backoff_ms", 100),  # short, as failures.retried does the waiting
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 100),
 )
 
 
 class Grpc:
-    """Asks one server about models in one version; encrypted where there is a `ca_file`.
+    """Asks one server over gRPC; encrypted if the settings have a `ca_file`.
 
     Args:
       place: address of the gRPC port, "localhost:8500".
-      timeout, retries, wait, version, label, authorization, ca_file: as for `rest.Rest`; `timeout` is that of a
-        whole call.
+      settings: `settings.Settings`; here `timeout` bounds a whole call.
 
     Raises:
-      ValueError: an address that is none, or a `ca_file` that holds no certificates.
+      ValueError: the address is wrong, or the `ca_file` holds no certificates.
     """
 
-    def __init__(
-        self, place, timeout, retries, wait, version=None, label=None, authorization=None, ca_file=None
-    ):
+    def __init__(self, place, settings):
         if "/" in place or not re.fullmatch("[0-9]{1,5}", place.rpartition(":")[2]):
             raise ValueError(f"the gRPC address is {place!r}; it must look like localhost:8500.")
         self.place = place
-        self._timeout, self._retries, self._wait = timeout, retries, wait
-        self._version, self._label = version, label
-        self._metadata = [] if authorization is None else [("authorization", authorization)]
-        if ca_file is None:
+        self._settings = settings
+        self._metadata = []
+        if settings.authorization is not None:
+            self._metadata.append(("authorization", settings.authorization))
+        if settings.ca_file is None:
             channel = grpc.insecure_channel(place, options=_OPTIONS)
         else:
-            rest.tls_context(ca_file)  # gRPC would tell of a bad file in its log alone
-            with open(ca_file, "rb") as file:
+            rest.tls_context(settings.ca_file)  # gRPC only logs a bad file
+            with open(settings.ca_file, "rb") as file:
                 channel = grpc.secure_channel(place, grpc.ssl_channel_credentials(file.read()), _OPTIONS)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(channel)
@@ -95,7 +94,7 @@ class Grpc:
             )
         try:
             arrays = {name: np.atleast_1d(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
-        except (TypeError, ValueError) as error:  # more or fewer numbers than its shape has, or no such type
+        except (TypeError, ValueError) as error:  # its numbers do not fit its shape or type
             raise OSError(
                 f"{self.place} answered {model}, {signature} with a tensor that is none: {error}"
             ) from error
@@ -131,15 +130,15 @@ class Grpc:
 
     def _name(self, request, model):
         request.model_spec.name = model
-        if self._version is not None:
-            request.model_spec.version.value = self._version
-        elif self._label is not None:
-            request.model_spec.version_label = self._label
+        if self._settings.version is not None:
+            request.model_spec.version.value = self._settings.version
+        elif self._settings.label is not None:
+            request.model_spec.version_label = self._settings.label
 
     def _call(self, method, request):
         def once():
             try:
-                return method(request, timeout=self._timeout, metadata=self._metadata)
+                return method(request, timeout=self._settings.timeout, metadata=self._metadata)
             except grpc.RpcError as error:
                 name, said = error.code().name, error.details() or ""
                 if "CERTIFICATE_VERIFY_FAILED" in said:
@@ -149,15 +148,10 @@ class Grpc:
                 if name == "RESOURCE_EXHAUSTED" and "larger than max" in said:
                     raise failures.too_large(self.place, rest.MOST_BYTES) from error
                 status = _HTTP.get(name, 500)
-                target = self._target(request.model_spec.name)
+                target = self._settings.target(request.model_spec.name)
                 raise failures.failure(self.place, target, status, name, said) from error
 
-        return failures.retried(once, self._retries, self._wait)
-
-    def _target(self, model):
-        if self._version is not None:
-            return f"{model}, version {self._version}"
-        return model if self._label is None else f"{model}, label {self._label}"
+        return failures.retried(once, self._settings.retries, self._settings.wait)
 
 
 def _types(tensors):

@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import serving_client
+from export.client import image_seeds
 from tests import fake_models, programs, rest_double, source_imports
-
-
-@pytest.fixture
-def double():
-    with rest_double.Double(fake_models.models()) as double:
-        yield double
 
 
 @pytest.fixture
@@ -49,7 +43,7 @@ def test_samples_are_set_into_a_grid(double, tmp_path):
     assert (code, said, error) == (0, f"Wrote 10 images (seed 4, truncation 0.5) to {out}.", "")
     grid = np.asarray(Image.open(out))
     assert grid.shape == (10, 46, 3)  # two rows, eight columns, two pixels between
-    for i, seed in enumerate(serving_client.image_seeds(10, 4)):
+    for i, seed in enumerate(image_seeds(10, 4)):
         y, x = i // 8 * 6, i % 8 * 6
         expected = _pixels(fake_models.png(fake_models.latents_of(seed, 0.5)))
         np.testing.assert_array_equal(grid[y : y + 4, x : x + 4], expected)
@@ -145,7 +139,9 @@ def _no_png(seed):
 
 @pytest.mark.program
 def test_rest_needs_neither_tensorflow_nor_grpc():
-    program = "import sys, export.client; print(*sorted({'tensorflow', 'grpc'} & sys.modules.keys()))"
+    program = (
+        "import sys, export.client.__main__; print(*sorted({'tensorflow', 'grpc'} & sys.modules.keys()))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=source_imports.ROOT,

@@ -6,7 +6,9 @@ import ssl
 
 import pytest
 
-from export import access, client, failures, rest, serving_client
+from export import access
+from export.client import Client, failures, rest, serving
+from export.client import __main__ as command
 from tests import certificates, fake_models, proxy, random_changes, rest_double
 
 STATUS = {"model_version_status": [{"version": "2", "state": "AVAILABLE", "status": {"error_message": ""}}]}
@@ -14,12 +16,6 @@ FLOATS = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}]}, "name"
 SIGNATURE = {"inputs": {"x": FLOATS}, "outputs": {"y": FLOATS}}
 METADATA = {"metadata": {"signature_def": {"signature_def": {"serving_default": SIGNATURE}}}}
 OUTPUTS = {"outputs": [1.0, 2.0]}
-
-
-@pytest.fixture
-def double():
-    with rest_double.Double(fake_models.models()) as double:
-        yield double
 
 
 def _json(value):
@@ -36,7 +32,7 @@ def _predict(asked):
 
 def _asked(double, answers, call):
     double.faults += [(200, answer) for answer in answers]
-    return call(serving_client.Client(double.url, retries=0))
+    return call(Client(double.url, retries=0))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +100,7 @@ def test_json_that_is_nested_too_deep_is_one_sentence(double):
             _asked(double, [answer], _status)
     double.faults.append((400, b"[" * 100_000))
     with pytest.raises(failures.Refused):
-        _status(serving_client.Client(double.url))
+        _status(Client(double.url))
 
 
 @pytest.mark.parametrize("count", [-1, 10**12])
@@ -117,7 +113,7 @@ def test_a_number_of_domains_that_cannot_be_is_refused(double, count):
         lambda domain: {"learnt": domain * 0 + count, "name_bytes": [b"a"] * len(domain)},
     )
     with pytest.raises(OSError, match=f"says that {count} domains are learnt"):
-        serving_client.Client(double.url).domains()
+        Client(double.url).domains()
 
 
 def test_an_answer_without_end_is_not_read_whole(double, monkeypatch):
@@ -134,20 +130,20 @@ def test_an_answer_without_end_is_not_read_whole(double, monkeypatch):
 
 
 def test_an_image_file_without_end_is_not_read_whole(double, monkeypatch):
-    monkeypatch.setattr(serving_client, "_LARGEST_FILE", 1 << 20)
+    monkeypatch.setattr(serving, "_LARGEST_FILE", 1 << 20)
     for ask in (
         lambda asked: asked.encode_files(["/dev/zero"]),
         lambda asked: asked.interpolate("/dev/zero", "/dev/zero", [0.5]),
     ):
         with pytest.raises(ValueError, match="/dev/zero has more than 1 MiB; give an image file"):
-            ask(serving_client.Client(double.url))
+            ask(Client(double.url))
 
 
 def test_pictures_that_are_none_are_one_sentence(tmp_path):
     bomb = fake_models.png([0, 0])[:16] + (10**5).to_bytes(4, "big") * 2 + fake_models.png([0, 0])[24:]
     for data in (b"GIF89a", b"", fake_models.png([0, 0])[:40], bomb):
         with pytest.raises(OSError, match="for a PNG file"):
-            client._write_grid(str(tmp_path / "x.png"), [data])
+            command._write_grid(str(tmp_path / "x.png"), [data])
     assert not list(tmp_path.iterdir())
 
 
@@ -164,25 +160,25 @@ def test_the_authorisation_goes_with_every_request_and_is_not_printed(double, tm
     (tmp_path / "token").write_text("Bearer abc\n")
     authorization = access._first_line(tmp_path / "token")
     with pytest.raises(ValueError, match="one line of printable ASCII"):
-        serving_client.Client(double.url, authorization=access._first_line("/dev/zero"))
-    serving_client.Client(double.url, authorization=authorization).sample(1)
+        Client(double.url, authorization=access._first_line("/dev/zero"))
+    Client(double.url, authorization=authorization).sample(1)
     assert seen == ["Bearer abc"] * 2
-    serving_client.Client(double.url).status("generator")
+    Client(double.url).status("generator")
     assert seen[2:] == [None]
     for text in ("", "Bearer a\nX: b", "Bearer \N{DEGREE SIGN}"):
         with pytest.raises(ValueError, match="one line of printable ASCII; it is something else.$"):
-            serving_client.Client(double.url, authorization=text)
+            Client(double.url, authorization=text)
     double.faults.append((401, b'{"error": "who are you"}'))
     with pytest.raises(failures.Refused, match="who are you.*give --authorization_file"):
-        serving_client.Client(double.url).status("generator")
+        Client(double.url).status("generator")
 
 
 def test_a_ca_file_must_be_one_and_be_of_use(tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(ValueError, match="ca.pem holds no certificates"):
-        serving_client.Client("https://localhost:1", ca_file=str(tmp_path / "ca.pem"))
+        Client("https://localhost:1", ca_file=str(tmp_path / "ca.pem"))
     with pytest.raises(ValueError, match="of use with https:// alone"):
-        serving_client.Client("http://localhost:1", ca_file=str(tmp_path / "ca.pem"))
+        Client("http://localhost:1", ca_file=str(tmp_path / "ca.pem"))
 
 
 @certificates.needs_openssl
@@ -192,10 +188,10 @@ def test_the_certificate_of_the_named_authority_alone_is_taken(tmp_path):
     with rest_double.Double(fake_models.models()) as double:
         double._server.socket = context.wrap_socket(double._server.socket, server_side=True)
         url = double.url.replace("http://", "https://")
-        assert len(serving_client.Client(url, ca_file=str(folder / "ca.pem")).sample(2)) == 2
+        assert len(Client(url, ca_file=str(folder / "ca.pem")).sample(2)) == 2
         for ca_file in (str(folder / "other.pem"), None):
             with pytest.raises(ConnectionError, match="is not to be trusted .*--ca_file") as error:
-                serving_client.Client(url, ca_file=ca_file, wait=60).status("generator")
+                Client(url, ca_file=ca_file, wait=60).status("generator")
             assert "\n" not in str(error.value)
 
 
@@ -203,7 +199,7 @@ def test_rest_asks_no_proxy(double, monkeypatch):
     with proxy.Proxy("127.0.0.1:1") as asked:
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, asked.url)
-        assert serving_client.Client(double.url).status("generator")
+        assert Client(double.url).status("generator")
         assert not asked.requests
 
 
@@ -213,7 +209,7 @@ JUNK = [None, True, -1, 0, 1e300, "", "9", "DT_INT64", "DT_STRING", {"b64": "!"}
 def test_random_answers_end_in_a_sentence_or_are_taken(monkeypatch):
     """6,000 answers: status, metadata and outputs, a third each, changed in one to three places."""
     draw, ended, taken = random.Random(0), 0, 0
-    asked = serving_client.Client("http://localhost:1", retries=0)
+    asked = Client("http://localhost:1", retries=0)
     for i in range(6000):
         answers = [[STATUS], [METADATA, OUTPUTS], [METADATA, OUTPUTS]][i % 3]
         answers = [json.dumps(answer) for answer in answers]

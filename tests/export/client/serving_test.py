@@ -6,33 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import failures, serving_client
+from export.client import Client, failures, image_seeds
 from tests import fake_models, rest_double, rest_rules
 
 
-@pytest.fixture
-def double():
-    with rest_double.Double(fake_models.models()) as double:
-        yield double
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    return fake_models.write_pngs(tmp_path)
-
-
 def _client(double, **settings):
-    return serving_client.Client(double.url, **{"wait": 0.01, **settings})
+    return Client(double.url, **{"wait": 0.01, **settings})
 
 
 def _posts(double):
     return [(path, body) for method, path, body in double.requests if method == "POST"]
-
-
-def _model(inputs, outputs, run):
-    """Models for a double: `m`, whose default signature answers with `run`."""
-    signature = rest_double.Signature(inputs, outputs, run)
-    return {"m": rest_double.Model({1: {"serving_default": signature}})}
 
 
 def test_numbers_arrive_as_columns_and_come_back_exactly(double):
@@ -59,9 +42,9 @@ def test_bytes_go_and_come_in_base64(double, pictures):
 
 def test_samples_depend_on_the_seed_and_on_nothing_else(double):
     few, many = _client(double, max_batch=2).sample(5, seed=3), _client(double).sample(7, seed=3)
-    expected = [fake_models.png(fake_models.latents_of(s, 1.0)) for s in serving_client.image_seeds(7, 3)]
+    expected = [fake_models.png(fake_models.latents_of(s, 1.0)) for s in image_seeds(7, 3)]
     assert few == expected[:5] and many == expected
-    assert not set(serving_client.image_seeds(50, 3)) & set(serving_client.image_seeds(50, 4))
+    assert not set(image_seeds(50, 3)) & set(image_seeds(50, 4))
     assert _client(double).sample(1, 3, truncation=0.0) == [fake_models.png([0, 0])]
 
 
@@ -107,7 +90,9 @@ def test_large_batches_are_split_and_joined_in_order(double):
 
 def test_inputs_of_different_lengths_are_sent_whole():
     floats = ("DT_FLOAT", [-1])
-    models = _model({"a": floats, "b": floats}, {"sum": floats}, lambda a, b: {"sum": a + b.sum()})
+    models = rest_double.model_of(
+        {"a": floats, "b": floats}, {"sum": floats}, lambda a, b: {"sum": a + b.sum()}
+    )
     with rest_double.Double(models) as double:
         made = _client(double, max_batch=2).predict("m", "serving_default", {"a": [1, 2, 3, 4], "b": [0.5]})
     assert made["sum"].tolist() == [1.5, 2.5, 3.5, 4.5]
@@ -133,7 +118,7 @@ def test_version_or_label_is_in_every_path(double, which, part):
 
 
 def test_names_are_quoted_in_paths():
-    models = _model({"x": ("DT_FLOAT", [-1])}, {"y": ("DT_FLOAT", [-1])}, lambda x: {"y": x})
+    models = rest_double.model_of({"x": ("DT_FLOAT", [-1])}, {"y": ("DT_FLOAT", [-1])}, lambda x: {"y": x})
     models = {"A/b :c": rest_double.Model(models["m"].versions, labels={"ü/1": 1})}
     with rest_double.Double(models) as double:
         assert _client(double, label="ü/1").predict("A/b :c", "serving_default", {"x": [2]})["y"] == [2]
@@ -159,7 +144,7 @@ def test_status_lists_the_versions_newest_first(double):
 )
 def test_settings_that_can_not_be_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        serving_client.Client(**settings)
+        Client(**settings)
 
 
 def test_samples_and_files_are_asked_for_at_least_once(double):
@@ -171,7 +156,7 @@ def test_samples_and_files_are_asked_for_at_least_once(double):
 
 def test_path_of_the_address_stands_before_v1(double):
     with pytest.raises(failures.Refused, match="Malformed request: GET /proxy/v1/models/generator"):
-        serving_client.Client(f"{double.url}/proxy/").status("generator")
+        Client(f"{double.url}/proxy/").status("generator")
 
 
 def test_png_of_the_fake_is_what_it_says():

@@ -1,0 +1,36 @@
+"""metrics.jsonl of a run: in each line one point of training, a JSON object with its global 'step'."""
+
+import json
+import os
+
+NAME = "metrics.jsonl"
+
+
+def read(path):
+    """Returns the points of a metrics.jsonl: list of dicts, [] if there is no such file yet.
+
+    Raises:
+        ValueError: see `lines`.
+    """
+    return [point for point, _ in lines(path)] if os.path.isfile(path) else []
+
+
+def lines(path):
+    """Yields (point, line as bytes) for each whole line; a crash may have left a part of one at the end.
+
+    Raises:
+        ValueError: a line is damaged.
+    """
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                point = json.loads(line)
+                int(point["step"])
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise ValueError(
+                    f"{path} is damaged in line {number}; restore it from a backup, or remove that line, whose"
+                    " points are then lost, and run the same command again."
+                ) from error
+            yield point, line
