@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = _lazy.face(
         "Evaluator": "evaluation",
         "Extractor": "features",
         "Inception": "inception",
-        "Matrix": "scores",
+        "Matrix": "matrix",
         "Moments": "metrics",
         "bits_per_dim": "likelihood",
         "frechet_distance": "metrics",
@@ -32,6 +32,6 @@ __getattr__, __dir__, __all__ = _lazy.face(
         "moments": "metrics",
         "mutual_information_gap": "representations",
         "nlog": "likelihood",
-        "score_matrix": "scores",
+        "score_matrix": "matrix",
     },
 )
