@@ -20,7 +20,6 @@ _PANELS = {
     "speed/steps_per_second": "steps per second",
 }
 _DASHED = 4  # baselines drawn one by one; of more, their range
-_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance"}
 
 
 def heat_map(matrix):
@@ -30,7 +29,7 @@ def heat_map(matrix):
     neither is, darker is higher. What is absent has a dash.
 
     Args:
-      matrix: a `scores.Matrix`.
+      matrix: a `matrix.Matrix`.
 
     Returns:
       uint8 [h, w, 3].
@@ -64,8 +63,8 @@ def forgetting_curves(matrix, beside=None):
     """A score of each task over the boundaries, from where the task was learnt.
 
     Args:
-      matrix: a `scores.Matrix`.
-      beside: what the score is to be read with (see `scores.Score.beside`): one number, or
+      matrix: a `matrix.Matrix`.
+      beside: what the score is to be read with (see `scores.Score.baseline`): one number, or
         {task: number} for some of the tasks; drawn dashed, or as the range of them if they are
         many. Where it lies so far off that the curves would be flattened, it is told in words.
 
@@ -146,7 +145,7 @@ def domain_mix(rows):
     """The domains' shares of the generated images after each task, against the wanted 1/k.
 
     Args:
-      rows: rows of scores, as `scores.read_rows` gives them.
+      rows: list of `row.Row`, one after each task.
 
     Returns:
       uint8 [h, w, 3]. A row without shares has no bar; what is taken for no domain learnt, or for one whose share is
@@ -155,8 +154,8 @@ def domain_mix(rows):
     Raises:
       ValueError: no row has the share of a domain.
     """
-    tasks = list(rows[-1]["scores"])
-    shares = [[row["scores"].get(task, {}).get("share") for task in tasks] for row in rows]
+    tasks = rows[-1].tasks
+    shares = [[row.scores.get(task, {}).get("share") for task in tasks] for row in rows]
     if not any(value is not None for row in shares for value in row):
         raise ValueError("no row of scores has the shares of the domains; they need an extractor.")
     figure = canvas.blank(canvas.WIDTH, 1.5 + 0.42 * len(rows))
@@ -170,11 +169,11 @@ def domain_mix(rows):
                 left += value
         if left > 0.0:
             axes.barh(y, max(0.0, 1.0 - left), 0.62, left, color=canvas.PALE)
-            wanted = np.arange(1, row["after_task"] + 1) / (row["after_task"] + 1)
+            wanted = np.arange(1, row.after_task + 1) / (row.after_task + 1)
             for above in (-0.42, 0.31):  # beside the bar, where they strike no number out
                 axes.vlines(wanted, y + above, y + above + 0.11, color=canvas.INK, linewidth=1.6)
     axes.set_yticks(
-        range(len(rows)), [f"after {name}" for name in canvas.short_names([row["task"] for row in rows], 22)]
+        range(len(rows)), [f"after {name}" for name in canvas.short_names([row.task for row in rows], 22)]
     )
     axes.set(ylim=(len(rows) - 0.45, -0.55), xlim=(0, 1))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25%", "50%", "75%", "100%"])
@@ -289,7 +288,7 @@ def _draw_beside(axes, matrix, beside):
     per_task = beside if isinstance(beside, dict) else {}
     numbers = list(per_task.values()) or [beside]
     score, there = scores.SCORES[matrix.name], matrix.values[np.isfinite(matrix.values)]
-    name = _BESIDE.get(score.beside, "real images in place of generated ones")
+    name = score.baseline.chart
     low, high = there.min(), there.max()
     room = 1.5 * max(high - low, 0.1 * max(abs(low), abs(high)))
     if not all(low - room <= number <= high + room for number in numbers):
