@@ -17,7 +17,7 @@ from absl import flags
 
 import trainers
 from export import path_flags, program
-from ltgans_tf.evaluation import matrix, row, scores
+from ltgans_tf.evaluation import row, scores
 from trainers import flagfile, wording
 
 
@@ -211,7 +211,7 @@ def _reasons(found):
 def forgotten(workdir):
     """What was forgotten since each task was new, from the rows of all boundaries: list of lines."""
     lines = []
-    matrices = matrix.score_matrix(workdir)
+    matrices = scores.score_matrix(workdir)
     for name in (name for name in scores.shown("lost") if name in matrices):
         one, score = matrices[name], scores.SCORES[name]
         found = {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ltgans_tf.evaluation import scores
-from ltgans_tf.figures import charts
+from ltgans_tf.figures import charts, training_curves
 from trainers import page, runs, wording
 
 _BESIDE = 5  # heat maps of so many tasks are legible beside each other
@@ -101,11 +101,14 @@ def _matrices(run):
 def _matrix_table(matrix):
     names = matrix.tasks
     rows = [
-        [f"after {names[i]}", *[wording.score(matrix.name, value) for value in matrix.values[i, : i + 1]]]
+        [
+            f"after {names[i]}",
+            *[wording.score(matrix.score.name, value) for value in matrix.values[i, : i + 1]],
+        ]
         for i in range(len(names))
     ]
     rows = [row + [""] * (len(names) + 1 - len(row)) for row in rows]
-    return [page.tag("h3", wording.heading(matrix.name)), page.table(["", *names], rows)]
+    return [page.tag("h3", wording.heading(matrix.score.name)), page.table(["", *names], rows)]
 
 
 def _forgetting(run):
@@ -147,7 +150,7 @@ def _most(matrix):
         return wording.ABSENT
     worst = int(np.nanargmax(lost))
     task = page.tag("small", matrix.tasks[worst], class_="name")
-    return page.join([wording.score(matrix.name, lost[worst]), task])
+    return page.join([wording.score(matrix.score.name, lost[worst]), task])
 
 
 def _mix(run):
@@ -182,7 +185,7 @@ def _audit(run):
 def _training(run):
     if not run.records:
         return ["No training curves: metrics.jsonl has no points."]
-    return [_chart(charts.training_curves(run.records), "training curves with the task boundaries")]
+    return [_chart(training_curves.training_curves(run.records), "training curves with the task boundaries")]
 
 
 def _every_score(run):

@@ -8,7 +8,7 @@ import json
 import os
 
 from ltgans_tf import latest_json
-from ltgans_tf.evaluation import matrix, row, scores
+from ltgans_tf.evaluation import row, scores
 from ltgans_tf.settings import upgrades
 
 TOGETHER = "all together"  # what stands in the place of a task's name for the union of all
@@ -67,7 +67,7 @@ class Run:
     @functools.cached_property
     def matrices(self):
         """{name of the score: matrix.Matrix}."""
-        return matrix.score_matrix(self.rows)
+        return scores.score_matrix(self.rows)
 
     @property
     def union(self):

@@ -1,26 +1,19 @@
-"""The matrix R[i][j] of a score: what is left of task j after task i.
-
-`score_matrix` sets the rows of a run below each other and needs neither a model nor data.
-"""
-
-import os
+"""The matrix R[i][j] of a score: what is left of task j after task i."""
 
 import numpy as np
-
-from ltgans_tf.evaluation import row, scores
 
 
 class Matrix:
     """R[i][j] of one score: of task j, after task i.
 
     Attributes:
-      name: key in `scores.SCORES`.
+      score: its `scores.Score`.
       tasks: names of the K tasks learnt.
       values: float64 [K, K]; NaN above the diagonal and where a score is absent.
     """
 
-    def __init__(self, name, tasks, values):
-        self.name = name
+    def __init__(self, score, tasks, values):
+        self.score = score
         self.tasks = list(tasks)
         self.values = np.asarray(values, np.float64)
         if self.values.shape != (len(self.tasks), len(self.tasks)):
@@ -62,38 +55,11 @@ class Matrix:
         return _mean(self._sign() * (self.final[:last] - np.diag(self.values)[:last]))
 
     def _sign(self):
-        better = scores.SCORES[self.name].better
-        if not better:
+        if not self.score.better:
             raise ValueError(
-                f"{self.name!r} is neither better high nor low, so it has no forgetting; ask for its values."
+                f"{self.score.name!r} is neither better high nor low, so it has no forgetting; ask for its values."
             )
-        return 1.0 if better == "higher" else -1.0
-
-
-def score_matrix(workdir):
-    """Assembles the matrix of each score from the rows that the boundaries wrote.
-
-    Args:
-      workdir: folder of a run, or a list of its rows as `row.read_rows` gives them.
-
-    Returns:
-      {name of the score: Matrix}, for all of `scores.SCORES` that some row has, in their order.
-
-    Raises:
-      ValueError: no row is there, or one is damaged or of another format version.
-    """
-    rows = row.read_rows(workdir) if isinstance(workdir, (str, os.PathLike)) else workdir
-    tasks = rows[-1].tasks
-    matrices = {}
-    for name in scores.SCORES:
-        values = np.full([len(tasks)] * 2, np.nan)
-        for one in rows:
-            for j, task in enumerate(tasks[: one.after_task + 1]):
-                value = one.scores.get(task, {}).get(name)
-                values[one.after_task, j] = np.nan if value is None else value
-        if not np.isnan(values).all():
-            matrices[name] = Matrix(name, tasks, values)
-    return matrices
+        return 1.0 if self.score.better == "higher" else -1.0
 
 
 def _mean(values):

@@ -1,14 +1,18 @@
 """The table of scores: all that is known of each before it is measured.
 
 What evaluates, draws, prints and compares scores reads it here. To add a score, write its function and
-its row of the table.
+its row of the table. `score_matrix` sets the rows of a run below each other and needs neither a model nor
+data.
 """
 
 import dataclasses
+import os
 
-from ltgans_tf.evaluation import row
+import numpy as np
 
-# What training and benchmarks still look up here.
+from ltgans_tf.evaluation import matrix, row
+
+# What training still looks up here.
 read_row, read_rows, row_path = row.Row.load, row.read_rows, row.row_path
 
 # The parts of an evaluation, in the order in which they are measured.
@@ -230,7 +234,26 @@ def of_part(part):
 
 
 def score_matrix(workdir):
-    """See `matrix.score_matrix`; for benchmarks, which look it up here."""
-    from ltgans_tf.evaluation import matrix
+    """Assembles the matrix of each score from the rows that the boundaries wrote.
 
-    return matrix.score_matrix(workdir)
+    Args:
+      workdir: folder of a run, or a list of its rows as `row.read_rows` gives them.
+
+    Returns:
+      {name of the score: `matrix.Matrix`}, for all of SCORES that some row has, in their order.
+
+    Raises:
+      ValueError: no row is there, or one is damaged or of another format version.
+    """
+    rows = row.read_rows(workdir) if isinstance(workdir, (str, os.PathLike)) else workdir
+    tasks = rows[-1].tasks
+    matrices = {}
+    for name, score in SCORES.items():
+        values = np.full([len(tasks)] * 2, np.nan)
+        for one in rows:
+            for j, task in enumerate(tasks[: one.after_task + 1]):
+                value = one.scores.get(task, {}).get(name)
+                values[one.after_task, j] = np.nan if value is None else value
+        if not np.isnan(values).all():
+            matrices[name] = matrix.Matrix(score, tasks, values)
+    return matrices

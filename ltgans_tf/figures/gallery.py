@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.evaluation import matrix, row, scores
-from ltgans_tf.figures import charts, figures
+from ltgans_tf.evaluation import row, scores
+from ltgans_tf.figures import charts, figures, training_curves
 from ltgans_tf.files import eventlog, near_names, ordering
 from ltgans_tf.networks import walks
 
@@ -72,7 +72,7 @@ def figures_of_run(model, tasks, workdir, domains_fn=None, seed=0, only=None, un
         "fig3_traversal": lambda: _traversal(material, units),
         "forgetting": lambda: _forgetting(material),
         "stream": lambda: _stream(material),
-        "training_curves": lambda: charts.training_curves(_records(workdir)),
+        "training_curves": lambda: training_curves.training_curves(_records(workdir)),
         **_chart_makers(workdir, only),
     }
     pictures, left_out = {}, {}
@@ -305,7 +305,7 @@ def _chart_makers(workdir, only):
     asked = [name for name in only or () if name.startswith(("matrix_", "curves_"))]
     try:
         rows = row.read_rows(workdir)
-        matrices = matrix.score_matrix(rows)
+        matrices = scores.score_matrix(rows)
     except ValueError as error:
         reason = error
         names = ("domain_mix", "score matrices", "forgetting curves", *asked)

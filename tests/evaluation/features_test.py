@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.evaluation import features, metrics
+from ltgans_tf.evaluation import extractor_network, features, metrics
 
 
 def _patterns(count, seed, name="quarters", labels=True, invert=False):
@@ -125,7 +125,7 @@ def test_without_labels_features_still_tell_what_is_in_an_image():
     extractor = features.train([_patterns(600, 0, labels=False)], epochs=6)
     assert extractor.about["kind"] == "autoencoder" and extractor.class_table == ((0, None),)
     # One class alone moves no weight: what moved them are the images that were rebuilt.
-    start, _ = features._network((16, 16, 1), 1, 0, False)
+    start, _ = extractor_network.build((16, 16, 1), 1, 0, False)
     assert np.abs(extractor.network.get_weights()[0] - start.get_weights()[0]).max() > 0.01
     train, test = _patterns(300, 1), _patterns(300, 2)
     distances = np.square(
