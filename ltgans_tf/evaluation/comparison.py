@@ -9,13 +9,13 @@ import functools
 import numpy as np
 
 from ltgans_tf.data import images
-from ltgans_tf.evaluation import distances, memorisation, metrics, references
+from ltgans_tf.evaluation import distances, memorisation, metrics, references, scores
 
 _AUDITED = 1000  # generated images, and held-out ones, of a domain
 _TRAINING = 12_000  # training images that they are held against, at most
 _BATCH = 250
 _MANIFOLD = ("precision", "recall", "density", "coverage")
-_CREDENTIALS = "share_reconstructed"
+_CREDENTIALS = scores.SCORES["share"].baseline.name
 _RECONSTRUCTED = 500  # test images of a domain that its share rests on
 _CERTAIN = 0.8  # of their reconstructions that the classifier has to call by the domain
 

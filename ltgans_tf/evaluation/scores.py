@@ -83,6 +83,15 @@ def _floor(name):
     return Baseline(f"{name}_floor", "floor", "real images", "real images in place of generated ones")
 
 
+_MEAN_IMAGE = Baseline("mean_image_nlog", *["mean image"] * 3)
+_CHANCE = Baseline("chance", *["chance"] * 3)
+_CALLED = Baseline("share_reconstructed", *["reconstructions"] * 3)
+
+
+def _bound(name, label, about, shown):
+    return name, label, "lower", 1, about, shown, _MEAN_IMAGE
+
+
 def _frechet(name, label, network, shown):
     about = f"Frechet distance of generated to test images on the features of {network}."
     return name, label, "lower", 2, about, shown, _floor(name)
@@ -93,32 +102,32 @@ def _kernel(name, label, network, shown=""):
     return name, label, "lower", 4, about, shown, _floor(name)
 
 
+def _drawn(label, digits, shown):
+    name, about = f"{label.lower()}_drawn", "images that the domain's code draws to its test images."
+    return name, f"{label}, drawn", "lower", digits, f"{label} of {about}", shown, _floor(name)
+
+
 def _manifold(name, about, shown):
     return name, name, "higher", 3, about, shown, _floor(name)
 
 
-_MEAN_IMAGE = Baseline("mean_image_nlog", *["mean image"] * 3)
-_CHANCE = Baseline("chance", *["chance"] * 3)
-_CALLED = Baseline("share_reconstructed", *["reconstructions"] * 3)
+def _accuracy(name, label, about, shown=""):
+    return name, label, "higher", 3, f"{about} posterior means.", shown, _CHANCE
+
+
 _CLASSIFIER, _KERAS = "a classifier of the real training images", "Keras' InceptionV3"
 _2015 = "the Inception network of 2015"
 _OF_SEED = {seed: f"a classifier of the same images, trained from seed {seed}" for seed in EXTRACTOR_SEEDS}
-_MAIN = "line terminal lost matrix verdict report compared dots end"
-_CODES, _BITS = "of posterior means", "in bits per dimension of 8-bit data."
+_BITS = "in bits per dimension of 8-bit data."
+_TABLES = "terminal report compared end"
+_FIRST = "terminal lost matrix verdict report compared dots"
 
 # For each part its scores: name, label, better, digits, about, shown, baseline.
 _TABLE = {
     "likelihood": (
-        ("nlog", "NLOG", "lower", 1, "SSE + KL per image, code = posterior mean (nats).", _MAIN, _MEAN_IMAGE),
-        (
-            *(
-                "nlog_sampled",
-                "NLOG, sampled",
-                "lower",
-                1,
-                "SSE + KL per image, code drawn from q(z|x) (nats).",
-            ),
-            *("terminal report compared end", _MEAN_IMAGE),
+        _bound("nlog", "NLOG", "SSE + KL per image, code = posterior mean (nats).", f"line {_FIRST} end"),
+        _bound(
+            "nlog_sampled", "NLOG, sampled", "SSE + KL per image, code drawn from q(z|x) (nats).", _TABLES
         ),
         ("elbo", "ELBO", "higher", 1, "Evidence lower bound of N(x_hat, I/2), in nats."),
         ("bits_per_dim", "bits/dim", "lower", 3, f"Negative ELBO {_BITS}"),
@@ -128,52 +137,24 @@ _TABLE = {
         ("active_units", "active units", "", 0, "Codes whose posterior mean varies by over 0.01."),
     ),
     "iwae": (
-        (
-            *("iwae", "IWAE", "lower", 1, "Importance-weighted bound in the units of NLOG (nats)."),
-            *("terminal matrix report compared end", _MEAN_IMAGE),
-        ),
+        _bound("iwae", "IWAE", "Importance-weighted bound in the units of NLOG (nats).", f"matrix {_TABLES}"),
         ("iwae_bits_per_dim", "IWAE bits/dim", "lower", 3, f"IWAE {_BITS}"),
     ),
     "distances": (
-        _frechet("fcd", "FCD", _CLASSIFIER, _MAIN),
+        _frechet("fcd", "FCD", _CLASSIFIER, f"line {_FIRST} end"),
         *(_frechet(f"fcd_seed{n}", f"FCD, extractor {n}", of, "terminal") for n, of in _OF_SEED.items()),
-        (
-            *("fcd_drawn", "FCD, drawn", "lower", 2),
-            *("FCD of images that the domain's code draws to its test images.",),
-            *("terminal lost matrix report compared end", _floor("fcd_drawn")),
-        ),
-        _frechet("fid", "FID", _2015, "terminal lost matrix verdict report compared dots"),
-        _frechet("fid_keras", "FID-Keras", _KERAS, "terminal lost matrix verdict report compared dots"),
+        _drawn("FCD", 2, f"lost matrix {_TABLES}"),
+        _frechet("fid", "FID", _2015, _FIRST),
+        _frechet("fid_keras", "FID-Keras", _KERAS, _FIRST),
         _kernel("kcd", "KCD", _CLASSIFIER, "matrix compared end"),
         *(_kernel(f"kcd_seed{n}", f"KCD, extractor {n}", of) for n, of in _OF_SEED.items()),
-        (
-            *("kcd_drawn", "KCD, drawn", "lower", 4),
-            *(
-                "KCD of images that the domain's code draws to its test images.",
-                "compared",
-                _floor("kcd_drawn"),
-            ),
-        ),
+        _drawn("KCD", 4, "compared"),
         _kernel("kid", "KID", _2015, "compared"),
         _kernel("kid_keras", "KID-Keras", _KERAS, "compared"),
-        _manifold(
-            "precision",
-            "Share of generated images within the real manifold.",
-            "terminal matrix report compared end",
-        ),
-        _manifold(
-            "recall",
-            "Share of real images within the generated manifold.",
-            "terminal matrix report compared end",
-        ),
-        _manifold(
-            "density",
-            "Real neighbourhoods that a generated image lies in, over k.",
-            "terminal report compared end",
-        ),
-        _manifold(
-            "coverage", "Share of real neighbourhoods with a generated image.", "terminal report compared end"
-        ),
+        _manifold("precision", "Share of generated images within the real manifold.", f"matrix {_TABLES}"),
+        _manifold("recall", "Share of real images within the generated manifold.", f"matrix {_TABLES}"),
+        _manifold("density", "Real neighbourhoods that a generated image lies in, over k.", _TABLES),
+        _manifold("coverage", "Share of real neighbourhoods with a generated image.", _TABLES),
         (
             *("share", "share", "", 3),
             "Share of the generated images that the classifier calls this domain; 1/k is wanted. Where the Student"
@@ -195,12 +176,12 @@ _TABLE = {
     ),
     "": (("components", "components", "", 0, "Components of CURL's mixture in use.", "terminal end"),),
     "representation": (
-        (
-            *("knn", "k-NN accuracy", "higher", 3, "k-nearest-neighbour accuracy on posterior means."),
-            *("terminal lost matrix report compared dots", _CHANCE),
+        _accuracy(
+            *("knn", "k-NN accuracy", "k-nearest-neighbour accuracy on"),
+            "terminal lost matrix report compared dots",
         ),
-        ("probe", "linear probe", "higher", 3, f"Accuracy of a linear classifier {_CODES}.", "", _CHANCE),
-        ("purity", "purity", "higher", 3, f"Purity of k-means clusters {_CODES}.", "", _CHANCE),
+        _accuracy("probe", "linear probe", "Accuracy of a linear classifier of"),
+        _accuracy("purity", "purity", "Purity of k-means clusters of"),
         ("mig", "MIG", "higher", 3, "Mutual information gap, mean over the known factors.", "matrix"),
     ),
     "smoothness": (
@@ -212,7 +193,8 @@ _TABLE = {
     "audit": (
         (
             *("copies", "copies", "lower", 3),
-            *("Share nearer to a training image than 99 % of held-out images; 0.01 is chance.", "terminal"),
+            "Share nearer to a training image than 99 % of held-out images; 0.01 is chance.",
+            "terminal",
         ),
         (
             *("nearest_ratio", "nearest ratio", "", 3),
