@@ -32,7 +32,7 @@ def boundary(task, workdir):
 def _of_tasks(score, found):
     """A score of each task that has it, in words; '' where none has."""
     told = [f"{task} {own[score.name]:.{score.digits}f}" for task, own in found.items() if score.name in own]
-    return told and f"{score.label} {', '.join(told)}"
+    return f"{score.label} {', '.join(told)}" if told else ""
 
 
 def _of_all(score, union):
