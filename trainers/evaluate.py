@@ -87,7 +87,7 @@ def evaluate(
         tf.config.experimental.enable_op_determinism()
         tf.random.set_seed(0)
     from ltgans_tf import loading
-    from ltgans_tf.evaluation import evaluation, features, inception
+    from ltgans_tf.evaluation import evaluation, extractor_cache, inception
     from ltgans_tf.training import boundaries, checkpoints
 
     checkpoints.read_config(workdir)
@@ -102,9 +102,9 @@ def evaluate(
     before = row.read_rows(workdir)[-1] if os.path.isfile(row.row_path(workdir, 0)) else None
     about = before.about if before else {}
     evaluator = evaluation.Evaluator(
-        protocol or (before.protocol if before else None),
+        protocol or (before and before.protocol) or None,
         inception=None if inception_path is None else inception.Inception(inception_path, inception_sha256),
-        cache=features.cache_folder(),
+        cache=extractor_cache.folder(),
         about={name: about.get(name, trained.get(name)) for name in ("preset", "recipe")},
         progress=_Progress(),
         seed=model.seed if seed is None else seed,

@@ -15,18 +15,17 @@ import os
 import uuid
 import zipfile
 
-import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import config  # has no public name for what Keras asks there too
 
 from ltgans_tf.data import images as images_lib
-from ltgans_tf.evaluation import extractor_network
-from ltgans_tf.files import atomic, keras_config, paths
+from ltgans_tf.evaluation import extractor_cache, extractor_network
+from ltgans_tf.files import atomic, keras_config
 
 _log = logging.getLogger(__name__)
 
 FEATURES = extractor_network.FEATURES
+cache_folder = extractor_cache.folder  # for trainers.train and benchmarks
 EPOCHS = 4
 MOST_IMAGES = 12_000  # of each domain, for training
 _MOST_SIDE = 4096  # of images that a file may say it is for
@@ -210,8 +209,9 @@ def train(domains, seed=0, epochs=EPOCHS, cache=None):
     keras_config.check()
     path = None
     if cache is not None:
-        path = os.path.join(cache, f"extractor-{_content_hash(domains, seed, epochs)[:24]}.npz")
-        if (kept := _from_cache(path)) is not None:
+        key = extractor_cache.content_hash(domains, seed, epochs, _FORMAT_VERSION)
+        path = os.path.join(cache, f"extractor-{key[:24]}.npz")
+        if (kept := extractor_cache.read(path, load)) is not None:
             return kept
     classes = _class_table(domains)
     unlabelled = [domain.labels is None for domain in domains]
@@ -243,38 +243,6 @@ def train(domains, seed=0, epochs=EPOCHS, cache=None):
         except OSError as error:
             _log.warning("The extractor could not be kept in the cache: %s.", error)
     return extractor
-
-
-def cache_folder():
-    """Where this user's trained extractors are kept: ltgans_tf in $XDG_CACHE_HOME, or in ~/.cache.
-
-    Returns:
-      a path, or None, after a warning, where there is no such place.
-    """
-    try:
-        return os.path.join(paths.local(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "ltgans_tf")
-    except ValueError as error:
-        _log.warning("There is no cache of trained extractors: %s", error)
-        return None
-
-
-def _from_cache(path):
-    """The extractor that is kept at `path`; None, with a warning, where what is there cannot be used."""
-    try:
-        owner = os.stat(path).st_uid
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        _log.warning("The cache cannot be read: %s; the extractor is trained anew.", error)
-        return None
-    if owner not in (0, os.getuid()):
-        _log.warning("%s in the cache is another user's; the extractor is trained anew.", path)
-        return None
-    try:
-        return load(path)
-    except ValueError as error:
-        _log.warning("The cache has a file that is no good: %s The extractor is trained anew.", error)
-        return None
 
 
 def load(path):
@@ -340,20 +308,6 @@ def _check(domain):
             f"labels of {domain.name} are {labels.dtype} of shape {labels.shape}; there must be one integer"
             f" for each of the {len(images)} images."
         )
-
-
-def _content_hash(domains, seed, epochs):
-    """What decides the weights: images, settings, and what computes them."""
-    devices = [device.name for device in tf.config.list_logical_devices("GPU")]
-    computed = (tf.__version__, keras.__version__, devices, config.is_op_determinism_enabled())
-    digest = hashlib.sha256(f"{_FORMAT_VERSION} {seed} {epochs} {computed}".encode())
-    for domain in domains:
-        labels = None if domain.labels is None else np.asarray(domain.labels, np.int64)
-        digest.update(f"{domain.name} {domain.images.shape} {labels is None}".encode())
-        digest.update(np.ascontiguousarray(domain.images))
-        if labels is not None:
-            digest.update(labels)
-    return digest.hexdigest()
 
 
 def _weights_hash(network):
