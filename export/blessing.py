@@ -17,19 +17,18 @@ _LEAST_SHARE = 0.25  # of 1/k
 
 
 def summary(row):
-    """The part of a row of scores that a version keeps: dict, JSON-ready."""
-    extractor = row.get("extractor") or {}
+    """The part of a `row.Row` that a version keeps: dict, JSON-ready."""
+    extractor = row.extractor or {}
     kept = (*COMPARED, "share", "mean_image_nlog")
     return {
-        "after_task": row["after_task"],
-        "task": row["task"],
-        "protocol": row["protocol"],
-        **({"tuning": True} if row.get("tuning") else {}),
+        "after_task": row.after_task,
+        "task": row.task,
+        "protocol": row.protocol,
+        **({"tuning": True} if row.tuning else {}),
         "extractor": extractor.get("sha256"),
         "domain_accuracy": extractor.get("domain_accuracy"),
         "tasks": {
-            task: {name: found[name] for name in kept if name in found}
-            for task, found in row["scores"].items()
+            task: {name: found[name] for name in kept if name in found} for task, found in row.scores.items()
         },
     }
 

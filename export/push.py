@@ -17,7 +17,8 @@ from absl import flags, logging
 
 from export import continuation, desired, path_flags, program, rebuild, release, staging, validation, versions
 from export.terms import Terms, define_flags, from_flags
-from ltgans_tf.files import atomic, jsonfiles, paths, run_ids
+from ltgans_tf.evaluation import row as rows
+from ltgans_tf.files import atomic, paths, run_ids
 
 Task = collections.namedtuple("Task", ["index", "name"])
 
@@ -44,7 +45,7 @@ class BoundaryExport:
         about = {"run_id": run_ids.keep(workdir), **_prepared(stream.get_settings())}
         base = self.base or os.path.join(workdir, "exports")
         try:
-            push(model, task, base, about, self.terms, row(workdir, task.index), workdir)
+            push(model, task, base, about, self.terms, _measured(workdir, task.index), workdir)
         except validation.NotBlessed as error:
             self.say(f"not pushed: {error}")
 
@@ -67,7 +68,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
       base: folder that holds `generator/` and `encoder/`; made if it does not exist.
       info: dict with 'run_id', 'image_shape', 'fit' and 'upright'; all of it goes into export_info.json.
       terms: `Terms`.
-      row: the row of scores after `task`, or None if nothing was measured.
+      row: the `row.Row` after `task`, or None if nothing was measured.
       workdir: folder of the run, for its bundle (see continuation.py); None to write no bundle.
 
     Returns:
@@ -140,11 +141,10 @@ def _put_in_place(model, base, about, terms, served):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def row(workdir, task_index):
-    """The row of scores that a run has after a task, or None."""
-    from ltgans_tf.evaluation import scores
-
-    return jsonfiles.read_if_there(scores.row_path(workdir, task_index)) or None
+def _measured(workdir, task_index):
+    """The `row.Row` that a run has after a task, or None."""
+    path = rows.row_path(workdir, task_index)
+    return rows.Row.load(path) if os.path.isfile(path) else None
 
 
 def push_workdir(workdir, base=None, terms=Terms(), method=None):
@@ -183,7 +183,7 @@ def push_workdir(workdir, base=None, terms=Terms(), method=None):
         base or os.path.join(workdir, "exports"),
         {"run_id": run_ids.keep(workdir), **_prepared(stream)},
         terms,
-        row(workdir, learnt - 1),
+        _measured(workdir, learnt - 1),
         workdir,
     )
 

@@ -110,7 +110,7 @@ def describe(model, task, info, row):
         "code_dim": None if model.student is None else model.student.code_dim,
         "settings": settings,
         "settings_sha256": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
-        "data": (row or {}).get("data"),
+        "data": row.data if row else None,
         "scores": blessing.summary(row) if row else None,
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "packages": {

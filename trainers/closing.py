@@ -6,36 +6,40 @@ import resource
 import time
 
 from export import path_flags, versions
-from ltgans_tf.evaluation import scores
+from ltgans_tf.evaluation import row, scores
 
 _SURE = 0.9  # domain accuracy of an extractor
 
 
 def boundary(task, workdir):
     """The scores of the row after `task`, a `streams.Task`, in one line."""
-    row = scores.read_row(scores.row_path(workdir, task.index))
-    parts = [
-        f"{scores.SCORES[name].label} "
-        + ", ".join(
-            f"{of} {found[name]:.{scores.SCORES[name].digits}f}"
-            for of, found in row["scores"].items()
-            if name in found
-        )
-        for name in ("nlog", "fcd")
-        if any(name in found for found in row["scores"].values())
-    ]
-    if "fcd" in row["union"]:
-        parts.append(f"FCD of all {row['union']['fcd']:.2f} (real images {row['union']['fcd_floor']:.2f})")
-    if task.index == 0 and row["extractor"]:
-        parts += _extractor(row["extractor"])
+    found = row.Row.load(row.row_path(workdir, task.index))
+    known = [scores.SCORES[name] for name in scores.shown("line")]
+    parts = [line for score in known if (line := _of_tasks(score, found.scores))]
+    parts += [_of_all(score, found.union) for score in known if score.name in found.union]
+    if task.index == 0 and found.extractor:
+        parts += _extractor(found.extractor)
     left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
-    seconds = sum(row["seconds"].values())
-    place = " on held-out training images" if row.get("tuning") else ""
+    seconds = sum(found.seconds.values())
+    place = " on held-out training images" if found.tuning else ""
     return (
         f"after task {task.index + 1} ({task.name}), measured{place} in {seconds:.0f} s: "
         + "; ".join(parts)
         + left_out
     )
+
+
+def _of_tasks(score, found):
+    """A score of each task that has it, in words; '' where none has."""
+    told = [f"{task} {own[score.name]:.{score.digits}f}" for task, own in found.items() if score.name in own]
+    return f"{score.label} {', '.join(told)}" if told else ""
+
+
+def _of_all(score, union):
+    """A score of all tasks together and what stands beside it, in words."""
+    beside = score.beside(union)
+    told = "" if beside is None else f" ({score.baseline.line} {beside:.{score.digits}f})"
+    return f"{score.label} of all {union[score.name]:.{score.digits}f}{told}"
 
 
 def _extractor(about):

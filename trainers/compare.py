@@ -13,16 +13,17 @@ from absl import flags
 
 import trainers
 from export import path_flags
+from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import charts
 from ltgans_tf.files import atomic, paths
-from trainers import groups, page, runs, wording
+from trainers import groups, page, wording
 
 _UNION = (
     "All tasks together",
     "Generated images against the test images of all tasks together, after the last task.",
 )
 _SCALE = "for scale"  # heads the column of floors, of the mean image and of chance
-_CHARTED = {"final_average": "final average", "forgetting": "forgetting"}
+_CHARTED = {"union": "all together", "final_average": "final average", "forgetting": "forgetting"}
 
 
 def main(argv):
@@ -70,11 +71,12 @@ def compare(workdirs, out, labels=(), json_out=None):
 def verdict(summary):
     """Who leads in the Frechet distance to the union and in NLOG, and whether that may be chance: list of str."""
     found = []
-    for name in runs.FRECHET:
-        stats = {label: each["union"].get(name, {}).get("value") for label, each in summary.items()}
-        found += _ranking(f"{wording.known(name).label} to the union", name, stats)
-    stats = {label: _stat(each, "final_average", "nlog") for label, each in summary.items()}
-    return found + _ranking("NLOG, mean over the tasks", "nlog", stats)
+    for measure, subject in (("union", "{} to the union"), ("final_average", "{}, mean over the tasks")):
+        for name in scores.shown("verdict"):
+            if (scores.SCORES[name].part == "distances") == (measure == "union"):
+                stats = {label: _stat(each, measure, name) for label, each in summary.items()}
+                found += _ranking(subject.format(wording.label(name)), name, stats)
+    return found
 
 
 def _ranking(subject, name, stats):
@@ -96,7 +98,7 @@ def _warnings(barred):
     """One sentence for each reason: list of str."""
     reasons = {}
     for name, reason in barred.items():
-        reasons.setdefault(reason, []).append(wording.known(name).label)
+        reasons.setdefault(reason, []).append(wording.label(name))
     return [f"Not comparable, since {why}: {', '.join(labels)}." for why, labels in reasons.items()]
 
 
@@ -112,7 +114,7 @@ def _tables(summary):
     found = {}
     for measure, (title, meaning) in {"union": _UNION, **wording.MEASURES}.items():
         rows = []
-        for name in (*wording.MAIN, *wording.MIX):
+        for name in scores.shown("compared"):
             stats = [_stat(each, measure, name) for each in summary.values()]
             if any(stats):
                 rows.append([name, _beside(summary, measure, name), *[_cell(name, stat) for stat in stats]])
@@ -209,13 +211,11 @@ def _picture(label, run, name, data):
 
 def _charts(summary):
     """Every seed as a dot, of few scores: distance and mix of all together, averages and forgetting."""
-    wanted = [("union", name, "all together") for name in (*runs.FRECHET, "mix_entropy")]
-    wanted += [(m, n, title) for m, title in _CHARTED.items() for n in ("nlog", *runs.FRECHET, "knn")]
     drawn = []
-    for measure, name, title in wanted:
+    for measure, title, name in ((*charted, n) for charted in _CHARTED.items() for n in scores.shown("dots")):
         stats = {label: _stat(each, measure, name) for label, each in summary.items()}
         if any(stats.values()):
-            known, title = wording.known(name), f"{wording.known(name).label}, {title}"
+            known, title = scores.SCORES[name], f"{wording.label(name)}, {title}"
             # Forgetting is signed the same way for all scores.
             better = "lower" if measure == "forgetting" else known.better
             values = {label: stat["values"] if stat else [] for label, stat in stats.items()}
@@ -229,7 +229,7 @@ def _runs(grouped):
     for label, members in grouped.items():
         for run in members:
             about = [run.about.get(key, wording.ABSENT) for key in ("seed", "commit")]
-            rows.append([label, run.workdir, run.last["step"], *about])
+            rows.append([label, run.workdir, run.last.step, *about])
     return [page.table(["", "workdir", "steps", "seed", "commit"], rows, words=True)]
 
 
@@ -251,7 +251,7 @@ def _limits(grouped, barred):
         found.append(f"Compared after {where}, the last that all runs have learnt.")
     if len({run.about.get("commit") for run in members}) > 1:
         found.append("The runs are of different commits of the code.")
-    if len({run.last.get("protocol") for run in members}) > 1:
+    if len({run.last.protocol for run in members}) > 1:
         found.append("The runs were evaluated by different protocols.")
     for label, each in grouped.items():
         if len(each) == 1:
@@ -265,11 +265,11 @@ def _limits(grouped, barred):
 def _gaps(run):
     """Averages that are over fewer tasks than there are, because a score is absent: list of str."""
     found = []
-    for name in [name for name in wording.MAIN if name in run.matrices]:
-        measured = [task for task in run.tasks if run.last["scores"][task].get(name) is not None]
+    for name in [name for name in scores.shown("compared") if name in run.matrices]:
+        measured = [task for task in run.tasks if run.last.scores[task].get(name) is not None]
         if len(measured) < len(run.tasks):
             found.append(
-                f"{wording.known(name).label} of {run.workdir} is averaged over {len(measured)} of"
+                f"{wording.label(name)} of {run.workdir} is averaged over {len(measured)} of"
                 f" {len(run.tasks)} tasks; for the others it is absent."
             )
     return found

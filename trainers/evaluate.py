@@ -7,6 +7,7 @@ Takes the place of the row that training wrote after the last task, with more sa
 stay as they are: the models that they tell of are gone.
 """
 
+import dataclasses
 import math
 import os
 import sys
@@ -16,14 +17,8 @@ from absl import flags
 
 import trainers
 from export import path_flags, program
-from ltgans_tf.evaluation import scores
+from ltgans_tf.evaluation import row, scores
 from trainers import flagfile, wording
-
-_SHOWN = (
-    *("nlog", "nlog_sampled", "iwae", "fcd", "fcd_seed1", "fcd_seed2", "fcd_drawn", "fid", "fid_keras"),
-    *("precision", "recall", "density", "coverage", "share", "components", "knn", "copies"),
-)
-_MATRICES = ("nlog", "fcd", "fcd_drawn", "fid", "fid_keras", "knn")
 
 
 def main(argv):
@@ -31,7 +26,7 @@ def main(argv):
     del argv
     given = flags.FLAGS
     begin = time.monotonic()
-    row = evaluate(
+    found = evaluate(
         given.workdir,
         given.data_dir,
         given.protocol,
@@ -48,11 +43,11 @@ def main(argv):
         extractor_seeds=trainers.extractor_seeds(given.extractor_seed),
         **({"parts": given.parts} if given.parts else {}),
     )
-    print("\n".join([*_table(row), *_reasons(row), *forgotten(given.workdir)]))
-    if row["tuning"]:
+    print("\n".join([*_table(found), *_reasons(found), *forgotten(given.workdir)]))
+    if found.tuning:
         print(f"no test scores: {wording.TUNING}")
-    print(f"measured in {time.monotonic() - begin:.0f} s by the {row['protocol']} protocol")
-    print(_ending(given.workdir, row))
+    print(f"measured in {time.monotonic() - begin:.0f} s by the {found.protocol} protocol")
+    print(_ending(given.workdir, found))
 
 
 def evaluate(
@@ -77,10 +72,10 @@ def evaluate(
       deterministic: whether all operations of this process shall give the same bits again, so
         that an extractor that is trained here equals one that `trainers.train` trained.
       method: see `loading.load`.
-      settings: further arguments of `evaluation.Evaluator`.
+      settings: fields of `evaluator_settings.EvaluatorSettings`.
 
     Returns:
-      the row; see `evaluation.Evaluator.evaluate`.
+      the `row.Row`.
 
     Raises:
       ValueError: no run, one in the middle of a task or of another format version, a wrong sha256.
@@ -92,7 +87,7 @@ def evaluate(
         tf.config.experimental.enable_op_determinism()
         tf.random.set_seed(0)
     from ltgans_tf import loading
-    from ltgans_tf.evaluation import evaluation, features, inception
+    from ltgans_tf.evaluation import evaluation, extractor_cache, inception
     from ltgans_tf.training import boundaries, checkpoints
 
     checkpoints.read_config(workdir)
@@ -104,41 +99,52 @@ def evaluate(
     stream = loading.load_stream(
         workdir, data_dir or trained.get("data_dir"), trained.get("skip_broken_images") == "True"
     )
-    before = scores.read_rows(workdir)[-1] if os.path.isfile(scores.row_path(workdir, 0)) else {}
+    before = row.read_rows(workdir)[-1] if os.path.isfile(row.row_path(workdir, 0)) else None
+    about = before.about if before else {}
     evaluator = evaluation.Evaluator(
-        protocol or before.get("protocol", "research"),
+        protocol or (before and before.protocol) or None,
         inception=None if inception_path is None else inception.Inception(inception_path, inception_sha256),
-        cache=features.cache_folder(),
-        about={name: before.get("about", {}).get(name, trained.get(name)) for name in ("preset", "recipe")},
+        cache=extractor_cache.folder(),
+        about={name: about.get(name, trained.get(name)) for name in ("preset", "recipe")},
         progress=_Progress(),
         seed=model.seed if seed is None else seed,
         **settings,
     )
-    row = _with_kept(evaluator.evaluate(model, stream, workdir), before)
-    boundaries.keep_row(workdir, row)
-    return row
+    found = _with_kept(evaluator.evaluate(model, stream, workdir), before)
+    boundaries.keep_row(workdir, found)
+    return found
 
 
-def _with_kept(row, before):
+def _with_kept(now, before):
     """Adds what an earlier row of the same state has and this one lacks: its data may be gone by now.
 
+    Args:
+      now, before: `row.Row` each; None for `before` where there is none.
+
     Returns:
-      the row, with 'kept': the settings of the earlier row and {task, or '' for all: names of the
-      scores that are from it}.
+      `row.Row`, with `kept` where something was added.
     """
-    if before.get("step") != row["step"]:
-        return row
-    names = {}
-    groups = [(task, row["scores"][task], before["scores"].get(task, {})) for task in row["scores"]]
-    for task, new, old in [*groups, ("", row["union"], before["union"])]:
-        missing = {name: value for name, value in old.items() if name not in new}
-        new.update(missing)
-        if missing:
-            names[task] = sorted(missing)
-    for task, reasons in [*row["absent"].items(), ("", row["union_absent"])]:
-        for name in names.get(task, ()):
-            reasons.pop(name, None)
-    return {**row, "kept": {"settings": before["settings"], "scores": names}} if names else row
+    if before is None or before.step != now.step:
+        return now
+    new = {**now.scores, "": now.union}
+    old = {**before.scores, "": before.union}
+    missing = {of: {n: v for n, v in old.get(of, {}).items() if n not in found} for of, found in new.items()}
+    names = {of: sorted(found) for of, found in missing.items() if found}
+    if not names:
+        return now
+    scores_of = {of: found | missing[of] for of, found in new.items()}
+    absent = {
+        of: {name: reason for name, reason in reasons.items() if name not in missing[of]}
+        for of, reasons in {**now.absent, "": now.union_absent}.items()
+    }
+    return dataclasses.replace(
+        now,
+        union=scores_of.pop(""),
+        scores=scores_of,
+        union_absent=absent.pop(""),
+        absent=absent,
+        kept={"settings": before.settings, "scores": names},
+    )
 
 
 def _check_between_tasks(workdir, model):
@@ -165,36 +171,34 @@ class _Progress:
             print(f"{seconds:4.0f} s  {text}", file=sys.stderr, flush=True)
 
 
-def _table(row):
+def _table(found):
     """The scores of each task and of all, with what stands beside each in brackets: list of lines."""
-    names = [
-        name for name in _SHOWN if any(name in found for found in [*row["scores"].values(), row["union"]])
-    ]
-    lines = [["", *(scores.SCORES[name].label for name in names)]]
-    for task, found in [*row["scores"].items(), ("all together", row["union"])]:
-        lines.append([task, *(_cell(name, found) for name in names)])
+    groups = {**found.scores, "all together": found.union}
+    known = [scores.SCORES[name] for name in scores.shown("terminal")]
+    known = [score for score in known if any(score.name in own for own in groups.values())]
+    lines = [["", *(score.label for score in known)]]
+    lines += [[task, *(_cell(score, own) for score in known)] for task, own in groups.items()]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
     return ["", *text, "in brackets: real images in place of generated ones; the mean image for NLOG"]
 
 
-def _cell(name, found):
-    if name not in found:
+def _cell(score, own):
+    if score.name not in own:
         return "-"
-    score, beside = scores.SCORES[name], found.get(scores.SCORES[name].beside)
-    text = f"{found[name]:.{score.digits}f}"
+    text, beside = f"{own[score.name]:.{score.digits}f}", score.beside(own)
     return text if beside is None else f"{text} ({beside:.{score.digits}f})"
 
 
-def _reasons(row):
+def _reasons(found):
     """What is of an earlier row, and what is absent, each reason once: list of lines."""
     together = {}
-    for task, reasons in [*row["absent"].items(), ("all together", row["union_absent"])]:
+    for task, reasons in [*found.absent.items(), ("all together", found.union_absent)]:
         for name, reason in reasons.items():
             together.setdefault(reason, {}).setdefault(task, []).append(name)
     kept = [
         f"kept from before: {', '.join(names)} of {task or 'all together'}"
-        for task, names in row.get("kept", {}).get("scores", {}).items()
+        for task, names in (found.kept or {"scores": {}})["scores"].items()
     ]
     return kept + [
         "absent: "
@@ -208,23 +212,23 @@ def forgotten(workdir):
     """What was forgotten since each task was new, from the rows of all boundaries: list of lines."""
     lines = []
     matrices = scores.score_matrix(workdir)
-    for name in (name for name in _MATRICES if name in matrices):
-        matrix, score = matrices[name], scores.SCORES[name]
+    for name in (name for name in scores.shown("lost") if name in matrices):
+        one, score = matrices[name], scores.SCORES[name]
         found = {
-            "final average": matrix.final_average(),
-            "forgetting": matrix.mean_forgetting(),
-            "backward transfer": matrix.backward_transfer(),
+            "final average": one.final_average(),
+            "forgetting": one.mean_forgetting(),
+            "backward transfer": one.backward_transfer(),
         }
         told = [f"{what} {value:.{score.digits}f}" for what, value in found.items() if math.isfinite(value)]
-        there = sum(math.isfinite(value) for value in matrix.final)
-        if told and there < len(matrix.tasks):
-            told[0] += f" ({there} of {len(matrix.tasks)} tasks)"
+        there = sum(math.isfinite(value) for value in one.final)
+        if told and there < len(one.tasks):
+            told[0] += f" ({there} of {len(one.tasks)} tasks)"
         lines.append(f"{score.label}: {', '.join(told)}")
     return lines
 
 
-def _ending(workdir, row):
-    path = scores.row_path(workdir, row["after_task"])
+def _ending(workdir, found):
+    path = row.row_path(workdir, found.after_task)
     after = [
         path_flags.command(f"python -m trainers.{name}", f"--workdir={workdir}")
         for name in ("make_figures", "report")

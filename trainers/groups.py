@@ -7,13 +7,12 @@ import os
 
 import numpy as np
 
-from ltgans_tf.evaluation import scores
+from ltgans_tf.evaluation import matrix, scores
 from trainers import runs, wording
 
 _NAMED = ("method", "recipe", "preset")
 # Settings of the evaluation that shift a score, by the part that measures it, beside the data.
 _SHIFTS = {"iwae": ("iwae_k", "iwae_images"), "distances": ("samples", "test_images")}
-_WITHOUT_EXTRACTOR = ("likelihood", "iwae", "representation")
 
 
 def read(workdirs):
@@ -34,11 +33,11 @@ def read(workdirs):
     if len({os.path.realpath(workdir) for workdir in workdirs}) < len(workdirs):
         raise ValueError(f"--workdirs={','.join(workdirs)} names one run twice; give each run once.")
     found = [runs.Run(workdir) for workdir in workdirs]
-    last = min(run.last["after_task"] for run in found)
+    last = min(run.last.after_task for run in found)
     for run in found:
         if not run.config:
             raise ValueError(f"{run.workdir} has no config.json, so its settings are not known; restore it.")
-        if last not in [row["after_task"] for row in run.rows]:
+        if last not in [row.after_task for row in run.rows]:
             raise ValueError(f"{run.workdir} has no scores after task {last + 1}; evaluate that run again.")
     found = [run.up_to(last) for run in found]
     for run in found[1:]:
@@ -133,7 +132,7 @@ def _given(groups, item):
 def not_comparable(members):
     """Scores that were measured in different ways in these runs: {name: the reason}."""
     barred = {}
-    for name in (*wording.MAIN, *wording.MIX):
+    for name in scores.shown("compared"):
         having = [run for run in members if name in run.matrices or name in run.union]
         for what, ask in _ways(name).items():
             found = {run.workdir: ask(run) for run in having}
@@ -146,20 +145,20 @@ def not_comparable(members):
 
 def _ways(name):
     """What a score depends on apart from the model: {words: function of a run}."""
-    part, network = runs.part_of(name), "inception" if name.startswith(("fid", "kid")) else "extractor"
+    part, by_inception = scores.SCORES[name].part, name.startswith(("fid", "kid"))
     ways = {"the test images": _data}
-    if part not in _WITHOUT_EXTRACTOR:
-        ways["the extractors"] = lambda run: (run.last.get(network) or {}).get("sha256")
+    if part in scores.ON_FEATURES:
+        ways["the extractors"] = lambda run: (
+            (run.last.inception if by_inception else run.last.extractor) or {}
+        ).get("sha256")
     for key in _SHIFTS.get(part, ()):
-        ways[f"the {key}"] = lambda run, key=key: run.last.get("settings", {}).get(key)
+        ways[f"the {key}"] = lambda run, key=key: run.last.settings.get(key)
     return ways
 
 
 def _data(run):
     """The hashes of the test images, or of the data, of all tasks."""
-    found = [
-        facts.get("test_sha256", facts.get("fingerprint")) for facts in run.last.get("data", {}).values()
-    ]
+    found = [facts.get("test_sha256", facts.get("fingerprint")) for facts in run.last.data.values()]
     return None if None in found or not found else " ".join(str(item)[:12] for item in found)
 
 
@@ -180,7 +179,7 @@ def summarise(groups, barred=()):
 
 
 def _summary(members, barred):
-    names = [name for name in (*wording.MAIN, *wording.MIX) if name not in barred]
+    names = [name for name in scores.shown("compared") if name not in barred]
     return {
         "seeds": [run.about.get("seed") for run in members],
         "workdirs": [run.workdir for run in members],
@@ -191,9 +190,9 @@ def _summary(members, barred):
 
 def _measures(members, name):
     ask = {
-        "final_average": scores.Matrix.final_average,
-        "forgetting": scores.Matrix.mean_forgetting,
-        "backward_transfer": scores.Matrix.backward_transfer,
+        "final_average": matrix.Matrix.final_average,
+        "forgetting": matrix.Matrix.mean_forgetting,
+        "backward_transfer": matrix.Matrix.backward_transfer,
     }
     matrices = [run.matrices.get(name) for run in members]
     beside = [list(run.beside(name).values()) for run in members]
@@ -204,10 +203,9 @@ def _measures(members, name):
 
 
 def _union(members, name):
-    beside = wording.known(name).beside
     return {
         "value": spread([run.union.get(name) for run in members]),
-        "beside": spread([run.union.get(beside) for run in members]),
+        "beside": spread([scores.SCORES[name].beside(run.union) for run in members]),
     }
 
 

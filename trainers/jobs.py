@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from ltgans_tf.evaluation import scores
+from ltgans_tf.evaluation import row
 from ltgans_tf.files import atomic, jsonfiles
 from trainers import stopping
 
@@ -62,7 +62,7 @@ class Job:
         if self._record().get("finished") != list(self.flags):
             return False
         marks = [os.path.join(self.workdir, "boundary", f"task_{k:02d}.done") for k in range(self.tasks)]
-        rows = [scores.row_path(self.workdir, k) for k in range(self.tasks)]
+        rows = [row.row_path(self.workdir, k) for k in range(self.tasks)]
         return all(os.path.isfile(path) for path in (*marks, *rows))
 
     def keep(self, seconds, finished):

@@ -3,7 +3,7 @@
 import json
 import os
 
-from ltgans_tf.evaluation import scores
+from ltgans_tf.evaluation import row, scores
 from trainers import runs
 
 _ABOUT = ("format_version", "after_task", "task", "step", "protocol", "tuning", "about", "settings", "data")
@@ -22,7 +22,7 @@ def of(job, experiment):
     """
     run = runs.Run(job.workdir)
     shown = _with_beside(view.score for view in (*experiment.tables, *experiment.endpoints))
-    rows = [_row(row, shown) for row in run.rows[:-1]]
+    rows = [_row(one, shown) for one in run.rows[:-1]]
     return {
         "label": job.label,
         "seed": job.seed,
@@ -39,21 +39,23 @@ def _flags(job):
 
 
 def _with_beside(names):
-    names = dict.fromkeys(names)
-    return {*names, *(scores.SCORES[name].beside for name in names)} | set(runs.UNION)
+    names = set(names)
+    baselines = [scores.SCORES[name].baseline for name in names]
+    return {*names, *(beside.name for beside in baselines if beside), *scores.shown("mix")}
 
 
-def _row(row, names):
+def _row(one, names):
+    found = one.as_json()
     extractors = {
-        key: about for key, about in row.items() if key.startswith(("extractor", "inception")) and about
+        key: about for key, about in found.items() if key.startswith(("extractor", "inception")) and about
     }
     return {
-        **{key: row[key] for key in _ABOUT if key in row},
+        **{key: found[key] for key in _ABOUT},
         **{
             key: {k: about.get(k) for k in ("sha256", "domain_accuracy")} for key, about in extractors.items()
         },
-        "scores": {task: _numbers(found, names) for task, found in row["scores"].items()},
-        "union": _numbers(row.get("union", {}), names),
+        "scores": {task: _numbers(own, names) for task, own in one.scores.items()},
+        "union": _numbers(one.union, names),
     }
 
 
@@ -101,7 +103,8 @@ def as_runs(kept, folder):
     found = {}
     for record in kept:
         workdir = os.path.join(folder, record["label"], f"seed_{record['seed']}")
-        found.setdefault(record["label"], {})[record["seed"]] = runs.Run(workdir, record["rows"])
+        rows = [row.Row.from_json(one) for one in record["rows"]]
+        found.setdefault(record["label"], {})[record["seed"]] = runs.Run(workdir, rows)
     return found
 
 

@@ -69,7 +69,7 @@ def _domains_sentence(run):
     tasks, even = run.tasks, 1 / len(run.tasks)
     if len(tasks) == 1:
         return f"After its first task, {tasks[0]}, there is nothing yet that could have been forgotten."
-    shares = {task: run.last["scores"][task].get("share") for task in tasks}
+    shares = {task: run.last.scores[task].get("share") for task in tasks}
     if unknown := [task for task in tasks if shares[task] is None]:
         if len(unknown) == len(tasks):
             return f"{len(tasks)} tasks are learnt; which domains the generator draws was not measured."
@@ -94,10 +94,10 @@ def _distance_sentence(run):
     name = run.frechet
     if name not in run.union:
         return "The distance of generated to real images was not measured over all tasks together."
-    floor = run.union.get(f"{name}_floor")
+    floor = scores.SCORES[name].beside(run.union)
     beside = "" if floor is None else f" (real against real {wording.score(name, floor)})"
     over = "its test images" if len(run.tasks) == 1 else f"the union of all {len(run.tasks)} test sets"
-    return f"{scores.SCORES[name].label} to {over} is {wording.score(name, run.union[name])}{beside}."
+    return f"{wording.label(name)} to {over} is {wording.score(name, run.union[name])}{beside}."
 
 
 def _change_sentences(run):
@@ -111,7 +111,7 @@ def _change_sentences(run):
 
 
 def _change(run, name):
-    values, label = run.matrices[name].values[:, 0], scores.SCORES[name].label
+    values, label = run.matrices[name].values[:, 0], wording.label(name)
     if np.isnan(values[-1]):
         return None
     mean_image = run.beside(name).get(run.tasks[0]) if name == "nlog" else None
@@ -122,8 +122,8 @@ def _change(run, name):
 
 
 def _lead(run):
-    about = {**run.about, "protocol": run.last.get("protocol")}
-    line = " \N{MIDDLE DOT} ".join(f"{key} {value}" for key, value in about.items() if value is not None)
+    about = {**run.about, **({"protocol": run.last.protocol} if run.last.protocol else {})}
+    line = " \N{MIDDLE DOT} ".join(f"{key} {value}" for key, value in about.items())
     return [
         page.tag("h1", f"{run.name}: {wording.stream(run.tasks)}"),
         page.tag("p", page.tag("strong", "Report of one run"), f" \N{MIDDLE DOT} {line}", class_="about"),

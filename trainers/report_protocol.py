@@ -37,7 +37,7 @@ def _pairs(settings, title=None):
 
 
 def _data(run):
-    known = run.last.get("data", {})
+    known = run.last.data
     keys = list(dict.fromkeys(key for facts in known.values() for key in facts))
     specs = dict(zip(run.tasks, run.planned))
     head = ["", *["spec"] * bool(specs), *[_spaced(key) for key in keys]]
@@ -46,7 +46,7 @@ def _data(run):
         facts = [wording.value(known.get(task, {}).get(key, wording.ABSENT)) for key in keys]
         rows.append([task, *[specs.get(task, wording.ABSENT)] * bool(specs), *facts])
     notes = dict.fromkeys(
-        f"After task {row['after_task'] + 1}: {note}" for row in run.rows for note in row.get("notes", [])
+        f"After task {row.after_task + 1}: {note}" for row in run.rows for note in row.notes
     )
     return [page.text(note) for note in notes] + (
         [page.table(head, rows, words=True)] if len(head) > 1 else []
@@ -54,14 +54,12 @@ def _data(run):
 
 
 def _protocol(run):
-    extractor, settings = run.last.get("extractor"), run.last.get("settings", {})
+    extractor, settings = run.last.extractor, run.last.settings
     none = page.text("No extractor was used, so there are no distances and no shares.")
     return [
-        page.text(
-            page.tag("strong", run.last.get("protocol", wording.ABSENT)), ": ", run.last.get("protocol_text")
-        ),
+        page.text(page.tag("strong", run.last.protocol or wording.ABSENT), ": ", run.last.protocol_text),
         _pairs(_named(extractor), "Extractor") if extractor else none,
-        _pairs(_named(run.last.get("inception", {})), "Inception network"),
+        _pairs(_named(run.last.inception or {}), "Inception network"),
         _pairs(_named(settings), "Evaluation"),
     ]
 
@@ -86,7 +84,7 @@ def training_seconds(records):
 
 def _time(run):
     training = training_seconds(run.records)
-    measured = {row["after_task"]: sum(row.get("seconds", {}).values()) for row in run.rows}
+    measured = {row.after_task: sum(row.seconds.values()) for row in run.rows}
     rows = [
         [task, wording.number(training.get(i), 0), wording.number(measured.get(i), 0)]
         for i, task in enumerate(run.tasks)
@@ -94,13 +92,13 @@ def _time(run):
     sums = [sum(part.get(i, 0.0) for i in range(len(run.tasks))) for part in (training, measured)]
     rows.append(["sum", *[wording.number(seconds, 0) for seconds in sums]])
     caption = "Training from the speeds in metrics.jsonl; scores from the rows."
-    steps = f"{run.last['step']} steps (generator updates) were done up to the last scores."
+    steps = f"{run.last.step} steps (generator updates) were done up to the last scores."
     return [page.text(steps), page.table(["", "training, s", "scores, s"], rows, caption)]
 
 
 def _environment(run):
     recorded = {key: item for key, item in run.environment.items() if key != "command"}
-    code = {key: run.last.get("about", {}).get(key) for key in ("commit", "ltgans_tf")}
+    code = {key: run.last.about.get(key) for key in ("commit", "ltgans_tf")}
     line = run.environment.get("command")
     return [
         _pairs({**code, **recorded}),
@@ -110,7 +108,7 @@ def _environment(run):
 
 
 def _limits(run):
-    accuracy = (run.last.get("extractor") or {}).get("domain_accuracy")
+    accuracy = (run.last.extractor or {}).get("domain_accuracy")
     found = [
         "One run with one seed: how much another seed would differ is not known from it"
         " (trainers.compare sets several beside each other).",
@@ -124,7 +122,7 @@ def _limits(run):
         and f"Shares are what the extractor sees; it tells the domains apart in {accuracy:.1%} of real images.",
         "commit" not in run.about and "The commit of the code was not recorded.",
         _unlike(run),
-        "kept" in run.last
+        run.last.kept
         and "Some scores of the last task are from an earlier measurement of the same state, since they could not be"
         " measured again.",
         _export(run),
@@ -134,7 +132,7 @@ def _limits(run):
 
 def _unlike(run):
     """A sentence on settings of the evaluation in which the rows differ, or None."""
-    each = [row.get("settings", {}) for row in run.rows]
+    each = [row.settings for row in run.rows]
     keys = [key for key in each[-1] if any(one.get(key) != each[-1][key] for one in each)]
     if not keys:
         return None
@@ -163,12 +161,12 @@ def _absent(run):
     for row in run.rows:
         for task, reasons in runs.absent(row).items():
             for name, reason in reasons.items():
-                told.setdefault((name, reason), {}).setdefault(task, []).append(row["after_task"] + 1)
+                told.setdefault((name, reason), {}).setdefault(task, []).append(row.after_task + 1)
     if not told:
         return [page.text("No score is absent.")]
     items = []
     for (name, reason), places in told.items():
-        label = scores.SCORES[name].label if name in scores.SCORES else name
+        label = wording.label(name) if name in scores.SCORES else name
         where = [f"{task} after {_tasks(after)}" for task, after in places.items()]
         items.append([page.tag("strong", label), f" of {'; '.join(where)}: {reason}"])
     return [page.tag("h3", "Scores that are absent"), page.bullets(items)]

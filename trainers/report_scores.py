@@ -3,7 +3,7 @@
 import numpy as np
 
 from ltgans_tf.evaluation import scores
-from ltgans_tf.figures import charts
+from ltgans_tf.figures import charts, training_curves
 from trainers import page, runs, wording
 
 _BESIDE = 5  # heat maps of so many tasks are legible beside each other
@@ -27,15 +27,11 @@ def over_the_stream(run):
 
 
 def _final(run):
-    found = [
-        *("nlog", "nlog_sampled", "iwae", run.frechet, "fcd_drawn"),
-        *("precision", "recall", "density", "coverage", "share", "knn"),
-    ]
-    found = [name for name in found if name in run.matrices or name in run.union]
+    found = run.with_one_frechet(run.measured("report"))
     if not found:
         return ["No score has a value; the reasons stand under Limits."]
     caption = (
-        f"After task {run.last['after_task'] + 1} ({run.last['task']}). \N{DOWNWARDS ARROW} lower is better,"
+        f"After task {run.last.after_task + 1} ({run.last.task}). \N{DOWNWARDS ARROW} lower is better,"
         " \N{UPWARDS ARROW} higher is better. Small, beside a distance and its like: what real images get"
         " (floor); beside NLOG: predicting the mean image; beside an accuracy: chance; beside a share: how much of the"
         " model's reconstructions of the domain the classifier calls by it."
@@ -54,7 +50,7 @@ def _other_extractors(run):
         return None
     rows = []
     for name, value in found.items():
-        floor = run.union.get(f"{name}_floor")
+        floor = scores.SCORES[name].beside(run.union)
         times = wording.ABSENT if not floor else wording.number(value / floor, 1)
         rows.append([wording.heading(name), *(wording.score(name, v) for v in (value, floor)), times])
     about = (
@@ -75,11 +71,11 @@ def _table(run, names, caption=None):
 
 def _cell(run, task, name):
     """The last value of a score of a task (None: of all), or what leads to the reason why it is absent."""
-    values = run.union if task is None else run.last["scores"][task]
+    values = run.union if task is None else run.last.scores[task]
     reason = run.reason(task, name)
     if values.get(name) is None and reason:
         return page.tag("a", "absent", href="#limits", title=reason)
-    beside = wording.beside(name, values.get(scores.SCORES[name].beside))
+    beside = wording.beside(name, scores.SCORES[name].beside(values))
     return page.join([wording.score(name, values.get(name)), beside and page.tag("small", beside)])
 
 
@@ -91,9 +87,11 @@ def _definitions(names):
 def _matrices(run):
     if len(run.tasks) == 1:
         return []
-    main = [name for name in wording.MAIN if name in run.matrices]
+    main = [name for name in scores.shown("compared") if name in run.matrices]
     rest = [name for name in run.matrices if name not in main]
-    shown = [_chart(charts.heat_map(run.matrices[name]), f"{_label(name)} as a heat map") for name in main]
+    shown = [
+        _chart(charts.heat_map(run.matrices[name]), f"{wording.label(name)} as a heat map") for name in main
+    ]
     tables = [_matrix_table(run.matrices[name]) for name in (*main, *rest)]
     if len(run.tasks) <= _BESIDE:
         shown = page.gallery(shown)
@@ -103,25 +101,28 @@ def _matrices(run):
 def _matrix_table(matrix):
     names = matrix.tasks
     rows = [
-        [f"after {names[i]}", *[wording.score(matrix.name, value) for value in matrix.values[i, : i + 1]]]
+        [
+            f"after {names[i]}",
+            *[wording.score(matrix.score.name, value) for value in matrix.values[i, : i + 1]],
+        ]
         for i in range(len(names))
     ]
     rows = [row + [""] * (len(names) + 1 - len(row)) for row in rows]
-    return [page.tag("h3", wording.heading(matrix.name)), page.table(["", *names], rows)]
+    return [page.tag("h3", wording.heading(matrix.score.name)), page.table(["", *names], rows)]
 
 
 def _forgetting(run):
     if len(run.tasks) == 1:
         return ["One task is learnt; forgetting and backward transfer begin with the second."]
     ranked = [name for name in run.matrices if scores.SCORES[name].better]
-    main = [name for name in wording.MAIN if name in ranked]
+    main = [name for name in scores.shown("compared") if name in ranked]
     rest = [name for name in ranked if name not in main]
     curves = [
         _chart(
             charts.forgetting_curves(run.matrices[name], run.beside(name) or None),
-            f"{_label(name)} of each task over the stream",
+            f"{wording.label(name)} of each task over the stream",
         )
-        for name in ("nlog", run.frechet)
+        for name in run.with_one_frechet(scores.shown("verdict"))
         if name in main
     ]
     return [
@@ -149,7 +150,7 @@ def _most(matrix):
         return wording.ABSENT
     worst = int(np.nanargmax(lost))
     task = page.tag("small", matrix.tasks[worst], class_="name")
-    return page.join([wording.score(matrix.name, lost[worst]), task])
+    return page.join([wording.score(matrix.score.name, lost[worst]), task])
 
 
 def _mix(run):
@@ -157,17 +158,17 @@ def _mix(run):
         return []
     chart = _chart(charts.domain_mix(run.rows), "shares of the domains in the images, after each task")
     told = [
-        f"{known.label} {wording.score(name, run.union[name])}: {known.about}"
-        for name, known in wording.MIX.items()
+        f"{wording.label(name)} {wording.score(name, run.union[name])}: {scores.SCORES[name].about}"
+        for name in scores.shown("mix")
         if name in run.union
     ]
     return [chart, page.bullets(told) if told else None]
 
 
 def _audit(run):
-    found = [name for name in ("copies", "nearest_ratio") if name in run.matrices]
+    found = [name for name in scores.of_part("audit") if name in run.matrices]
     if not found:
-        reasons = {task: run.reason(task, "copies") for task in run.tasks}
+        reasons = {task: run.reason(task, scores.of_part("audit")[0]) for task in run.tasks}
         told = [f"{task}: {reason}" for task, reason in reasons.items() if reason]
         return [page.text("This was not measured."), page.bullets(told) if told else None]
     return [
@@ -184,7 +185,7 @@ def _audit(run):
 def _training(run):
     if not run.records:
         return ["No training curves: metrics.jsonl has no points."]
-    return [_chart(charts.training_curves(run.records), "training curves with the task boundaries")]
+    return [_chart(training_curves.training_curves(run.records), "training curves with the task boundaries")]
 
 
 def _every_score(run):
@@ -198,7 +199,3 @@ def _every_score(run):
 
 def _chart(pixels, alt):
     return page.picture(pixels, alt, density=page.CHART_DENSITY)
-
-
-def _label(name):
-    return scores.SCORES[name].label

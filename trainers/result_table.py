@@ -6,7 +6,7 @@ import numpy as np
 
 from ltgans_tf.evaluation import scores
 from ltgans_tf.settings import experiments
-from trainers import groups, paired, wording
+from trainers import groups, paired
 
 _OURS = "ltgan"
 _LIKE = "nlog"  # what bars this score bars those that `groups.not_comparable` does not ask for
@@ -29,7 +29,7 @@ def table(view, members, labels=()):
     every = [run for each in members.values() for run in each.values()]
     barred = groups.not_comparable(every)
     asked = view.score.partition("_seed")[0]
-    asked = asked if asked in (*wording.MAIN, *wording.MIX) else _LIKE
+    asked = asked if asked in scores.shown("compared") else _LIKE
     about = {"score": view.score, "of": view.of}
     if asked in barred:
         return {**about, "not_comparable": barred[asked]}
@@ -65,7 +65,7 @@ def _spreads(rows):
 def _numbers(run, view):
     """One number for each column, None where it is absent."""
     if view.of == "union":
-        return [row.get("union", {}).get(view.score) for row in run.rows]
+        return [row.union.get(view.score) for row in run.rows]
     if view.score not in run.matrices:
         return [None] * len(_columns(view, run.tasks))
     matrix = run.matrices[view.score]
@@ -78,12 +78,11 @@ def _numbers(run, view):
 
 def _beside(run, view):
     """What stands beside each number: of the mean image, or of real images in place of generated ones."""
-    key = scores.SCORES[view.score].beside
     if view.of == "union":
-        return [row.get("union", {}).get(key) for row in run.rows]
+        return [scores.SCORES[view.score].beside(row.union) for row in run.rows]
     if view.of == "rise":
         return [None] * len(_columns(view, run.tasks))
-    found = run.beside(view.score) if key else {}
+    found = run.beside(view.score)
     values = [found.get(task) for task in run.tasks]
     there = [value for value in values if value is not None]
     return [*values, float(np.mean(there)) if there else None]
@@ -153,30 +152,26 @@ def shares(members):
     """The domains' shares of the generated images after the last task: {label: {task: spread or None}}."""
     return {
         label: {
-            task: groups.spread([run.last["scores"][task].get("share") for run in each.values()])
+            task: groups.spread([run.last.scores[task].get("share") for run in each.values()])
             for task in next(iter(each.values())).tasks
         }
         for label, each in members.items()
     }
 
 
-# What the table of all methods at the end has for columns, as far as they were measured: of all tasks together,
-# and else the average over them.
-_END = (
-    *("fcd", "kcd", "fcd_drawn", "precision", "recall", "density", "coverage"),
-    *("nlog", "nlog_sampled", "iwae", "components"),
-)
-
-
 def end(members):
-    """Every method after the last task: {label: {score: spread}}, without scores that must not be compared."""
+    """Every method after the last task: {label: {score: spread}}, without scores that must not be compared.
+
+    Of all tasks together where there is such a number, and else the average over them; distances first.
+    """
+    names = sorted(scores.shown("end"), key=lambda name: scores.SCORES[name].part != "distances")
     every = [run for each in members.values() for run in each.values()]
     barred = groups.not_comparable(every)
     found = {
-        label: {name: groups.spread([_at_the_end(run, name) for run in each.values()]) for name in _END}
+        label: {name: groups.spread([_at_the_end(run, name) for run in each.values()]) for name in names}
         for label, each in members.items()
     }
-    shown = [name for name in _END if name not in barred and any(each[name] for each in found.values())]
+    shown = [name for name in names if name not in barred and any(each[name] for each in found.values())]
     return {label: {name: each[name] for name in shown} for label, each in found.items()}
 
 

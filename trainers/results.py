@@ -17,9 +17,6 @@ _RATIOS = {
     "peers": "over the better of CURL and LGM",
     "excess": "excess over joint, of theirs",
 }
-
-# What a number is to be read with; of distances it is the real images in place of the generated ones.
-_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance", "share_reconstructed": "reconstructions"}
 _TITLES = {
     "tasks": "{} after the last task",
     "union": "{} of all tasks so far together",
@@ -96,7 +93,7 @@ def _millions(count):
 
 def data(experiment, run, data_dir):
     """What each task of a run was read from: {spec: {'files': {name: sha256}, 'fingerprint'}}."""
-    known = run.last.get("data", {})
+    known = run.last.data
     found = {}
     for spec, task in zip(presets.preset(experiment.preset).tasks_with(data_dir), run.tasks):
         names = {part.path_or_name for part in specs.parse(spec).parts if part.source == "name"}
@@ -146,7 +143,7 @@ def cells(table, view, absolute=False):
     name, rows = table["score"], table["rows"]
     shown = [key for key in _RATIOS if any(key in row["ratios"] for row in rows.values())]
     paper = any(row["paper_ratio"] for row in rows.values())
-    head = [scores.SCORES[name].label, *table["columns"], *(_RATIOS[key] for key in shown)]
+    head = [wording.label(name), *table["columns"], *(_RATIOS[key] for key in shown)]
     lines = [head + ["the paper's, over the better of CURL and LGM"] * paper]
     for label, row in rows.items():
         texts = [label, *(_cell(cell, scores.SCORES[name].digits) for cell in row["cells"])]
@@ -154,7 +151,7 @@ def cells(table, view, absolute=False):
         lines.append(texts + [wording.number(row["paper_ratio"], 3)] * paper)
     width = len(lines[0])
     if any(table["beside"]):
-        what = _BESIDE.get(scores.SCORES[name].beside, "real images")
+        what = scores.SCORES[name].baseline.line
         digits = scores.SCORES[name].digits
         beside = [wording.number(cell and cell["mean"], digits) for cell in table["beside"]]
         lines.append(_padded([what, *beside], width))
@@ -188,7 +185,7 @@ def _claims(facts):
         interval = wording.ABSENT
         if pair["low"] is not None:
             interval = f"{wording.number(pair['low'], 3)} to {wording.number(pair['high'], 3)}"
-        name = scores.SCORES[pair["score"]].label + (" of all" if pair["of"] == "union" else "")
+        name = wording.label(pair["score"]) + (" of all" if pair["of"] == "union" else "")
         p = [wording.number(pair[key], 4) for key in ("p", "holm")]
         ratio, count = wording.number(pair["ratio"], 3), str(len(pair["seeds"]))
         rows.append([name, pair["over"], ratio, interval, *p, count, holds])
@@ -216,7 +213,7 @@ def _tables(experiment, facts, real):
     tasks = list(next(iter(facts["shares"].values())))
     found = [*_claims(facts), *_end(facts)]
     for view, table in zip(experiment.tables, facts["tables"]):
-        title = _TITLES[view.of].format(scores.SCORES[view.score].label)
+        title = _TITLES[view.of].format(wording.label(view.score))
         if view not in experiment.views and not any(_measured(table)):
             continue
         if "not_comparable" in table:

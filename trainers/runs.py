@@ -7,23 +7,12 @@ import functools
 import os
 
 from ltgans_tf import latest_json
-from ltgans_tf.evaluation import scores
+from ltgans_tf.evaluation import row, scores
 from ltgans_tf.files import jsonfiles, metrics_log
 from ltgans_tf.settings import upgrades
 
 TOGETHER = "all together"  # what stands in the place of a task's name for the union of all
-FRECHET = ("fcd", "fid", "fid_keras")
-# The parts of an evaluation that a row may call absent as a whole, and their scores; all others are
-# distances.
-PARTS = {
-    "likelihood": ("nlog", "nlog_sampled", "elbo", "bits_per_dim", "sse", "kl", "mse", "active_units"),
-    "iwae": ("iwae", "iwae_bits_per_dim"),
-    "representation": ("knn", "probe", "purity", "mig"),
-    "smoothness": ("smoothness",),
-    "audit": ("copies", "nearest_ratio"),
-}
-# Scores of the union of all tasks that are no rows of scores.SCORES.
-UNION = ("mix_entropy", "mix_gap")
+_FRECHET = [name for name in scores.shown("verdict") if scores.SCORES[name].part == "distances"]
 _STALE = 60  # seconds that a picture may be older than its boundary: copying a run takes a while
 
 
@@ -32,7 +21,7 @@ class Run:
 
     Attributes:
       workdir: folder of the run.
-      rows: of scores, one for each task learnt, as `scores.read_rows` gives them.
+      rows: `row.Row` of each task learnt, in their order.
     """
 
     def __init__(self, workdir, rows=None):
@@ -44,11 +33,11 @@ class Run:
         if rows is None and not os.path.isdir(workdir):
             raise ValueError(f"there is no folder {workdir}; give the workdir of a run.")
         self.workdir = workdir
-        self.rows = scores.read_rows(workdir) if rows is None else rows
+        self.rows = row.read_rows(workdir) if rows is None else rows
 
     def up_to(self, task_index):
         """The run as it was after the task at `task_index`: Run."""
-        return Run(self.workdir, [row for row in self.rows if row["after_task"] <= task_index])
+        return Run(self.workdir, [one for one in self.rows if one.after_task <= task_index])
 
     @property
     def name(self):
@@ -63,12 +52,12 @@ class Run:
     @property
     def tuning(self):
         """Whether the scores are on held-out training images, so that none is a test score."""
-        return bool(self.last.get("tuning"))
+        return self.last.tuning
 
     @property
     def tasks(self):
         """Names of the tasks learnt."""
-        return list(self.last["scores"])
+        return self.last.tasks
 
     @property
     def planned(self):
@@ -77,28 +66,36 @@ class Run:
 
     @functools.cached_property
     def matrices(self):
-        """{name of the score: scores.Matrix}."""
+        """{name of the score: matrix.Matrix}."""
         return scores.score_matrix(self.rows)
 
     @property
     def union(self):
         """The scores of all tasks together in the last row."""
-        return self.last.get("union", {})
+        return self.last.union
+
+    def measured(self, place):
+        """Those scores of one of `scores.PLACES` that the run has, of a task or of all together: list of str."""
+        return [name for name in scores.shown(place) if name in self.matrices or name in self.union]
 
     @property
     def frechet(self):
         """Name of the Frechet distance that was measured, or None."""
-        return next((name for name in FRECHET if name in self.matrices or name in self.union), None)
+        return next((name for name in self.measured("verdict") if name in _FRECHET), None)
+
+    def with_one_frechet(self, names):
+        """Those of `names` that are no Frechet distance but the one that was measured: list of str."""
+        return [name for name in names if name == self.frechet or name not in _FRECHET]
 
     def beside(self, name):
         """What a score is to be read with, as far as the last row has it: {task: number}."""
-        key = scores.SCORES[name].beside
-        return {task: own[key] for task, own in self.last["scores"].items() if own.get(key) is not None}
+        found = {task: scores.SCORES[name].beside(own) for task, own in self.last.scores.items()}
+        return {task: value for task, value in found.items() if value is not None}
 
     def reason(self, task, name):
         """Why the last row lacks a score of a task, or of all together for None: str, or None."""
         reasons = absent(self.last).get(task or TOGETHER, {})
-        return reasons.get(name, reasons.get(part_of(name)))
+        return reasons.get(name, reasons.get(scores.SCORES[name].part))
 
     @functools.cached_property
     def config(self):
@@ -133,8 +130,8 @@ class Run:
     @property
     def about(self):
         """Method, preset, recipe, seed and commit, as far as they are known; the seed may be 0."""
-        model, row = self.config.get("model", {}), self.last.get("about", {})
-        known = {key: row.get(key) for key in ("method", "preset", "recipe", "seed", "commit", "weights")}
+        model, told = self.config.get("model", {}), self.last.about
+        known = {key: told.get(key) for key in ("method", "preset", "recipe", "seed", "commit", "weights")}
         known |= {key: model.get(key) for key in ("method", "seed") if known[key] is None}
         return {key: value for key, value in known.items() if value is not None}
 
@@ -148,7 +145,7 @@ class Run:
 
     def is_old(self, name):
         """Whether figures/<name>.png is older than the end of the last task that has scores."""
-        end = os.path.join(self.workdir, "boundary", f"task_{self.last['after_task']:02d}.npz")
+        end = os.path.join(self.workdir, "boundary", f"task_{self.last.after_task:02d}.npz")
         if not os.path.isfile(end):
             return False
         return os.path.getmtime(self._picture_path(name)) < os.path.getmtime(end) - _STALE
@@ -161,11 +158,5 @@ class Run:
 
 
 def absent(row):
-    """What a row of scores lacks: {task: {score or part of the evaluation: reason}}."""
-    together = row.get("union_absent")
-    return {**row.get("absent", {}), **({TOGETHER: together} if together else {})}
-
-
-def part_of(name):
-    """The part of an evaluation that measures a score."""
-    return next((part for part, names in PARTS.items() if name in names), "distances")
+    """What a `row.Row` of scores lacks: {task: {score or part of the evaluation: reason}}."""
+    return {**row.absent, **({TOGETHER: row.union_absent} if row.union_absent else {})}

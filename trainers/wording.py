@@ -4,30 +4,6 @@ import math
 
 from ltgans_tf.evaluation import scores
 
-# The scores that a person looks at first, in this order.
-MAIN = (
-    *(
-        "nlog",
-        "nlog_sampled",
-        "iwae",
-        "fcd",
-        "fcd_drawn",
-        "fid",
-        "fid_keras",
-        "kcd",
-        "kcd_drawn",
-        "kid",
-        "kid_keras",
-    ),
-    *("precision", "recall", "density", "coverage", "knn"),
-)
-# What is said of the union of all domains and has no place in scores.SCORES.
-MIX = {
-    "mix_entropy": scores.Score(
-        "mix entropy", "higher", 3, "Entropy of the shares over its most; 1 is even."
-    ),
-    "mix_gap": scores.Score("mix gap", "lower", 3, "Largest difference of a share from the even one."),
-}
 # What the three numbers mean that sum a matrix up, signed the same way for all scores.
 MEASURES = {
     "final_average": ("Final average", "Mean over the tasks of the score after the last task."),
@@ -50,7 +26,6 @@ _ARROWS = {
     "higher": "\N{NO-BREAK SPACE}\N{UPWARDS ARROW}",
     "": "",
 }
-_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance", "share_reconstructed": "reconstructions"}
 
 
 def number(value, digits):
@@ -63,24 +38,24 @@ def number(value, digits):
 
 def score(name, value):
     """The value of a score with the digits that SCORES gives it."""
-    return number(value, known(name).digits)
+    return number(value, scores.SCORES[name].digits)
 
 
 def beside(name, value):
     """What a score is to be read with, such as 'floor 3.9'; '' where there is no value."""
     if value is None:
         return ""
-    return f"{_BESIDE.get(scores.SCORES[name].beside, 'floor')} {score(name, value)}"
+    return f"{scores.SCORES[name].baseline.short} {score(name, value)}"
 
 
-def known(name):
-    """The `scores.Score` of a score of a domain or of the union."""
-    return MIX[name] if name in MIX else scores.SCORES[name]
+def label(name):
+    """How tables and figures call a score."""
+    return scores.SCORES[name].label
 
 
 def heading(name):
     """The label of a score with an arrow that says which way is better."""
-    return known(name).label + _ARROWS[known(name).better]
+    return label(name) + _ARROWS[scores.SCORES[name].better]
 
 
 def value(item):

@@ -2,7 +2,8 @@
 
 | name | what it is |
 |---|---|
-| `Evaluator` | scores every task so far; nothing that trains sees what it keeps |
+| `Evaluator`, `EvaluatorSettings` | scores every task so far; nothing that trains sees what it keeps |
+| `Row` | what one evaluation gives, and its file |
 | `score_matrix`, `Matrix` | R[i][j] of a workdir: forgetting, backward transfer, final average |
 | `Extractor`, `Inception` | feature functions: a classifier of the real images; Inception from a file |
 | `Moments`, `moments`, `frechet_distance`, `kernel_distance` | distances of two sets of features |
@@ -18,10 +19,12 @@ __getattr__, __dir__, __all__ = _lazy.face(
     __name__,
     {
         "Evaluator": "evaluation",
+        "EvaluatorSettings": "evaluator_settings",
         "Extractor": "features",
         "Inception": "inception",
-        "Matrix": "scores",
+        "Matrix": "matrix",
         "Moments": "metrics",
+        "Row": "row",
         "bits_per_dim": "likelihood",
         "frechet_distance": "metrics",
         "iwae": "likelihood",

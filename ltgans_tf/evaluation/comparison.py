@@ -9,13 +9,13 @@ import functools
 import numpy as np
 
 from ltgans_tf.data import images
-from ltgans_tf.evaluation import distances, memorisation, metrics, references
+from ltgans_tf.evaluation import distances, memorisation, metrics, references, scores
 
 _AUDITED = 1000  # generated images, and held-out ones, of a domain
 _TRAINING = 12_000  # training images that they are held against, at most
 _BATCH = 250
 _MANIFOLD = ("precision", "recall", "density", "coverage")
-_CREDENTIALS = "share_reconstructed"
+_CREDENTIALS = scores.SCORES["share"].baseline.name
 _RECONSTRUCTED = 500  # test images of a domain that its share rests on
 _CERTAIN = 0.8  # of their reconstructions that the classifier has to call by the domain
 
@@ -29,11 +29,7 @@ class Comparison:
       extractors: the `features.Extractor` for all distances, and an `inception.Inception` for the
         Frechet and the kernel distance alone, if one was given.
       of_other_seeds: further `features.Extractor`, for these two of all tasks together.
-      settings: of the `Evaluator`.
-
-    Attributes:
-      accuracy: {'domain_accuracy': share of test images assigned to their own domain, mean over
-        the domains that can be read}, once `measure` was called; it is {} where none can.
+      settings: `evaluator_settings.EvaluatorSettings`.
     """
 
     def __init__(self, model, holdings, extractors, settings, of_other_seeds=()):
@@ -42,22 +38,32 @@ class Comparison:
         self._of_other_seeds = of_other_seeds
         self._settings = settings
         self._kept, self._reconstructed = {}, {}
-        self.accuracy = {}
 
-    def measure(self, row):
-        """Adds distances, shares and the mix to an `evaluation.Row`."""
+    def measure(self, clock):
+        """Distances, shares and the mix, by a `measuring.Clock`.
+
+        Returns:
+          (accuracy, list of `measuring.Measured`): {'domain_accuracy': share of test images assigned to
+          their own domain, mean over the domains that can be read}, {} where none can.
+        """
+        measure = functools.partial(clock.measure, "distances")
+        accuracy = measure(None, self._domain_accuracy, ["domain_accuracy"]).scores
+        found = [
+            measure(holding.name, functools.partial(self._share, place), ["share"])
+            for place, holding in enumerate(self._holdings)
+        ]
+        found.append(measure(None, self._mix, ["mix_entropy", "mix_gap"]))
         for place, holding in enumerate(self._holdings):
-            row.measure("distances", holding.name, functools.partial(self._share, place), ["share"])
-        row.measure("distances", None, self._mix, ["mix_entropy", "mix_gap"])
-        for place, holding in enumerate(self._holdings):
-            self._compare(row, holding.name, functools.partial(self._of_domain, place))
+            measure_domain = functools.partial(measure, holding.name)
+            found += self._compare(measure_domain, functools.partial(self._of_domain, place), self._others)
             drawn = functools.cache(functools.partial(self._drawn, place))
-            self._compare(row, holding.name, drawn, distances.DRAWN)
-        self._compare(row, None, self._of_all, others=(*self._others, *self._of_other_seeds))
+            found += self._compare(measure_domain, drawn, suffix=distances.DRAWN)
+        others = (*self._others, *self._of_other_seeds)
+        return accuracy, found + self._compare(functools.partial(measure, None), self._of_all, others)
 
-    def audit(self, place):
-        """The memorisation audit of the domain at `place`: see `memorisation.memorisation`."""
-        holding = self._holdings[place]
+    def audit(self, holding):
+        """The memorisation audit of the domain of a holding: see `memorisation.memorisation`."""
+        place = self._holdings.index(holding)
         made = self._made[self._assigned == place][:_AUDITED]
         if not len(made):
             raise distances.Absent("No generated image is in this domain.")
@@ -68,9 +74,9 @@ class Comparison:
         except ValueError as error:  # too few held-out images, or copies of training images among them
             raise distances.Absent(str(error)) from error
 
-    def moments(self, place):
-        """{sha256 of an extractor: (test, train) moments} of the task at `place`."""
-        kept = {}
+    def moments(self, holding):
+        """{sha256 of an extractor: (test, train) moments} of the task of a holding."""
+        place, kept = self._holdings.index(holding), {}
         for extractor in (self._extractor, *self._others):
             try:
                 real = self._real(place, extractor)
@@ -79,29 +85,33 @@ class Comparison:
             kept[extractor.sha256] = (real.test_moments, real.train_moments)
         return kept
 
-    def _compare(self, row, name, pair_of, suffix="", others=None):
+    def _compare(self, measure, pair_of, others=(), suffix=""):
         """Measures every distance on its own, since each may be absent for a reason of its own.
 
-        Of images that a domain's code draws, the distances of the classifier's features alone.
+        Args:
+          measure: of `measuring.Clock`, for one task or for all together.
+          pair_of: function of an extractor, gives features of generated images and `distances.Real`.
+          others: extractors beside the classifier, for the Frechet and the kernel distance.
+          suffix: distances.DRAWN for images that a domain's code draws, which have these two alone.
+
+        Returns:
+          list of `measuring.Measured`.
         """
-        others = self._others if others is None else others
-        for extractor in (self._extractor, *([] if suffix else others)):
-            row.measure(
-                "distances",
-                name,
-                lambda e=extractor: distances.gaussian(e, *pair_of(e), suffix),
-                [extractor.frechet + suffix],
-            )
-            row.measure(
-                "distances",
-                name,
-                lambda e=extractor: distances.kernel(
-                    e, *pair_of(e), self._settings["kernel_subsets"], suffix
+        found, subsets = [], self._settings.kernel_subsets
+        for extractor in (self._extractor, *others):
+            found += [
+                measure(
+                    lambda e=extractor: distances.gaussian(e, *pair_of(e), suffix),
+                    [extractor.frechet + suffix],
                 ),
-                [extractor.kernel + suffix],
-            )
-        if not suffix:
-            row.measure("distances", name, lambda: distances.manifold(*pair_of(self._extractor)), _MANIFOLD)
+                measure(
+                    lambda e=extractor: distances.kernel(e, *pair_of(e), subsets, suffix),
+                    [extractor.kernel + suffix],
+                ),
+            ]
+        if suffix:
+            return found
+        return [*found, measure(lambda: distances.manifold(*pair_of(self._extractor)), _MANIFOLD)]
 
     def _drawn(self, place, extractor):
         """Images that the code of a domain draws, and the real ones beside them.
@@ -120,7 +130,7 @@ class Comparison:
             pass
         made = self._features(extractor)[self._codes == place][:count]
         if len(made) < count:
-            seed = (self._settings["seed"] + 1) * 1_000_000 - 1 - place  # the union's seeds come after it
+            seed = (self._settings.seed + 1) * 1_000_000 - 1 - place  # the union's seeds come after it
             more = self._model.sample(count - len(made), seed, place + 1)
             made = np.concatenate([made, _features(extractor, images.to_uint8(more).numpy())])
         return made, real
@@ -185,7 +195,7 @@ class Comparison:
     @functools.cached_property
     def _made(self):
         """Generated images as they would be stored, uint8 [N, H, W, C]; drawn in batches."""
-        first = (self._settings["seed"] + 1) * 1_000_000
+        first = (self._settings.seed + 1) * 1_000_000
         batches = [
             images.to_uint8(self._model.sample(count, first + start)).numpy()
             for start, count in self._batches
@@ -195,7 +205,7 @@ class Comparison:
     @property
     def _batches(self):
         """(first row, number of rows) of each batch of generated images."""
-        count = self._settings["samples"]
+        count = self._settings.samples
         return [(start, min(_BATCH, count - start)) for start in range(0, count, _BATCH)]
 
     @functools.cached_property
@@ -251,10 +261,10 @@ class Comparison:
 
     @functools.cached_property
     def _shares(self):
-        self.accuracy = self._domain_accuracy()
         return distances.mix(self._assigned, len(self._holdings))
 
     def _domain_accuracy(self):
+        """Share of the test images that are assigned to their own domain, mean over those that can be read."""
         right = []
         for place, holding in enumerate(self._holdings):
             try:

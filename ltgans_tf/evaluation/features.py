@@ -15,25 +15,21 @@ import os
 import uuid
 import zipfile
 
-import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import config  # has no public name for what Keras asks there too
 
 from ltgans_tf.data import images as images_lib
-from ltgans_tf.files import atomic, keras_config, paths
+from ltgans_tf.evaluation import extractor_cache, extractor_network
+from ltgans_tf.files import atomic, keras_config
 
 _log = logging.getLogger(__name__)
 
-FEATURES = 64
+FEATURES = extractor_network.FEATURES
+cache_folder = extractor_cache.folder  # for trainers.train and benchmarks
 EPOCHS = 4
 MOST_IMAGES = 12_000  # of each domain, for training
 _MOST_SIDE = 4096  # of images that a file may say it is for
 _FORMAT_VERSION = 1  # of the file and of the network and its training: another for a change of any
-_CHANNELS = (32, 64, 128)  # of the 3x3 stride-2 convolutions
-_BATCH = 64
-_LEARNING_RATE = 3e-3
-_RECONSTRUCTION_WEIGHT = 10.0  # brings a squared error per pixel to the size of a cross-entropy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,13 +209,16 @@ def train(domains, seed=0, epochs=EPOCHS, cache=None):
     keras_config.check()
     path = None
     if cache is not None:
-        path = os.path.join(cache, f"extractor-{_content_hash(domains, seed, epochs)[:24]}.npz")
-        if (kept := _from_cache(path)) is not None:
+        key = extractor_cache.content_hash(domains, seed, epochs, _FORMAT_VERSION)
+        path = os.path.join(cache, f"extractor-{key[:24]}.npz")
+        if (kept := extractor_cache.read(path, load)) is not None:
             return kept
     classes = _class_table(domains)
     unlabelled = [domain.labels is None for domain in domains]
-    network, decoder = _network(domains[0].images.shape[1:], len(classes), seed, any(unlabelled))
-    _fit(network, decoder, domains, classes, seed, epochs)
+    network, decoder = extractor_network.build(
+        domains[0].images.shape[1:], len(classes), seed, any(unlabelled)
+    )
+    extractor_network.fit(network, decoder, domains, classes, seed, epochs)
     kind = (
         "autoencoder"
         if all(unlabelled)
@@ -244,38 +243,6 @@ def train(domains, seed=0, epochs=EPOCHS, cache=None):
         except OSError as error:
             _log.warning("The extractor could not be kept in the cache: %s.", error)
     return extractor
-
-
-def cache_folder():
-    """Where this user's trained extractors are kept: ltgans_tf in $XDG_CACHE_HOME, or in ~/.cache.
-
-    Returns:
-      a path, or None, after a warning, where there is no such place.
-    """
-    try:
-        return os.path.join(paths.local(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "ltgans_tf")
-    except ValueError as error:
-        _log.warning("There is no cache of trained extractors: %s", error)
-        return None
-
-
-def _from_cache(path):
-    """The extractor that is kept at `path`; None, with a warning, where what is there cannot be used."""
-    try:
-        owner = os.stat(path).st_uid
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        _log.warning("The cache cannot be read: %s; the extractor is trained anew.", error)
-        return None
-    if owner not in (0, os.getuid()):
-        _log.warning("%s in the cache is another user's; the extractor is trained anew.", path)
-        return None
-    try:
-        return load(path)
-    except ValueError as error:
-        _log.warning("The cache has a file that is no good: %s The extractor is trained anew.", error)
-        return None
 
 
 def load(path):
@@ -313,7 +280,7 @@ def _described(description, weights):
     if not isinstance(about, dict):
         raise TypeError(f"about is {about!r}")
     classes = tuple(tuple(row) for row in description["classes"])
-    network, _ = _network(tuple(shape), len(classes), 0, False)
+    network, _ = extractor_network.build(tuple(shape), len(classes), 0, False)
     network.set_weights(weights)
     return Extractor(network, classes, about)
 
@@ -324,90 +291,6 @@ def _class_table(domains):
         for place, domain in enumerate(domains)
         for label in ([None] if domain.labels is None else np.unique(domain.labels).tolist())
     ]
-
-
-def _fit(network, decoder, domains, classes, seed, epochs):
-    """Trains `network` on the classes and, where there are images without labels, on these images."""
-    rows = {row: i for i, row in enumerate(classes)}
-    pixels = np.concatenate([domain.images for domain in domains])
-    targets = np.concatenate(
-        [[rows[place, label] for label in _labels(domain)] for place, domain in enumerate(domains)]
-    )
-    without = np.concatenate([np.full(len(d.images), d.labels is None, np.float32) for d in domains])
-    features, logits = network.output
-    outputs = {"logits": logits}
-    losses = {"logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
-    if decoder is not None:
-        outputs["images"] = decoder(features)
-        losses["images"] = keras.losses.MeanSquaredError()
-    trained = keras.Model(network.input, outputs)
-    batches = _batches(pixels, targets, without, decoder is not None, seed, epochs)
-    rate = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, len(batches))
-    trained.compile(
-        keras.optimizers.Adam(rate),
-        losses,
-        loss_weights={"images": _RECONSTRUCTION_WEIGHT, "logits": 1.0} if decoder is not None else None,
-        jit_compile=False,
-    )
-    trained.fit(batches, shuffle=False, verbose=0)
-
-
-def _labels(domain):
-    return [None] * len(domain.images) if domain.labels is None else np.asarray(domain.labels).tolist()
-
-
-def _batches(pixels, targets, without, reconstruct, seed, epochs):
-    """All epochs as one data set, each a permutation of its own; a last short batch is left out."""
-    rng = np.random.default_rng(seed)
-    order = np.concatenate([rng.permutation(len(pixels)) for _ in range(epochs)])
-    pixels, targets, without = (
-        tf.constant(a) for a in (pixels, targets, without)
-    )  # not copied into the graph
-
-    def batch(rows):
-        images = images_lib.normalize(tf.gather(pixels, rows))
-        wanted, weights = {"logits": tf.gather(targets, rows)}, {"logits": tf.ones(tf.shape(rows))}
-        if reconstruct:
-            wanted["images"], weights["images"] = images, tf.gather(without, rows)[:, None, None]
-        return images, wanted, weights
-
-    rows = tf.data.Dataset.from_tensor_slices(order)
-    return rows.batch(_BATCH, drop_remainder=len(order) >= _BATCH).map(batch).prefetch(2)
-
-
-def _network(image_shape, num_classes, seed, reconstruct):
-    """(images -> [features, logits], features -> images or None)."""
-
-    def initializer(layer):
-        return keras.initializers.GlorotUniform(seed=(1000 * seed + layer) % 2**32)
-
-    x = images = keras.Input(image_shape)
-    for i, channels in enumerate(_CHANNELS):
-        x = keras.layers.Conv2D(
-            channels, 3, 2, padding="same", activation="relu", kernel_initializer=initializer(i)
-        )(x)
-    x = keras.layers.Dropout(0.3, seed=seed)(keras.layers.Flatten()(x))
-    x = keras.layers.Dense(FEATURES, use_bias=False, kernel_initializer=initializer(10))(x)
-    # Without it the domain with the largest features outweighs the others in every distance.
-    x = keras.layers.BatchNormalization(momentum=0.9, center=False, scale=False)(x)
-    features = keras.layers.ReLU()(x)
-    logits = keras.layers.Dense(num_classes, kernel_initializer=initializer(11))(features)
-    network = keras.Model(images, [features, logits], name="extractor")
-    return network, _decoder(image_shape, initializer) if reconstruct else None
-
-
-def _decoder(image_shape, initializer):
-    height, width, channels = image_shape
-    base = (-(-height // 4), -(-width // 4), 64)
-    y = codes = keras.Input([FEATURES])
-    y = keras.layers.Dense(int(np.prod(base)), activation="relu", kernel_initializer=initializer(20))(y)
-    y = keras.layers.Reshape(base)(y)
-    for i, (out, act) in enumerate(((32, "relu"), (channels, "tanh"))):
-        y = keras.layers.Conv2DTranspose(
-            out, 3, 2, padding="same", activation=act, kernel_initializer=initializer(21 + i)
-        )(y)
-    top, left = base[0] * 4 - height, base[1] * 4 - width
-    return keras.Model(codes, keras.layers.Cropping2D(((top, 0), (left, 0)))(y), name="decoder")
 
 
 def _check(domain):
@@ -425,20 +308,6 @@ def _check(domain):
             f"labels of {domain.name} are {labels.dtype} of shape {labels.shape}; there must be one integer"
             f" for each of the {len(images)} images."
         )
-
-
-def _content_hash(domains, seed, epochs):
-    """What decides the weights: images, settings, and what computes them."""
-    devices = [device.name for device in tf.config.list_logical_devices("GPU")]
-    computed = (tf.__version__, keras.__version__, devices, config.is_op_determinism_enabled())
-    digest = hashlib.sha256(f"{_FORMAT_VERSION} {seed} {epochs} {computed}".encode())
-    for domain in domains:
-        labels = None if domain.labels is None else np.asarray(domain.labels, np.int64)
-        digest.update(f"{domain.name} {domain.images.shape} {labels is None}".encode())
-        digest.update(np.ascontiguousarray(domain.images))
-        if labels is not None:
-            digest.update(labels)
-    return digest.hexdigest()
 
 
 def _weights_hash(network):

@@ -7,7 +7,7 @@ again is held against the rows, and is absent, with the reason, where it is anot
 import logging
 import os
 
-from ltgans_tf.evaluation import distances, references, scores
+from ltgans_tf.evaluation import distances, references, row
 
 _log = logging.getLogger(__name__)
 _COMPARED = ("fingerprint", "test_fingerprint")
@@ -15,7 +15,7 @@ _COMPARED = ("fingerprint", "test_fingerprint")
 
 def known_extractor(workdir):
     """What the newest row that was measured on an extractor says of it, a dict; None where there is none."""
-    found = [row["extractor"] for row in _rows(workdir) if isinstance(row.get("extractor"), dict)]
+    found = [one.extractor for one in _rows(workdir) if one.extractor]
     return found[-1] if found else None
 
 
@@ -61,36 +61,49 @@ def load_reference(workdir, task, learnt):
     return kept, reason if task.index < learnt - 1 else ""
 
 
-def restore_reference(workdir, holding, moments):
-    """Writes the reference of a past task again, where its images are those of its own row.
+def keep_references(workdir, held, scores, moments):
+    """Keeps the reference of the last task, and makes again those of past tasks that are lost.
 
     Args:
       workdir: folder of the run.
-      holding: its `holdings.Holding`, which has no reference and can read its images.
-      moments: function without arguments, its moments as `comparison.Comparison.moments` gives them.
+      held: `holdings.Holding` of each task learnt.
+      scores: {task: {score: number}}, as they are now.
+      moments: function of a holding, as `comparison.Comparison.moments`.
     """
-    rows = [row for row in _rows(workdir) if row["after_task"] == holding.task.index]
-    then = rows[0].get("data", {}).get(holding.name, {}) if rows else {}
+    *past, last = held
+    for holding in past:
+        if holding.lost and holding.can_read():
+            _restore_reference(workdir, holding, moments)
+    if last.can_read():  # else what was kept when it could be read is all that is left
+        _save(workdir, last, scores[last.name], moments, last.about())
+
+
+def _restore_reference(workdir, holding, moments):
+    """Writes the reference of a past task again, where its images are those of its own row."""
+    rows = [one for one in _rows(workdir) if one.after_task == holding.task.index]
+    then = rows[0].data.get(holding.name, {}) if rows else {}
     now = holding.about()
     if any(then.get(name) is None or then[name] != now.get(name) for name in _COMPARED):
         _log.warning(
             "%s; its images are not known to be those of its row, so it is not made again.", holding.lost
         )
         return
-    found = rows[0]["scores"][holding.name]
-    numbers = {name: found[name] for name in references.NUMBERS if name in found}
-    references.save(
-        workdir, holding.task.index, references.Reference(holding.name, moments(), {**numbers, **then})
-    )
+    _save(workdir, holding, rows[0].scores[holding.name], moments, then)
     _log.warning("%s; it was made again of the same images.", holding.lost)
+
+
+def _save(workdir, holding, found, moments, about):
+    numbers = {name: found[name] for name in references.NUMBERS if name in found}
+    reference = references.Reference(holding.name, moments(holding), {**numbers, **about})
+    references.save(workdir, holding.task.index, reference)
 
 
 def _rows(workdir):
     """The rows that can be read, in order."""
     rows, index = [], 0
-    while os.path.isfile(path := scores.row_path(workdir, index)):
+    while os.path.isfile(path := row.row_path(workdir, index)):
         try:
-            rows.append(scores.read_row(path))
+            rows.append(row.Row.load(path))
         except ValueError as error:
             _log.warning("%s", error)
         index += 1

@@ -1,19 +1,53 @@
-"""Scores by name, and the matrix R[i][j]: what is left of task j after task i.
+"""The table of scores: all that is known of each before it is measured.
 
-Each boundary writes one row, eval/task_00/scores.json; `score_matrix` sets the rows of a run
-below each other and needs neither a model nor data.
+What evaluates, draws, prints and compares scores reads it here. To add a score, write its function and
+its row of the table. `score_matrix` sets the rows of a run below each other and needs neither a model nor
+data.
 """
 
 import dataclasses
 import os
-import re
 
 import numpy as np
 
-from ltgans_tf.files import jsonfiles
+from ltgans_tf.evaluation import matrix, row
 
-FORMAT_VERSION = 2
-_FILE = "scores.json"
+# What training still looks up here.
+read_row, read_rows, row_path = row.Row.load, row.read_rows, row.row_path
+
+# The parts of an evaluation, in the order in which they are measured.
+PARTS = ("likelihood", "distances", "representation", "smoothness", "iwae", "audit")
+ON_FEATURES = frozenset({"distances", "smoothness", "audit"})  # which need an extractor
+# Of the extractors beside the one of seed 0, on the same images.
+EXTRACTOR_SEEDS = (1, 2)
+# Where scores are shown, each place in the order of the table.
+PLACES = {
+    "line": "what trainers.train says after each task",
+    "terminal": "the table of trainers.evaluate",
+    "lost": "what trainers.evaluate says was lost, and the curves of trainers.make_figures",
+    "matrix": "the heat maps of trainers.make_figures",
+    "verdict": "the sentences that reports and comparisons begin with; of distances the first measured",
+    "report": "the scores of each task in a report",
+    "compared": "the tables of trainers.compare, and in a report the heat maps and what was lost",
+    "dots": "the charts of trainers.compare",
+    "mix": "what stands with the shares of the domains",
+    "end": "what trainers.reproduce says of each method after the last task",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """The number that a score is to be read with.
+
+    Attributes:
+      name: of the number, in a row of scores.
+      short, line, chart: how it is called beside a score, at the head of a line of a table, in a chart.
+    """
+
+    name: str
+    short: str
+    line: str
+    chart: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,266 +55,187 @@ class Score:
     """What is known of a score before it is measured.
 
     Attributes:
+      part: of PARTS, which measures it; '' for what a model knows of itself.
+      name: its key in rows of scores.
       label: how tables and figures call it.
       better: 'lower', 'higher', or '' where neither is (a share, say).
       digits: decimals worth showing.
       about: what it is, in one sentence.
-      beside: name of the score that it is to be read with, or None: what real images get in its
-        place (the floor of a distance), or what a model gets that has learnt nothing.
+      shown: where, of PLACES: words with blanks between them.
+      baseline: what real images get in its place, or a model that has learnt nothing; None for none.
     """
 
+    part: str
+    name: str
     label: str
     better: str
     digits: int
     about: str
-    beside: str | None = None
+    shown: str = ""
+    baseline: Baseline | None = None
+
+    def beside(self, found):
+        """The number that it is to be read with, of the scores `found`; None where it is not there."""
+        return None if self.baseline is None else found.get(self.baseline.name)
 
 
-def _distance(name, letters, network):
-    frechet, kernel = f"F{letters}", f"K{letters}"
-    return {
-        frechet.lower() + name: Score(
-            frechet + name.replace("_keras", "-Keras").replace("_seed", ", extractor "),
-            "lower",
-            2,
-            f"Frechet distance of generated to test images on the features of {network}.",
-            f"{frechet.lower()}{name}_floor",
+def _floor(name):
+    return Baseline(f"{name}_floor", "floor", "real images", "real images in place of generated ones")
+
+
+_MEAN_IMAGE = Baseline("mean_image_nlog", *["mean image"] * 3)
+_CHANCE = Baseline("chance", *["chance"] * 3)
+_CALLED = Baseline("share_reconstructed", *["reconstructions"] * 3)
+
+
+def _bound(name, label, about, shown):
+    return name, label, "lower", 1, about, shown, _MEAN_IMAGE
+
+
+def _frechet(name, label, network, shown):
+    about = f"Frechet distance of generated to test images on the features of {network}."
+    return name, label, "lower", 2, about, shown, _floor(name)
+
+
+def _kernel(name, label, network, shown=""):
+    about = f"Unbiased cubic kernel distance on the features of {network}, mean over subsets."
+    return name, label, "lower", 4, about, shown, _floor(name)
+
+
+def _drawn(label, digits, shown):
+    name, about = f"{label.lower()}_drawn", "images that the domain's code draws to its test images."
+    return name, f"{label}, drawn", "lower", digits, f"{label} of {about}", shown, _floor(name)
+
+
+def _manifold(name, about, shown):
+    return name, name, "higher", 3, about, shown, _floor(name)
+
+
+def _accuracy(name, label, about, shown=""):
+    return name, label, "higher", 3, f"{about} posterior means.", shown, _CHANCE
+
+
+_CLASSIFIER, _KERAS = "a classifier of the real training images", "Keras' InceptionV3"
+_2015 = "the Inception network of 2015"
+_OF_SEED = {seed: f"a classifier of the same images, trained from seed {seed}" for seed in EXTRACTOR_SEEDS}
+_BITS = "in bits per dimension of 8-bit data."
+_TABLES = "terminal report compared end"
+_FIRST = "terminal lost matrix verdict report compared dots"
+
+# For each part its scores: name, label, better, digits, about, shown, baseline.
+_TABLE = {
+    "likelihood": (
+        _bound("nlog", "NLOG", "SSE + KL per image, code = posterior mean (nats).", f"line {_FIRST} end"),
+        _bound(
+            "nlog_sampled", "NLOG, sampled", "SSE + KL per image, code drawn from q(z|x) (nats).", _TABLES
         ),
-        kernel.lower() + name: Score(
-            kernel + name.replace("_keras", "-Keras").replace("_seed", ", extractor "),
-            "lower",
-            4,
-            f"Unbiased cubic kernel distance on the features of {network}, mean over subsets.",
-            f"{kernel.lower()}{name}_floor",
+        ("elbo", "ELBO", "higher", 1, "Evidence lower bound of N(x_hat, I/2), in nats."),
+        ("bits_per_dim", "bits/dim", "lower", 3, f"Negative ELBO {_BITS}"),
+        ("sse", "SSE", "lower", 1, "Squared error per image in [-1, 1], code = posterior mean."),
+        ("kl", "KL", "", 1, "KL(q(z|x) || p(z)) per image (nats)."),
+        ("mse", "MSE", "lower", 4, "Squared error per pixel and channel in [-1, 1]."),
+        ("active_units", "active units", "", 0, "Codes whose posterior mean varies by over 0.01."),
+    ),
+    "iwae": (
+        _bound("iwae", "IWAE", "Importance-weighted bound in the units of NLOG (nats).", f"matrix {_TABLES}"),
+        ("iwae_bits_per_dim", "IWAE bits/dim", "lower", 3, f"IWAE {_BITS}"),
+    ),
+    "distances": (
+        _frechet("fcd", "FCD", _CLASSIFIER, f"line {_FIRST} end"),
+        *(_frechet(f"fcd_seed{n}", f"FCD, extractor {n}", of, "terminal") for n, of in _OF_SEED.items()),
+        _drawn("FCD", 2, f"lost matrix {_TABLES}"),
+        _frechet("fid", "FID", _2015, _FIRST),
+        _frechet("fid_keras", "FID-Keras", _KERAS, _FIRST),
+        _kernel("kcd", "KCD", _CLASSIFIER, "matrix compared end"),
+        *(_kernel(f"kcd_seed{n}", f"KCD, extractor {n}", of) for n, of in _OF_SEED.items()),
+        _drawn("KCD", 4, "compared"),
+        _kernel("kid", "KID", _2015, "compared"),
+        _kernel("kid_keras", "KID-Keras", _KERAS, "compared"),
+        _manifold("precision", "Share of generated images within the real manifold.", f"matrix {_TABLES}"),
+        _manifold("recall", "Share of real images within the generated manifold.", f"matrix {_TABLES}"),
+        _manifold("density", "Real neighbourhoods that a generated image lies in, over k.", _TABLES),
+        _manifold("coverage", "Share of real neighbourhoods with a generated image.", _TABLES),
+        (
+            *("share", "share", "", 3),
+            "Share of the generated images that the classifier calls this domain; 1/k is wanted. Where the Student"
+            " decodes the images, absent unless it calls 0.8 of the reconstructions of the domain's test images so, too.",
+            *("terminal matrix report", _CALLED),
         ),
-    }
-
-
-# Of the extractors beside the one of seed 0, on the same images.
-EXTRACTOR_SEEDS = (1, 2)
-
-SCORES = {
-    "nlog": Score("NLOG", "lower", 1, "SSE + KL per image, code = posterior mean (nats).", "mean_image_nlog"),
-    "nlog_sampled": Score(
-        "NLOG, sampled", "lower", 1, "SSE + KL per image, code drawn from q(z|x) (nats).", "mean_image_nlog"
+        (
+            *("mix_entropy", "mix entropy", "higher", 3, "Entropy of the shares over its most; 1 is even."),
+            "compared dots mix",
+        ),
+        (
+            "mix_gap",
+            "mix gap",
+            "lower",
+            3,
+            "Largest difference of a share from the even one.",
+            "compared mix",
+        ),
     ),
-    "iwae": Score(
-        "IWAE", "lower", 1, "Importance-weighted bound in the units of NLOG (nats).", "mean_image_nlog"
+    "": (("components", "components", "", 0, "Components of CURL's mixture in use.", "terminal end"),),
+    "representation": (
+        _accuracy(
+            *("knn", "k-NN accuracy", "k-nearest-neighbour accuracy on"),
+            "terminal lost matrix report compared dots",
+        ),
+        _accuracy("probe", "linear probe", "Accuracy of a linear classifier of"),
+        _accuracy("purity", "purity", "Purity of k-means clusters of"),
+        ("mig", "MIG", "higher", 3, "Mutual information gap, mean over the known factors.", "matrix"),
     ),
-    "elbo": Score("ELBO", "higher", 1, "Evidence lower bound of N(x_hat, I/2), in nats."),
-    "bits_per_dim": Score("bits/dim", "lower", 3, "Negative ELBO in bits per dimension of 8-bit data."),
-    "iwae_bits_per_dim": Score("IWAE bits/dim", "lower", 3, "IWAE in bits per dimension of 8-bit data."),
-    "sse": Score("SSE", "lower", 1, "Squared error per image in [-1, 1], code = posterior mean."),
-    "kl": Score("KL", "", 1, "KL(q(z|x) || p(z)) per image (nats)."),
-    "mse": Score("MSE", "lower", 4, "Squared error per pixel and channel in [-1, 1]."),
-    "active_units": Score("active units", "", 0, "Codes whose posterior mean varies by over 0.01."),
-    **_distance("", "CD", "a classifier of the real training images"),
-    **{
-        name: score
-        for seed in EXTRACTOR_SEEDS
-        for name, score in _distance(
-            f"_seed{seed}", "CD", f"a classifier of the same images, trained from seed {seed}"
-        ).items()
-    },
-    **_distance("", "ID", "the Inception network of 2015"),
-    **_distance("_keras", "ID", "Keras' InceptionV3"),
-    "fcd_drawn": Score(
-        "FCD, drawn",
-        "lower",
-        2,
-        "FCD of images that the domain's code draws to its test images.",
-        "fcd_drawn_floor",
+    "smoothness": (
+        (
+            *("smoothness", "roughest step", "lower", 2),
+            "Largest perceptual step of an interpolation over its mean step.",
+        ),
     ),
-    "kcd_drawn": Score(
-        "KCD, drawn",
-        "lower",
-        4,
-        "KCD of images that the domain's code draws to its test images.",
-        "kcd_drawn_floor",
-    ),
-    "precision": Score(
-        "precision", "higher", 3, "Share of generated images within the real manifold.", "precision_floor"
-    ),
-    "recall": Score(
-        "recall", "higher", 3, "Share of real images within the generated manifold.", "recall_floor"
-    ),
-    "density": Score(
-        "density", "higher", 3, "Real neighbourhoods that a generated image lies in, over k.", "density_floor"
-    ),
-    "coverage": Score(
-        "coverage", "higher", 3, "Share of real neighbourhoods with a generated image.", "coverage_floor"
-    ),
-    "share": Score(
-        "share",
-        "",
-        3,
-        "Share of the generated images that the classifier calls this domain; 1/k is wanted. Where the Student"
-        " decodes the images, absent unless it calls 0.8 of the reconstructions of the domain's test images so, too.",
-        "share_reconstructed",
-    ),
-    "components": Score("components", "", 0, "Components of CURL's mixture in use."),
-    "knn": Score("k-NN accuracy", "higher", 3, "k-nearest-neighbour accuracy on posterior means.", "chance"),
-    "probe": Score(
-        "linear probe", "higher", 3, "Accuracy of a linear classifier of posterior means.", "chance"
-    ),
-    "purity": Score("purity", "higher", 3, "Purity of k-means clusters of posterior means.", "chance"),
-    "mig": Score("MIG", "higher", 3, "Mutual information gap, mean over the known factors."),
-    "smoothness": Score(
-        "roughest step", "lower", 2, "Largest perceptual step of an interpolation over its mean step."
-    ),
-    "copies": Score(
-        "copies", "lower", 3, "Share nearer to a training image than 99 % of held-out images; 0.01 is chance."
-    ),
-    "nearest_ratio": Score(
-        "nearest ratio", "", 3, "Median distance to the nearest training image over that of held-out images."
+    "audit": (
+        (
+            *("copies", "copies", "lower", 3),
+            "Share nearer to a training image than 99 % of held-out images; 0.01 is chance.",
+            "terminal",
+        ),
+        (
+            *("nearest_ratio", "nearest ratio", "", 3),
+            "Median distance to the nearest training image over that of held-out images.",
+        ),
     ),
 }
+SCORES = {line[0]: Score(part, *line) for part, lines in _TABLE.items() for line in lines}
 
 
-class Matrix:
-    """R[i][j] of one score: of task j, after task i.
+def shown(place):
+    """Names of the scores of one of PLACES, in the order of the table: list of str."""
+    return [name for name, score in SCORES.items() if place in score.shown.split()]
 
-    Attributes:
-      name: key in SCORES.
-      tasks: names of the K tasks learnt.
-      values: float64 [K, K]; NaN above the diagonal and where a score is absent.
-    """
 
-    def __init__(self, name, tasks, values):
-        self.name = name
-        self.tasks = list(tasks)
-        self.values = np.asarray(values, np.float64)
-        if self.values.shape != (len(self.tasks), len(self.tasks)):
-            raise ValueError(
-                f"values have shape {self.values.shape}; with {len(self.tasks)} tasks it must be square of"
-                " that size."
-            )
-
-    @property
-    def final(self):
-        """The last row, float64 [K]: what is left of each task at the end."""
-        return self.values[-1]
-
-    def final_average(self):
-        """Mean over j of R[K][j], over the tasks whose score is there; NaN where none is."""
-        return _mean(self.final)
-
-    def forgetting(self):
-        """What was lost of each task but the last: float64 [K - 1], positive = lost.
-
-        The best that the task had after any earlier task, less what it has at the end, so that
-        f_j = max over j <= i < K of R[i][j] - R[K][j] for a score of which higher is better
-        (Chaudhry et al. 2018) and R[K][j] - min R[i][j] where lower is.
-        """
-        sign, last = self._sign(), len(self.tasks) - 1
-        best = [_max(sign * self.values[j:last, j]) for j in range(last)]
-        return np.array(best) - sign * self.final[:last]
-
-    def mean_forgetting(self):
-        """Mean of `forgetting` over the tasks for which it is there; NaN for one task."""
-        return _mean(self.forgetting())
-
-    def backward_transfer(self):
-        """Mean over j < K of R[K][j] - R[j][j], signed so that positive = got better.
-
-        Lopez-Paz and Ranzato 2017, for scores of which lower is better with the opposite sign.
-        """
-        last = len(self.tasks) - 1
-        return _mean(self._sign() * (self.final[:last] - np.diag(self.values)[:last]))
-
-    def _sign(self):
-        better = SCORES[self.name].better
-        if not better:
-            raise ValueError(
-                f"{self.name!r} is neither better high nor low, so it has no forgetting; ask for its values."
-            )
-        return 1.0 if better == "higher" else -1.0
+def of_part(part):
+    """Names of the scores that one of PARTS measures, in the order of the table: list of str."""
+    return [name for name, score in SCORES.items() if score.part == part]
 
 
 def score_matrix(workdir):
     """Assembles the matrix of each score from the rows that the boundaries wrote.
 
     Args:
-      workdir: folder of a run, or a list of its rows as `read_rows` gives them.
+      workdir: folder of a run, or a list of its rows as `row.read_rows` gives them.
 
     Returns:
-      {name of the score: Matrix}, for all of SCORES that some row has, in their order.
+      {name of the score: `matrix.Matrix`}, for all of SCORES that some row has, in their order.
 
     Raises:
-      ValueError: no row is there, or one is of another format version.
+      ValueError: no row is there, or one is damaged or of another format version.
     """
-    rows = read_rows(workdir) if isinstance(workdir, (str, os.PathLike)) else workdir
-    tasks = list(rows[-1]["scores"])
+    rows = row.read_rows(workdir) if isinstance(workdir, (str, os.PathLike)) else workdir
+    tasks = rows[-1].tasks
     matrices = {}
-    for name in SCORES:
+    for name, score in SCORES.items():
         values = np.full([len(tasks)] * 2, np.nan)
-        for row in rows:
-            for j, task in enumerate(tasks[: row["after_task"] + 1]):
-                value = row["scores"].get(task, {}).get(name)
-                values[row["after_task"], j] = np.nan if value is None else value
+        for one in rows:
+            for j, task in enumerate(tasks[: one.after_task + 1]):
+                value = one.scores.get(task, {}).get(name)
+                values[one.after_task, j] = np.nan if value is None else value
         if not np.isnan(values).all():
-            matrices[name] = Matrix(name, tasks, values)
+            matrices[name] = matrix.Matrix(score, tasks, values)
     return matrices
-
-
-def read_rows(workdir):
-    """The rows of a run, in the order of the tasks: list of dicts as eval/task_00/scores.json has them.
-
-    Raises:
-      ValueError: no row is there, or one is of another format version.
-    """
-    folder = os.path.join(workdir, "eval")
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    paths = [os.path.join(folder, name, _FILE) for name in names if re.fullmatch(r"task_\d+", name)]
-    rows = [read_row(path) for path in paths if os.path.isfile(path)]
-    if not rows:
-        raise ValueError(
-            f"{workdir} has no scores (eval/task_00/{_FILE}); train there first, or name the workdir of a run."
-        )
-    return sorted(rows, key=lambda row: row["after_task"])
-
-
-def row_path(workdir, task_index):
-    """Where the row after the task at `task_index` stands."""
-    return os.path.join(workdir, "eval", f"task_{task_index:02d}", _FILE)
-
-
-def read_row(path):
-    """The row that a file holds; a ValueError where it is damaged or of another format version."""
-    try:
-        row = jsonfiles.read_object(path)
-    except ValueError as error:
-        raise ValueError(f"{error} Or evaluate the run again.") from error
-    version = row.get("format_version", 1)
-    if version != FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format version {version}, this ltgans_tf reads {FORMAT_VERSION}; evaluate the run"
-            " again, or use the ltgans_tf that wrote it."
-        )
-    if not _is_row(row):
-        raise ValueError(
-            f"{path} is damaged (after_task and scores are not those of a row); restore it from a backup. Or"
-            " evaluate the run again."
-        )
-    return row
-
-
-def _is_row(row):
-    """Whether there are scores, numbers or None, of as many tasks as were learnt."""
-    index, found = row.get("after_task"), row.get("scores")
-    if type(index) is not int or index < 0 or not isinstance(found, dict) or len(found) != index + 1:
-        return False
-    groups = [*found.values(), row.get("union", {})]
-    return all(isinstance(group, dict) for group in groups) and all(
-        value is None or type(value) in (int, float) for group in groups for value in group.values()
-    )
-
-
-def _mean(values):
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if values.size else float("nan")
-
-
-def _max(values):
-    values = values[~np.isnan(values)]
-    return values.max() if values.size else np.nan

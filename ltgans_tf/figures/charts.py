@@ -1,4 +1,4 @@
-"""Charts of scores and of training, as pictures: uint8 [h, w, 3].
+"""Charts of scores, as pictures: uint8 [h, w, 3].
 
 What they have in common stands in canvas.py; the map of heat maps is cividis (Nunez et al. 2018),
 which reads the same with any kind of colour vision.
@@ -8,19 +8,9 @@ import math
 
 import numpy as np
 
-from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import canvas
 
-_PANELS = {
-    "critic/wasserstein": "critic: distance",
-    "critic/penalty": "critic: penalty",
-    "generator/loss": "generator: loss",
-    "student/sse": "Student: squared error",
-    "student/kl": "Student: KL (nats)",
-    "speed/steps_per_second": "steps per second",
-}
 _DASHED = 4  # baselines drawn one by one; of more, their range
-_BESIDE = {"mean_image_nlog": "mean image", "chance": "chance"}
 
 
 def heat_map(matrix):
@@ -30,12 +20,12 @@ def heat_map(matrix):
     neither is, darker is higher. What is absent has a dash.
 
     Args:
-      matrix: a `scores.Matrix`.
+      matrix: a `matrix.Matrix`.
 
     Returns:
       uint8 [h, w, 3].
     """
-    score, values, count = scores.SCORES[matrix.name], matrix.values, len(matrix.tasks)
+    score, values, count = matrix.score, matrix.values, len(matrix.tasks)
     size = min(1.0, max(0.62, 6.0 / count))
     figure = canvas.blank(max(4.6, 2.1 + size * count), 1.9 + 0.62 * size * count)
     axes = figure.add_subplot()
@@ -64,15 +54,15 @@ def forgetting_curves(matrix, beside=None):
     """A score of each task over the boundaries, from where the task was learnt.
 
     Args:
-      matrix: a `scores.Matrix`.
-      beside: what the score is to be read with (see `scores.Score.beside`): one number, or
+      matrix: a `matrix.Matrix`.
+      beside: what the score is to be read with (see `scores.Score.baseline`): one number, or
         {task: number} for some of the tasks; drawn dashed, or as the range of them if they are
         many. Where it lies so far off that the curves would be flattened, it is told in words.
 
     Returns:
       uint8 [h, w, 3].
     """
-    score, values, count = scores.SCORES[matrix.name], matrix.values, len(matrix.tasks)
+    score, values, count = matrix.score, matrix.values, len(matrix.tasks)
     figure = canvas.blank(canvas.WIDTH, max(3.6, 1.6 + 0.26 * count))
     axes = figure.add_subplot()
     names, ends = canvas.short_names(matrix.tasks, 18), []
@@ -91,7 +81,7 @@ def forgetting_curves(matrix, beside=None):
             value = values[there[-1], j]
             ends.append((there[-1], value, f"{name}  {value:.{score.digits}f}", j))
     if not ends:
-        raise ValueError(f"{matrix.name} has no value after any task; evaluate the run first.")
+        raise ValueError(f"{score.name} has no value after any task; evaluate the run first.")
     below = _draw_beside(axes, matrix, beside)
     axes.set_xticks(range(count), names, **canvas.tilt(names, 70 / count))
     axes.set_xlim(-0.15, count - 0.95)
@@ -103,50 +93,11 @@ def forgetting_curves(matrix, beside=None):
     return canvas.pixels(figure)
 
 
-def training_curves(records, names=None):
-    """Scalars of the training over global steps, one panel each, with the tasks marked.
-
-    A panel is logarithmic where all values are positive and span more than a factor of ten. Else
-    it shows the middle 98 % of the values; what lies outside runs out of the panel.
-
-    Args:
-      records: list of dicts, the lines of metrics.jsonl: 'step', 'task_index', 'task' and scalars.
-      names: the scalars to draw; None for those of _PANELS that are there, or all if none is.
-
-    Returns:
-      uint8 [h, w, 3].
-    """
-    if not records:
-        raise ValueError("metrics.jsonl has no record yet; train some more steps.")
-    there = {name: None for record in records for name in record if "/" in name}
-    names = list(names or [name for name in _PANELS if name in there] or there)
-    if missing := [name for name in names if name not in there]:
-        raise ValueError(f"no record has {missing[0]!r}; those that are there are {', '.join(there)}.")
-    tasks = _tasks(records)
-    figure = canvas.blank(canvas.WIDTH, 0.9 + 1.25 * len(names))
-    ratios = [0.12, *[1.0] * len(names)]
-    head, *panels = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
-    for axes, name in zip(panels, names):
-        points = [(record["step"], record[name]) for record in records if name in record]
-        steps, values = np.array(points, np.float64).T
-        axes.plot(steps, values, color=canvas.COLOURS[0], linewidth=1.2)
-        _fit_scale(axes, values)
-        axes.set_title(_PANELS.get(name, name), loc="left", fontsize=9, color=canvas.INK, pad=3)
-        for begin, _, _ in tasks[1:]:
-            axes.axvline(begin, color=canvas.GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-        canvas.open_sides(axes)
-    panels[-1].set_xlabel("step", color=canvas.GREY)
-    length = max(records[-1]["step"], 1)
-    panels[-1].set_xlim(0, length)
-    _name_tasks(head, tasks, length)
-    return canvas.pixels(figure)
-
-
 def domain_mix(rows):
     """The domains' shares of the generated images after each task, against the wanted 1/k.
 
     Args:
-      rows: rows of scores, as `scores.read_rows` gives them.
+      rows: list of `row.Row`, one after each task.
 
     Returns:
       uint8 [h, w, 3]. A row without shares has no bar; what is taken for no domain learnt, or for one whose share is
@@ -155,8 +106,8 @@ def domain_mix(rows):
     Raises:
       ValueError: no row has the share of a domain.
     """
-    tasks = list(rows[-1]["scores"])
-    shares = [[row["scores"].get(task, {}).get("share") for task in tasks] for row in rows]
+    tasks = rows[-1].tasks
+    shares = [[row.scores.get(task, {}).get("share") for task in tasks] for row in rows]
     if not any(value is not None for row in shares for value in row):
         raise ValueError("no row of scores has the shares of the domains; they need an extractor.")
     figure = canvas.blank(canvas.WIDTH, 1.5 + 0.42 * len(rows))
@@ -170,11 +121,11 @@ def domain_mix(rows):
                 left += value
         if left > 0.0:
             axes.barh(y, max(0.0, 1.0 - left), 0.62, left, color=canvas.PALE)
-            wanted = np.arange(1, row["after_task"] + 1) / (row["after_task"] + 1)
+            wanted = np.arange(1, row.after_task + 1) / (row.after_task + 1)
             for above in (-0.42, 0.31):  # beside the bar, where they strike no number out
                 axes.vlines(wanted, y + above, y + above + 0.11, color=canvas.INK, linewidth=1.6)
     axes.set_yticks(
-        range(len(rows)), [f"after {name}" for name in canvas.short_names([row["task"] for row in rows], 22)]
+        range(len(rows)), [f"after {name}" for name in canvas.short_names([row.task for row in rows], 22)]
     )
     axes.set(ylim=(len(rows) - 0.45, -0.55), xlim=(0, 1))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25%", "50%", "75%", "100%"])
@@ -249,8 +200,8 @@ def _headline(score):
 
 def _summary(matrix):
     """Final average, forgetting and backward transfer in words, as far as they are there."""
-    digits, found = scores.SCORES[matrix.name].digits, {"final average": matrix.final_average()}
-    if scores.SCORES[matrix.name].better and len(matrix.tasks) > 1:
+    digits, found = matrix.score.digits, {"final average": matrix.final_average()}
+    if matrix.score.better and len(matrix.tasks) > 1:
         found["mean forgetting"] = matrix.mean_forgetting()
     return [f"{name} {value:.{digits}f}" for name, value in found.items() if math.isfinite(value)]
 
@@ -288,8 +239,8 @@ def _draw_beside(axes, matrix, beside):
         return ""
     per_task = beside if isinstance(beside, dict) else {}
     numbers = list(per_task.values()) or [beside]
-    score, there = scores.SCORES[matrix.name], matrix.values[np.isfinite(matrix.values)]
-    name = _BESIDE.get(score.beside, "real images in place of generated ones")
+    score, there = matrix.score, matrix.values[np.isfinite(matrix.values)]
+    name = score.baseline.chart
     low, high = there.min(), there.max()
     room = 1.5 * max(high - low, 0.1 * max(abs(low), abs(high)))
     if not all(low - room <= number <= high + room for number in numbers):
@@ -305,38 +256,6 @@ def _draw_beside(axes, matrix, beside):
         if task in per_task:
             axes.plot([j - 0.1, last + 0.05], [per_task[task]] * 2, color=canvas.colour_of(j), **dashed)
     return f"dashed: {name}"
-
-
-def _tasks(records):
-    """[(begin, end, name)] of the tasks in global steps; a task begins where the one before ends."""
-    firsts = {}
-    for record in records:
-        firsts.setdefault(record["task_index"], record)
-    begins = [record["step"] - record.get("task_step", 0) for record in firsts.values()]
-    ends = [*begins[1:], records[-1]["step"]]
-    return [(begin, end, record["task"]) for begin, end, record in zip(begins, ends, firsts.values())]
-
-
-def _name_tasks(axes, tasks, length):
-    """Writes each task's name above its span, slanting where one does not fit."""
-    axes.axis("off")
-    names = canvas.short_names([name for _, _, name in tasks], 22)
-    fits = all(len(name) <= 95 * (end - begin) / length for (begin, end, _), name in zip(tasks, names))
-    for (begin, end, _), name in zip(tasks, names):
-        style = {"ha": "center"} if fits else {"rotation": 30, "ha": "left", "rotation_mode": "anchor"}
-        axes.text((begin + end) / 2, 0.0, name, va="bottom", color=canvas.INK, fontsize=9, **style)
-
-
-def _fit_scale(axes, values):
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return
-    low, high = np.percentile(values, [1, 99])
-    if values.min() > 0 and high > 10 * low:
-        axes.set_yscale("log")
-        return
-    room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    axes.set_ylim(low - room, high + room)
 
 
 def _write_share(axes, left, value, y, colour):

@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.evaluation import scores
-from ltgans_tf.figures import charts, figures
+from ltgans_tf.evaluation import row, scores
+from ltgans_tf.figures import charts, figures, training_curves
 from ltgans_tf.files import eventlog, near_names, ordering
 from ltgans_tf.networks import walks
 
@@ -29,12 +29,6 @@ NAMES = (
     *(f"{chart}_{score}" for chart in ("matrix", "curves") for score in scores.SCORES),
 )
 
-# Scores with a chart of their own unless others are asked for; every score can be.
-_MATRICES = (
-    *("nlog", "iwae", "fcd", "fcd_drawn", "fid", "fid_keras", "kcd"),
-    *("precision", "recall", "share", "knn", "mig"),
-)
-_CURVES = ("nlog", "fcd", "fcd_drawn", "fid", "fid_keras", "knn")
 _COLUMNS = 12  # images in a line of fig2_domains
 _STEPS = 10  # codes on a path of fig2_interpolation
 _VALUES = np.linspace(-3.0, 3.0, 13)  # of a latent variable in fig3_traversal
@@ -78,7 +72,7 @@ def figures_of_run(model, tasks, workdir, domains_fn=None, seed=0, only=None, un
         "fig3_traversal": lambda: _traversal(material, units),
         "forgetting": lambda: _forgetting(material),
         "stream": lambda: _stream(material),
-        "training_curves": lambda: charts.training_curves(_records(workdir)),
+        "training_curves": lambda: training_curves.training_curves(_records(workdir)),
         **_chart_makers(workdir, only),
     }
     pictures, left_out = {}, {}
@@ -310,15 +304,15 @@ def _chart_makers(workdir, only):
     """{name: maker} of the charts of main scores that some row has; of those in `only` in any case."""
     asked = [name for name in only or () if name.startswith(("matrix_", "curves_"))]
     try:
-        rows = scores.read_rows(workdir)
+        rows = row.read_rows(workdir)
         matrices = scores.score_matrix(rows)
     except ValueError as error:
         reason = error
         names = ("domain_mix", "score matrices", "forgetting curves", *asked)
         return {name: lambda: _refuse(reason) for name in names}
-    names = [f"matrix_{score}" for score in _MATRICES if score in matrices]
-    if len(rows[-1]["scores"]) > 1:  # of one task each curve would be a point
-        names += [f"curves_{score}" for score in _CURVES if score in matrices]
+    names = [f"matrix_{score}" for score in scores.shown("matrix") if score in matrices]
+    if len(rows[-1].tasks) > 1:  # of one task each curve would be a point
+        names += [f"curves_{score}" for score in scores.shown("lost") if score in matrices]
     makers = {"domain_mix": lambda: charts.domain_mix(rows)}
     for name in dict.fromkeys([*names, *asked]):
         makers[name] = functools.partial(_chart, *name.split("_", 1), rows, matrices)
@@ -343,8 +337,8 @@ def _matrix(matrices, name):
 
 def _beside(rows, name):
     """The baseline of each task, from the last row that has one: {task: number}, None for none."""
-    beside = scores.SCORES[name].beside
     found = {}
-    for row in rows:
-        found |= {task: own[beside] for task, own in row["scores"].items() if own.get(beside) is not None}
+    for one in rows:
+        beside = {task: scores.SCORES[name].beside(own) for task, own in one.scores.items()}
+        found |= {task: value for task, value in beside.items() if value is not None}
     return found or None

@@ -1,5 +1,6 @@
 """The evaluator: which data each protocol reads, what a row holds, and why a score is absent."""
 
+import dataclasses
 import gc
 import json
 import os
@@ -13,15 +14,18 @@ import tensorflow as tf
 from ltgans_tf.data import datasets, images, streams
 from ltgans_tf.evaluation import (
     evaluation,
+    evaluator_settings,
     features,
     holdings,
     likelihood,
+    measuring,
     memorisation,
     metrics,
     references,
     representations,
     scores,
 )
+from ltgans_tf.evaluation import row as row_lib
 from ltgans_tf.networks import sampling
 
 COUNT = 700  # test images of each task, enough for a covariance of 64 features
@@ -100,32 +104,32 @@ def _evaluator(extractor=None, **settings):
 @pytest.mark.program
 def test_a_row_has_every_part_of_each_task_and_is_json(extractor, model, stream):
     row = _evaluator(extractor, about={"preset": "demo"}).evaluate(model, stream)
-    assert json.loads(json.dumps(row)) == row
-    assert row["absent"] == {} and row["union_absent"] == {}
-    assert (row["format_version"], row["after_task"], row["task"], row["step"]) == (2, 1, "bright.npz", 20)
-    assert row["protocol"] == "research" and "kept the test parts" in row["protocol_text"]
-    assert row["about"]["preset"] == "demo" and row["about"]["method"] == "replay of real images"
-    assert row["about"]["seed"] == 4 and "commit" in row["about"]
-    assert row["extractor"]["sha256"] == extractor.sha256
-    assert row["extractor"]["domain_accuracy"] > 0.98 and row["extractor"]["class_accuracy"] > 0.9
-    assert row["settings"]["samples"] == 1500 and set(row["seconds"]) == set(evaluation.PARTS)
-    for name, found in row["scores"].items():
+    assert row_lib.Row.from_json(json.loads(json.dumps(row.as_json()))) == row
+    assert row.absent == {} and row.union_absent == {}
+    assert (row.after_task, row.task, row.step) == (1, "bright.npz", 20)
+    assert row.protocol == "research" and "kept the test parts" in row.protocol_text
+    assert row.about["preset"] == "demo" and row.about["method"] == "replay of real images"
+    assert row.about["seed"] == 4 and "commit" in row.about
+    assert row.extractor["sha256"] == extractor.sha256
+    assert row.extractor["domain_accuracy"] > 0.98 and row.extractor["class_accuracy"] > 0.9
+    assert row.settings["samples"] == 1500 and set(row.seconds) == set(scores.PARTS)
+    for name, found in row.scores.items():
         kinds = set(found) & set(scores.SCORES)
-        others = {"fid", "kid", "fid_keras", "kid_keras", "components"}
+        others = {"fid", "kid", "fid_keras", "kid_keras", *scores.of_part(""), *scores.shown("mix")}
         assert kinds == {each for each in scores.SCORES if "_seed" not in each} - others, name
         assert found["images"] == COUNT and found["iwae_images"] == 4
-        beside = {s.beside for n, s in scores.SCORES.items() if n in kinds and s.beside}
-        assert beside - {"share_reconstructed"} <= set(found)
-    assert {"fcd", "fcd_floor", "kcd", "kcd_floor", "kcd_se", "precision", "mix_gap"} <= set(row["union"])
+        baselines = (scores.SCORES[name].baseline for name in kinds - {"share"})
+        assert {baseline.name for baseline in baselines if baseline} <= set(found)
+    assert {"fcd", "fcd_floor", "kcd", "kcd_floor", "kcd_se", "precision", "mix_gap"} <= set(row.union)
 
 
 def test_a_row_says_whether_its_images_were_held_out_for_tuning(model, specs, stream):
     held = streams.TaskStream(specs, (SIDE, SIDE, 3), 8, tuning=True)
     tuned, tested = (_evaluator(parts=("likelihood",)).evaluate(model, of) for of in (held, stream))
-    assert (tuned["tuning"], tested["tuning"]) == (True, False)
+    assert (tuned.tuning, tested.tuning) == (True, False)
     counts = [held.tasks[0].num_test, held.tasks[0].num_train]
-    assert tuned["data"]["dark.npz"]["test_images"] == counts[0] and sum(counts) == 600
-    assert tested["data"]["dark.npz"]["test_images"] == COUNT
+    assert tuned.data["dark.npz"]["test_images"] == counts[0] and sum(counts) == 600
+    assert tested.data["dark.npz"]["test_images"] == COUNT
 
 
 @pytest.mark.program
@@ -133,7 +137,7 @@ def test_scores_are_those_of_the_functions_that_define_them(extractor, model, st
     parts = ("likelihood", "representation", "iwae")
     row = _evaluator(extractor, seed=3, parts=parts).evaluate(model, stream)
     task, student = stream.tasks[1], model.student
-    found, test = row["scores"][task.name], images.normalize(task.test_images())
+    found, test = row.scores[task.name], images.normalize(task.test_images())
     expected = likelihood.nlog(student, test, seed=3)
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
     codes = likelihood.codes(student, test)
@@ -158,7 +162,7 @@ def test_distances_are_to_the_union_and_to_each_domain(extractor, model, stream)
     # As many training images as there are samples, over both domains: 750, of the 600 that there are.
     trains = [np.asarray(extractor.features(images.normalize(t.train_images()))) for t in stream.tasks]
     for place, task in enumerate(stream.tasks):
-        found = row["scores"][task.name]
+        found = row.scores[task.name]
         assert found["fcd"] == pytest.approx(
             metrics.frechet_distance(made[domains == place], tests[place]), rel=1e-3
         )
@@ -167,20 +171,20 @@ def test_distances_are_to_the_union_and_to_each_domain(extractor, model, stream)
         )
         assert found["share"] == np.mean(domains == place)
     union = metrics.frechet_distance(made, np.concatenate(tests))  # of equal sizes, so of equal weights
-    assert row["union"]["fcd"] == pytest.approx(union, rel=1e-2)
-    assert row["union"]["mix_gap"] == pytest.approx(abs(np.mean(domains == 0) - 0.5))
+    assert row.union["fcd"] == pytest.approx(union, rel=1e-2)
+    assert row.union["mix_gap"] == pytest.approx(abs(np.mean(domains == 0) - 0.5))
 
 
 @pytest.mark.program
 def test_a_domain_that_is_hardly_drawn_has_no_distance_and_the_reason(extractor, model, stream):
     model.shares = (0.9, 0.1)
     row = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
-    found, count = row["scores"]["bright.npz"], round(row["scores"]["bright.npz"]["share"] * 1500)
+    found, count = row.scores["bright.npz"], round(row.scores["bright.npz"]["share"] * 1500)
     reason = f"{count} of 1500 generated images are in this domain; 640 are needed, 10 for each of the 64"
     for name in ("fcd", "kcd", "precision", "recall", "density", "coverage"):
-        assert row["absent"]["bright.npz"][name].startswith(reason)
-        assert name not in found and name in row["scores"]["dark.npz"]
-    assert 0.05 < found["share"] < 0.15 and row["union"]["mix_gap"] > 0.3 and "fcd" in row["union"]
+        assert row.absent["bright.npz"][name].startswith(reason)
+        assert name not in found and name in row.scores["dark.npz"]
+    assert 0.05 < found["share"] < 0.15 and row.union["mix_gap"] > 0.3 and "fcd" in row.union
 
 
 class _Rebuilds:
@@ -210,19 +214,19 @@ def test_a_share_of_decoded_images_stands_with_what_the_classifier_makes_of_reco
         return _evaluator(extractor, parts=("distances",), samples=1000).evaluate(model, stream)
 
     sure = row(_Rebuilds(0.0))
-    for found in sure["scores"].values():
+    for found in sure.scores.values():
         assert found["share"] == pytest.approx(0.5, abs=0.02) and found["share_reconstructed"] > 0.97
     blurred = row(_Rebuilds(0.5))
-    assert "share" in blurred["scores"]["dark.npz"] and "share" not in blurred["scores"]["bright.npz"]
-    reason = blurred["absent"]["bright.npz"]["share"]
+    assert "share" in blurred.scores["dark.npz"] and "share" not in blurred.scores["bright.npz"]
+    reason = blurred.absent["bright.npz"]["share"]
     assert reason.startswith(
         "The classifier takes 50% of the model's own reconstructions of test images of bright.npz"
     )
-    assert set(blurred["union_absent"]) == {"mix_entropy", "mix_gap"} and "mix_gap" in sure["union"]
-    assert "fcd_drawn" in blurred["scores"]["bright.npz"]
+    assert set(blurred.union_absent) == {"mix_entropy", "mix_gap"} and "mix_gap" in sure.union
+    assert "fcd_drawn" in blurred.scores["bright.npz"]
     model.images_are_decoded = False
     for student in (None, _Rebuilds(0.5)):  # a generator's images are none of the Student's
-        found = row(student)["scores"]["bright.npz"]
+        found = row(student).scores["bright.npz"]
         assert found["share"] == pytest.approx(0.5, abs=0.02) and "share_reconstructed" not in found
 
 
@@ -231,23 +235,23 @@ def test_extractors_of_other_seeds_measure_the_union_beside_the_first(model, spe
     settings = {"parts": ("distances",), "samples": 700, "extractor_images": 200, "extractor_seeds": (2,)}
     model.own_scores = lambda: {"components": 3}
     row = _evaluator(**settings).evaluate(model, stream, str(tmp_path))
-    assert row["union"]["components"] == 3
+    assert row.union["components"] == 3
     other = features.load(str(tmp_path / "eval/extractor_seed2.npz"))
-    assert row["extractor_seed2"]["sha256"] == other.sha256 != row["extractor"]["sha256"]
-    assert other.about["seed"] == 2 and other.about["trained_on"] == row["extractor"]["trained_on"]
+    assert row.of_seeds[2]["sha256"] == other.sha256 != row.extractor["sha256"]
+    assert other.about["seed"] == 2 and other.about["trained_on"] == row.extractor["trained_on"]
     batches = [model.sample(min(250, 700 - i), 1_000_000 + i) for i in range(0, 700, 250)]
     made = np.asarray(other.features(images.normalize(images.to_uint8(tf.concat(batches, 0)))))
     tests = [np.asarray(other.features(images.normalize(task.test_images()))) for task in stream.tasks]
     expected = metrics.frechet_distance(made, np.concatenate(tests))
-    assert row["union"]["fcd_seed2"] == pytest.approx(expected, rel=1e-2) and "kcd_seed2" in row["union"]
-    assert "fcd_seed2_floor" in row["union"] and "fcd_seed1" not in row["union"]
-    assert not any("fcd_seed2" in found for found in row["scores"].values())
+    assert row.union["fcd_seed2"] == pytest.approx(expected, rel=1e-2) and "kcd_seed2" in row.union
+    assert "fcd_seed2_floor" in row.union and "fcd_seed1" not in row.union
+    assert not any("fcd_seed2" in found for found in row.scores.values())
     (tmp_path / "eval/extractor_seed2.npz").unlink()
     gone = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
     for task in gone.tasks[:1]:
         task.train_images = lambda limit=None: (_ for _ in ()).throw(ValueError("its images are gone."))
     again = _evaluator(**settings).evaluate(model, gone, str(tmp_path))
-    assert again["union_absent"]["fcd_seed2"] == "its images are gone." and "fcd" in again["union"]
+    assert again.union_absent["fcd_seed2"] == "its images are gone." and "fcd" in again.union
     with pytest.raises(ValueError, match="extractor_seeds is 7; choose of 1, 2"):
         _evaluator(extractor_seeds=(7,))
 
@@ -275,7 +279,7 @@ def test_a_domain_drawn_by_its_code_has_distances_though_few_samples_are_of_it(
         ]
     ).reshape([2, samples // 2, SIDE, SIDE, 3])
     for place, task in enumerate(stream.tasks):
-        found, absent = row["scores"][task.name], row["absent"][task.name]
+        found, absent = row.scores[task.name], row.absent[task.name]
         assert "fcd" in absent and "fcd_drawn" not in absent and "kcd_drawn" not in absent
         made = union[place][:640]
         if drawn:
@@ -298,7 +302,7 @@ def test_what_a_code_draws_is_measured_with_as_many_images_in_every_row(extracto
         model.task_index.assign(learnt)
         row = _evaluator(extractor, samples=samples, parts=("distances",)).evaluate(model, stream)
         floor = ("fcd_drawn_images", "fcd_drawn_floor", "fcd_drawn_floor_images", "kcd_drawn_floor")
-        found.append({name: row["scores"]["dark.npz"][name] for name in floor})
+        found.append({name: row.scores["dark.npz"][name] for name in floor})
     assert found[0] == found[1] == found[2] and found[0]["fcd_drawn_images"] == 640
 
 
@@ -308,36 +312,36 @@ def test_a_model_without_codes_has_no_distances_of_domains_drawn(extractor, mode
     row = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
     reason = "The latents of this model have no domain codes, so that no domain can be drawn by itself."
     for task in stream.tasks:
-        assert row["absent"][task.name] == {"fcd_drawn": reason, "kcd_drawn": reason}
-        assert not [name for name in row["scores"][task.name] if "_drawn" in name]
+        assert row.absent[task.name] == {"fcd_drawn": reason, "kcd_drawn": reason}
+        assert not [name for name in row.scores[task.name] if "_drawn" in name]
 
 
 @pytest.mark.program
 def test_as_many_test_images_as_features_have_no_covariance(extractor, model, stream):
     row = _evaluator(extractor, test_images=64, parts=("distances",)).evaluate(model, stream)
-    assert row["absent"]["dark.npz"]["fcd_drawn"] == "64 test images are too few; 65 are needed."
-    assert "kcd_drawn" in row["scores"]["dark.npz"]
+    assert row.absent["dark.npz"]["fcd_drawn"] == "64 test images are too few; 65 are needed."
+    assert "kcd_drawn" in row.scores["dark.npz"]
     row = _evaluator(extractor, test_images=65, parts=("distances",)).evaluate(model, stream)
-    assert "fcd_drawn" in row["scores"]["dark.npz"] and "fcd" in row["absent"]["dark.npz"]
+    assert "fcd_drawn" in row.scores["dark.npz"] and "fcd" in row.absent["dark.npz"]
 
 
 @pytest.mark.program
 def test_too_few_test_images_for_a_covariance_are_named(extractor, model, stream):
     row = _evaluator(extractor, test_images=600, parts=("likelihood", "distances")).evaluate(model, stream)
     reason = "600 test images are too few; 640 are needed, 10 for each of the 64 features."
-    assert row["absent"]["dark.npz"] == {"fcd": reason} and "fcd" not in row["scores"]["dark.npz"]
-    assert "kcd" in row["scores"]["dark.npz"] and row["scores"]["dark.npz"]["images"] == 600
-    assert "fcd" in row["union"]  # 1200 test images in all
+    assert row.absent["dark.npz"] == {"fcd": reason} and "fcd" not in row.scores["dark.npz"]
+    assert "kcd" in row.scores["dark.npz"] and row.scores["dark.npz"]["images"] == 600
+    assert "fcd" in row.union  # 1200 test images in all
 
 
 @pytest.mark.program
 def test_without_a_student_what_needs_one_is_absent(extractor, model, stream):
     model.student = None
     row = _evaluator(extractor).evaluate(model, stream)
-    for name in row["scores"]:
+    for name in row.scores:
         parts = ("likelihood", "representation", "smoothness", "iwae")
-        assert row["absent"][name] == dict.fromkeys(parts, "The model has no Student.")
-        assert {"fcd", "copies"} <= set(row["scores"][name])
+        assert row.absent[name] == dict.fromkeys(parts, "The model has no Student.")
+        assert {"fcd", "copies"} <= set(row.scores[name])
 
 
 @pytest.mark.program
@@ -347,7 +351,7 @@ def test_the_extractor_is_fixed_by_data_and_seed_before_the_first_task(model, st
     first = evaluator.prepare(stream, str(tmp_path))
     assert features.load(str(tmp_path / "eval" / "extractor.npz")).sha256 == first.sha256
     row = _evaluator(parts=("distances",), seed=9).evaluate(model, stream, str(tmp_path))
-    assert row["extractor"]["sha256"] == first.sha256 and row["extractor"]["trained_on"] == {
+    assert row.extractor["sha256"] == first.sha256 and row.extractor["trained_on"] == {
         "dark.npz": 100,
         "bright.npz": 100,
     }
@@ -365,7 +369,7 @@ def test_runs_of_several_seeds_have_one_extractor(stream, tmp_path):
 def test_the_likelihood_alone_needs_no_extractor(model, stream, monkeypatch):
     monkeypatch.setattr(features, "train", None)
     row = evaluation.Evaluator(parts=("likelihood",), test_images=5).evaluate(model, stream)
-    assert row["extractor"] is None and row["scores"]["dark.npz"]["images"] == 5
+    assert row.extractor is None and row.scores["dark.npz"]["images"] == 5
 
 
 @pytest.mark.program
@@ -376,7 +380,7 @@ def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor,
     gone = streams.TaskStream([f"npz:{tmp_path}/dark.npz", specs[1]], (SIDE, SIDE, 3), 8, unchecked=1)
     model.task_index.assign(2)
     row = _evaluator(extractor).evaluate(model, gone, workdir)
-    absent, found = row["absent"]["dark.npz"], row["scores"]["dark.npz"]
+    absent, found = row.absent["dark.npz"], row.scores["dark.npz"]
     assert set(absent) == {"likelihood", "representation", "smoothness", "iwae", "audit"} | {
         "kcd",
         "kcd_drawn",
@@ -390,9 +394,9 @@ def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor,
     assert "moments alone are left" in absent["kcd"]
     # Its distance is measured to the moments that were kept after it.
     whole = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
-    assert found["fcd"] == pytest.approx(whole["scores"]["dark.npz"]["fcd"], rel=1e-6)
-    assert row["union"]["fcd"] == pytest.approx(whole["union"]["fcd"], rel=1e-6)
-    assert row["data"]["dark.npz"] == before["data"]["dark.npz"] != {}
+    assert found["fcd"] == pytest.approx(whole.scores["dark.npz"]["fcd"], rel=1e-6)
+    assert row.union["fcd"] == pytest.approx(whole.union["fcd"], rel=1e-6)
+    assert row.data["dark.npz"] == before.data["dark.npz"] != {}
 
 
 @pytest.mark.program
@@ -437,19 +441,19 @@ def test_production_reads_no_image_of_a_past_task(tiny_model, model, specs, tmp_
     assert set(read) == {0} and extractor.domain_names == ("dark.npz",)
     model.task_index.assign(1)
     first = evaluator.evaluate(model, stream, workdir)
-    assert set(read) == {0} and first["absent"] == {} and first["union_absent"] == {}
+    assert set(read) == {0} and first.absent == {} and first.union_absent == {}
     read.clear()
     model.task_index.assign(2)
     row = evaluator.evaluate(model, stream, workdir)
     assert set(read) == {1}
-    nlog = first["scores"]["dark.npz"]["nlog"]
-    assert row["protocol"] == "production" and "no image" in row["protocol_text"]
-    assert row["absent"]["dark.npz"]["likelihood"] == (
+    nlog = first.scores["dark.npz"]["nlog"]
+    assert row.protocol == "production" and "no image" in row.protocol_text
+    assert row.absent["dark.npz"]["likelihood"] == (
         f"A production run keeps no image of a past task; its NLOG was {nlog:.1f} when it was new."
     )
-    assert {"fcd", "fcd_floor", "share"} <= set(row["scores"]["dark.npz"])
-    assert {"nlog", "fcd", "kcd", "precision", "copies", "knn"} <= set(row["scores"]["bright.npz"])
-    assert {"fcd", "fcd_floor"} <= set(row["union"]) and set(row["union_absent"]) == {
+    assert {"fcd", "fcd_floor", "share"} <= set(row.scores["dark.npz"])
+    assert {"nlog", "fcd", "kcd", "precision", "copies", "knn"} <= set(row.scores["bright.npz"])
+    assert {"fcd", "fcd_floor"} <= set(row.union) and set(row.union_absent) == {
         "kcd",
         "precision",
         "recall",
@@ -457,35 +461,35 @@ def test_production_reads_no_image_of_a_past_task(tiny_model, model, specs, tmp_
         "coverage",
     }
     # The extractor never saw the second domain, yet the references tell the two apart.
-    assert row["scores"]["dark.npz"]["share"] == pytest.approx(0.5, abs=0.06)
-    assert row["extractor"]["domain_accuracy"] > 0.9
+    assert row.scores["dark.npz"]["share"] == pytest.approx(0.5, abs=0.06)
+    assert row.extractor["domain_accuracy"] > 0.9
 
 
 @pytest.mark.program
 def test_both_protocols_measure_the_same_distance_under_one_extractor(extractor, model, stream, tmp_path):
     rows = {}
-    for protocol in evaluation.PROTOCOLS:
+    for protocol in evaluator_settings.PROTOCOLS:
         for learnt in (1, 2):
             model.task_index.assign(learnt)
             evaluator = _evaluator(extractor, protocol=protocol, parts=("distances",))
             rows[protocol] = evaluator.evaluate(model, stream, str(tmp_path / protocol))
     for name in ("dark.npz", "bright.npz"):
-        pair = [rows[protocol]["scores"][name]["fcd"] for protocol in rows]
+        pair = [rows[protocol].scores[name]["fcd"] for protocol in rows]
         assert pair[0] == pytest.approx(pair[1], rel=1e-9)
-    assert rows["research"]["union"]["fcd"] == pytest.approx(rows["production"]["union"]["fcd"], rel=1e-9)
+    assert rows["research"].union["fcd"] == pytest.approx(rows["production"].union["fcd"], rel=1e-9)
 
 
 @pytest.mark.program
 def test_no_part_is_begun_after_the_time_limit(extractor, model, stream, monkeypatch):
     clock = iter(range(0, 10_000, 3))
-    monkeypatch.setattr(evaluation.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(measuring.time, "monotonic", lambda: float(next(clock)))
     row = _evaluator(extractor, max_seconds=10).evaluate(model, stream)
     # A look at the clock before and one after each piece: the third is begun after 15 s.
-    assert "nlog" in row["scores"]["dark.npz"] and "nlog" in row["scores"]["bright.npz"]
+    assert "nlog" in row.scores["dark.npz"] and "nlog" in row.scores["bright.npz"]
     reason = "The time for the evaluation, 10 s, was over."
-    assert row["absent"]["dark.npz"]["representation"] == row["union_absent"]["fcd"] == reason
-    assert row["absent"]["bright.npz"]["audit"] == row["absent"]["dark.npz"]["fcd"] == reason
-    assert set(row["seconds"]) == {"likelihood"}
+    assert row.absent["dark.npz"]["representation"] == row.union_absent["fcd"] == reason
+    assert row.absent["bright.npz"]["audit"] == row.absent["dark.npz"]["fcd"] == reason
+    assert set(row.seconds) == {"likelihood"}
 
 
 @pytest.mark.program
@@ -499,14 +503,14 @@ def test_progress_names_task_and_part(extractor, model, stream):
 @pytest.mark.program
 def test_the_audit_finds_a_model_that_copies_its_training_images(extractor, model, stream):
     model.shares = (1.0, 0.0)
-    honest = _evaluator(extractor, parts=("audit",)).evaluate(model, stream)["scores"]["dark.npz"]
+    honest = _evaluator(extractor, parts=("audit",)).evaluate(model, stream).scores["dark.npz"]
     train = stream.tasks[0].train_images()
     model.sample = lambda count, seed: images.normalize(train[np.arange(count) % len(train)])
     row = _evaluator(extractor, parts=("audit",)).evaluate(model, stream)
-    copied = row["scores"]["dark.npz"]
+    copied = row.scores["dark.npz"]
     assert copied["copies"] == 1.0 and copied["nearest_ratio"] == 0.0
     assert honest["copies"] < 0.1 and honest["nearest_ratio"] > 0.8
-    assert row["absent"]["bright.npz"] == {"audit": "No generated image is in this domain."}
+    assert row.absent["bright.npz"] == {"audit": "No generated image is in this domain."}
 
 
 @pytest.mark.program
@@ -514,7 +518,7 @@ def test_an_audit_without_enough_held_out_images_is_absent(extractor, model, str
     row = _evaluator(extractor, parts=("audit",), test_images=50).evaluate(model, stream)
     with pytest.raises(ValueError) as error:
         memorisation.memorisation(*[np.zeros((50, 1), np.uint8)] * 3)
-    assert row["absent"]["dark.npz"] == {"audit": str(error.value)}
+    assert row.absent["dark.npz"] == {"audit": str(error.value)}
 
 
 @pytest.mark.program
@@ -530,9 +534,9 @@ def test_inception_is_measured_beside_the_classifier(extractor, model, stream):
     made = np.concatenate([model.sample(250, 1_000_000 + i) for i in range(0, 1500, 250)])
     means = [(np.round((x + 1) * 127.5).clip(0, 255) / 127.5 - 1).mean((1, 2)) for x in (made,)]
     tests = np.concatenate([images.normalize(t.test_images()) for t in stream.tasks]).mean((1, 2))
-    assert row["union"]["fid"] == pytest.approx(metrics.frechet_distance(means[0], tests), rel=0.02, abs=1e-3)
-    assert {"fcd", "fid", "kid", "fid_floor"} <= set(row["scores"]["dark.npz"])
-    assert row["inception"] == {"name": "FID"}
+    assert row.union["fid"] == pytest.approx(metrics.frechet_distance(means[0], tests), rel=0.02, abs=1e-3)
+    assert {"fcd", "fid", "kid", "fid_floor"} <= set(row.scores["dark.npz"])
+    assert row.inception == {"name": "FID"}
 
 
 @pytest.mark.program
@@ -558,8 +562,8 @@ def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
     }.items():
         stream = streams.TaskStream([f"npz:{tmp_path}/{name}.npz"], (SIDE, SIDE, 3), 8)
         row = _evaluator(extractor, parts=("representation",)).evaluate(model, stream)
-        assert reason in row["absent"][f"{name}.npz"]["representation"], name
-        assert row["scores"][f"{name}.npz"] == {}
+        assert reason in row.absent[f"{name}.npz"]["representation"], name
+        assert row.scores[f"{name}.npz"] == {}
 
 
 @pytest.mark.program
@@ -577,9 +581,9 @@ def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
     model.task_index.assign(1)
     row = _evaluator(progress=lines.append, parts=("likelihood", "distances")).evaluate(model, stream)
     assert any("not checked, for want of test images" in line for line in lines)
-    assert "has no image in its test split" in row["absent"]["few"]["likelihood"]
-    assert "has no image in its test split" in row["union_absent"]["fcd"]
-    assert row["scores"]["few"]["share"] == 1.0
+    assert "has no image in its test split" in row.absent["few"]["likelihood"]
+    assert "has no image in its test split" in row.union_absent["fcd"]
+    assert row.scores["few"]["share"] == 1.0
 
 
 @pytest.mark.program
@@ -603,6 +607,15 @@ def test_wrong_settings_are_refused(settings, message):
         evaluation.Evaluator(**settings)
 
 
+def test_settings_are_given_whole_or_by_name():
+    few = evaluator_settings.EvaluatorSettings(samples=7, parts=["likelihood"])
+    assert few.parts == ("likelihood",)
+    assert evaluation.Evaluator(settings=few, seed=3).settings == dataclasses.replace(few, seed=3)
+    assert evaluation.Evaluator("production", few).settings.protocol == "production"
+    with pytest.raises(TypeError, match="smaples"):
+        evaluation.Evaluator(smaples=7)
+
+
 def test_training_images_that_are_gone_stop_a_research_run_before_it_begins(specs, tmp_path):
     gone = streams.TaskStream([specs[0], f"npz:{tmp_path}/b.npz"], (SIDE, SIDE, 3), 8, unchecked=2)
     with pytest.raises(ValueError, match="b.npz is not there any more"):
@@ -621,10 +634,7 @@ def _two_rows(extractor, model, stream, tmp_path):
     for learnt in (1, 2):
         model.task_index.assign(learnt)
         rows.append(evaluator.evaluate(model, stream, workdir))
-        path = scores.row_path(workdir, learnt - 1)
-        os.makedirs(os.path.dirname(path))
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(rows[-1], file)
+        rows[-1].save(row_lib.row_path(workdir, learnt - 1))
     return evaluator, workdir, rows
 
 
@@ -635,7 +645,7 @@ def test_a_lost_reference_is_made_again_of_the_images_of_its_row(two_rows, model
     before = references.load(workdir, 0)
     path = pathlib.Path(references.path_of(workdir, 0))
     path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:99])
-    assert evaluator.evaluate(model, stream, workdir)["scores"] == rows[1]["scores"]
+    assert evaluator.evaluate(model, stream, workdir).scores == rows[1].scores
     again = references.load(workdir, 0)
     assert again.numbers == before.numbers and "made again of the same images" in caplog.text
     for sha256, pair in before.moments.items():
@@ -647,18 +657,17 @@ def test_a_lost_reference_is_made_again_of_the_images_of_its_row(two_rows, model
 def test_a_lost_reference_is_not_made_of_other_images(two_rows, model, specs, tmp_path, caplog):
     _, workdir, rows = two_rows
     os.remove(references.path_of(workdir, 0))
-    rows[0]["data"][rows[0]["task"]]["test_fingerprint"] = "of other images"
-    with open(scores.row_path(workdir, 0), "w", encoding="utf-8") as file:
-        json.dump(rows[0], file)
+    rows[0].data[rows[0].task]["test_fingerprint"] = "of other images"
+    rows[0].save(row_lib.row_path(workdir, 0))
     stream = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
     _evaluator(parts=("distances",)).evaluate(model, stream, workdir)
     assert "not known to be those of its row, so it is not made again" in caplog.text
     production = _evaluator(protocol="production", parts=("likelihood", "distances"))
     row = production.evaluate(model, stream, workdir)
     assert references.load(workdir, 0) is None
-    assert "task_00.npz is missing" in row["absent"]["dark.npz"]["likelihood"]
-    assert "task_00.npz is missing" in row["absent"]["dark.npz"]["fcd"]
-    assert {"nlog"} <= set(row["scores"]["bright.npz"])
+    assert "task_00.npz is missing" in row.absent["dark.npz"]["likelihood"]
+    assert "task_00.npz is missing" in row.absent["dark.npz"]["fcd"]
+    assert {"nlog"} <= set(row.scores["bright.npz"])
 
 
 @pytest.mark.program
@@ -672,13 +681,13 @@ def test_a_lost_extractor_is_made_again_the_same_or_not_at_all(
     fewer = streams.TaskStream([specs[1], specs[0]], (SIDE, SIDE, 3), 8)
     fewer.tasks[1].name = "another.npz"  # so that the images of a task that it was trained on are not there
     row = _evaluator(parts=("likelihood", "distances", "audit")).evaluate(model, fewer, workdir)
-    assert row["extractor"] is None and not path.is_file() or damage == "cut"
-    reason = row["absent"]["bright.npz"]["distances"]
+    assert row.extractor is None and not path.is_file() or damage == "cut"
+    reason = row.absent["bright.npz"]["distances"]
     assert "the extractor that earlier rows were measured on, is missing or damaged" in reason
-    assert row["union_absent"]["distances"] == row["absent"]["bright.npz"]["audit"] == reason
-    assert "nlog" in row["scores"]["bright.npz"] and "fcd" not in row["scores"]["bright.npz"]
+    assert row.union_absent["distances"] == row.absent["bright.npz"]["audit"] == reason
+    assert "nlog" in row.scores["bright.npz"] and "fcd" not in row.scores["bright.npz"]
     asked = []
     monkeypatch.setattr(features, "train", lambda domains, *_, **__: asked.extend(domains) or extractor)
     again = _evaluator(parts=("distances",), extractor_images=7).evaluate(model, stream, workdir)
     assert [(domain.name, len(domain.images)) for domain in asked] == [("dark.npz", 600), ("bright.npz", 600)]
-    assert again["extractor"]["sha256"] == rows[1]["extractor"]["sha256"] == features.load(str(path)).sha256
+    assert again.extractor["sha256"] == rows[1].extractor["sha256"] == features.load(str(path)).sha256

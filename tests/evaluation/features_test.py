@@ -4,12 +4,13 @@ import dataclasses
 import json
 import os
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.evaluation import features, metrics
+from ltgans_tf.evaluation import extractor_cache, extractor_network, features, metrics
 
 
 def _patterns(count, seed, name="quarters", labels=True, invert=False):
@@ -125,7 +126,7 @@ def test_without_labels_features_still_tell_what_is_in_an_image():
     extractor = features.train([_patterns(600, 0, labels=False)], epochs=6)
     assert extractor.about["kind"] == "autoencoder" and extractor.class_table == ((0, None),)
     # One class alone moves no weight: what moved them are the images that were rebuilt.
-    start, _ = features._network((16, 16, 1), 1, 0, False)
+    start, _ = extractor_network.build((16, 16, 1), 1, 0, False)
     assert np.abs(extractor.network.get_weights()[0] - start.get_weights()[0]).max() > 0.01
     train, test = _patterns(300, 1), _patterns(300, 2)
     distances = np.square(
@@ -162,7 +163,7 @@ def test_the_cache_is_keyed_by_content_seed_and_epochs(tmp_path, monkeypatch):
     cache, domains = str(tmp_path), _two(40, 0)
     first = features.train(domains, epochs=1, cache=cache)
     fits = []
-    monkeypatch.setattr(features, "_fit", lambda *args: fits.append(args))
+    monkeypatch.setattr(extractor_network, "fit", lambda *args: fits.append(args))
     assert features.train(_two(40, 0), epochs=1, cache=cache).sha256 == first.sha256 and not fits
     changed = domains[1].images.copy()
     changed[-1, 0, 0] ^= 1
@@ -223,7 +224,7 @@ def test_without_a_home_folder_there_is_a_warning_and_no_cache(monkeypatch, capl
 def trained(monkeypatch):
     """Trains nothing, so that a test has no more to wait for than the building of a network: list of calls."""
     calls = []
-    monkeypatch.setattr(features, "_fit", lambda *_: calls.append(1))
+    monkeypatch.setattr(extractor_network, "fit", lambda *_: calls.append(1))
     return calls
 
 
@@ -259,23 +260,23 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, trained, caplog):
 
 def test_the_cache_is_keyed_by_what_computes(monkeypatch):
     domains = [_patterns(8, 0)]
-    first = features._content_hash(domains, 0, 1)
-    assert features._content_hash(domains, 0, 1) == first
+    first = extractor_cache.content_hash(domains, 0, 1, 1)
+    assert extractor_cache.content_hash(domains, 0, 1, 1) == first
     for target, name, value in (
         (tf, "__version__", "0"),
-        (features.keras, "__version__", "0"),
-        (features.config, "is_op_determinism_enabled", lambda: "changed"),
+        (keras, "__version__", "0"),
+        (extractor_cache.config, "is_op_determinism_enabled", lambda: "changed"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(target, name, value)
-            assert features._content_hash(domains, 0, 1) != first, name
+            assert extractor_cache.content_hash(domains, 0, 1, 1) != first, name
 
 
 @pytest.mark.parametrize(
     "name, value", [("floatx", "float16"), ("image_data_format", "channels_first"), ("epsilon", 1e-3)]
 )
 def test_a_keras_that_is_set_up_for_something_else_is_refused(name, value, tmp_path):
-    config = features.keras.config
+    config = keras.config
     before = getattr(config, name)()
     getattr(config, f"set_{name}")(value)
     try:

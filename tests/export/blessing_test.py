@@ -1,10 +1,9 @@
 """What has forgotten is not blessed, and neither is what has not learnt; each with its reason."""
 
-import copy
-
 import pytest
 
 from export import blessing
+from ltgans_tf.evaluation import row as row_lib
 
 
 def _row(after_task=1, **changes):
@@ -19,23 +18,19 @@ def _row(after_task=1, **changes):
         },
         "letters": {"nlog": 150.0, "fcd": 3.0, "share": 0.5, "mean_image_nlog": 600.0, "images": 9},
     }
-    row = {
-        "after_task": after_task,
+    fields = {
         "task": "letters",
         "protocol": "research",
         "extractor": {"sha256": "one", "domain_accuracy": 0.97},
         "scores": tasks,
         "data": {"letters": {"fingerprint": "f"}},
     }
-    return copy.deepcopy({**row, **changes})
+    return row_lib.Row(after_task=after_task, **{**fields, **changes})
 
 
 def _served():
-    row = _row(0, task="digits")
-    row["scores"] = {
-        "digits": {"nlog": 100.0, "fcd": 1.6, "fcd_drawn": 2.0, "share": 1.0, "mean_image_nlog": 700.0}
-    }
-    return blessing.summary(row)
+    digits = {"nlog": 100.0, "fcd": 1.6, "fcd_drawn": 2.0, "share": 1.0, "mean_image_nlog": 700.0}
+    return blessing.summary(_row(0, task="digits", scores={"digits": digits}))
 
 
 def _judged(row, served="the usual", most=0.5):
@@ -72,12 +67,12 @@ def test_what_keeps_the_old_and_learns_the_new_is_blessed():
 )
 def test_what_got_worse_by_more_than_is_allowed_is_not(score, called, value):
     row = _row()
-    row["scores"]["digits"][score] = value
+    row.scores["digits"][score] = value
     (reason,) = _judged(row)
     assert reason.startswith(f"the {called} of digits is {value:.4g}, the served version's")
     assert _judged(row, None) == []  # nothing is served that it could have forgotten
     limit = {"nlog": 150.0, "fcd": 3.6, "fcd_drawn": 4.5}[score]
-    row["scores"]["digits"][score] = limit * 0.9999
+    row.scores["digits"][score] = limit * 0.9999
     assert _judged(row) == []
     assert len(_judged(row, most=0.1)) >= 1
 
@@ -85,42 +80,42 @@ def test_what_got_worse_by_more_than_is_allowed_is_not(score, called, value):
 @pytest.mark.parametrize("most", [1e200, float("inf")])
 def test_as_much_worse_as_one_likes_may_be_allowed(most):
     row = _row()
-    row["scores"]["digits"]["fcd"] = 1e9
+    row.scores["digits"]["fcd"] = 1e9
     assert _judged(row, most=most) == []
 
 
 def test_distances_on_other_features_are_not_compared():
     row = _row(extractor={"sha256": "another", "domain_accuracy": 0.97})
-    row["scores"]["digits"] |= {"fcd": 99.0, "fcd_drawn": 99.0}
+    row.scores["digits"] |= {"fcd": 99.0, "fcd_drawn": 99.0}
     assert _judged(row) == []
-    del row["scores"]["digits"]["nlog"]
+    del row.scores["digits"]["nlog"]
     assert _judged(row) == ["no score of digits can be compared with the served version's."]
 
 
 def test_a_domain_that_was_served_and_is_not_there_is_a_reason():
     row = _row()
-    del row["scores"]["digits"]
+    del row.scores["digits"]
     assert _judged(row) == ["the served version knows digits, which this one has no scores of."]
 
 
 def test_the_new_domain_must_be_better_than_its_mean_image():
     row = _row()
-    row["scores"]["letters"]["nlog"] = 600.0
+    row.scores["letters"]["nlog"] = 600.0
     (reason,) = _judged(row)
     assert reason == "the NLOG of the new letters is 600.0, no better than the mean image's 600.0."
-    row["scores"]["letters"]["nlog"] = 599.0
+    row.scores["letters"]["nlog"] = 599.0
     assert _judged(row) == []
 
 
 @pytest.mark.parametrize("domain", ["digits", "letters"])
 def test_a_domain_that_is_hardly_drawn_is_a_reason_where_domains_can_be_told_apart(domain):
     row = _row()
-    row["scores"][domain]["share"] = 0.12
+    row.scores[domain]["share"] = 0.12
     (reason,) = _judged(row)
     assert reason == f"12.0% of the generated images are {domain}; at least 12.5% should be."
-    row["extractor"]["domain_accuracy"] = 0.89
+    row.extractor["domain_accuracy"] = 0.89
     assert _judged(row) == []
-    row["extractor"] = {"sha256": "one"}  # a production run without a classifier of domains
+    del row.extractor["domain_accuracy"]  # a production run without a classifier of domains
     assert _judged(row) == []
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from export import push, release, validation, versions, warmup
 from ltgans_tf import exported
+from ltgans_tf.evaluation import row
 from ltgans_tf.training import checkpoints
 from tests import source_imports
 from tests.tiny import UNTRIED
@@ -23,23 +24,23 @@ def _row(task=0, **nlogs):
         name: {"nlog": nlog, "share": 1 / len(nlogs), "mean_image_nlog": 500.0}
         for name, nlog in nlogs.items()
     }
-    return {
-        "after_task": task,
-        "task": list(nlogs)[-1],
-        "protocol": "research",
-        "extractor": {"sha256": "one", "domain_accuracy": 1.0},
-        "scores": scores,
-        "data": {name: {"fingerprint": f"print of {name}"} for name in nlogs},
-    }
+    return row.Row(
+        after_task=task,
+        task=list(nlogs)[-1],
+        protocol="research",
+        extractor={"sha256": "one", "domain_accuracy": 1.0},
+        scores=scores,
+        data={name: {"fingerprint": f"print of {name}"} for name in nlogs},
+    )
 
 
 def _terms(policy="if_blessed", **more):
     return push.Terms(policy, validate=False, **more)
 
 
-def _push(model, base, task, row, terms=None):
+def _push(model, base, task, measured, terms=None):
     model.task_index.assign(task + 1)
-    return push.push(model, push.Task(task, f"task {task}"), str(base), INFO, terms or _terms(), row)
+    return push.push(model, push.Task(task, f"task {task}"), str(base), INFO, terms or _terms(), measured)
 
 
 def test_the_version_of_another_run_is_no_parent():

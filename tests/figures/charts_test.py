@@ -9,8 +9,8 @@ from matplotlib import colors
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from ltgans_tf.evaluation import scores
-from ltgans_tf.figures import canvas, charts
+from ltgans_tf.evaluation import matrix, row, scores
+from ltgans_tf.figures import canvas, charts, training_curves
 
 LONG = [f"npz_photographs_of_{town}_taken_in_winter_{i}" for i, town in enumerate("abcdefghij")]
 
@@ -26,7 +26,7 @@ def drawn(monkeypatch):
 def _matrix(name, values, tasks=None):
     values = np.array(values, float)
     values[np.triu_indices(len(values), 1)] = np.nan
-    return scores.Matrix(name, tasks or [f"task{i}" for i in range(len(values))], values)
+    return matrix.Matrix(scores.SCORES[name], tasks or [f"task{i}" for i in range(len(values))], values)
 
 
 def _said(axes):
@@ -186,7 +186,7 @@ def _records(lengths, names=None, **scalars):
 def test_training_curves_have_a_panel_for_each_scalar_and_mark_the_tasks(drawn):
     records = _records([40, 60], student__sse=lambda s: 100.0 + s, speed__steps_per_second=lambda s: 2.0)
     del records[3]["student/sse"]
-    charts.training_curves(records)
+    training_curves.training_curves(records)
     head, *panels = drawn[0].axes
     assert [axes.get_title("left") for axes in panels] == ["Student: squared error", "steps per second"]
     steps = [10, 20, 30, 50, 60, 70, 80, 90, 100]
@@ -202,7 +202,7 @@ def test_a_panel_is_logarithmic_where_it_has_to_be_and_cuts_outliers_elsewhere(d
     records = _records([2000], a__fast=lambda s: 10.0 ** (s / 1000), a__slow=lambda s: 1 + s / 1000)
     for i, record in enumerate(records):
         record["a/outlier"] = 1e6 if i == 100 else i / len(records) - 0.5
-    charts.training_curves(records)
+    training_curves.training_curves(records)
     panels = {axes.get_title("left"): axes for axes in drawn[0].axes[1:]}
     assert [panels[f"a/{name}"].get_yscale() for name in ("fast", "slow", "outlier")] == [
         "log",
@@ -215,25 +215,22 @@ def test_a_panel_is_logarithmic_where_it_has_to_be_and_cuts_outliers_elsewhere(d
 
 def test_training_curves_take_one_record_and_the_scalars_that_are_named(drawn):
     record = {"step": 0, "task_index": 0, "task": "a", "task_step": 0, "x/y": 1.0, "x/z": float("nan")}
-    charts.training_curves([record], ["x/z", "x/y"])
+    training_curves.training_curves([record], ["x/z", "x/y"])
     assert [axes.get_title("left") for axes in drawn[0].axes[1:]] == ["x/z", "x/y"]
     with pytest.raises(ValueError, match="no record has 'x/w'; those that are there are x/y, x/z"):
-        charts.training_curves([record], ["x/w"])
+        training_curves.training_curves([record], ["x/w"])
     with pytest.raises(ValueError, match="metrics.jsonl has no record yet"):
-        charts.training_curves([])
+        training_curves.training_curves([])
 
 
-def _row(after, shares):
-    return {
-        "after_task": after,
-        "task": f"task{after}",
-        "scores": {t: {"share": s} for t, s in shares.items()},
-    }
+def _row(after, shares, task=None):
+    found = {t: {} if s is None else {"share": s} for t, s in shares.items()}
+    return row.Row(after_task=after, task=task or f"task{after}", scores=found)
 
 
 def test_the_domain_mix_stacks_shares_beside_what_is_wanted(drawn):
     rows = [_row(0, {"task0": 1.0}), _row(1, {"task0": 0.5, "task1": 0.3})]
-    rows.append({"after_task": 2, "task": "task2", "scores": {"task0": {}, "task1": {}, "task2": {}}})
+    rows.append(_row(2, dict.fromkeys(["task0", "task1", "task2"])))
     charts.domain_mix(rows)
     axes = drawn[0].axes[0]
     bars = [
@@ -285,12 +282,12 @@ def test_a_comparison_has_a_dot_for_each_seed_and_their_mean(drawn):
 def _all_charts(tasks):
     count = len(tasks)
     values = 100 + 10.0 * np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
-    rows = [_row(i, dict.fromkeys(tasks[: i + 1], 1 / (i + 1))) | {"task": tasks[i]} for i in range(count)]
+    rows = [_row(i, dict.fromkeys(tasks[: i + 1], 1 / (i + 1)), tasks[i]) for i in range(count)]
     charts.heat_map(_matrix("nlog", 100 * values, tasks))
     charts.forgetting_curves(_matrix("nlog", values, tasks), dict.fromkeys(tasks, 95.0))
     charts.forgetting_curves(_matrix("nlog", np.full([count, count], 7.0), tasks))
     charts.domain_mix(rows)
-    charts.training_curves(_records([50] * count, tasks, student__kl=lambda s: 50.0 + s % 7))
+    training_curves.training_curves(_records([50] * count, tasks, student__kl=lambda s: 50.0 + s % 7))
     charts.comparison("NLOG", {task: [1.0, 2.0] for task in tasks}, "lower")
 
 

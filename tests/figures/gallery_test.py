@@ -11,8 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from ltgans_tf.data import images
-from ltgans_tf.evaluation import scores
-from ltgans_tf.figures import charts, figures, gallery
+from ltgans_tf.evaluation import row as row_lib
+from ltgans_tf.figures import charts, figures, gallery, training_curves
 from ltgans_tf.networks import sampling
 
 
@@ -66,19 +66,11 @@ def _levels(batch):
 
 
 def _row(after, names, **values):
-    return {
-        "format_version": scores.FORMAT_VERSION,
-        "after_task": after,
-        "task": names[-1],
-        "scores": {name: dict(values) for name in names},
-    }
+    return row_lib.Row(after_task=after, task=names[-1], scores={name: dict(values) for name in names})
 
 
 def _write_row(workdir, row):
-    path = scores.row_path(workdir, row["after_task"])
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w") as f:
-        json.dump(row, f)
+    row.save(row_lib.row_path(workdir, row.after_task))
 
 
 @pytest.fixture
@@ -121,7 +113,8 @@ def given(monkeypatch):
                 "stream_sheet",
             ),
         ),
-        (charts, ("heat_map", "forgetting_curves", "training_curves", "domain_mix")),
+        (charts, ("heat_map", "forgetting_curves", "domain_mix")),
+        (training_curves, ("training_curves",)),
     ):
         for name in names:
             monkeypatch.setattr(
@@ -323,7 +316,8 @@ def test_what_is_damaged_or_of_another_format_is_told_in_one_sentence_each(workd
         f.truncate(100)
     with open(os.path.join(workdir, "metrics.jsonl"), "a") as f:
         f.write("\n")
-    _write_row(workdir, _row(1, ["a", "b"], nlog=1.0) | {"format_version": 1})
+    with open(row_lib.row_path(workdir, 1), "w") as f:
+        json.dump(_row(1, ["a", "b"], nlog=1.0).as_json() | {"format_version": 1}, f)
     pictures, left_out = gallery.figures_of_run(_Model(), tasks, workdir, _levels)
     assert {"fig2_domains", "fig2_interpolation", "fig3_traversal"} == set(pictures)
     assert "task_01.npz is damaged" in left_out["forgetting"]

@@ -1,5 +1,6 @@
 """The program that evaluates a run: the row that it writes, what it prints, and bad input."""
 
+import dataclasses
 import json
 import os
 import re
@@ -11,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from ltgans_tf.data import streams
-from ltgans_tf.evaluation import evaluation, features, references, scores
+from ltgans_tf.evaluation import evaluation, features, references
+from ltgans_tf.evaluation import row as row_lib
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.training import boundaries
@@ -66,18 +68,18 @@ def _run(*given):
 
 
 def test_the_row_of_the_last_task_is_replaced_and_the_others_stay(workdir):
-    first, last = (open(scores.row_path(workdir, i), encoding="utf-8").read() for i in range(2))
+    first, last = (open(row_lib.row_path(workdir, i), encoding="utf-8").read() for i in range(2))
     sha256 = json.loads(last)["extractor"]["sha256"]
     row = evaluate.evaluate(workdir, parts=PARTS, **FEW)
-    assert open(scores.row_path(workdir, 0), encoding="utf-8").read() == first
-    assert scores.read_rows(workdir)[1] == row
-    assert row["settings"]["samples"] == 700 and row["settings"]["seed"] == 5
-    assert row["extractor"]["sha256"] == sha256  # the one from before task 1
-    assert row["about"]["preset"] == "mine" and row["about"]["recipe"] == "paper"
-    assert row["scores"]["dark.npz"]["nlog"] == pytest.approx(
+    assert open(row_lib.row_path(workdir, 0), encoding="utf-8").read() == first
+    assert row_lib.read_rows(workdir)[1] == row
+    assert row.settings["samples"] == 700 and row.settings["seed"] == 5
+    assert row.extractor["sha256"] == sha256  # the one from before task 1
+    assert row.about["preset"] == "mine" and row.about["recipe"] == "paper"
+    assert row.scores["dark.npz"]["nlog"] == pytest.approx(
         json.loads(last)["scores"]["dark.npz"]["nlog"], rel=1e-5
     )
-    assert "iwae" in row["scores"]["bright.npz"] and "fcd" in row["union"]
+    assert "iwae" in row.scores["bright.npz"] and "fcd" in row.union
 
 
 def test_a_table_what_was_forgotten_and_the_next_commands_are_printed(workdir):
@@ -89,23 +91,23 @@ def test_a_table_what_was_forgotten_and_the_next_commands_are_printed(workdir):
         "--parts=likelihood,distances,iwae",
     )
     assert status == 0, err
-    rows = scores.read_rows(workdir)
-    found = rows[1]["scores"]["dark.npz"]
+    rows = row_lib.read_rows(workdir)
+    found = rows[1].scores["dark.npz"]
     lines = [re.split(r"  +", line) for line in out.splitlines()]
     head = next(line for line in lines if "NLOG" in line)
     dark = next(line for line in lines if line[0] == "dark.npz")
     cells = dict(zip(head[1:], dark[1:]))
     assert cells["NLOG"] == f"{found['nlog']:.1f} ({found['mean_image_nlog']:.1f})"
     assert cells["NLOG, sampled"] == f"{found['nlog_sampled']:.1f} ({found['mean_image_nlog']:.1f})"
-    union = rows[1]["union"]
+    union = rows[1].union
     assert f"{union['fcd']:.2f} ({union['fcd_floor']:.2f})" in out
-    lost = found["nlog"] - rows[0]["scores"]["dark.npz"]["nlog"]
+    lost = found["nlog"] - rows[0].scores["dark.npz"]["nlog"]
     assert f"NLOG: final average {np.mean([r['nlog'] for r in rows[1]['scores'].values()]):.1f}" in out
     assert f"forgetting {lost:.1f}, backward transfer {-lost:.1f}" in out
     assert f"  python -m trainers.report --workdir={workdir}" in out
     assert "measured in" in out and "by the research protocol" in out
     # Each reason once, with what it is the reason of.
-    for reasons in rows[1]["absent"].values():
+    for reasons in rows[1].absent.values():
         for reason in reasons.values():
             assert out.count(reason) == 1
     assert "nan" not in out and "Traceback" not in err
@@ -125,10 +127,10 @@ def test_data_is_found_where_the_training_found_it(workdir, trained, tmp_path):
     shutil.copy(trained / "bright.npz", data / "cifar10.npz")
     flagfile.write(workdir, {"data_dir": data, "preset": "mine"})
     row = evaluate.evaluate(workdir, parts=("likelihood",), **FEW)
-    assert row["scores"]["mnist"]["images"] == 700 and row["absent"] == {}
+    assert row.scores["mnist"]["images"] == 700 and row.absent == {}
     elsewhere = tmp_path / "elsewhere"
     data.rename(elsewhere)
-    assert evaluate.evaluate(workdir, str(elsewhere), parts=("likelihood",), **FEW)["absent"] == {}
+    assert evaluate.evaluate(workdir, str(elsewhere), parts=("likelihood",), **FEW).absent == {}
 
 
 def test_a_task_whose_data_is_gone_is_absent_and_the_rest_is_computed(workdir, trained, tmp_path):
@@ -138,22 +140,19 @@ def test_a_task_whose_data_is_gone_is_absent_and_the_rest_is_computed(workdir, t
     with open(config, "w", encoding="utf-8") as f:
         f.write(text.replace("dark.npz", "gone.npz"))
     row = evaluate.evaluate(workdir, parts=PARTS, **FEW)
-    assert "gone.npz is not there any more" in row["absent"]["gone.npz"]["likelihood"]
-    assert "nlog" in row["scores"]["bright.npz"]
-    nlog = row["scores"]["bright.npz"]["nlog"]
+    assert "gone.npz is not there any more" in row.absent["gone.npz"]["likelihood"]
+    assert "nlog" in row.scores["bright.npz"]
+    nlog = row.scores["bright.npz"]["nlog"]
     assert f"NLOG: final average {nlog:.1f} (1 of 2 tasks)" in evaluate.forgotten(workdir)
 
 
 def test_a_production_run_stays_one(workdir):
-    path = scores.row_path(workdir, 1)
-    with open(path, encoding="utf-8") as f:
-        row = json.load(f)
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump({**row, "protocol": "production"}, f)
+    path = row_lib.row_path(workdir, 1)
+    dataclasses.replace(row_lib.Row.load(path), protocol="production").save(path)
     row = evaluate.evaluate(workdir, parts=("likelihood",), **FEW)
-    assert row["protocol"] == "production"
-    assert row["absent"]["dark.npz"]["likelihood"].startswith("A production run keeps no image")
-    assert evaluate.evaluate(workdir, protocol="research", parts=("likelihood",), **FEW)["absent"] == {}
+    assert row.protocol == "production"
+    assert row.absent["dark.npz"]["likelihood"].startswith("A production run keeps no image")
+    assert evaluate.evaluate(workdir, protocol="research", parts=("likelihood",), **FEW).absent == {}
 
 
 def test_scores_that_cannot_be_measured_again_are_kept(workdir, trained):
@@ -165,19 +164,19 @@ def test_scores_that_cannot_be_measured_again_are_kept(workdir, trained):
     with open(config, "w", encoding="utf-8") as f:
         f.write(text.replace(str(trained), str(trained) + "_gone"))
     row = evaluate.evaluate(workdir, parts=("likelihood", "distances"), **{**FEW, "samples": 800})
-    for task, found in before["scores"].items():
-        assert {name: row["scores"][task][name] for name in ("nlog", "iwae")} == {
+    for task, found in before.scores.items():
+        assert {name: row.scores[task][name] for name in ("nlog", "iwae")} == {
             name: found[name] for name in ("nlog", "iwae")
         }
         anew = {"share", "share_reconstructed", "fcd", "fcd_images"} | FLOORS
-        assert set(row["kept"]["scores"][task]) - anew == set(found) - anew
-    assert row["kept"]["settings"]["samples"] == 700 and row["settings"]["samples"] == 800
-    assert row["union"]["fcd_images"] == 800 and "kcd" in row["kept"]["scores"][""]
-    assert row["data"] == before["data"]
+        assert set(row.kept["scores"][task]) - anew == set(found) - anew
+    assert row.kept["settings"]["samples"] == 700 and row.settings["samples"] == 800
+    assert row.union["fcd_images"] == 800 and "kcd" in row.kept["scores"][""]
+    assert row.data == before.data
     kept = references.load(workdir, 1)
-    assert kept.numbers["nlog"] == before["scores"]["bright.npz"]["nlog"]
+    assert kept.numbers["nlog"] == before.scores["bright.npz"]["nlog"]
     again = evaluate.evaluate(workdir, parts=("likelihood", "distances"), **FEW)
-    assert again["union"]["fcd"] == pytest.approx(before["union"]["fcd"], rel=1e-6)  # to the references
+    assert again.union["fcd"] == pytest.approx(before.union["fcd"], rel=1e-6)  # to the references
 
 
 def test_bad_input_ends_in_one_sentence(workdir, tmp_path):
@@ -233,6 +232,6 @@ def test_a_damaged_extractor_is_not_replaced_by_another_one(workdir, monkeypatch
     with open(path, "wb") as f:
         f.write(b"nothing")
     row = evaluate.evaluate(workdir, parts=("distances",), **FEW)
-    assert "missing or damaged, and training gives another one" in row["absent"]["bright.npz"]["distances"]
+    assert "missing or damaged, and training gives another one" in row.absent["bright.npz"]["distances"]
     with open(path, "rb") as f:
         assert f.read() == b"nothing"

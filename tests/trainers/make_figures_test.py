@@ -12,7 +12,7 @@ from PIL import Image
 
 from ltgans_tf import loading
 from ltgans_tf.data import streams
-from ltgans_tf.evaluation import features, scores
+from ltgans_tf.evaluation import features, row
 from ltgans_tf.figures import gallery
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
@@ -39,16 +39,8 @@ def trained(tmp_path_factory):
     tf.config.run_functions_eagerly(False)
     names = [task.name for task in stream.tasks]
     for i in range(2):
-        row = {
-            "format_version": scores.FORMAT_VERSION,
-            "after_task": i,
-            "task": names[i],
-            "scores": {name: {"nlog": 3.0 + i, "share": 1 / (i + 1)} for name in names[: i + 1]},
-        }
-        path = scores.row_path(folder / "run", i)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as f:
-            json.dump(row, f)
+        found = {name: {"nlog": 3.0 + i, "share": 1 / (i + 1)} for name in names[: i + 1]}
+        row.Row(after_task=i, task=names[i], scores=found).save(row.row_path(folder / "run", i))
     return folder
 
 
