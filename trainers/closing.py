@@ -12,7 +12,7 @@ _SURE = 0.9  # domain accuracy of an extractor
 
 
 def boundary(task, workdir):
-    """The scores of the row after `task`, a `streams.Task`, in one line."""
+    """The scores of the row after `task`, a `streams.Task`, in one line; after the first, what they are in further ones."""
     found = row.Row.load(row.row_path(workdir, task.index))
     known = [scores.SCORES[name] for name in scores.shown("line")]
     parts = [line for score in known if (line := _of_tasks(score, found.scores))]
@@ -26,6 +26,16 @@ def boundary(task, workdir):
         f"after task {task.index + 1} ({task.name}), measured{place} in {seconds:.0f} s: "
         + "; ".join(parts)
         + left_out
+        + (_legend(known, found.scores[task.name]) if task.index == 0 else "")
+    )
+
+
+def _legend(known, own):
+    """What each score of the line is: a line for each that this task has."""
+    return "".join(
+        f"\n  {score.label}: {score.about} {score.better.capitalize()} is better."
+        for score in known
+        if score.name in own
     )
 
 

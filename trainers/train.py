@@ -290,7 +290,7 @@ def _train(preset, recipe, settings):
     with strategy.scope():
         model = _model(preset, recipe, settings, tf)
     recipe = presets.Recipe(**model.get_settings()["recipe"])
-    for note in _notes(recipe):
+    for note in _notes(recipe, model.student is not None):
         say(f"note: {note}")
     evaluator = _evaluator(preset, say)
     signals = stopping.ask(model)
@@ -374,8 +374,8 @@ def _model(preset, recipe, settings, tf):
     return model
 
 
-def _notes(recipe):
-    """What a user should know of the recipe that the model has: sentences."""
+def _notes(recipe, student):
+    """What a user should know of the recipe that the model has, and of the lines to come: sentences."""
     if FLAGS.tuning:
         yield wording.TUNING
     if overruled := setting_flags.overruled(recipe):
@@ -385,6 +385,7 @@ def _notes(recipe):
             "one critic head is Eq. 1 as written; the twins then share out the modes of the"
             " first task, and what the Teacher lacks does not come back (docs/method.md)."
         )
+    yield f"{wording.PROGRESS} {wording.PROGRESS_STUDENT if student else ''}".strip()
 
 
 def _evaluator(preset, say):
