@@ -8,7 +8,6 @@ show(workdir, pictures, step)
 
 import functools
 import glob
-import json
 import os
 import zipfile
 
@@ -18,7 +17,7 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import row, scores
 from ltgans_tf.figures import charts, figures, training_curves
-from ltgans_tf.files import eventlog, near_names, ordering
+from ltgans_tf.files import eventlog, metrics_log, near_names, ordering
 from ltgans_tf.networks import walks
 
 SHEETS = ("fig2_domains", "fig2_interpolation", "fig3_traversal", "forgetting", "stream")
@@ -289,15 +288,11 @@ def _stream(material):
 
 
 def _records(workdir):
-    """The whole lines of metrics.jsonl; a crash may have left a part of one after them."""
-    path = os.path.join(workdir, "metrics.jsonl")
+    """The points of metrics.jsonl."""
+    path = os.path.join(workdir, metrics_log.NAME)
     if not os.path.isfile(path):
         raise ValueError(f"{workdir} has no metrics.jsonl.")
-    with open(path, encoding="utf-8") as f:
-        try:
-            return [json.loads(line) for line in f if line.endswith("\n")]
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged ({error}).") from error
+    return metrics_log.read(path)
 
 
 def _chart_makers(workdir, only):
