@@ -39,5 +39,7 @@ def test_a_flag_of_another_project_leads_to_ours(word, meant):
     assert program._nearest(word) == f"; did you mean --{meant}?"
 
 
-def test_what_other_projects_call_a_flag_is_none_of_ours():
-    assert not set(program._ELSEWHERE) & {*train._KEPT, *train._ONCE}
+def test_what_other_projects_call_a_flag_is_none_of_ours_and_leads_to_one():
+    ours = {*train._KEPT, *train._ONCE}
+    assert not set(program._ELSEWHERE) & ours
+    assert set(program._ELSEWHERE.values()) <= {*ours, "count"}  # of trainers.sample
