@@ -31,7 +31,7 @@ METHOD = (
 def page():
     """Returns the page as Markdown: str."""
     demo, columns = presets.preset("demo"), _recipes()
-    recipe = presets.recipe("recommended", demo.architecture)
+    recipe = presets.recipe(demo.recipe, demo.architecture)
     held = {**flag_help.defaults(), **presets.flag_settings(demo), **presets.flag_settings(recipe)}
     parts = [HEAD]
     for title, names in flag_help.groups():
@@ -50,7 +50,8 @@ def _recipes():
     names = {"paper": ("paper", "small32")}
     for size, architecture in (("small", "small32"), ("large", "paper32")):
         names[f"recommended, {size} nets"] = ("recommended", architecture)
-    order = ("recommended, small nets", "recommended, large nets", "paper")
+    names["recommended_long, small nets"] = ("recommended_long", "small32")
+    order = ("recommended, small nets", "recommended_long, small nets", "recommended, large nets", "paper")
     return {name: presets.recipe(*names[name]) for name in order}
 
 

@@ -25,7 +25,8 @@ _ELSEWHERE = {
     **dict.fromkeys(("batch", "bs", "minibatch"), "batch_size"),
     **dict.fromkeys(("lr", "learning_rate", "learningrate"), "generator_optimizer"),
     **dict.fromkeys(("data", "dataset", "datasets", "images_dir", "train_dir"), "tasks"),
-    **dict.fromkeys(("size", "image_size", "resolution", "network", "model"), "architecture"),
+    **dict.fromkeys(("size", "resolution"), "image_size"),
+    **dict.fromkeys(("network", "model"), "architecture"),
     **dict.fromkeys(
         ("outdir", "out_dir", "output_dir", "results_dir", "logdir", "model_dir", "run_dir"), "workdir"
     ),

@@ -12,7 +12,10 @@ RECIPE = "The method's recipe"
 _WIDTH = 100
 _INDENT = 6
 
-_EXPERIMENT = "preset method recipe workdir tasks init_from steps_per_task batch_size architecture channels student seed"
+_EXPERIMENT = (
+    "preset method recipe workdir tasks init_from steps_per_task batch_size image_size architecture channels student"
+    " seed"
+)
 _DATA = "data_dir fit upright skip_broken_images accept_changed_data"
 _RUN = (
     "resume stop_after_task checkpoint_every log_every sample_every on_nonfinite dry_run verify_checkpoint"

@@ -4,7 +4,7 @@ import dataclasses
 
 from absl import flags
 
-from ltgans_tf.settings import presets, seeds
+from ltgans_tf.settings import architectures, presets, seeds
 from ltgans_tf.settings.method_settings import SETTINGS
 from trainers import task_flag
 
@@ -28,12 +28,30 @@ def define():
         else:
             bounds = {"lower_bound": 0, "upper_bound": seeds.LARGEST} if field.name == "seed" else {}
             _DEFINE[type(field.default)](prefix + field.name, None, field.metadata["help"], **bounds)
+    flags.DEFINE_integer(
+        "image_size",
+        None,
+        "Height and width of the images, 16 to 256 pixels: 48 stands for --architecture=small48.",
+    )
 
 
 def given(cls, prefix=""):
     """Those fields of the settings class `cls` that the command line names: {name: value}."""
     names = [field.name for field in presets.flag_fields(cls)]
     return {name: FLAGS[prefix + name].value for name in names if FLAGS[prefix + name].value is not None}
+
+
+def of_preset():
+    """What the command line says of the preset: {name: value}; --image_size as the networks that it stands for."""
+    named = given(presets.Preset)
+    if FLAGS.image_size is not None:
+        architecture = architectures.small(FLAGS.image_size).name
+        if named.setdefault("architecture", architecture) != architecture:
+            raise ValueError(
+                f"--image_size={FLAGS.image_size} stands for --architecture={architecture}, and --architecture is"
+                f" {named['architecture']}; leave one of them out."
+            )
+    return named
 
 
 def of_method():

@@ -124,6 +124,7 @@ FLAGS = flags.FLAGS
 _ONCE = {
     "accept_changed_data",
     "dry_run",
+    "image_size",
     "init_from",
     "profile_steps",
     "resume",
@@ -251,7 +252,7 @@ def resolve():
     trainers.extractor_seeds(FLAGS.extractor_seed)
     registry.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
-    changes = setting_flags.given(presets.Preset)
+    changes = setting_flags.of_preset()
     preset = dataclasses.replace(preset, **{"tasks": preset.tasks_with(FLAGS.data_dir), **changes})
     architectures.architecture(preset.architecture)
     recipe = presets.recipe(preset.recipe, preset.architecture, FLAGS.method)

@@ -118,7 +118,16 @@ def _upward(arch, inputs, channels, seed, name, precision, normalise, code_dim=0
     images = keras.layers.Conv2D(
         channels, 3, padding="same", activation="tanh", kernel_initializer=_glorot(rng), dtype="float32"
     )(x)
-    return keras.Model(codes, images, name=name)
+    return keras.Model(codes, _cut(images, arch.image_size), name=name)
+
+
+def _cut(images, size):
+    """Those of more than `size` pixels lose their border, the odd pixel at the lower right."""
+    beyond = images.shape[1] - size
+    if not beyond:
+        return images
+    sides = (beyond // 2, beyond - beyond // 2)
+    return keras.layers.Cropping2D((sides, sides), dtype="float32")(images)
 
 
 def _downward(arch, channels, rng, precision, activation):

@@ -13,7 +13,7 @@ from ltgans_tf.networks import losses, networks, normalization
 from ltgans_tf.settings import architectures
 from tests.tiny import TINY
 
-NAMES = list(architectures.ARCHITECTURES)
+NAMES = [*architectures.ARCHITECTURES, "small16", "small45", "small128"]
 
 
 def _latents(rows, width, seed=0):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ltgans_tf.settings import presets
 from tests import artefacts, programs, source_imports
 from trainers import flagfile
 
@@ -257,6 +258,13 @@ def test_a_dry_run_shows_settings_and_plan_and_trains_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_an_image_size_stands_for_the_small_nets_of_that_size(tmp_path):
+    done = _run("--preset=demo", "--image_size=48", f"--workdir={tmp_path}/run", "--dry_run")
+    assert "architecture: small48" in done.stdout and not done.returncode
+    recipe = presets.recipe("recommended_long", "small48")
+    assert f"generator_optimizer: {recipe.generator_optimizer}" in done.stdout
+
+
 def test_a_dry_run_checks_the_terms_of_a_push(tmp_path):
     sentence = _refused(f"--workdir={tmp_path}/run", "--dry_run", "--push_max_regression=nan")
     assert sentence.endswith("max_regression is nan; it must be at least 0.")
@@ -300,6 +308,8 @@ def test_help_names_presets_and_settings():
         (["--preset=dmeo"], "did you mean demo"),
         (["--recipe=papr"], "did you mean paper"),
         (["--architecture=smal32"], "did you mean small32"),
+        (["--image_size=300"], "images of 300x300 pixels: there are small nets for 16 to 256"),
+        (["--image_size=48", "--architecture=paper32"], "--image_size=48 stands for --architecture=small48"),
         (["--replay_share=half"], "replay_share is 'half'"),
         (["--batch_size=0"], "batch_size is 0"),
         (["--critic_optimizer=sgd(1)"], "optimizer is 'sgd(1)'"),
