@@ -47,6 +47,7 @@ def load(
     skip_broken_images=False,
     upright=True,
     split_by="contents",
+    handed=None,
 ):
     """Opens one split of one part of a task.
 
@@ -60,6 +61,7 @@ def load(
         skip_broken_images: leave broken image files of a folder out, and count them, instead of raising.
         upright: whether the rotation that a camera noted in an image file is applied.
         split_by: what chooses the test split of a folder without subfolders for it; see `folders.Folder`.
+        handed: {'memory:NAME': `memory.Handed`}, images that a program gave.
 
     Returns:
         A source: `len(source)`; `source.gather(indices)`, int64 [n] to uint8 [n, *image_shape], in a graph;
@@ -77,6 +79,10 @@ def load(
     shape = tuple(image_shape)
     if part.source == "folder":
         return _load_folder(part, split, shape, fit, skip_broken_images, upright, split_by)
+    if part.source == "memory":
+        if str(part) not in (handed or {}):
+            specs.check(str(part))
+        return handed[str(part)].source(split, _prepare(part, shape, fit), shape)
     npz = part.path_or_name if part.source == "npz" else None
     if part.source == "name":
         npz = specs.npz_for_name(part.path_or_name, data_dir)

@@ -4,7 +4,8 @@ A spec is one or more parts joined by `+`; a part is
 
     SOURCE[@CLASSES][?OPTIONS]
 
-    SOURCE   a name of DATASETS (`mnist`, `digits`), `folder:PATH`, `npz:PATH` or `tfds:NAME`
+    SOURCE   a name of DATASETS (`mnist`, `digits`), `folder:PATH`, `npz:PATH` or `tfds:NAME`; or `memory:NAME`,
+             which stands for images that a program gave to a TaskStream under that name
     CLASSES  integers and ranges: `3`, `0-49`, `0,2,5-7`
     OPTIONS  `invert` (255 - image), `train` or `test` (the part belongs to that split alone)
 
@@ -150,7 +151,7 @@ class Part:
     """One source of a task.
 
     Attributes:
-        source: 'name', 'folder', 'npz' or 'tfds'.
+        source: 'name', 'folder', 'npz', 'tfds' or 'memory'.
         path_or_name: the path, or the name of the data set.
         classes: the labels that are kept, in increasing order, or None for all.
         invert: whether the polarity is exchanged (255 - image).
@@ -180,7 +181,7 @@ class TaskSpec:
 
 
 _NAME = re.compile(r"[A-Za-z][\w./:-]*")
-_PREFIX = re.compile(r"(folder|npz|tfds):")
+_PREFIX = re.compile(r"(folder|npz|tfds|memory):")
 _CLASSES = re.compile(r"@([\d,\s-]+)$")
 _OPTIONS = re.compile(r"\?((?:%s)(?:,(?:%s))*)$" % ("|".join(OPTIONS), "|".join(OPTIONS)))
 
@@ -354,6 +355,11 @@ def check(text, data_dir=None):
             _check_name(part, data_dir)
         elif part.source == "folder":
             _check_folder(part.path_or_name)
+        elif part.source == "memory":
+            raise ValueError(
+                f"{part} stands for images that a program gave to TaskStream; give them there again, as the pair"
+                f" ({part.path_or_name!r}, images)."
+            )
         elif part.source == "npz" and not os.path.isfile(paths.local(part.path_or_name)):
             raise ValueError(
                 f"There is no file {part.path_or_name!r} for the task spec {text!r}; correct the path."

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf.data import datasets, folders, images, sources
+from ltgans_tf.data import datasets, folders, images, memory, sources
 from ltgans_tf.data import specs as specs_lib
 from ltgans_tf.data.specs import check, parse
 from ltgans_tf.files import paths
@@ -51,7 +51,8 @@ class TaskStream:
         """Checks the specs by name and path; reads no data.
 
         Args:
-            specs: a list of task specs (the grammar is in specs.py), one per task, in order.
+            specs: the tasks in their order: a list of task specs (the grammar is in specs.py) and of pairs (name,
+                data) with images of your own, uint8 arrays or datasets; or a dict {name: data}. See `memory.Handed`.
             image_shape: (height, width, channels) of all images; 1 or 3 channels.
             batch_size: images in a batch, over all replicas together.
             seed: what the order of the images follows from, an integer from 0 on.
@@ -84,8 +85,9 @@ class TaskStream:
         self.upright, self.split_by, self.tuning = bool(upright), split_by, bool(tuning)
         if isinstance(specs, str) or not specs:
             raise ValueError(
-                f"A stream needs a list of one or more task specs such as ['mnist'], got {specs!r}."
+                f"A stream needs a list of one or more tasks such as ['mnist', ('cats', images)], got {specs!r}."
             )
+        specs, handed = memory.named(specs)
         data_dir = None if data_dir is None else paths.local(data_dir)
         load = functools.partial(
             datasets.load,
@@ -95,10 +97,11 @@ class TaskStream:
             skip_broken_images=skip_broken_images,
             upright=self.upright,
             split_by=split_by,
+            handed=handed,
         )
         unchecked = _checked_unchecked(unchecked, len(specs))
         parsed = [parse(spec) for spec in specs[:unchecked]]
-        parsed += [check(spec, data_dir) for spec in specs[unchecked:]]
+        parsed += [parse(spec) if spec in handed else check(spec, data_dir) for spec in specs[unchecked:]]
         self.tasks = [
             Task(i, name, spec, load, self.batch_size, self.seed, self.tuning)
             for i, (name, spec) in enumerate(zip(task_names(parsed), parsed))
@@ -339,7 +342,7 @@ def task_names(parsed):
     for spec in parsed:
         parts = [
             f"{os.path.basename(os.path.normpath(p.path_or_name))}{str(p).partition(p.path_or_name)[2]}"
-            if p.source in ("folder", "npz")
+            if p.source in ("folder", "npz", "memory")
             else str(p)
             for p in spec.parts
         ]

@@ -1,0 +1,149 @@
+"""Images that a program hands over as a task: arrays, or a dataset of TensorFlow."""
+
+import hashlib
+import re
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from ltgans_tf.data import sources
+
+LIMIT_BYTES = 2 << 30  # of a dataset's images, brought to the stream's shape
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_CHUNK = 1024
+
+
+def named(tasks):
+    """Takes the images out of a list of tasks.
+
+    Args:
+        tasks: a list of task specs, text, and of pairs (name, data); or a dict {name: data}. For data see `Handed`.
+
+    Returns:
+        (a list of task specs, with `memory:NAME` for each pair; {that spec: `Handed`}).
+
+    Raises:
+        ValueError: a name that is not fit for a file or comes twice, or data of no known kind.
+    """
+    specs, handed = [], {}
+    for task in tasks.items() if isinstance(tasks, dict) else tasks:
+        if isinstance(task, tuple) and len(task) == 2:
+            name, data = task
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise ValueError(f"A task's name is letters, digits, '_', '.' and '-', got {name!r}.")
+            task = f"memory:{name}"
+            if task in handed:
+                raise ValueError(f"Two tasks have the name {name!r}; give each one of its own.")
+            handed[task] = Handed(name, data)
+        specs.append(task)
+    return specs, handed
+
+
+class Handed:
+    """One task's images from a program.
+
+    They are read when they are first asked for, brought to one shape and kept as uint8. Their order and the tenth that
+    is the test part follow from what each image is, so that a dataset that shuffles is the same task each time.
+
+    Args:
+        name: of the task.
+        data: uint8 [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels; a pair of these and integer labels [n]; or a
+            `tf.data.Dataset` of images or of (image, label), in batches or one by one.
+    """
+
+    def __init__(self, name, data):
+        self.name = name
+        self._data = data
+        self._read = {}  # by part
+        if not isinstance(data, tf.data.Dataset):
+            pair = data if isinstance(data, tuple) else (data, None)
+            if len(pair) != 2 or not hasattr(pair[0], "shape"):
+                raise ValueError(
+                    f"Task {name!r} is {type(data).__name__}; give a uint8 array [n, h, w, c], a pair of such an array"
+                    " and its labels, or a tf.data.Dataset of images."
+                )
+            self._data = _checked(name, *pair)
+
+    def source(self, split, prepare, image_shape):
+        """The `ArraySource` of a part; the images are brought to the shape that the first call asks for.
+
+        Args:
+            split: 'train' or 'test'.
+            prepare: uint8 [n, h, w, c] or [h, w, c] to the same of `image_shape`, in a graph.
+            image_shape: (height, width, channels).
+        """
+        if not self._read:
+            batches = self._of_dataset if isinstance(self._data, tf.data.Dataset) else self._of_arrays
+            images, labels = batches(prepare, image_shape)
+            self._read = _parts(self.name, images, labels)
+        return self._read[split]
+
+    def _of_arrays(self, prepare, image_shape):
+        images, labels = self._data
+        fitted = np.empty((len(images), *image_shape), np.uint8)
+        with tf.device("/CPU:0"):
+            for start in range(0, len(images), _CHUNK):
+                chunk = tf.constant(images[start : start + _CHUNK])
+                fitted[start : start + _CHUNK] = prepare(chunk).numpy()
+        return fitted, labels
+
+    def _of_dataset(self, prepare, image_shape):
+        images, labels, most = [], [], LIMIT_BYTES // int(np.prod(image_shape))
+        for element in self._data:
+            image, label = element if isinstance(element, tuple) else (element, None)
+            batch = image[tf.newaxis] if len(image.shape) == 3 else image
+            label = None if label is None else np.reshape(label, [-1])
+            batch, label = _checked(self.name, batch.numpy(), label)
+            images.append(prepare(tf.constant(batch)).numpy())
+            labels.append(label)
+            most -= len(batch)
+            if most < 0:
+                raise ValueError(
+                    f"The dataset of task {self.name!r} has more than {LIMIT_BYTES >> 20} MiB of images; give fewer (does"
+                    " it repeat without end?), or write them into a folder and give folder:PATH."
+                )
+        if not images:
+            raise ValueError(f"The dataset of task {self.name!r} is empty; give one with images.")
+        return np.concatenate(images), None if labels[0] is None else np.concatenate(labels)
+
+
+def _checked(name, images, labels):
+    """uint8 [n, h, w, c] and int64 [n] or None; ValueError on anything else."""
+    images = np.asarray(images)
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or not len(images):
+        floats = images.dtype.kind == "f"
+        raise ValueError(
+            f"Images of task {name!r} must be uint8 in [0, 255], [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels and"
+            f" n > 0, got {images.dtype} {list(images.shape)}"
+            + ("; of images in [0, 1] give (255 * images).round().astype('uint8')." if floats else ".")
+        )
+    if labels is None:
+        return images, None
+    labels = np.asarray(labels)
+    labels = (
+        labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    )  # as Keras' CIFAR10 has them
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"Labels of task {name!r} must be {len(images)} integers, got {labels.dtype} {list(labels.shape)}."
+        )
+    return images, labels.astype(np.int64)
+
+
+def _parts(name, images, labels):
+    """{'train', 'test': ArraySource}: in the order of the images' digests, a tenth of them the test part."""
+    if len(images) < 2:
+        raise ValueError(f"Task {name!r} has one image; give two or more, one of which is its test part.")
+    digests = [hashlib.sha256(image).digest() for image in images]
+    keys = list(zip(digests, [0] * len(images) if labels is None else labels.tolist()))
+    order = np.array(sorted(range(len(images)), key=keys.__getitem__))
+    images, labels = images[order], None if labels is None else labels[order]
+    is_test = np.fromiter((zlib.crc32(digests[i]) % 10 == 7 for i in order), bool)
+    if not is_test.any() or is_test.all():
+        is_test = np.arange(len(images)) == 0
+    return {
+        split: sources.ArraySource(images[chosen], None if labels is None else labels[chosen])
+        for split, chosen in (("train", ~is_test), ("test", is_test))
+    }
