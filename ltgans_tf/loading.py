@@ -12,6 +12,8 @@ from ltgans_tf.training import checkpoints
 def load(path, method=None):
     """Loads a model from a workdir (newest good checkpoint) or from an exported SavedModel.
 
+    Of a workdir it is the weights, whatever optimizers trained them; the optimizers are new ones of the recipe.
+
     Args:
       path: a workdir of a run; or a version folder of an export, its parent, or the `exports`
         folder of a run (then with its generator and its encoder).
@@ -35,7 +37,7 @@ def load(path, method=None):
         except ValueError as error:
             raise ValueError(f"{path} cannot be rebuilt from its settings: {error}") from error
         model = its_class.from_settings(settings)
-        checkpoints.restore_newest(path, model)
+        checkpoints.restore_newest(path, model, weights_only=True)
         model.domain_names = streams.task_names([specs.parse(text) for text in config["stream"]["specs"]])
         return model
     return exported.load(path)

@@ -166,10 +166,9 @@ class CURL(LifelongModel):
 
         With XLA every step costs what it costs with all components in use.
         """
-        # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
-        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        super().compile(jit_compile=jit_compile, **kwargs)
         self.student.static_shapes = bool(jit_compile)
-        self.student_optimizer = student_optimizer or optimizers.make(self.recipe.student_optimizer)
+        self.student_optimizer = optimizers.get(student_optimizer, self.recipe.student_optimizer)
         # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
         self.student_optimizer.build(self.student.trainable_variables)
         self.optimizers = [self.student_optimizer]

@@ -297,8 +297,8 @@ class LGM(LifelongModel):
 
     def compile(self, student_optimizer=None, jit_compile=False, **kwargs):
         """Gives the student its optimizer, that of the recipe if none is given; see `TwinGAN.compile`."""
-        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
-        self.student_optimizer = student_optimizer or optimizers.make(self.recipe.student_optimizer)
+        super().compile(jit_compile=jit_compile, **kwargs)
+        self.student_optimizer = optimizers.get(student_optimizer, self.recipe.student_optimizer)
         self.student_optimizer.build(self.student.trainable_variables)
         self.optimizers = [self.student_optimizer]
 

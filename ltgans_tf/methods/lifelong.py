@@ -16,6 +16,7 @@ from tensorflow.python.framework import config  # which alone tells whether it i
 
 from ltgans_tf.evaluation import evaluation
 from ltgans_tf.files import keras_config, paths
+from ltgans_tf.methods import keras_calls
 from ltgans_tf.networks import sampling
 from ltgans_tf.settings import seeds
 from ltgans_tf.training import callbacks as callbacks_lib
@@ -31,7 +32,7 @@ class StopRequested(BaseException):
     """Raised to abort work on a stop request; a BaseException, so that `except Exception` misses it."""
 
 
-class LifelongModel(keras.Model):
+class LifelongModel(keras_calls.KerasCalls):
     """A Keras model that learns tasks one after another.
 
     Args:
@@ -98,23 +99,30 @@ class LifelongModel(keras.Model):
             aggregation="only_first_replica",
         )
 
-    def compile(self, *, jit_compile=False, **kwargs):
+    def compile(self, *, optimizer=None, jit_compile=False, **kwargs):
         """Configures training as Keras does.
 
         Args:
           jit_compile: whether XLA compiles what a step hands to `by_xla`; slower on CPU. Noise, updates and what
             replicas exchange stay outside, so that it changes no random number. Tried on one device alone.
+          optimizer: None; networks have optimizers of their own, each with an argument of its own.
           **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
-          ValueError: operations are to be deterministic, which is not known of XLA's on a GPU.
+          ValueError: an `optimizer` is given; or operations are to be deterministic, which is not known of XLA's on a GPU.
         """
+        if optimizer is not None:
+            raise ValueError(
+                f"optimizer is {optimizer!r}, and each network of a {type(self).__name__} has an optimizer of its own,"
+                " critic_optimizer or student_optimizer for one; see its compile."
+            )
         if jit_compile and config.is_op_determinism_enabled():
             raise ValueError(
                 "jit_compile is True, and operations are to be deterministic, which is not known of those that XLA"
                 " makes; do not call enable_op_determinism, or leave jit_compile out."
             )
-        super().compile(jit_compile=False, **kwargs)
+        # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
+        super().compile(optimizer=None, jit_compile=False, **kwargs)
         self.jit = bool(jit_compile)
 
     def by_xla(self, function):
@@ -381,6 +389,7 @@ class LifelongModel(keras.Model):
           distribution.WorkerLostError: another worker is gone.
         """
         workdir = None if workdir is None else paths.local(workdir)
+        keras_calls.check_stream(self, stream, steps_per_task)
         nonfinite.check_choice(on_nonfinite, workdir)
         self.check_stream(stream)
         self.domain_names = [task.name for task in stream.tasks]
@@ -550,7 +559,8 @@ class LifelongModel(keras.Model):
         alone = distribution.workers(self.distribute_strategy) == 1  # others would wait for this one
         try:
             with self.breaking_off() if alone and first else contextlib.nullcontext():
-                self.fit(
+                keras.Model.fit(
+                    self,
                     batches,
                     steps_per_epoch=steps - done,
                     shuffle=False,

@@ -203,16 +203,15 @@ class TwinGAN(LifelongModel):
           **kwargs: for `keras.Model.compile`, run_eagerly for one. Leave steps_per_execution at 1:
             callbacks count single steps.
         """
-        # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
-        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
-        generator_optimizer = generator_optimizer or optimizers.make(self.recipe.generator_optimizer)
+        super().compile(jit_compile=jit_compile, **kwargs)
+        generator_optimizer = optimizers.get(generator_optimizer, self.recipe.generator_optimizer)
         self.generator_optimizers = [
             type(generator_optimizer).from_config(generator_optimizer.get_config()) for _ in self.generators
         ]
-        self.critic_optimizer = critic_optimizer or optimizers.make(self.recipe.critic_optimizer)
+        self.critic_optimizer = optimizers.get(critic_optimizer, self.recipe.critic_optimizer)
         pairs = [*zip(self.generator_optimizers, self.generators), (self.critic_optimizer, self.critic)]
         if self.student is not None:
-            self.student_optimizer = student_optimizer or optimizers.make(self.recipe.student_optimizer)
+            self.student_optimizer = optimizers.get(student_optimizer, self.recipe.student_optimizer)
             pairs.append((self.student_optimizer, self.trained_student))
         for optimizer, network in pairs:
             # Built here, inside the strategy's scope; built in the step, replicas would drift apart.

@@ -234,14 +234,19 @@ def _remove_remains(workdir):
             shutil.rmtree(remains)
 
 
-def restore_newest(workdir, model):
+def restore_newest(workdir, model, weights_only=False):
     """Brings `model` to the newest checkpoint that is whole.
+
+    Args:
+      workdir: folder of the run.
+      model: a `LifelongModel` with the networks of the run.
+      weights_only: whether optimizers are left as they are, so that theirs need not be those of the run.
 
     Returns:
       the path of that checkpoint.
 
     Raises:
-      ValueError: there is none, or none is whole; the model is then as it was.
+      ValueError: there is none, or none is whole, and the model is as it was; or the model is not that of the run.
     """
     found = checkpoints(workdir)
     if not found:
@@ -254,8 +259,7 @@ def restore_newest(workdir, model):
             _log.warning("Checkpoint %s is damaged (%s); going back to the one before.", path, reason)
             continue
         model.noise_stream.assign(0)
-        status = _state(model, _manifest(path)["format_version"]).read(os.path.join(path, "state"))
-        status.assert_existing_objects_matched().assert_consumed()
+        _read(_state(model, _manifest(path)["format_version"], weights_only), path, weights_only)
         model.data_read = _manifest(path).get("data", {})
         return path
     raise ValueError(
@@ -264,17 +268,29 @@ def restore_newest(workdir, model):
     )
 
 
-def _state(model, version=upgrades.FORMAT_VERSION):
+def _read(state, path, in_part):
+    """Fills a `tf.train.Checkpoint`, `in_part` from a part of what was saved."""
+    try:
+        status = state.read(os.path.join(path, "state")).assert_existing_objects_matched()
+        status.expect_partial() if in_part else status.assert_consumed()
+    except (AssertionError, ValueError) as error:
+        raise ValueError(
+            f"{path} was saved with other networks or other optimizers than the model has; build and compile it as"
+            " for the run, or take the weights alone with ltgans_tf.load."
+        ) from error
+
+
+def _state(model, version=upgrades.FORMAT_VERSION, weights_only=False):
     """All weights and optimizer slots, by place, as the checkpoints of a format version have them.
 
     Not `Checkpoint(model=model)`: that silently leaves out what Keras 3 models hold in lists, so
     both generators and their optimizers.
     """
-    later = {"noise_stream": model.noise_stream.value} if version > 1 else {}
+    more = {"noise_stream": model.noise_stream.value} if version > 1 else {}
+    if not weights_only:
+        more["optimizers"] = [[v.value for v in o.variables] for o in model.optimizers]
     return tf.train.Checkpoint(
-        weights=[v.value for v in model.weights if v is not model.noise_stream],
-        optimizers=[[v.value for v in o.variables] for o in model.optimizers],
-        **later,
+        weights=[v.value for v in model.weights if v is not model.noise_stream], **more
     )
 
 

@@ -40,6 +40,13 @@ class Adam(keras.optimizers.Adam):
         )
 
 
+def get(given, text):
+    """What `compile` was given: an optimizer; the name of one of Keras'; the text of a recipe; None for `text`."""
+    if given is None or (isinstance(given, str) and "(" in given):
+        return make(given or text)
+    return keras.optimizers.get(given)
+
+
 def make(text):
     """Returns a new Keras optimizer for a text that `presets.parse_optimizer` takes."""
     name, numbers = presets.parse_optimizer(text)
