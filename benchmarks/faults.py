@@ -29,8 +29,8 @@ from absl import flags
 
 import benchmarks
 from benchmarks import fault_checks, watched_run
-from export import path_flags
-from trainers import import_tensorflow, run
+from ltgans_tf.export import path_flags
+from ltgans_tf.trainers import import_tensorflow, run
 
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
 FAULTS = (*SIGNALS, "full")

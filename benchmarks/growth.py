@@ -19,7 +19,7 @@ from absl import flags
 
 import benchmarks
 from ltgans_tf.settings import architectures
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _LEFT_OUT = 0.2  # of a task's steps, at its start
 _LOGS = r"^metrics\.jsonl$|^log\.txt$|tfevents.*\.(scalars|images|resume)$"  # what grows with the steps
@@ -65,8 +65,8 @@ def measure(model, stream, steps, workdir):
       JSON-ready dict: 'rows', one for each task, and 'last_over_second', the ratio of each
       quantity in the last task to that in the second (the first has no Teacher).
     """
-    from export import push
     from ltgans_tf.evaluation import evaluation
+    from ltgans_tf.export import push
     from ltgans_tf.training import boundaries, callbacks, checkpoints
 
     evaluator = evaluation.Evaluator(test_images=200, parts=("likelihood",))

@@ -14,7 +14,7 @@ from absl import flags
 
 import benchmarks
 from ltgans_tf.settings import presets
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _SAMPLES = 2000
 

@@ -34,7 +34,7 @@ class WatchedRun:
         self.begin = time.time()
         self._terminal, end = pty.openpty()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "trainers.train", *arguments, f"--workdir={workdir}"],
+            [sys.executable, "-m", "ltgans_tf.trainers.train", *arguments, f"--workdir={workdir}"],
             cwd=_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=end,

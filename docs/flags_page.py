@@ -5,10 +5,10 @@ import pathlib
 
 from absl import flags
 
-import trainers.train  # noqa: F401, defines the flags
+import ltgans_tf.trainers.train  # noqa: F401, defines the flags
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import presets
-from trainers import flag_help
+from ltgans_tf.trainers import flag_help
 
 PAGE = pathlib.Path(__file__).with_name("reference") / "flags.md"
 FLAGS = flags.FLAGS

@@ -14,7 +14,7 @@ import re
 import shutil
 import uuid
 
-from export import versions
+from ltgans_tf.export import versions
 from ltgans_tf.files import atomic, jsonfiles, locks, ordering, run_ids
 from ltgans_tf.settings import upgrades
 

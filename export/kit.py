@@ -10,7 +10,7 @@ import os
 
 from absl import flags
 
-from export import deployment, desired, path_flags, program, rebuild, serving_config, versions
+from ltgans_tf.export import deployment, desired, path_flags, program, rebuild, serving_config, versions
 from ltgans_tf.files import atomic
 
 

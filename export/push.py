@@ -15,9 +15,19 @@ import shutil
 
 from absl import flags, logging
 
-from export import continuation, desired, path_flags, program, rebuild, release, staging, validation, versions
-from export.terms import Terms, define_flags, from_flags
 from ltgans_tf.evaluation import row as rows
+from ltgans_tf.export import (
+    continuation,
+    desired,
+    path_flags,
+    program,
+    rebuild,
+    release,
+    staging,
+    validation,
+    versions,
+)
+from ltgans_tf.export.terms import Terms, define_flags, from_flags
 from ltgans_tf.files import atomic, paths, run_ids
 
 Task = collections.namedtuple("Task", ["index", "name"])

@@ -2,8 +2,8 @@
 
 import os
 
-from export import continuation, desired, path_flags, versions
 from ltgans_tf import latest_json
+from ltgans_tf.export import continuation, desired, path_flags, versions
 from ltgans_tf.files import jsonfiles
 
 

@@ -18,7 +18,7 @@ import time
 
 from absl import flags
 
-from export import access, desired, path_flags, program, rebuild, versions
+from ltgans_tf.export import access, desired, path_flags, program, rebuild, versions
 
 _WAIT = 300  # seconds for a server to load a version
 
@@ -134,7 +134,7 @@ def settle(base, server, seconds=_WAIT, **rights):
       ValueError: the server has not loaded them in that time, or another push has changed them.
       OSError: the server cannot be reached.
     """
-    from export import client
+    from ltgans_tf.export import client
 
     with versions.lock(base):
         desired.reconcile(base)  # otherwise the server might never learn of a version

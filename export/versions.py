@@ -16,8 +16,8 @@ import re
 import shutil
 import time
 
-from export import path_flags
 from ltgans_tf import latest_json
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import atomic, jsonfiles, locks, paths
 
 INFO = latest_json.INFO

@@ -88,7 +88,7 @@ def as_shown(name, value):
 
 def run_program(name, *arguments):
     """Runs `python -m trainers.<name>`: (exit status, stdout, stderr)."""
-    done = programs.run(f"trainers.{name}", *arguments)
+    done = programs.run(f"ltgans_tf.trainers.{name}", *arguments)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -5,8 +5,8 @@ import os
 import resource
 import time
 
-from export import path_flags, versions
 from ltgans_tf.evaluation import row, scores
+from ltgans_tf.export import path_flags, versions
 
 _SURE = 0.9  # domain accuracy of an extractor
 

@@ -11,12 +11,12 @@ import os
 
 from absl import flags
 
-import trainers
-from export import path_flags
+from ltgans_tf import trainers
 from ltgans_tf.evaluation import scores
+from ltgans_tf.export import path_flags
 from ltgans_tf.figures import charts
 from ltgans_tf.files import atomic, paths
-from trainers import groups, page, wording
+from ltgans_tf.trainers import groups, page, wording
 
 _UNION = (
     "All tasks together",

@@ -10,9 +10,9 @@ import os
 
 from absl import flags
 
-import trainers
-from export import path_flags
+from ltgans_tf import trainers
 from ltgans_tf.data import listing
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import atomic, paths
 
 _BATCH = 250

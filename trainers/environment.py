@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 
-from export import surroundings
+from ltgans_tf.export import surroundings
 from ltgans_tf.files import atomic
 
 

@@ -15,10 +15,10 @@ import time
 
 from absl import flags
 
-import trainers
-from export import path_flags, program
+from ltgans_tf import trainers
 from ltgans_tf.evaluation import row, scores
-from trainers import flagfile, wording
+from ltgans_tf.export import path_flags, program
+from ltgans_tf.trainers import flagfile, wording
 
 
 def main(argv):

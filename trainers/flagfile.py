@@ -2,7 +2,7 @@
 
 import os
 
-from export import path_flags
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import atomic, paths
 
 _NAME = "flags.txt"

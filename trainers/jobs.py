@@ -14,7 +14,7 @@ import time
 
 from ltgans_tf.evaluation import row
 from ltgans_tf.files import atomic, jsonfiles
-from trainers import stopping
+from ltgans_tf.trainers import stopping
 
 _POLL = 0.2  # seconds between looks at the processes
 _KEEP = 10.0  # seconds after which the time of a running process is written down again
@@ -45,7 +45,14 @@ class Job:
     @property
     def command(self):
         """The arguments of its process, from the interpreter on."""
-        return [sys.executable, "-m", "trainers.train", *self.flags, "--nopush", f"--workdir={self.workdir}"]
+        return [
+            sys.executable,
+            "-m",
+            "ltgans_tf.trainers.train",
+            *self.flags,
+            "--nopush",
+            f"--workdir={self.workdir}",
+        ]
 
     @property
     def log(self):

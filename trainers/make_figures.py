@@ -13,10 +13,10 @@ import textwrap
 
 from absl import flags
 
-import trainers
-from export import path_flags, program
+from ltgans_tf import trainers
+from ltgans_tf.export import path_flags, program
 from ltgans_tf.files import paths
-from trainers import flagfile
+from ltgans_tf.trainers import flagfile
 
 
 def main(argv):

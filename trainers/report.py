@@ -10,11 +10,11 @@ import os
 import numpy as np
 from absl import flags
 
-import trainers
-from export import path_flags
+from ltgans_tf import trainers
 from ltgans_tf.evaluation import scores
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import paths
-from trainers import page, report_protocol, report_scores, runs, wording
+from ltgans_tf.trainers import page, report_protocol, report_scores, runs, wording
 
 _DRAWN = 0.25  # of the even share: from there on a domain counts as drawn
 _PICTURES = {

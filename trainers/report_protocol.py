@@ -2,9 +2,9 @@
 
 import os
 
-from export import path_flags
 from ltgans_tf.evaluation import scores
-from trainers import page, runs, wording
+from ltgans_tf.export import path_flags
+from ltgans_tf.trainers import page, runs, wording
 
 
 def sections(run):

@@ -13,12 +13,12 @@ import sys
 
 from absl import flags
 
-import trainers
-from export import path_flags
+from ltgans_tf import trainers
 from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
+from ltgans_tf.export import path_flags
 from ltgans_tf.settings import experiments, presets
-from trainers import jobs, records, results, wording
+from ltgans_tf.trainers import jobs, records, results, wording
 
 
 def main(argv):
@@ -184,7 +184,7 @@ def _state(job, kept):
 
 def _command():
     """This program's command line as a person would write it."""
-    return shlex.join(["python", "-m", "trainers.reproduce", *sys.argv[1:]])
+    return shlex.join(["python", "-m", "ltgans_tf.trainers.reproduce", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

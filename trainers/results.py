@@ -3,13 +3,13 @@
 import hashlib
 import os
 
-from export import path_flags
 from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
+from ltgans_tf.export import path_flags
 from ltgans_tf.figures import figures, method_curves
 from ltgans_tf.files import provenance
 from ltgans_tf.settings import experiments, presets
-from trainers import groups, page, paired, records, result_table, wording
+from ltgans_tf.trainers import groups, page, paired, records, result_table, wording
 
 _RATIOS = {
     "bound": f"over {experiments.BOUND}",

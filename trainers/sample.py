@@ -11,8 +11,8 @@ import os
 
 from absl import flags
 
-import trainers
-from export import path_flags, program
+from ltgans_tf import trainers
+from ltgans_tf.export import path_flags, program
 from ltgans_tf.files import atomic, paths
 
 _BATCH = 250

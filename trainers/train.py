@@ -18,13 +18,13 @@ import sys
 
 from absl import flags
 
-import trainers
-from export import continuation, path_flags, push, terms
+from ltgans_tf import trainers
 from ltgans_tf.data import specs
+from ltgans_tf.export import continuation, path_flags, push, terms
 from ltgans_tf.files import jsonfiles
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import architectures, presets, upgrades
-from trainers import (
+from ltgans_tf.trainers import (
     closing,
     environment,
     estimate,

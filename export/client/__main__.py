@@ -15,9 +15,9 @@ import io
 
 from absl import flags
 
-from export import access, path_flags, program
-from export.client import Client, NotServed
-from export.client.serving import ENCODER, GENERATOR
+from ltgans_tf.export import access, path_flags, program
+from ltgans_tf.export.client import Client, NotServed
+from ltgans_tf.export.client.serving import ENCODER, GENERATOR
 from ltgans_tf.files import atomic, paths
 
 # The files that each action writes; those without one print.

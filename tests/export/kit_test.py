@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from export import deployment, desired, kit, serving_config
+from ltgans_tf.export import deployment, desired, kit, serving_config
 from tests import programs, source_imports
 
 PAIR = {
@@ -31,7 +31,7 @@ def base(tmp_path):
 
 
 def _run(*arguments):
-    return programs.run("export.kit", *arguments)
+    return programs.run("ltgans_tf.export.kit", *arguments)
 
 
 def test_program_writes_beside_models_config_and_prints_the_commands(base):
@@ -97,7 +97,7 @@ def test_out_that_is_a_file_ends_in_one_sentence(base):
 
 @pytest.mark.program
 def test_program_does_not_wait_for_tensorflow():
-    ask = "import sys, export.kit; print('tensorflow' in sys.modules)"
+    ask = "import sys, ltgans_tf.export.kit; print('tensorflow' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", ask], cwd=source_imports.ROOT, capture_output=True, text=True, check=True
     )

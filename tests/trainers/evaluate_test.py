@@ -16,10 +16,10 @@ from ltgans_tf.evaluation import evaluation, features, references
 from ltgans_tf.evaluation import row as row_lib
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
+from ltgans_tf.trainers import evaluate, flagfile
 from ltgans_tf.training import boundaries
 from tests import programs
 from tests.tiny import TINY
-from trainers import evaluate, flagfile
 
 pytestmark = pytest.mark.program
 
@@ -63,7 +63,7 @@ def workdir(trained, tmp_path):
 
 
 def _run(*given):
-    done = programs.run("trainers.evaluate", *given, timeout=300)
+    done = programs.run("ltgans_tf.trainers.evaluate", *given, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -5,8 +5,8 @@ import collections
 import pytest
 from absl.testing import flagsaver
 
-from export import program
-from trainers import flag_help, train
+from ltgans_tf.export import program
+from ltgans_tf.trainers import flag_help, train
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
+from ltgans_tf.trainers import report, report_protocol, runs
 from tests.fake_runs import HOSTILE, change_scores, make_run, write_picture
 from tests.reading_pages import Page, as_shown, assert_stands_alone, imports_tensorflow, run_program
-from trainers import report, report_protocol, runs
 
 
 def written(run, out=None):

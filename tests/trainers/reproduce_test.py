@@ -12,14 +12,14 @@ import time
 import pytest
 
 from ltgans_tf.settings import experiments
+from ltgans_tf.trainers import jobs, reproduce
 from tests import fake_runs, programs, source_imports
-from trainers import jobs, reproduce
 
 LABELS = ["ltgan", "replay", "finetune", "joint", "curl", "lgm", "curl_time", "lgm_time"]
 
 
 def _run(*flags, timeout=60, cwd=source_imports.ROOT, **settings):
-    return programs.run("trainers.reproduce", *flags, cwd=cwd, timeout=timeout, **settings)
+    return programs.run("ltgans_tf.trainers.reproduce", *flags, cwd=cwd, timeout=timeout, **settings)
 
 
 def test_seed_0_of_all_runs_comes_first():
@@ -180,7 +180,7 @@ def test_the_road_from_end_to_end_over_a_kill(tmp_path):
     flags = ["--experiment=builtin_cpu", "--seeds=1", "--steps_per_task=2", "--methods=ltgan,curl"]
     flags += [f"--out={tmp_path}"]
     folder, environment = tmp_path / "builtin_cpu", {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "trainers.reproduce", *flags]
+    command = [sys.executable, "-m", "ltgans_tf.trainers.reproduce", *flags]
     process = subprocess.Popen(command, cwd=source_imports.ROOT, stdout=subprocess.PIPE, env=environment)
     while not (folder / "ltgan/seed_0/eval/task_00/scores.json").exists():
         assert process.poll() is None
