@@ -1,4 +1,4 @@
-"""Kills tiny runs of `trainers.train` again and again, and checks that nothing was lost.
+"""Kills tiny runs of `ltgans train` again and again, and checks that nothing was lost.
 
   python -m benchmarks.faults --rounds=200 --out=faults.json
   python -m benchmarks.faults --rounds=50 --replicas=2 --out=faults_two.json

@@ -3,7 +3,7 @@
   python -m benchmarks.growth --tasks=10 --steps=60 --out=growth.json
 
 One run in a folder that is removed afterwards, on digits one class at a time, with the callbacks,
-boundary callbacks and exports of `trainers.train`, which are not tried here. A task's step time is the median over its
+boundary callbacks and exports of `ltgans train`, which are not tried here. A task's step time is the median over its
 steps but the first fifth, where functions are traced. What a task adds to the disk is its exports, pictures and
 scores, less what is replaced; log bytes are those of metrics.jsonl and of TensorBoard's scalars and grids. Memory,
 threads and open files are read from /proc, so on Linux only.
@@ -36,7 +36,7 @@ def main(_):
 
     conditions = benchmarks.conditions()
     keras.utils.set_random_seed(0)
-    tf.config.experimental.enable_op_determinism()  # as trainers.train does
+    tf.config.experimental.enable_op_determinism()  # as ltgans train does
     side = arch.image_size
     stream = streams.TaskStream(
         [f"digits@{i % 10}" for i in range(given.tasks)], (side, side, 3), given.batch_size

@@ -145,7 +145,7 @@ def read_spec(folder, text):
 
 
 def read_flags(folder, given):
-    """Flags of trainers.train, up to where training would begin."""
+    """Flags of ltgans train, up to where training would begin."""
     from ltgans_tf.trainers import train
 
     try:

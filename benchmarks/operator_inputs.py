@@ -46,7 +46,7 @@ _places = st.sampled_from((_OWN, "/dev/zero", "/nothing", "~", "~/x", "gs://a/b"
 
 @st.composite
 def flagfiles(draw):
-    """Lines of flags of trainers.train with values at random, comments and other flagfiles; or any bytes."""
+    """Lines of flags of ltgans train with values at random, comments and other flagfiles; or any bytes."""
     from ltgans_tf.trainers import train  # noqa: F401, whose flags they are
 
     names = sorted(set(flags.FLAGS) - {"help", "helpfull", "helpshort", "helpxml"})

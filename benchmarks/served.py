@@ -26,7 +26,7 @@ from ltgans_tf.trainers import import_tensorflow, run
 _TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
 _SHAPE = (8, 8, 3)
 _POOL = 64  # rows whose answers are known
-_ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # of numbers, as export.check has them
+_ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # of numbers, as ltgans_tf.export.check has them
 _LEVELS = 1  # of 255, of images in files
 _SHARES = (0.2, 1.0)  # of the requests, after which memory is read
 

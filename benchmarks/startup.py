@@ -50,7 +50,7 @@ def main(_):
 
 
 def seconds_of(arguments):
-    """Wall time of `trainers.train` with some arguments, in s."""
+    """Wall time of `ltgans train` with some arguments, in s."""
     begin = time.perf_counter()
     ran = subprocess.run([*_TRAIN, *arguments], capture_output=True, text=True)
     if ran.returncode:

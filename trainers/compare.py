@@ -1,8 +1,8 @@
 """Sets several runs of one stream side by side: mean and spread over seeds, charts, pictures.
 
-  python -m trainers.compare --workdirs=runs/a0,runs/a1,runs/b0 --out=compare.html --json=compare.json
+  ltgans compare --workdirs=runs/a0,runs/a1,runs/b0 --out=compare.html --json=compare.json
 
-Runs that differ in nothing but the seed make one group. Like trainers.report it reads the workdirs
+Runs that differ in nothing but the seed make one group. Like ltgans report it reads the workdirs
 only; it prints the tables too.
 """
 

@@ -26,7 +26,7 @@ def devices(tf):
 def write(workdir, keras, tf):
     """Writes environment.json: the command, the versions, the devices and the variables that matter."""
     environment = {
-        "command": [sys.executable, *sys.argv],
+        "command": sys.orig_argv,
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,

@@ -1,4 +1,4 @@
-"""Runs of `trainers.train` as processes of their own, some of them side by side.
+"""Runs of `ltgans train` as processes of their own, some of them side by side.
 
 What a run is, whether it is finished and how long it took stand beside its workdir, so that a list
 of them can be broken off at any point and goes on with what is left.
@@ -27,7 +27,7 @@ class Job:
     Attributes:
       label, seed: what it is called.
       workdir: its folder; <workdir>.log and <workdir>.json are this module's.
-      flags: of `trainers.train`, without the workdir.
+      flags: of `ltgans train`, without the workdir.
       tasks: how many it has.
     """
 

@@ -10,7 +10,7 @@ codes = client.encode_files(["cat.png"])["mean"]  # float32 [1, D]
 images = client.predict("generator", "serving_default", {"latents": latents})["images"]
 ```
 
-It uses REST by default, which needs neither TensorFlow nor gRPC. `python -m export.client` is the command.
+It uses REST by default, which needs neither TensorFlow nor gRPC. `ltgans client` is the command.
 """
 
 from ltgans_tf.export.client.failures import NotServed as NotServed

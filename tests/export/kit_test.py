@@ -83,7 +83,7 @@ def test_folder_without_a_served_version_ends_in_one_sentence(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"error: {tmp_path} has no version that is served, so there is nothing to serve; push a run there with:"
-        f" python -m export.push --workdir=... --base={tmp_path}\n"
+        f" ltgans push --workdir=... --base={tmp_path}\n"
     )
     assert not os.listdir(tmp_path)
 

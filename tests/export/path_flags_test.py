@@ -36,9 +36,9 @@ def test_a_bucket_is_refused_by_the_flag(given):
 
 
 def test_a_command_can_be_pasted():
-    line = path_flags.command("python -m trainers.sample", "--workdir=a b", "--out='x'.png", "--count=1")
-    assert shlex.split(line)[3:] == ["--workdir=a b", "--out='x'.png", "--count=1"]
-    assert line.startswith("python -m trainers.sample '--workdir=a b' ")
+    line = path_flags.command("ltgans sample", "--workdir=a b", "--out='x'.png", "--count=1")
+    assert shlex.split(line)[2:] == ["--workdir=a b", "--out='x'.png", "--count=1"]
+    assert line.startswith("ltgans sample '--workdir=a b' ")
 
 
 def test_every_flag_that_names_a_place_is_a_path():

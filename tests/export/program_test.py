@@ -98,7 +98,7 @@ def test_a_seed_that_no_generator_takes_is_named(seed):
 
 
 def _parsed(argv, capsys):
-    """(exit status or None, what was said) of the flags of trainers.train."""
+    """(exit status or None, what was said) of the flags of ltgans train."""
     try:
         program._parse(["train", *argv])
         status = None

@@ -69,7 +69,7 @@ def test_the_command_to_rebuild_can_be_pasted(base):
     os.remove(moved / "latest.json")
     with pytest.raises(ValueError) as error:
         release._listing(str(moved))
-    assert str(error.value).endswith(f"python -m export.release '--base={moved}' --rebuild")
+    assert str(error.value).endswith(f"ltgans release '--base={moved}' --rebuild")
 
 
 def test_a_lost_latest_json_is_rebuilt_from_the_versions(base):

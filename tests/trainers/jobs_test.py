@@ -13,7 +13,7 @@ import pytest
 from ltgans_tf.trainers import jobs
 from tests import source_imports
 
-# Stands for trainers.train: notes that it ran, then does what its first flag says.
+# Stands for ltgans train: notes that it ran, then does what its first flag says.
 PROGRAM = """
 import os, signal, sys, time
 what, workdir = sys.argv[1], sys.argv[-1].partition("=")[2]

@@ -96,7 +96,7 @@ def test_all_figures_of_a_run_are_written_and_shown(workdir):
     assert lines[lines.index("left out:") + 1].startswith(
         "  domains of generated images: there is no extractor"
     )
-    assert lines[-2:] == ["next:", f"  python -m trainers.report --workdir={workdir}"]
+    assert lines[-2:] == ["next:", f"  ltgans report --workdir={workdir}"]
 
 
 @pytest.mark.program

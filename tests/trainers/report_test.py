@@ -238,7 +238,7 @@ def test_reports_what_is_there_of_a_run_of_the_library(tmp_path):
     page = written(folder)
     assert "config.json is not there" in page.texts["settings"]
     assert "No training curves" in page.texts["training"]
-    assert "figures/forgetting.png. Made by python -m trainers.make_figures" in page.texts["kept"]
+    assert "figures/forgetting.png. Made by ltgans figures" in page.texts["kept"]
 
 
 def test_line_that_is_half_written_is_left_alone(tmp_path):

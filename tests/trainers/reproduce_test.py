@@ -87,7 +87,7 @@ def test_a_dry_run_shows_the_commands_and_starts_none(tmp_path):
     done = _run("--experiment=builtin_cpu", "--seeds=2", "--dry_run", f"--out={tmp_path}/out")
     assert time.monotonic() - begin < 5
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 1 + 12
-    command = "python -m trainers.train --preset=builtin_cpu --method=joint --seed=1"
+    command = "ltgans train --preset=builtin_cpu --method=joint --seed=1"
     assert f"joint, seed 1: {command} --nopush --workdir={tmp_path}" in done.stdout
     assert not (tmp_path / "out").exists()
 
@@ -127,7 +127,7 @@ def test_a_signal_is_the_exit_status_and_the_command_to_go_on_is_printed(tmp_pat
     monkeypatch.setattr(jobs, "run", lambda *_: ({}, 15))
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "--experiment=builtin_cpu"])
     assert reproduce.reproduce("builtin_cpu", str(tmp_path)) == 143
-    assert "python -m trainers.reproduce --experiment=builtin_cpu\n" in capsys.readouterr().out
+    assert "ltgans reproduce --experiment=builtin_cpu\n" in capsys.readouterr().out
 
 
 def test_each_run_is_in_the_results_as_it_ends_and_is_not_made_again_where_it_is_lost(

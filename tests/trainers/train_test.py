@@ -17,6 +17,8 @@ from ltgans_tf.settings import presets
 from ltgans_tf.trainers import flagfile
 from tests import artefacts, programs, source_imports
 
+COMMAND = "ltgans_tf.trainers.command"
+
 
 def _run(*flags, module="ltgans_tf.trainers.train", **settings):
     return programs.run(module, *flags, **settings)
@@ -72,26 +74,19 @@ def test_a_run_leaves_what_the_readme_promises(finished):
 @pytest.mark.program
 def test_the_next_commands_that_are_printed_work(finished, tmp_path):
     workdir, done, _ = finished
-    commands = [line.split() for line in done.stdout.splitlines() if line.startswith("  python -m ")]
-    modules = [command[2] for command in commands]
-    assert modules == [
-        "ltgans_tf.trainers.evaluate",
-        "ltgans_tf.trainers.make_figures",
-        "ltgans_tf.trainers.report",
-        "ltgans_tf.trainers.sample",
-        "ltgans_tf.trainers.encode",
-        "tensorboard.main",
-    ]
-    for command in commands[:3]:
-        done = _run(*command[3:], module=command[2])
+    commands = [line.split() for line in done.stdout.splitlines() if line.startswith("  ltgans ")]
+    assert [name for _, name, *_ in commands] == ["evaluate", "figures", "report", "sample", "encode"]
+    assert done.stdout.splitlines()[-1].startswith("  python -m tensorboard.main --logdir=")
+    for _, *words in commands[:3]:
+        done = _run(*words, module=COMMAND)
         assert done.returncode == 0, done.stderr
     assert (workdir / "figures/fig2_domains.png").exists() and (workdir / "report.html").exists()
-    sample = _run(*commands[3][3:-2], "--count=3", f"--out={tmp_path}/s.npz", module=modules[3])
+    sample = _run(*commands[3][1:-2], "--count=3", f"--out={tmp_path}/s.npz", module=COMMAND)
     assert sample.returncode == 0, sample.stderr
     assert np.load(tmp_path / "s.npz")["images"].shape == (3, 32, 32, 3)
     Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(tmp_path / "one.png")
     encode = _run(
-        f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=modules[4]
+        "encode", f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=COMMAND
     )
     assert encode.returncode == 0, encode.stderr
     assert np.load(tmp_path / "c.npz")["mean"].shape == (1, 64)
@@ -170,7 +165,7 @@ def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
     output, errors = process.communicate(timeout=60)
     assert time.monotonic() - begin < 10
     assert process.returncode == 128 + number, errors
-    assert f"python -m trainers.train --flagfile={workdir}/flags.txt" in output
+    assert f"ltgans train --flagfile={workdir}/flags.txt" in output
     assert list((workdir / "checkpoints").glob("task_000_step_*"))
 
 
@@ -241,7 +236,7 @@ def test_a_signal_after_the_end_does_not_change_the_status(finished):
     while process.poll() is None:
         process.send_signal(signal.SIGTERM)
         time.sleep(0.002)
-    assert process.returncode == 0 and "python -m trainers.report" in process.stdout.read()
+    assert process.returncode == 0 and "ltgans report" in process.stdout.read()
 
 
 @pytest.mark.program

@@ -1,4 +1,4 @@
-"""`python -m export.client`: what it writes and prints, and how it ends."""
+"""`ltgans client`: what it writes and prints, and how it ends."""
 
 import io
 import json
