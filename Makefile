@@ -1,7 +1,7 @@
 # Each goal does its own set-up: a machine with Python 3.11 to 3.13 is enough.
 #   make demo                      train the demo into runs/demo
 #   make test                      run the unit tests
-#   make test-all                  run the programs and all campaigns too, and the programs on other Pythons
+#   make test-all                  run the programs and all campaigns too; all but campaigns on other Pythons
 #   make docs                      build docs/ into the site .site/index.html
 #   make test PYTHON=python3.12    choose the Python that .venv is made with
 
@@ -32,6 +32,7 @@ test: $(COMMAND)
 
 test-all: $(COMMAND)
 	$(VENV_PYTHON) -m tests.campaigns --run
+	$(VENV_PYTHON) -m tests.interpreters --run
 
 docs: $(DOCS_INSTALLED)
 	.venv-docs/bin/mkdocs build --strict
@@ -55,4 +56,4 @@ $(COMMAND): $(INSTALLED) pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv .venv-docs .site .build dist *.egg-info .pytest_cache
+	rm -rf .venv .venv-* .site .build dist *.egg-info .pytest_cache
