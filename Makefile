@@ -1,7 +1,7 @@
 # Each goal does its own set-up: a machine with Python 3.11 to 3.13 is enough.
 #   make demo                      train the demo into runs/demo
 #   make test                      run the unit tests
-#   make test-all                  run the programs and all campaigns too
+#   make test-all                  run the programs and all campaigns too; all but campaigns on other Pythons
 #   make docs                      build docs/ into the site .site/index.html
 #   make test PYTHON=python3.12    choose the Python that .venv is made with
 
@@ -10,23 +10,29 @@ REQUIREMENTS ?= requirements.txt
 ARGS ?=
 PYTEST_ARGS ?=
 
-VENV_PYTHON := .venv/bin/python
-INSTALLED := .venv/.installed
+VENV ?= .venv
+VENV_PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+COMMAND := $(VENV)/bin/ltgans
+ON_PATH := command -v ltgans > /dev/null || echo 'For these commands, first: source $(VENV)/bin/activate'
 DOCS_INSTALLED := .venv-docs/.installed
 
 .PHONY: demo smoke test test-all docs clean
 
-demo: $(INSTALLED)
-	$(VENV_PYTHON) -m trainers.train --preset=demo --workdir=runs/demo $(ARGS)
+demo: $(COMMAND)
+	$(COMMAND) train --preset=demo --workdir=runs/demo $(ARGS)
+	@$(ON_PATH)
 
-smoke: $(INSTALLED)
-	$(VENV_PYTHON) -m trainers.train --preset=smoke --push_policy=always --workdir=runs/smoke $(ARGS)
+smoke: $(COMMAND)
+	$(COMMAND) train --preset=smoke --push_policy=always --workdir=runs/smoke $(ARGS)
+	@$(ON_PATH)
 
-test: $(INSTALLED)
+test: $(COMMAND)
 	$(VENV_PYTHON) -m pytest -n 2 --dist=worksteal $(PYTEST_ARGS)
 
-test-all: $(INSTALLED)
+test-all: $(COMMAND)
 	$(VENV_PYTHON) -m tests.campaigns --run
+	$(VENV_PYTHON) -m tests.interpreters --run
 
 docs: $(DOCS_INSTALLED)
 	.venv-docs/bin/mkdocs build --strict
@@ -40,9 +46,14 @@ $(DOCS_INSTALLED): requirements-docs.txt
 # The stamp is written last, so an installation that broke off starts again.
 $(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11 to 3.13 is needed and $(PYTHON) is " + sys.version.split()[0] + ": name another one with PYTHON=python3.11")'
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV_PYTHON) -m pip install -r $(REQUIREMENTS)
 	touch $@
 
+# The command runs the files of this checkout. setuptools, which makes it, is among the requirements.
+$(COMMAND): $(INSTALLED) pyproject.toml
+	$(VENV_PYTHON) -m pip install --no-deps --no-build-isolation --editable .
+	touch $@
+
 clean:
-	rm -rf .venv .venv-docs .site .build dist *.egg-info .pytest_cache
+	rm -rf .venv .venv-* .site .build dist *.egg-info .pytest_cache

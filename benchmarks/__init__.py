@@ -9,7 +9,7 @@ import sys
 
 from absl import flags
 
-from export import path_flags
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import paths, provenance
 
 flags.disclaim_key_flags()  # --help lists them with the program that defines them

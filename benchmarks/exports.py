@@ -13,9 +13,9 @@ import time
 from absl import flags
 
 import benchmarks
-from export import path_flags
+from ltgans_tf.export import path_flags
 from ltgans_tf.settings import architectures
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 
 def main(_):
@@ -51,7 +51,7 @@ def main(_):
 
 def _pushed(model, base):
     """Pushes twice, without and with the process that tries the export."""
-    from export import push, validation, versions
+    from ltgans_tf.export import push, validation, versions
 
     info = {"run_id": "benchmark", "image_shape": list(model.image_shape), "fit": "crop"}
     begin = time.perf_counter()

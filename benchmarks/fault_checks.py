@@ -76,7 +76,7 @@ def stop_problem(status, number, process, record):
         return ""  # it had done all
     if status != 128 + number:
         return f"status {status} on signal {number} in {record['fell']}: {process.said[-500:]}"
-    if "python -m trainers.train --" not in process.said:
+    if "ltgans train --" not in process.said:
         return f"no command to go on in {record['fell']}: {process.said[-500:]}"
     if own_seconds(record) > _STOPPED_WITHIN:
         return f"it took {record['seconds']} s to end in {record['fell']}, {own_seconds(record):.1f} s of them its own"

@@ -1,4 +1,4 @@
-"""Kills tiny runs of `trainers.train` again and again, and checks that nothing was lost.
+"""Kills tiny runs of `ltgans train` again and again, and checks that nothing was lost.
 
   python -m benchmarks.faults --rounds=200 --out=faults.json
   python -m benchmarks.faults --rounds=50 --replicas=2 --out=faults_two.json
@@ -29,8 +29,8 @@ from absl import flags
 
 import benchmarks
 from benchmarks import fault_checks, watched_run
-from export import path_flags
-from trainers import import_tensorflow, run
+from ltgans_tf.export import path_flags
+from ltgans_tf.trainers import import_tensorflow, run
 
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
 FAULTS = (*SIGNALS, "full")

@@ -1,6 +1,6 @@
 """A form of the twins that did not win, as one would try an idea of one's own.
 
-    python -m trainers.train --method=benchmarks.forms:MixedTeacher --preset=twins_cpu --workdir=runs/mixed
+    ltgans train --method=benchmarks.forms:MixedTeacher --preset=twins_cpu --workdir=runs/mixed
 
 docs/results.md says what it gave beside the recommended recipe.
 """

@@ -3,7 +3,7 @@
   python -m benchmarks.growth --tasks=10 --steps=60 --out=growth.json
 
 One run in a folder that is removed afterwards, on digits one class at a time, with the callbacks,
-boundary callbacks and exports of `trainers.train`, which are not tried here. A task's step time is the median over its
+boundary callbacks and exports of `ltgans train`, which are not tried here. A task's step time is the median over its
 steps but the first fifth, where functions are traced. What a task adds to the disk is its exports, pictures and
 scores, less what is replaced; log bytes are those of metrics.jsonl and of TensorBoard's scalars and grids. Memory,
 threads and open files are read from /proc, so on Linux only.
@@ -19,7 +19,7 @@ from absl import flags
 
 import benchmarks
 from ltgans_tf.settings import architectures
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _LEFT_OUT = 0.2  # of a task's steps, at its start
 _LOGS = r"^metrics\.jsonl$|^log\.txt$|tfevents.*\.(scalars|images|resume)$"  # what grows with the steps
@@ -36,7 +36,7 @@ def main(_):
 
     conditions = benchmarks.conditions()
     keras.utils.set_random_seed(0)
-    tf.config.experimental.enable_op_determinism()  # as trainers.train does
+    tf.config.experimental.enable_op_determinism()  # as ltgans train does
     side = arch.image_size
     stream = streams.TaskStream(
         [f"digits@{i % 10}" for i in range(given.tasks)], (side, side, 3), given.batch_size
@@ -65,8 +65,8 @@ def measure(model, stream, steps, workdir):
       JSON-ready dict: 'rows', one for each task, and 'last_over_second', the ratio of each
       quantity in the last task to that in the second (the first has no Teacher).
     """
-    from export import push
     from ltgans_tf.evaluation import evaluation
+    from ltgans_tf.export import push
     from ltgans_tf.training import boundaries, callbacks, checkpoints
 
     evaluator = evaluation.Evaluator(test_images=200, parts=("likelihood",))

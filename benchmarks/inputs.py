@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 import benchmarks
 from benchmarks import operator_inputs, served
 from ltgans_tf.data import specs
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 SECONDS = 5.0
 _SHAPE = (8, 8, 3)
@@ -145,8 +145,8 @@ def read_spec(folder, text):
 
 
 def read_flags(folder, given):
-    """Flags of trainers.train, up to where training would begin."""
-    from trainers import train
+    """Flags of ltgans train, up to where training would begin."""
+    from ltgans_tf.trainers import train
 
     try:
         train.FLAGS(
@@ -278,7 +278,7 @@ def _served_encoder():
     """The signatures of a tiny encoder that take files."""
     import tensorflow as tf
 
-    from export import signatures
+    from ltgans_tf.export import signatures
 
     with tempfile.TemporaryDirectory() as path:
         signatures.save_encoder(served.tiny_model(), _SHAPE, "crop", path)
@@ -303,7 +303,7 @@ def _json_bytes(**usual):
 
 def targets():
     """{name: (what reads, what is read)}."""
-    from trainers import train
+    from ltgans_tf.trainers import train
 
     names = sorted(_flags_of(train))
     row = {"format_version": 2, "after_task": 0, "scores": {"a": {"nlog": 1.0}}, "union": {}}

@@ -16,7 +16,7 @@ from absl import flags
 
 import benchmarks
 from ltgans_tf.settings import architectures, presets
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _NO_KERNEL = set(
     "Const Identity IdentityN NoOp Placeholder _Arg _Retval VarHandleOp ReadVariableOp Reshape Squeeze ExpandDims"

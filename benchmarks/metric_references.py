@@ -20,10 +20,10 @@ import numpy as np
 from absl import flags
 
 import benchmarks
-from export import path_flags
 from ltgans_tf.evaluation import metrics
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import provenance
-from trainers import run
+from ltgans_tf.trainers import run
 
 INSTALL = "pip install torch-fidelity prdc torch==2.13.0 absl-py"
 _MODULES = ("torch", "torch_fidelity.metric_fid", "torch_fidelity.metric_kid", "torch_fidelity.metric_prc")

@@ -46,8 +46,8 @@ _places = st.sampled_from((_OWN, "/dev/zero", "/nothing", "~", "~/x", "gs://a/b"
 
 @st.composite
 def flagfiles(draw):
-    """Lines of flags of trainers.train with values at random, comments and other flagfiles; or any bytes."""
-    from trainers import train  # noqa: F401, whose flags they are
+    """Lines of flags of ltgans train with values at random, comments and other flagfiles; or any bytes."""
+    from ltgans_tf.trainers import train  # noqa: F401, whose flags they are
 
     names = sorted(set(flags.FLAGS) - {"help", "helpfull", "helpshort", "helpxml"})
     line = st.one_of(
@@ -63,7 +63,7 @@ def flagfiles(draw):
 
 def read_flagfile(folder, content):
     """As `program.run` does it."""
-    from export import program
+    from ltgans_tf.export import program
 
     path = os.path.join(folder, "flags.txt")
     with open(path, "wb") as file:
@@ -94,8 +94,8 @@ push_flags = st.dictionaries(
 
 def read_push_flags(folder, given):
     """What is judged and kept by such flags."""
-    from export import blessing, release, terms, versions
-    from trainers import train
+    from ltgans_tf.export import blessing, release, terms, versions
+    from ltgans_tf.trainers import train
 
     kept, base = flagsaver.save_flag_values(), _base(folder)
     try:
@@ -129,7 +129,7 @@ def _base(folder):
 
 
 def _push_all(base):
-    from export import continuation, release, versions
+    from ltgans_tf.export import continuation, release, versions
 
     for version in _VERSIONS:
         about = {"pair": list(versions.KINDS), "run_id": "r", "task_index": version - 10, "task_name": "a"}
@@ -170,7 +170,7 @@ def read_base(folder, given):
     from google.protobuf import text_format
     from tensorflow_serving.config import model_server_config_pb2
 
-    from export import desired, rebuild, release, versions
+    from ltgans_tf.export import desired, rebuild, release, versions
 
     config, state, command = given
     base = _base(folder)

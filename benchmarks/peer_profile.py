@@ -20,9 +20,9 @@ from absl import flags
 
 import benchmarks
 from benchmarks import peers
-from export import path_flags
+from ltgans_tf.export import path_flags
 from ltgans_tf.settings import architectures, presets
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _VARIANTS = ("eager", "channels_last")
 _WARM_UP = 5  # steps

@@ -21,9 +21,9 @@ import sys
 from absl import flags
 
 import benchmarks
-from export import path_flags
+from ltgans_tf.export import path_flags
 from ltgans_tf.settings import architectures, presets
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 TORCH_STEP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "torch_step.py")
 _VARIANTS = ("eager", "channels_last", "compile")

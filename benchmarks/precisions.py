@@ -12,7 +12,7 @@ from absl import flags
 
 import benchmarks
 from benchmarks import step
-from trainers import run
+from ltgans_tf.trainers import run
 
 _PLAIN, _GEMM = "plain float32", "GEMM float32"
 

@@ -3,7 +3,7 @@
   python -m benchmarks.quality_per_second --seconds=15,25,45,90 --seeds=3 --out=quality.json
 
 Trains `small32` on the digits and stops the clock for each measurement: time is that of the steps, with
-their tracing and with the data, without the start of Python. FCD is that of `trainers.evaluate`, on a
+their tracing and with the data, without the start of Python. FCD is that of `ltgans evaluate`, on a
 classifier that is trained once, of 2,000 samples against the test images.
 """
 
@@ -14,7 +14,7 @@ from absl import flags
 
 import benchmarks
 from ltgans_tf.settings import presets
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _SAMPLES = 2000
 

@@ -21,12 +21,12 @@ from PIL import Image
 
 import benchmarks
 from ltgans_tf.settings import architectures, presets
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
 _SHAPE = (8, 8, 3)
 _POOL = 64  # rows whose answers are known
-_ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # of numbers, as export.check has them
+_ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # of numbers, as ltgans_tf.export.check has them
 _LEVELS = 1  # of 255, of images in files
 _SHARES = (0.2, 1.0)  # of the requests, after which memory is read
 
@@ -56,7 +56,7 @@ def trained(folder, steps):
 
 def pools(model):
     """[(signature's name, {input: rows}, {output: rows})] of what is right."""
-    from export import probes
+    from ltgans_tf.export import probes
 
     return [
         (f"{kind} {name}", inputs, outputs)
@@ -69,7 +69,7 @@ def load(model, folder):
     """{signature's name: what it runs} of both halves, exported and loaded again."""
     import tensorflow as tf
 
-    from export import signatures
+    from ltgans_tf.export import signatures
 
     signatures.save_generator(model, os.path.join(folder, "generator"))
     signatures.save_encoder(model, _SHAPE, "crop", os.path.join(folder, "encoder"))

@@ -19,9 +19,9 @@ from absl import flags
 
 import benchmarks
 from ltgans_tf.settings import architectures
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
-_TRAIN = [sys.executable, "-m", "trainers.train"]
+_TRAIN = [sys.executable, "-m", "ltgans_tf.trainers.train"]
 _PATIENCE = 300  # seconds
 
 
@@ -50,11 +50,13 @@ def main(_):
 
 
 def seconds_of(arguments):
-    """Wall time of `trainers.train` with some arguments, in s."""
+    """Wall time of `ltgans train` with some arguments, in s."""
     begin = time.perf_counter()
     ran = subprocess.run([*_TRAIN, *arguments], capture_output=True, text=True)
     if ran.returncode:
-        raise ValueError(f"trainers.train ended with status {ran.returncode}: {ran.stderr.strip()[-500:]}")
+        raise ValueError(
+            f"ltgans_tf.trainers.train ended with status {ran.returncode}: {ran.stderr.strip()[-500:]}"
+        )
     return time.perf_counter() - begin
 
 

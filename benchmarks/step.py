@@ -14,7 +14,7 @@ from absl import flags
 
 import benchmarks
 from ltgans_tf.settings import architectures, presets
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _GEMM = 2048  # rows and columns of the matrix product
 _BATCHES = 32  # different batches, in turn

@@ -15,9 +15,9 @@ import time
 from absl import flags
 
 import benchmarks
-from export import path_flags
+from ltgans_tf.export import path_flags
 from ltgans_tf.settings import presets
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _SIDE = 48
 _PER_FOLDER = 1000

@@ -16,9 +16,9 @@ import time
 from absl import flags
 
 import benchmarks
-from export import path_flags
+from ltgans_tf.export import path_flags
 from ltgans_tf.settings import architectures, presets
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 _EPOCHS = 8  # of the classifier
 _MISSING = 0.02  # share of samples

@@ -1,4 +1,4 @@
-"""A process of `trainers.train` whose phase can be told from outside, by its words and its workdir."""
+"""A process of `ltgans train` whose phase can be told from outside, by its words and its workdir."""
 
 import glob
 import os
@@ -13,7 +13,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class WatchedRun:
-    """Starts `trainers.train` on a terminal of its own, where it tells of all that it does.
+    """Starts `ltgans train` on a terminal of its own, where it tells of all that it does.
 
     Args:
       workdir: of the run; beside it <workdir>.temporary is its folder for temporary files.
@@ -34,7 +34,7 @@ class WatchedRun:
         self.begin = time.time()
         self._terminal, end = pty.openpty()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "trainers.train", *arguments, f"--workdir={workdir}"],
+            [sys.executable, "-m", "ltgans_tf.trainers.train", *arguments, f"--workdir={workdir}"],
             cwd=_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=end,

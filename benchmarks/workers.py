@@ -21,7 +21,7 @@ from absl import flags
 
 import benchmarks
 from ltgans_tf.settings import architectures
-from trainers import import_tensorflow, run
+from ltgans_tf.trainers import import_tensorflow, run
 
 ONE, TWO, HALVES = "one process", "two workers", "two halves alone"
 

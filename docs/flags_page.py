@@ -1,14 +1,14 @@
-"""Writes docs/reference/flags.md from the flags of trainers.train: `python -m docs.flags_page`."""
+"""Writes docs/reference/flags.md from the flags of ltgans train: `python -m docs.flags_page`."""
 
 import dataclasses
 import pathlib
 
 from absl import flags
 
-import trainers.train  # noqa: F401, defines the flags
+import ltgans_tf.trainers.train  # noqa: F401, defines the flags
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import presets
-from trainers import flag_help
+from ltgans_tf.trainers import flag_help
 
 PAGE = pathlib.Path(__file__).with_name("reference") / "flags.md"
 FLAGS = flags.FLAGS
@@ -16,7 +16,7 @@ FLAGS = flags.FLAGS
 HEAD = """# Flags of training
 
 `python -m docs.flags_page` writes this page from the flags themselves; a test compares the two.
-Give flags to `python -m trainers.train`. `--NAME` turns a switch on and `--noNAME` turns it off.
+Give flags to `ltgans train`. `--NAME` turns a switch on and `--noNAME` turns it off.
 
 Three places set a value, and the later one wins: the preset (`--preset`, the experiment), the recipe
 (`--recipe`, the settings of the method), and the command line. `--dry_run` prints what a command

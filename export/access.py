@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from export import path_flags
+from ltgans_tf.export import path_flags
 
 flags.disclaim_key_flags()  # --help lists them with the program that defines them
 _LONGEST = 1 << 16  # characters of the header

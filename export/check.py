@@ -1,11 +1,12 @@
-"""Tries staged SavedModels in a process of its own, which cannot import this library.
+"""Tries staged SavedModels in a process of its own, which can import nothing of this library but `warmup`.
 
-  python -m export.check < SENT.npz
+  python -m ltgans_tf.export.check < SENT.npz
 
 `validation.infra` writes the task to its standard input and reads the report, one line of JSON. A server has
 TensorFlow and nothing of this library, and so has this process.
 """
 
+import importlib
 import io
 import json
 import statistics
@@ -50,7 +51,7 @@ class _Refused(Exception):
 def _check(kind, folder, answers, max_latency, looser):
     import tensorflow as tf
 
-    from export import warmup
+    from ltgans_tf.export import warmup
 
     begin = time.perf_counter()
     try:
@@ -118,6 +119,8 @@ def _line(error):
 
 if __name__ == "__main__":
     # None makes their import fail even if they are installed. The last two would only slow Keras' import down.
-    for _blocked in ("ltgans_tf", "tensorflow_probability", "matplotlib", "sklearn"):
+    for _blocked in ("tensorflow_probability", "matplotlib", "sklearn"):
         sys.modules[_blocked] = None
+    importlib.import_module("ltgans_tf.export.warmup")  # reads the requests; it imports TensorFlow
+    sys.modules["ltgans_tf"] = None
     print(json.dumps(main(sys.stdin.buffer.read())))

@@ -4,7 +4,7 @@
 
 It holds the weights of both generators, critic and Student, the settings and flags, the seed, the
 task's index, and what the evaluator keeps (references, rows of scores, the extractor). It holds no image of
-a data set. `trainers.train --init_from=...` starts from it.
+a data set. `ltgans train --init_from=...` starts from it.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import re
 import shutil
 import uuid
 
-from export import versions
+from ltgans_tf.export import versions
 from ltgans_tf.files import atomic, jsonfiles, locks, ordering, run_ids
 from ltgans_tf.settings import upgrades
 

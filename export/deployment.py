@@ -8,7 +8,7 @@ import os
 import shlex
 import string
 
-from export import serving_config
+from ltgans_tf.export import serving_config
 
 TAG = "2.21.0"  # the TensorFlow that wrote the exports; `latest` would change without notice
 GRPC_PORT, REST_PORT = 8500, 8501  # defaults of the image

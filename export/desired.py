@@ -8,7 +8,7 @@ import collections
 import os
 import re
 
-from export import serving_config, versions
+from ltgans_tf.export import serving_config, versions
 from ltgans_tf.files import atomic
 
 CONFIG = "models.config"

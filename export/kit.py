@@ -1,6 +1,6 @@
 """Writes the files that an operator needs to serve exports with TensorFlow Serving.
 
-  python -m export.kit --base=runs/demo/exports
+  ltgans serve-kit --base=runs/demo/exports
 
 writes batching.config, monitoring.config and kubernetes.yaml, and prints the docker command that starts the
 server. Each push writes models.config; the kit repairs it if it is not current.
@@ -10,7 +10,7 @@ import os
 
 from absl import flags
 
-from export import deployment, desired, path_flags, program, rebuild, serving_config, versions
+from ltgans_tf.export import deployment, desired, path_flags, program, rebuild, serving_config, versions
 from ltgans_tf.files import atomic
 
 
@@ -34,7 +34,7 @@ def write(base, out=None, batching=True):
     if "version" not in latest:
         raise ValueError(
             f"{base} has no version that is served, so there is nothing to serve; push a run there with:"
-            f" {path_flags.command('python -m export.push', '--workdir=...', f'--base={base}')}"
+            f" {path_flags.command('ltgans push', '--workdir=...', f'--base={base}')}"
         )
     note = ""
     if not desired.is_current(base):

@@ -44,5 +44,5 @@ def listed(values):
 
 
 def command(program, *words):
-    """Joins a program, such as 'python -m trainers.sample', and quoted words into a line to type."""
+    """Joins a program, such as 'ltgans sample', and quoted words into a line to type."""
     return f"{program} {shlex.join(words)}"

@@ -10,7 +10,7 @@ import tempfile
 
 from absl import app, flags, logging
 
-from export import surroundings, terminal
+from ltgans_tf.export import surroundings, terminal
 from ltgans_tf.files import near_names
 from ltgans_tf.settings import seeds
 

@@ -4,9 +4,9 @@ A push judges a version by its scores, stages it beside its place, tries it in a
 it: encoder, generator, then latest.json and models.config. So a server never sees a part of a model, readers
 of latest.json never see half a pair, and a model that has forgotten is never served.
 
-  python -m export.push --workdir=runs/demo --base=models
+  ltgans push --workdir=runs/demo --base=models
 
-pushes the last state of a run; `trainers.train` pushes at each boundary by itself.
+pushes the last state of a run; `ltgans train` pushes at each boundary by itself.
 """
 
 import collections
@@ -15,9 +15,19 @@ import shutil
 
 from absl import flags, logging
 
-from export import continuation, desired, path_flags, program, rebuild, release, staging, validation, versions
-from export.terms import Terms, define_flags, from_flags
 from ltgans_tf.evaluation import row as rows
+from ltgans_tf.export import (
+    continuation,
+    desired,
+    path_flags,
+    program,
+    rebuild,
+    release,
+    staging,
+    validation,
+    versions,
+)
+from ltgans_tf.export.terms import Terms, define_flags, from_flags
 from ltgans_tf.files import atomic, paths, run_ids
 
 Task = collections.namedtuple("Task", ["index", "name"])
@@ -162,8 +172,7 @@ def push_workdir(workdir, base=None, terms=Terms(), method=None):
     """
     if not os.path.isfile(os.path.join(workdir, "config.json")):
         raise ValueError(
-            f"{workdir} is no workdir of a run (it has no config.json); give the one that"
-            " trainers.train wrote."
+            f"{workdir} is no workdir of a run (it has no config.json); give the one that ltgans train wrote."
         )
     program.import_tensorflow()
     from ltgans_tf import loading
@@ -204,7 +213,7 @@ def _served(base, latest, terms):
     if not info and terms.policy != "always":
         raise ValueError(
             f"{base} serves version {latest['version']}, which is not there, so nothing can be compared with"
-            " it; restore it, or name another one: python -m export.release --base=... --stable=VERSION."
+            " it; restore it, or name another one: ltgans release --base=... --stable=VERSION."
         )
     return info.get("scores") or {}
 
@@ -226,15 +235,15 @@ def main(_):
     print(f"Pushed version {version} to {base}")
     if given.policy == "manual":
         words = f"--base={base}", f"--stable={version}"
-        print("to serve it:\n  " + path_flags.command("python -m export.release", *words))
+        print("to serve it:\n  " + path_flags.command("ltgans release", *words))
     sample = f"--workdir={base}", "--count=64", "--out=samples.png"
-    print("next:\n  " + path_flags.command("python -m trainers.sample", *sample))
-    print("  " + path_flags.command("python -m export.kit", f"--base={base}"))
+    print("next:\n  " + path_flags.command("ltgans sample", *sample))
+    print("  " + path_flags.command("ltgans serve-kit", f"--base={base}"))
     return 0
 
 
 if __name__ == "__main__":
-    # Not at the top: trainers.train imports this file and has a --workdir of its own.
+    # Not at the top: ltgans train imports this file and has a --workdir of its own.
     path_flags.define_path("workdir", None, "Folder of a run.", required=True)
     path_flags.define_path(
         "base", None, "Folder that holds generator/ and encoder/; by default `exports` in the workdir."

@@ -2,8 +2,8 @@
 
 import os
 
-from export import continuation, desired, path_flags, versions
 from ltgans_tf import latest_json
+from ltgans_tf.export import continuation, desired, path_flags, versions
 from ltgans_tf.files import jsonfiles
 
 
@@ -16,7 +16,7 @@ def check(base, latest):
       ValueError: latest.json does not name all versions.
     """
     if unknown := versions.unnamed(base, latest):
-        again = path_flags.command("python -m export.release", f"--base={base}", "--rebuild")
+        again = path_flags.command("ltgans release", f"--base={base}", "--rebuild")
         lost = "which has no latest.json" if not latest else "whose latest.json does not name them"
         raise ValueError(
             f"{base} has the versions {_listed(unknown)}, and {lost}, so what is served is not known; restore"

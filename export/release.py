@@ -1,10 +1,10 @@
 """Selects the served version: approves one, tries one as canary, or goes back.
 
-  python -m export.release --base=models                       lists the versions
-  python -m export.release --base=models --rollback            serves the version before the present one
-  python -m export.release --base=models --stable=1795448201   approves this version and serves it
-  python -m export.release --base=models --canary=1795448204   serves it beside the stable one; 0 ends that
-  python -m export.release --base=models --rebuild             restores a lost latest.json from the versions
+  ltgans release --base=models                       lists the versions
+  ltgans release --base=models --rollback            serves the version before the present one
+  ltgans release --base=models --stable=1795448201   approves this version and serves it
+  ltgans release --base=models --canary=1795448204   serves it beside the stable one; 0 ends that
+  ltgans release --base=models --rebuild             restores a lost latest.json from the versions
 
 Each command records the served version in latest.json and writes models.config from it (desired.py). The version
 before the stable one stays loaded, so that going back is quick. A server refuses a models.config in which a label
@@ -18,7 +18,7 @@ import time
 
 from absl import flags
 
-from export import access, desired, path_flags, program, rebuild, versions
+from ltgans_tf.export import access, desired, path_flags, program, rebuild, versions
 
 _WAIT = 300  # seconds for a server to load a version
 
@@ -134,7 +134,7 @@ def settle(base, server, seconds=_WAIT, **rights):
       ValueError: the server has not loaded them in that time, or another push has changed them.
       OSError: the server cannot be reached.
     """
-    from export import client
+    from ltgans_tf.export import client
 
     with versions.lock(base):
         desired.reconcile(base)  # otherwise the server might never learn of a version
@@ -201,7 +201,7 @@ def _listing(base):
     latest = versions.read_latest(base)
     rebuild.check(base, latest)
     if not latest.get("pairs"):
-        raise ValueError(f"{base} has no pushed version; push one with python -m export.push --workdir=...")
+        raise ValueError(f"{base} has no pushed version; push one with ltgans push --workdir=...")
     lines = []
     for pair in latest["pairs"]:
         version = pair["version"]
@@ -212,7 +212,7 @@ def _listing(base):
         lines.append(f"{version}  {made:%Y-%m-%d %H:%M} UTC  {task}  {state}".rstrip())
     lines += [
         f"note: the label {label} is on {version} until a server has loaded {latest[field]}; then it follows:"
-        f" {path_flags.command('python -m export.release', f'--base={base}', '--server=http://localhost:8501')}"
+        f" {path_flags.command('ltgans release', f'--base={base}', '--server=http://localhost:8501')}"
         for label, field in (("stable", "version"), ("canary", "canary"))
         if (version := latest["labels"].get(label)) != latest.get(field)
     ]
@@ -250,7 +250,7 @@ def main(_):
 
 
 if __name__ == "__main__":
-    # Not at the top: export.push imports this file and has a --base of its own.
+    # Not at the top: ltgans push imports this file and has a --base of its own.
     path_flags.define_path(
         "base", None, "Folder that holds generator/, encoder/ and latest.json.", required=True
     )

@@ -6,8 +6,8 @@ import json
 import os
 
 import ltgans_tf
-from export import blessing, validation, versions
 from ltgans_tf import latest_json
+from ltgans_tf.export import blessing, validation, versions
 from ltgans_tf.files import atomic
 
 
@@ -49,7 +49,7 @@ def stage(model, base, about, staged, terms, served):
 
 def _save(model, kind, folder, about):
     """Writes a half with its warm-up requests; returns the model's answers to them."""
-    from export import probes, signatures, warmup
+    from ltgans_tf.export import probes, signatures, warmup
 
     os.makedirs(os.path.dirname(os.path.join(folder, versions.INFO)))
     if kind == "generator":

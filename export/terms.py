@@ -15,7 +15,7 @@ class Terms:
 
     Attributes:
       policy: 'if_blessed' serves a version that works and has not forgotten (`blessing.reasons`); 'always' any
-        that works; 'manual' pushes one that works, and serves it after `export.release --stable=VERSION`.
+        that works; 'manual' pushes one that works, and serves it after `ltgans release --stable=VERSION`.
       max_regression: how much worse a score of an earlier domain may be, as a fraction of the served version's.
       max_latency: seconds that a signature may take for one row.
       keep: versions to keep; see `release.prune`.

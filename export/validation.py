@@ -9,8 +9,10 @@ import os
 import subprocess
 import sys
 
+import ltgans_tf
+
 BLESSED = "INFRA_BLESSED"
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(ltgans_tf.__file__)))
 _TIMEOUT = 300  # seconds
 
 
@@ -57,7 +59,7 @@ def _run(sent):
     environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "export.check"],
+            [sys.executable, "-P", "-m", "ltgans_tf.export.check"],  # -P: not from the present folder
             env=environment,
             input=sent,
             capture_output=True,

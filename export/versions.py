@@ -16,8 +16,8 @@ import re
 import shutil
 import time
 
-from export import path_flags
 from ltgans_tf import latest_json
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import atomic, jsonfiles, locks, paths
 
 INFO = latest_json.INFO
@@ -71,7 +71,7 @@ def read_latest(base):
     try:
         return latest_json.read(base)
     except jsonfiles.Damaged as error:
-        rebuild = path_flags.command("python -m export.release", f"--base={base}", "--rebuild")
+        rebuild = path_flags.command("ltgans release", f"--base={base}", "--rebuild")
         raise ValueError(f"{error} Or rebuild it: {rebuild}") from error
 
 

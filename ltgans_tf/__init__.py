@@ -18,7 +18,7 @@ Names are looked up when they are first used, so that `import ltgans_tf` does no
 TensorFlow.
 """
 
-from ltgans_tf import _lazy
+from ltgans_tf import _checkout, _lazy
 
 _HOMES = {
     "Evaluator": "evaluation",
@@ -36,6 +36,7 @@ _HOMES = {
     "score_matrix": "evaluation",
 }
 
+_checkout.extend_imports()
 _find, __dir__, __all__ = _lazy.face(__name__, _HOMES)
 
 

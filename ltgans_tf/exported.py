@@ -152,7 +152,7 @@ def _newest_pair(path):
         if "version" not in named:
             raise ValueError(
                 f"{path} has versions and nothing there is approved; approve one with"
-                f" python -m export.release --base={shlex.quote(path)} --stable=VERSION."
+                f" ltgans release --base={shlex.quote(path)} --stable=VERSION."
             )
         pair = {kind: os.path.join(path, named[kind]) for kind in latest_json.KINDS if kind in named}
         if gone := [folder for folder in pair.values() if not _is_version(folder)]:
@@ -160,7 +160,7 @@ def _newest_pair(path):
         return pair
     if os.path.isfile(os.path.join(path, "models.config")):
         raise ValueError(
-            f"{path} has lost its latest.json, which says what is served; rebuild it: python -m export.release"
+            f"{path} has lost its latest.json, which says what is served; rebuild it: ltgans release"
             f" --base={shlex.quote(path)} --rebuild. Or load one of its version folders."
         )
     found = {kind: _versions(os.path.join(path, kind)) for kind in latest_json.KINDS}

@@ -61,7 +61,7 @@ def trained(folder, method):
             assert sets(place, 3) == specs
             flags = [*SMALL, f"--method={method}", "--penalty_weight=9", "--first_learners=2"]
             done = programs.run(
-                "trainers.train",
+                "ltgans_tf.trainers.train",
                 *flags,
                 f"--tasks={specs[0]},{specs[1]}",
                 f"--workdir={workdir}",

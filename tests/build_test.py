@@ -79,6 +79,8 @@ def _owner(path):
 
 def _path(module):
     """Returns the path of a module of this repository."""
+    if source_imports.folder_of(module) in source_imports.INSIDE:
+        module = module.removeprefix("ltgans_tf.")
     paths = [f"{module.replace('.', '/')}{end}" for end in (".py", "/__init__.py")]
     return next((path for path in paths if path in SOURCES), paths[0])
 
@@ -159,8 +161,7 @@ def test_every_program_has_its_binary():
     assert not (left := programs.keys() - made.keys()), f"no py_binary for {sorted(left)}"
     assert not (idle := made.keys() - programs.keys()), f"a py_binary, but no program: {sorted(idle)}"
     for module, target in made.items():
-        folder, _, name = module.rpartition(".")
-        assert target.label == f"//{folder.replace('.', '/')}:{name}"
+        assert target.label == f"//{source_imports.folder_of(module)}:{module.rpartition('.')[2]}"
         assert target.labels("deps") == [programs[module]], target.label
     named = [
         label for part in TARGETS["//:programs"].labels("srcs") for label in TARGETS[part].labels("srcs")

@@ -6,6 +6,8 @@ import re
 import pytest
 import source_imports
 
+from ltgans_tf.trainers import command
+
 ROOT = source_imports.ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -50,11 +52,12 @@ def test_page_of_flags_is_that_of_the_flags():
     assert flags_page.PAGE.read_text(encoding="utf-8") == flags_page.page(), "run python -m docs.flags_page"
 
 
-def test_every_program_that_a_page_names_is_a_file():
+def test_every_program_that_a_page_names_is_there():
     for page in PAGES:
-        for name in re.findall(
-            r"python -m ((?:trainers|export|benchmarks|docs)\.\w+)", page.read_text(encoding="utf-8")
-        ):
-            place = ROOT / name.replace(".", "/")
-            files = (place.with_suffix(".py"), place / "__main__.py")
-            assert any(file.is_file() for file in files), f"{page.name}: no program {name}"
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"python -m ((?:trainers|benchmarks|docs)\.\w+)", text):
+            assert (ROOT / name.replace(".", "/")).with_suffix(".py").is_file(), (
+                f"{page.name}: no program {name}"
+            )
+        for name in re.findall(r"(?:^|[ `/])ltgans ([\w-]+)", text, re.MULTILINE):
+            assert name in command.PROGRAMS, f"{page.name}: ltgans has no command {name}"

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 import ltgans_tf
-from export import push, versions
 from ltgans_tf import exported
+from ltgans_tf.export import push, versions
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from tests.tiny import TINY, UNTRIED

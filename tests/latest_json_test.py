@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from export import continuation, release, versions
 from ltgans_tf import exported, latest_json
+from ltgans_tf.export import continuation, release, versions
+from ltgans_tf.trainers import runs
 from tests import random_changes
-from trainers import runs
 
 TASK = {"run_id": "r", "task_index": 0, "task_name": "a"}
 PAIR = {"version": 7, **TASK, "generator": "generator/7", "continuation": "continuation/7", "pending": False}

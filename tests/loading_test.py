@@ -55,11 +55,11 @@ def test_another_method_than_the_caller_has_named_is_not_loaded(tmp_path):
 @pytest.mark.parametrize(
     "program, flags",
     [
-        ("trainers.sample", ["--out={}/out"]),
-        ("trainers.encode", ["--out={}/out.npz", "--images={}/images"]),
-        ("trainers.evaluate", []),
-        ("trainers.make_figures", []),
-        ("export.push", []),
+        ("ltgans_tf.trainers.sample", ["--out={}/out"]),
+        ("ltgans_tf.trainers.encode", ["--out={}/out.npz", "--images={}/images"]),
+        ("ltgans_tf.trainers.evaluate", []),
+        ("ltgans_tf.trainers.make_figures", []),
+        ("ltgans_tf.export.push", []),
     ],
 )
 @pytest.mark.program
@@ -76,8 +76,8 @@ def test_no_program_runs_the_code_of_a_workdir_unasked(tmp_path, program, flags)
 
 def test_going_on_runs_no_code_unasked(workdir):
     flags = [f"--init_from={workdir}", "--tasks=glyphs", f"--workdir={workdir.parent}/on", "--dry_run"]
-    done = programs.run("trainers.train", *flags)
+    done = programs.run("ltgans_tf.trainers.train", *flags)
     assert done.returncode == 2 and "name it if you trust it: --method=their_idea:Theirs" in done.stderr
-    done = programs.run("trainers.train", *flags, "--method=their_idea:Theirs")
+    done = programs.run("ltgans_tf.trainers.train", *flags, "--method=their_idea:Theirs")
     assert done.returncode == 0 and "method: their_idea:Theirs" in done.stdout, done.stderr
     assert not (workdir.parent / "was run").exists()

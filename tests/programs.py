@@ -90,7 +90,7 @@ def run(module, *flags, **settings):
 
 
 def _import():
-    from trainers import import_tensorflow
+    from ltgans_tf.trainers import import_tensorflow
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import_tensorflow()

@@ -1,4 +1,4 @@
-"""What a browser would see in a page of trainers.report or trainers.compare, and how these programs end."""
+"""What a browser would see in a page of ltgans report or ltgans compare, and how these programs end."""
 
 import base64
 import html.parser
@@ -87,8 +87,8 @@ def as_shown(name, value):
 
 
 def run_program(name, *arguments):
-    """Runs `python -m trainers.<name>`: (exit status, stdout, stderr)."""
-    done = programs.run(f"trainers.{name}", *arguments)
+    """Runs `python -m ltgans_tf.trainers.<name>`: (exit status, stdout, stderr)."""
+    done = programs.run(f"ltgans_tf.trainers.{name}", *arguments)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -11,6 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).absolute().parents[1]
 FOLDERS = ("ltgans_tf", "trainers", "export", "benchmarks", "tests")
+INSIDE = {"export": "ltgans_tf.export", "trainers": "ltgans_tf.trainers"}  # the packages of two of them
 
 
 @functools.cache
@@ -22,7 +23,15 @@ def source_files():
 
 def module_name(path):
     """Returns the dotted name of the file at `path`; a package's is that of its folder."""
-    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    folder, dot, rest = name.partition(".")
+    return INSIDE.get(folder, folder) + dot + rest
+
+
+def folder_of(module):
+    """Returns which of FOLDERS has the module of this dotted name."""
+    first, second = [*module.split("."), ""][:2]
+    return second if f"{first}.{second}" in INSIDE.values() else first
 
 
 @functools.cache

@@ -5,7 +5,7 @@ load("@rules_python//python:py_test.bzl", "py_test")
 
 # What the test files of each folder import: packages of ltgans_tf, and the FOLDERS beside it.
 IMPORTS = {
-    "": "benchmarks export ltgans_tf ltgans_tf:init methods settings trainers",
+    "": "benchmarks export files ltgans_tf ltgans_tf:init methods settings trainers",
     "benchmarks": "benchmarks data evaluation export ltgans_tf methods settings",
     "data": "data methods",
     "evaluation": "data evaluation ltgans_tf networks",
@@ -30,7 +30,7 @@ REQUIREMENTS = (
 )
 
 # These read the whole checkout, and a test in Bazel sees only the files that it depends on.
-READ_THE_CHECKOUT = ["build_test.py", "docs_test.py", "layering_test.py"]
+READ_THE_CHECKOUT = ["build_test.py", "docs_test.py", "layering_test.py", "wheel_test.py"]
 
 def _label(name):
     return "//" + name if name in FOLDERS else "//ltgans_tf/" + name

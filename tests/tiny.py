@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from export import push
 from ltgans_tf.data import streams
+from ltgans_tf.export import push
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
 

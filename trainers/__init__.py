@@ -1,15 +1,16 @@
-"""The programs: `python -m trainers.<name>`; each ends on bad input in one sentence."""
+"""The programs, which `ltgans` starts (see `command`); each ends on bad input in one sentence."""
 
 # For all programs of this folder.
-from export.program import define_method as define_method
-from export.program import import_tensorflow as import_tensorflow
-from export.program import run as run
-from ltgans_tf.evaluation import scores as _scores
+from ltgans_tf.export.program import define_method as define_method
+from ltgans_tf.export.program import import_tensorflow as import_tensorflow
+from ltgans_tf.export.program import run as run
 
 
 def extractor_seeds(texts):
     """The value of --extractor_seed as integers; ValueError where one is none of `scores.EXTRACTOR_SEEDS`."""
-    known = [str(seed) for seed in _scores.EXTRACTOR_SEEDS]
+    from ltgans_tf.evaluation import scores  # here, so that --help does not wait for NumPy
+
+    known = [str(seed) for seed in scores.EXTRACTOR_SEEDS]
     if wrong := [text for text in texts if text not in known]:
         raise ValueError(
             f"--extractor_seed has {wrong[0]!r}; give {' or '.join(known)}, or both, as {','.join(known)}."

@@ -1,12 +1,12 @@
-"""What `trainers.train` says after each task and at its end."""
+"""What `ltgans train` says after each task and at its end."""
 
 import glob
 import os
 import resource
 import time
 
-from export import path_flags, versions
 from ltgans_tf.evaluation import row, scores
+from ltgans_tf.export import path_flags, versions
 
 _SURE = 0.9  # domain accuracy of an extractor
 
@@ -108,15 +108,9 @@ def done(workdir, base, student):
     """
     of_it = f"--workdir={workdir}"
     commands = [
-        *(
-            path_flags.command(f"python -m trainers.{name}", of_it)
-            for name in ("evaluate", "make_figures", "report")
-        ),
-        path_flags.command(
-            "python -m trainers.sample", of_it, "--count=1000", f"--out={workdir}/samples.npz"
-        ),
-        *[path_flags.command("python -m trainers.encode", of_it, "--images=YOUR_FOLDER", "--out=codes.npz")]
-        * student,
+        *(path_flags.command(f"ltgans {name}", of_it) for name in ("evaluate", "figures", "report")),
+        path_flags.command("ltgans sample", of_it, "--count=1000", f"--out={workdir}/samples.npz"),
+        *[path_flags.command("ltgans encode", of_it, "--images=YOUR_FOLDER", "--out=codes.npz")] * student,
         path_flags.command(
             "python -m tensorboard.main", f"--logdir={workdir}/tensorboard", "--samples_per_plugin=images=200"
         ),
@@ -135,9 +129,13 @@ def done(workdir, base, student):
 def _models(workdir, base, student):
     """What of the exports is served."""
     if base is None:
-        return f"none exported (--nopush); {path_flags.command('python -m export.push', f'--workdir={workdir}')} does it"
+        return (
+            f"none exported (--nopush); {path_flags.command('ltgans push', f'--workdir={workdir}')} does it"
+        )
     version = versions.read_latest(base).get("version")
     if version is None:
-        return f"none is served from {base}; {path_flags.command('python -m export.release', f'--base={base}')} tells more"
+        return (
+            f"none is served from {base}; {path_flags.command('ltgans release', f'--base={base}')} tells more"
+        )
     encoder = f" and {base}/encoder/{version}" if student else ""
     return f"{base}/generator/{version}{encoder} (SavedModels)"

@@ -1,8 +1,8 @@
 """Sets several runs of one stream side by side: mean and spread over seeds, charts, pictures.
 
-  python -m trainers.compare --workdirs=runs/a0,runs/a1,runs/b0 --out=compare.html --json=compare.json
+  ltgans compare --workdirs=runs/a0,runs/a1,runs/b0 --out=compare.html --json=compare.json
 
-Runs that differ in nothing but the seed make one group. Like trainers.report it reads the workdirs
+Runs that differ in nothing but the seed make one group. Like ltgans report it reads the workdirs
 only; it prints the tables too.
 """
 
@@ -11,12 +11,12 @@ import os
 
 from absl import flags
 
-import trainers
-from export import path_flags
+from ltgans_tf import trainers
 from ltgans_tf.evaluation import scores
+from ltgans_tf.export import path_flags
 from ltgans_tf.figures import charts
 from ltgans_tf.files import atomic, paths
-from trainers import groups, page, wording
+from ltgans_tf.trainers import groups, page, wording
 
 _UNION = (
     "All tasks together",

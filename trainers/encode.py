@@ -1,6 +1,6 @@
 """Encodes a folder of images with the Student of a run or of an export.
 
-  python -m trainers.encode --workdir=runs/demo --images=photographs --out=codes.npz
+  ltgans encode --workdir=runs/demo --images=photographs --out=codes.npz
 
 Images of any size are prepared as those of the run were. The file gets float32 `mean` and
 `stddev` [N, code_dim] of q(z|x), and `files` [N], their names within the folder, sorted.
@@ -10,9 +10,9 @@ import os
 
 from absl import flags
 
-import trainers
-from export import path_flags
+from ltgans_tf import trainers
 from ltgans_tf.data import listing
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import atomic, paths
 
 _BATCH = 250

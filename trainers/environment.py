@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 
-from export import surroundings
+from ltgans_tf.export import surroundings
 from ltgans_tf.files import atomic
 
 
@@ -26,7 +26,7 @@ def devices(tf):
 def write(workdir, keras, tf):
     """Writes environment.json: the command, the versions, the devices and the variables that matter."""
     environment = {
-        "command": [sys.executable, *sys.argv],
+        "command": sys.orig_argv,
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,

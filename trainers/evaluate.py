@@ -1,7 +1,7 @@
 """Measures what the model of a run has kept, and shows it beside what it had before.
 
-  python -m trainers.evaluate --workdir=runs/demo
-  python -m trainers.evaluate --workdir=runs/demo --inception_path=classify_image_graph_def.pb
+  ltgans evaluate --workdir=runs/demo
+  ltgans evaluate --workdir=runs/demo --inception_path=classify_image_graph_def.pb
 
 Takes the place of the row that training wrote after the last task, with more samples. Earlier rows
 stay as they are: the models that they tell of are gone.
@@ -15,10 +15,10 @@ import time
 
 from absl import flags
 
-import trainers
-from export import path_flags, program
+from ltgans_tf import trainers
 from ltgans_tf.evaluation import row, scores
-from trainers import flagfile, wording
+from ltgans_tf.export import path_flags, program
+from ltgans_tf.trainers import flagfile, wording
 
 
 def main(argv):
@@ -70,7 +70,7 @@ def evaluate(
       inception_path, inception_sha256: see `inception.Inception`; None for none.
       seed: int, of all draws; None for that of the run.
       deterministic: whether all operations of this process shall give the same bits again, so
-        that an extractor that is trained here equals one that `trainers.train` trained.
+        that an extractor that is trained here equals one that `ltgans train` trained.
       method: see `loading.load`.
       settings: fields of `evaluator_settings.EvaluatorSettings`.
 
@@ -229,10 +229,7 @@ def forgotten(workdir):
 
 def _ending(workdir, found):
     path = row.row_path(workdir, found.after_task)
-    after = [
-        path_flags.command(f"python -m trainers.{name}", f"--workdir={workdir}")
-        for name in ("make_figures", "report")
-    ]
+    after = [path_flags.command(f"ltgans {name}", f"--workdir={workdir}") for name in ("figures", "report")]
     return "\n  ".join([f"all scores: {path}\nnext:", *after])
 
 

@@ -1,4 +1,4 @@
-"""The help of `trainers.train`: its flags in groups, each with the value that holds for the preset and the method."""
+"""The help of `ltgans train`: its flags in groups, each with the value that holds for the preset and the method."""
 
 import textwrap
 

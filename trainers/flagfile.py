@@ -2,7 +2,7 @@
 
 import os
 
-from export import path_flags
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import atomic, paths
 
 _NAME = "flags.txt"
@@ -53,7 +53,7 @@ def check_place(words, workdir):
     folder = os.path.dirname(file) or "."
     is_run = os.path.isfile(os.path.join(folder, "config.json"))
     if is_run and os.path.realpath(folder) != os.path.realpath(workdir):
-        again = path_flags.command("python -m trainers.train", f"--flagfile={file}", f"--workdir={folder}")
+        again = path_flags.command("ltgans train", f"--flagfile={file}", f"--workdir={folder}")
         raise ValueError(
             f"{file} lies in the run {folder} and names the workdir {workdir}: that run was moved or copied, or the"
             f" command comes from another folder. Name the workdir after the flagfile; to go on there: {again}"

@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from ltgans_tf.evaluation import matrix, scores
-from trainers import runs, wording
+from ltgans_tf.trainers import runs, wording
 
 _NAMED = ("method", "recipe", "preset")
 # Settings of the evaluation that shift a score, by the part that measures it, beside the data.

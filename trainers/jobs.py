@@ -1,4 +1,4 @@
-"""Runs of `trainers.train` as processes of their own, some of them side by side.
+"""Runs of `ltgans train` as processes of their own, some of them side by side.
 
 What a run is, whether it is finished and how long it took stand beside its workdir, so that a list
 of them can be broken off at any point and goes on with what is left.
@@ -14,7 +14,7 @@ import time
 
 from ltgans_tf.evaluation import row
 from ltgans_tf.files import atomic, jsonfiles
-from trainers import stopping
+from ltgans_tf.trainers import stopping
 
 _POLL = 0.2  # seconds between looks at the processes
 _KEEP = 10.0  # seconds after which the time of a running process is written down again
@@ -27,7 +27,7 @@ class Job:
     Attributes:
       label, seed: what it is called.
       workdir: its folder; <workdir>.log and <workdir>.json are this module's.
-      flags: of `trainers.train`, without the workdir.
+      flags: of `ltgans train`, without the workdir.
       tasks: how many it has.
     """
 
@@ -45,7 +45,14 @@ class Job:
     @property
     def command(self):
         """The arguments of its process, from the interpreter on."""
-        return [sys.executable, "-m", "trainers.train", *self.flags, "--nopush", f"--workdir={self.workdir}"]
+        return [
+            sys.executable,
+            "-m",
+            "ltgans_tf.trainers.train",
+            *self.flags,
+            "--nopush",
+            f"--workdir={self.workdir}",
+        ]
 
     @property
     def log(self):

@@ -1,7 +1,7 @@
 """Makes the figures of a run: Fig. 2 and 3 of the paper, what was forgotten, scores and training.
 
-  python -m trainers.make_figures --workdir=runs/demo
-  python -m trainers.make_figures --workdir=runs/demo --only=fig3_traversal --codes=3,17 --out=pictures
+  ltgans figures --workdir=runs/demo
+  ltgans figures --workdir=runs/demo --only=fig3_traversal --codes=3,17 --out=pictures
 
 They go to the run's figures/ and to TensorBoard, or with --out to that folder alone. What cannot be
 made, because a task's data is gone or there is no Student, is left out and named.
@@ -13,10 +13,10 @@ import textwrap
 
 from absl import flags
 
-import trainers
-from export import path_flags, program
+from ltgans_tf import trainers
+from ltgans_tf.export import path_flags, program
 from ltgans_tf.files import paths
-from trainers import flagfile
+from ltgans_tf.trainers import flagfile
 
 
 def main(argv):
@@ -131,7 +131,7 @@ def _ending(workdir, out, pictures, left_out):
         for name, reason in left_out.items():
             together.setdefault(reason, []).append(name)
         lines += ["left out:", *(f"  {', '.join(names)}: {reason}" for reason, names in together.items())]
-    report = path_flags.command("python -m trainers.report", f"--workdir={workdir}")
+    report = path_flags.command("ltgans report", f"--workdir={workdir}")
     return "\n".join([*lines, "next:", f"  {report}"])
 
 

@@ -1,6 +1,6 @@
 """Writes the report of one run: a single HTML file with its verdict, pictures, scores and limits.
 
-  python -m trainers.report --workdir=runs/demo
+  ltgans report --workdir=runs/demo
 
 It reads the workdir only, at any time of the run: no TensorFlow, no model, no data, no network.
 """
@@ -10,11 +10,11 @@ import os
 import numpy as np
 from absl import flags
 
-import trainers
-from export import path_flags
+from ltgans_tf import trainers
 from ltgans_tf.evaluation import scores
+from ltgans_tf.export import path_flags
 from ltgans_tf.files import paths
-from trainers import page, report_protocol, report_scores, runs, wording
+from ltgans_tf.trainers import page, report_protocol, report_scores, runs, wording
 
 _DRAWN = 0.25  # of the even share: from there on a domain counts as drawn
 _PICTURES = {
@@ -160,7 +160,7 @@ def _picture(run, name):
     if data is None:
         return None
     if run.is_old(name):
-        caption += " The picture is older than the last task; trainers.make_figures draws it anew."
+        caption += " The picture is older than the last task; ltgans figures draws it anew."
     try:
         return page.picture(data, f"{caption} Tasks: {', '.join(run.tasks)}.", caption)
     except ValueError as error:
@@ -172,7 +172,7 @@ def _missing(run, names):
     missing = [f"figures/{name}.png" for name in names if run.picture(name) is None]
     if not missing:
         return None
-    line = page.tag("code", path_flags.command("python -m trainers.make_figures", f"--workdir={run.workdir}"))
+    line = page.tag("code", path_flags.command("ltgans figures", f"--workdir={run.workdir}"))
     return page.tag("p", "Not here yet: ", ", ".join(missing), ". Made by ", line, ".", class_="missing")
 
 

@@ -2,9 +2,9 @@
 
 import os
 
-from export import path_flags
 from ltgans_tf.evaluation import scores
-from trainers import page, runs, wording
+from ltgans_tf.export import path_flags
+from ltgans_tf.trainers import page, runs, wording
 
 
 def sections(run):
@@ -111,7 +111,7 @@ def _limits(run):
     accuracy = (run.last.extractor or {}).get("domain_accuracy")
     found = [
         "One run with one seed: how much another seed would differ is not known from it"
-        " (trainers.compare sets several beside each other).",
+        " (ltgans compare sets several beside each other).",
         "nlog" in run.matrices
         and "A likelihood does not see the samples: NLOG is the Student's, the pictures and distances are the"
         " generator's.",
@@ -179,13 +179,11 @@ def _tasks(numbers):
 def _again(run):
     where = run.workdir
     if not run.flags:
-        return [page.command(path_flags.command("python -m trainers.report", f"--workdir={where}"))]
+        return [page.command(path_flags.command("ltgans report", f"--workdir={where}"))]
     again = f"--workdir={os.path.normpath(where)}-again"
     lines = [
-        path_flags.command(
-            "python -m trainers.train", f"--flagfile={os.path.join(where, 'flags.txt')}", again
-        ),
-        path_flags.command("python -m trainers.make_figures", again),
-        path_flags.command("python -m trainers.report", again),
+        path_flags.command("ltgans train", f"--flagfile={os.path.join(where, 'flags.txt')}", again),
+        path_flags.command("ltgans figures", again),
+        path_flags.command("ltgans report", again),
     ]
     return [page.command("\n".join(lines)), page.folded("flags.txt", page.command(run.flags))]

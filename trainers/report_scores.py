@@ -4,7 +4,7 @@ import numpy as np
 
 from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import charts, training_curves
-from trainers import page, runs, wording
+from ltgans_tf.trainers import page, runs, wording
 
 _BESIDE = 5  # heat maps of so many tasks are legible beside each other
 

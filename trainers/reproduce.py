@@ -1,24 +1,23 @@
 """Trains all that one table or figure of the paper needs, and sets it up as a table and a chart.
 
-  python -m trainers.reproduce --experiment=table1_msfo_cpu --seeds=3 --data_dir=DATA
+  ltgans reproduce --experiment=table1_msfo_cpu --seeds=3 --data_dir=DATA
 
-Each run is a `trainers.train` of its own in OUT/EXPERIMENT/LABEL/seed_N. Its scores go into the results as it
+Each run is a `ltgans train` of its own in OUT/EXPERIMENT/LABEL/seed_N. Its scores go into the results as it
 ends, from where they are read again where its folder is lost. The same command goes on after a crash, and
 with more seeds it adds to those that are there. The first seed of all methods comes first.
 """
 
 import os
-import shlex
 import sys
 
 from absl import flags
 
-import trainers
-from export import path_flags
+from ltgans_tf import trainers
 from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
+from ltgans_tf.export import path_flags
 from ltgans_tf.settings import experiments, presets
-from trainers import jobs, records, results, wording
+from ltgans_tf.trainers import jobs, records, results, wording
 
 
 def main(argv):
@@ -179,12 +178,12 @@ def _state(job, kept):
     if record := kept.get((job.label, job.seed)):
         return f"finished in {jobs.duration(record['seconds'])}"
     begun = f"begun ({jobs.duration(job.seconds)} so far): " if job.seconds else ""
-    return begun + shlex.join(["python", *job.command[1:]])
+    return begun + path_flags.command("ltgans train", *job.command[3:])
 
 
 def _command():
     """This program's command line as a person would write it."""
-    return shlex.join(["python", "-m", "trainers.reproduce", *sys.argv[1:]])
+    return path_flags.command("ltgans reproduce", *sys.argv[1:])
 
 
 if __name__ == "__main__":

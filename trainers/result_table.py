@@ -6,7 +6,7 @@ import numpy as np
 
 from ltgans_tf.evaluation import scores
 from ltgans_tf.settings import experiments
-from trainers import groups, paired
+from ltgans_tf.trainers import groups, paired
 
 _OURS = "ltgan"
 _LIKE = "nlog"  # what bars this score bars those that `groups.not_comparable` does not ask for

@@ -3,13 +3,13 @@
 import hashlib
 import os
 
-from export import path_flags
 from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
+from ltgans_tf.export import path_flags
 from ltgans_tf.figures import figures, method_curves
 from ltgans_tf.files import provenance
 from ltgans_tf.settings import experiments, presets
-from trainers import groups, page, paired, records, result_table, wording
+from ltgans_tf.trainers import groups, page, paired, records, result_table, wording
 
 _RATIOS = {
     "bound": f"over {experiments.BOUND}",
@@ -292,12 +292,10 @@ def _ending(experiment, folder, every, pictures):
     if len(finished) > 1:
         workdirs = path_flags.listed(run.workdir for run in finished)
         html = os.path.join(folder, "compare.html")
-        compare = path_flags.command("python -m trainers.compare", f"--workdirs={workdirs}", f"--out={html}")
+        compare = path_flags.command("ltgans compare", f"--workdirs={workdirs}", f"--out={html}")
         lines.append(f"  {compare}")
     pictured = finished[:1]
     if experiment.pictures:
         pictured = [run for run in finished if run.about.get("seed") == finished[0].about.get("seed")]
-    figures = [
-        path_flags.command("python -m trainers.make_figures", f"--workdir={run.workdir}") for run in pictured
-    ]
+    figures = [path_flags.command("ltgans figures", f"--workdir={run.workdir}") for run in pictured]
     return lines + [f"  {line}" for line in figures]

@@ -1,7 +1,7 @@
 """Draws images from the newest generator of a run or of an export.
 
-  python -m trainers.sample --workdir=runs/demo --count=10000 --out=samples
-  python -m trainers.sample --workdir=runs/demo --domain=digits --out=digits.png
+  ltgans sample --workdir=runs/demo --count=10000 --out=samples
+  ltgans sample --workdir=runs/demo --domain=digits --out=digits.png
 
 --out names a folder (000000.png, 000001.png, ...), a file.npz (uint8 `images` and `seed`) or a
 file.png (one grid). A folder is written batch by batch, so any count fits into memory.
@@ -11,8 +11,8 @@ import os
 
 from absl import flags
 
-import trainers
-from export import path_flags, program
+from ltgans_tf import trainers
+from ltgans_tf.export import path_flags, program
 from ltgans_tf.files import atomic, paths
 
 _BATCH = 250

@@ -6,7 +6,7 @@ from absl import flags
 
 from ltgans_tf.settings import architectures, presets, seeds
 from ltgans_tf.settings.method_settings import SETTINGS
-from trainers import task_flag
+from ltgans_tf.trainers import task_flag
 
 flags.disclaim_key_flags()  # --help lists them with the program that defines them
 FLAGS = flags.FLAGS

@@ -1,8 +1,8 @@
 """Trains Lifelong Twin GANs, or a method they are compared with, on image sets one after another.
 
-  python -m trainers.train --preset=demo --workdir=runs/demo
-  python -m trainers.train --preset=demo --tasks=folder:cats,folder:dogs --workdir=runs/pets
-  python -m trainers.train --preset=demo --method=replay --workdir=runs/demo_replay
+  ltgans train --preset=demo --workdir=runs/demo
+  ltgans train --preset=demo --tasks=folder:cats,folder:dogs --workdir=runs/pets
+  ltgans train --preset=demo --method=replay --workdir=runs/demo_replay
 
 Settings come from --preset (the experiment) and --recipe (the method), then from the command
 line in its order, flagfiles expanded in place. What one method alone has stands after its name:
@@ -18,13 +18,13 @@ import sys
 
 from absl import flags
 
-import trainers
-from export import continuation, path_flags, push, terms
+from ltgans_tf import trainers
 from ltgans_tf.data import specs
+from ltgans_tf.export import continuation, path_flags, push, terms
 from ltgans_tf.files import jsonfiles
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import architectures, presets, upgrades
-from trainers import (
+from ltgans_tf.trainers import (
     closing,
     environment,
     estimate,
@@ -133,7 +133,7 @@ _ONCE = {
 }
 _KEPT = sorted(set(FLAGS) - _OTHERS - _ONCE)
 _LONGEST_JOIN = 120.0  # seconds
-_KERNEL_SUBSETS = 10  # at a boundary; trainers.evaluate takes more
+_KERNEL_SUBSETS = 10  # at a boundary; ltgans evaluate takes more
 
 
 def main(_):
@@ -181,7 +181,7 @@ def _not_begun():
 def _command():
     """What goes on with this run: its flagfile or, before that is written, the same command."""
     given = flagfile.words(FLAGS.workdir) or sys.argv[1:]
-    return path_flags.command("python -m trainers.train", *given)
+    return path_flags.command("ltgans train", *given)
 
 
 def _started():

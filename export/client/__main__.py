@@ -1,11 +1,11 @@
 """Asks a TensorFlow Serving server that serves an export.
 
-  python -m export.client --sample=64 --seed=0 --truncation=1.0 --out=grid.png
-  python -m export.client --sample=64 --domain=digits --out=digits.png
-  python -m export.client --encode=cat.png --out=codes.json
-  python -m export.client --reconstruct=cat.png --out=reconstruction.png
-  python -m export.client --score=cat.png
-  python -m export.client --status --url=http://localhost:8501
+  ltgans client --sample=64 --seed=0 --truncation=1.0 --out=grid.png
+  ltgans client --sample=64 --domain=digits --out=digits.png
+  ltgans client --encode=cat.png --out=codes.json
+  ltgans client --reconstruct=cat.png --out=reconstruction.png
+  ltgans client --score=cat.png
+  ltgans client --status --url=http://localhost:8501
 
 Exactly one of these. --encode, --reconstruct and --score may be given several times. REST needs
 only the standard library, NumPy and Pillow; --grpc=localhost:8500 uses gRPC instead.
@@ -15,9 +15,9 @@ import io
 
 from absl import flags
 
-from export import access, path_flags, program
-from export.client import Client, NotServed
-from export.client.serving import ENCODER, GENERATOR
+from ltgans_tf.export import access, path_flags, program
+from ltgans_tf.export.client import Client, NotServed
+from ltgans_tf.export.client.serving import ENCODER, GENERATOR
 from ltgans_tf.files import atomic, paths
 
 # The files that each action writes; those without one print.

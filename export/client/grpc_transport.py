@@ -8,8 +8,8 @@ import re
 
 import numpy as np
 
-from export import program
-from export.client import failures, rest
+from ltgans_tf.export import program
+from ltgans_tf.export.client import failures, rest
 
 tf = program.import_tensorflow()  # quietly, before the packages below import it
 

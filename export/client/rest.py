@@ -16,8 +16,8 @@ import urllib.parse
 
 import numpy as np
 
-from export.client import failures
-from export.client.tensors import NUMBERS
+from ltgans_tf.export.client import failures
+from ltgans_tf.export.client.tensors import NUMBERS
 
 MOST_BYTES = 2**28  # of one answer: 64 images of 256 x 256 as text are 150 MB
 # What Python raises while it reads an answer of another form.

@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
-from export.client import rest, tensors
-from export.client.failures import Refused
-from export.client.settings import Settings
+from ltgans_tf.export.client import rest, tensors
+from ltgans_tf.export.client.failures import Refused
+from ltgans_tf.export.client.settings import Settings
 from ltgans_tf.networks import domain_codes
 
 GENERATOR, ENCODER = "generator", "encoder"
@@ -32,7 +32,7 @@ class Client:
         if grpc is None:
             self._transport = rest.Rest(url, self._settings)
         else:
-            from export.client import grpc_transport
+            from ltgans_tf.export.client import grpc_transport
 
             self._transport = grpc_transport.Grpc(grpc, self._settings)
         self._signatures = {}

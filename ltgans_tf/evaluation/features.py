@@ -25,7 +25,7 @@ from ltgans_tf.files import atomic, keras_config
 _log = logging.getLogger(__name__)
 
 FEATURES = extractor_network.FEATURES
-cache_folder = extractor_cache.folder  # for trainers.train and benchmarks
+cache_folder = extractor_cache.folder  # for ltgans train and benchmarks
 EPOCHS = 4
 MOST_IMAGES = 12_000  # of each domain, for training
 _MOST_SIDE = 4096  # of images that a file may say it is for

@@ -22,16 +22,16 @@ ON_FEATURES = frozenset({"distances", "smoothness", "audit"})  # which need an e
 EXTRACTOR_SEEDS = (1, 2)
 # Where scores are shown, each place in the order of the table.
 PLACES = {
-    "line": "what trainers.train says after each task",
-    "terminal": "the table of trainers.evaluate",
-    "lost": "what trainers.evaluate says was lost, and the curves of trainers.make_figures",
-    "matrix": "the heat maps of trainers.make_figures",
+    "line": "what ltgans train says after each task",
+    "terminal": "the table of ltgans evaluate",
+    "lost": "what ltgans evaluate says was lost, and the curves of ltgans figures",
+    "matrix": "the heat maps of ltgans figures",
     "verdict": "the sentences that reports and comparisons begin with; of distances the first measured",
     "report": "the scores of each task in a report",
-    "compared": "the tables of trainers.compare, and in a report the heat maps and what was lost",
-    "dots": "the charts of trainers.compare",
+    "compared": "the tables of ltgans compare, and in a report the heat maps and what was lost",
+    "dots": "the charts of ltgans compare",
     "mix": "what stands with the shares of the domains",
-    "end": "what trainers.reproduce says of each method after the last task",
+    "end": "what ltgans reproduce says of each method after the last task",
 }
 
 

@@ -7,16 +7,19 @@ import os
 import subprocess
 
 VERSION = "0.1.0"
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Where the wheel has the programs; a checkout has them beside the library.
+_PROGRAMS = tuple(os.path.join(_PACKAGE, name, "") for name in ("trainers", "export"))
 
 
 def code(cls=None):
-    """A hash of the code of this package, or of the file that defines a class: 16 hexadecimal digits.
+    """A hash of the code of the library, or of the file that defines a class: 16 hexadecimal digits.
 
     It is '' for a class that no file defines.
     """
     if cls is None:
-        folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        paths = sorted(glob.glob(os.path.join(glob.escape(folder), "**", "*.py"), recursive=True))
+        paths = sorted(glob.glob(os.path.join(glob.escape(_PACKAGE), "**", "*.py"), recursive=True))
+        paths = [path for path in paths if not path.startswith(_PROGRAMS)]
     else:
         try:
             paths = [inspect.getfile(cls)]
@@ -30,11 +33,12 @@ def code(cls=None):
 
 
 def commit():
-    """The commit of this checkout, with a + if files differ from it; None without git."""
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    """The commit of this checkout, with a + if files differ from it; None without git or a checkout."""
+    if os.path.isdir(_PROGRAMS[0]):
+        return None  # a repository around an installed package has nothing to do with it
     try:
         ran = subprocess.run(
-            ["git", "-C", folder, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            ["git", "-C", _PACKAGE, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
             capture_output=True,
             text=True,
             check=True,

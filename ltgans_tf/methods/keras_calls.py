@@ -12,7 +12,7 @@ _SCORE = (
 )
 _KEEP = (
     "is saved as it learns, model.fit_stream(..., workdir='runs/mine'), and loaded by ltgans_tf.load('runs/mine');"
-    " for a server give fit_stream the boundary callback export.push.BoundaryExport()"
+    " for a server give fit_stream the boundary callback ltgans_tf.export.push.BoundaryExport()"
 )
 
 

@@ -20,7 +20,7 @@ class Run:
     Attributes:
       label: what the table calls it.
       method: key in `methods.METHODS`.
-      flags: ((name, value), ...) of flags of `trainers.train`.
+      flags: ((name, value), ...) of flags of `ltgans train`.
     """
 
     label: str
@@ -57,7 +57,7 @@ class Experiment:
       departures: in what it is not the paper's, in a sentence or two.
       task_labels: what the tables call the tasks, or () for their names.
       data_dir_labels: the same for runs that read a data folder, whose sets may be others.
-      pictures: whether the paper shows pictures, which `trainers.make_figures` draws of each run.
+      pictures: whether the paper shows pictures, which `ltgans figures` draws of each run.
       endpoints: of `View`, lower is better, by the last column of which `ltgan` is compared with each of `rivals`,
         seed by seed; () where nothing is claimed.
       rivals: labels of runs.
@@ -212,7 +212,7 @@ _SMALL = (
 )
 _FCD = (
     "The distance is FCD, on a classifier of the real training images, in place of FID, which"
-    " --inception_path of trainers.evaluate adds."
+    " --inception_path of ltgans evaluate adds."
 )
 _SUBSETS = "The paper does not define Sub1 and Sub2; they are disjoint sets of classes here."
 _NO_PICTURES = "The paper shows pictures and no numbers; the numbers are this project's addition."

@@ -1,6 +1,6 @@
 """What single methods have beyond a `presets.Recipe`, as data.
 
-Each is a frozen dataclass whose fields become flags of `trainers.train`, `--lgm_categories` for one,
+Each is a frozen dataclass whose fields become flags of `ltgans train`, `--lgm_categories` for one,
 with the help text and the bounds given here. TensorFlow is not needed to name or to check them.
 """
 

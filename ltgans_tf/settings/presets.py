@@ -1,6 +1,6 @@
 """Settings as data: RECIPES hold the method's settings, PRESETS the experiments.
 
-Both are frozen dataclasses whose fields become flags of `trainers.train` with the help text
+Both are frozen dataclasses whose fields become flags of `ltgans train` with the help text
 given here; the presets are listed in preset_table.py. Nothing in this file needs TensorFlow.
 """
 
@@ -17,7 +17,7 @@ def _setting(default, text, flag=True):
 
 
 def flag_fields(cls):
-    """The fields of a class of settings that are flags of `trainers.train`."""
+    """The fields of a class of settings that are flags of `ltgans train`."""
     return [field for field in dataclasses.fields(cls) if field.metadata.get("flag", True)]
 
 

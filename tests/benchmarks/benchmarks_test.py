@@ -27,8 +27,8 @@ from benchmarks import (
     twins,
     workers,
 )
-from export import validation
 from ltgans_tf.data import streams
+from ltgans_tf.export import validation
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from tests import programs, source_imports

@@ -2,8 +2,8 @@
 
 import pytest
 
-from export import blessing
 from ltgans_tf.evaluation import row as row_lib
+from ltgans_tf.export import blessing
 
 
 def _row(after_task=1, **changes):

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from export import probes, signatures
+from ltgans_tf.export import probes, signatures
 from tests import source_imports
 
 pytestmark = pytest.mark.program

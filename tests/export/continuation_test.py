@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import ltgans_tf as lt
-from export import continuation, push, versions
 from ltgans_tf.data import streams
 from ltgans_tf.evaluation import evaluation
+from ltgans_tf.export import continuation, push, versions
 from ltgans_tf.files import locks, run_ids
 from ltgans_tf.training import boundaries, verification
 from tests import programs
@@ -189,7 +189,7 @@ def test_the_program_goes_on_with_the_settings_of_the_run_and_resumes(tiny_strea
     small += ["--eval_images=8", "--eval_samples=20", "--extractor_images=8", "--nopush_validate"]
 
     def train(*flags):
-        return programs.run("trainers.train", *flags, timeout=300)
+        return programs.run("ltgans_tf.trainers.train", *flags, timeout=300)
 
     first, base, later = (f"{tmp_path}/{name}" for name in ("first", "base", "later"))
     done = train(*small, f"--tasks={','.join(specs[:2])}", f"--workdir={first}", f"--push_base={base}")

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from export import deployment, serving_config
+from ltgans_tf.export import deployment, serving_config
 
 FLAGS = {
     "--model_config_file": "/models/models.config",

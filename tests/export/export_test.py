@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from export import push, release, signatures, versions
 from ltgans_tf.data import images, sources
+from ltgans_tf.export import push, release, signatures, versions
 from ltgans_tf.files import atomic, run_ids
 from ltgans_tf.training import checkpoints
 from tests.tiny import UNTRIED

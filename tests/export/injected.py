@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 
-from export import continuation, program, push, release, staging, warmup
+from ltgans_tf.export import continuation, program, push, release, staging, warmup
 
 _NEED_ROOM = ("os.rename", "os.mkdir", "os.link", "open")
 _CHANGES = (*_NEED_ROOM, "os.remove", "os.rmdir")

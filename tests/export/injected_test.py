@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from export import continuation, desired, release, versions
+from ltgans_tf.export import continuation, desired, release, versions
 from tests import programs
 
 pytestmark = pytest.mark.program

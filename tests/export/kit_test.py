@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from export import deployment, desired, kit, serving_config
+from ltgans_tf.export import deployment, desired, kit, serving_config
 from tests import programs, source_imports
 
 PAIR = {
@@ -31,7 +31,7 @@ def base(tmp_path):
 
 
 def _run(*arguments):
-    return programs.run("export.kit", *arguments)
+    return programs.run("ltgans_tf.export.kit", *arguments)
 
 
 def test_program_writes_beside_models_config_and_prints_the_commands(base):
@@ -83,7 +83,7 @@ def test_folder_without_a_served_version_ends_in_one_sentence(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"error: {tmp_path} has no version that is served, so there is nothing to serve; push a run there with:"
-        f" python -m export.push --workdir=... --base={tmp_path}\n"
+        f" ltgans push --workdir=... --base={tmp_path}\n"
     )
     assert not os.listdir(tmp_path)
 
@@ -97,7 +97,7 @@ def test_out_that_is_a_file_ends_in_one_sentence(base):
 
 @pytest.mark.program
 def test_program_does_not_wait_for_tensorflow():
-    ask = "import sys, export.kit; print('tensorflow' in sys.modules)"
+    ask = "import sys, ltgans_tf.export.kit; print('tensorflow' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", ask], cwd=source_imports.ROOT, capture_output=True, text=True, check=True
     )

@@ -7,7 +7,7 @@ import shlex
 import pytest
 from absl import flags
 
-from export import path_flags
+from ltgans_tf.export import path_flags
 from tests import programs, source_imports
 
 
@@ -36,9 +36,9 @@ def test_a_bucket_is_refused_by_the_flag(given):
 
 
 def test_a_command_can_be_pasted():
-    line = path_flags.command("python -m trainers.sample", "--workdir=a b", "--out='x'.png", "--count=1")
-    assert shlex.split(line)[3:] == ["--workdir=a b", "--out='x'.png", "--count=1"]
-    assert line.startswith("python -m trainers.sample '--workdir=a b' ")
+    line = path_flags.command("ltgans sample", "--workdir=a b", "--out='x'.png", "--count=1")
+    assert shlex.split(line)[2:] == ["--workdir=a b", "--out='x'.png", "--count=1"]
+    assert line.startswith("ltgans sample '--workdir=a b' ")
 
 
 def test_every_flag_that_names_a_place_is_a_path():
@@ -60,9 +60,9 @@ def test_every_flag_that_names_a_place_is_a_path():
 @pytest.mark.parametrize(
     "module, names",
     [
-        ("trainers.train", "workdir tasks data_dir init_from push_base push_keep"),
-        ("export.client", "authorization_file ca_file encode out seed"),
-        ("export.push", "workdir base method keep"),
+        ("ltgans_tf.trainers.train", "workdir tasks data_dir init_from push_base push_keep"),
+        ("ltgans_tf.export.client", "authorization_file ca_file encode out seed"),
+        ("ltgans_tf.export.push", "workdir base method keep"),
         ("benchmarks.step", "out docs"),
     ],
 )
@@ -74,10 +74,10 @@ def test_help_lists_the_flags_that_helpers_define(module, names):
 @pytest.mark.parametrize(
     "module, words",
     [
-        ("trainers.train", ["--workdir=gs://b/run"]),
-        ("trainers.train", ["--workdir=run", "--tasks=folder:s3://b/cats"]),
-        ("trainers.sample", ["--workdir=run", "--out=gs://b/x.png"]),
-        ("export.push", ["--workdir=run", "--base=s3://b"]),
+        ("ltgans_tf.trainers.train", ["--workdir=gs://b/run"]),
+        ("ltgans_tf.trainers.train", ["--workdir=run", "--tasks=folder:s3://b/cats"]),
+        ("ltgans_tf.trainers.sample", ["--workdir=run", "--out=gs://b/x.png"]),
+        ("ltgans_tf.export.push", ["--workdir=run", "--base=s3://b"]),
         ("benchmarks.step", ["--out=s3://b/x.json"]),
     ],
 )

@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from export import program, surroundings
+from ltgans_tf.export import program, surroundings
+from ltgans_tf.trainers import train  # noqa: F401, defines the flags of the largest program
 from tests import programs, source_imports
-from trainers import train  # noqa: F401, defines the flags of the largest program
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_what_other_programs_are_set_up_for_does_not_reach_ours(environment):
 def test_keras_json_is_not_read(tmp_path):
     (tmp_path / "keras.json").write_text('{"floatx": "float16", "image_data_format": "channels_first"}')
     code = (
-        "from export import surroundings; surroundings.pin()\n"
+        "from ltgans_tf.export import surroundings; surroundings.pin()\n"
         "from ltgans_tf.files import keras_config; keras_config.check()\n"
         "import matplotlib"
     )
@@ -93,12 +93,12 @@ def test_without_a_folder_for_temporary_files_the_remedy_is_told(monkeypatch):
 
 @pytest.mark.parametrize("seed", ["-1", "4294967296", "9" * 30])
 def test_a_seed_that_no_generator_takes_is_named(seed):
-    done = programs.run("trainers.train", "--workdir=x", f"--seed={seed}", "--dry_run")
+    done = programs.run("ltgans_tf.trainers.train", "--workdir=x", f"--seed={seed}", "--dry_run")
     assert done.returncode == 2 and "--seed" in done.stderr and done.stderr.count("\n") == 1
 
 
 def _parsed(argv, capsys):
-    """(exit status or None, what was said) of the flags of trainers.train."""
+    """(exit status or None, what was said) of the flags of ltgans train."""
     try:
         program._parse(["train", *argv])
         status = None

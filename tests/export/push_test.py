@@ -8,9 +8,9 @@ import sys
 import pytest
 import tensorflow as tf
 
-from export import push, release, validation, versions, warmup
 from ltgans_tf import exported
 from ltgans_tf.evaluation import row
+from ltgans_tf.export import push, release, validation, versions, warmup
 from ltgans_tf.training import checkpoints
 from tests import source_imports
 from tests.tiny import UNTRIED
@@ -295,7 +295,14 @@ def test_pushes_at_one_time_wait_for_each_other_and_a_refusal_is_exit_status_3(
     model.fit_stream(tiny_stream(tasks=1), 1, workdir=run, callbacks=[])
 
     def start(*flags):
-        command = [sys.executable, "-m", "export.push", f"--workdir={run}", f"--base={base}", *flags]
+        command = [
+            sys.executable,
+            "-m",
+            "ltgans_tf.export.push",
+            f"--workdir={run}",
+            f"--base={base}",
+            *flags,
+        ]
         return subprocess.Popen(
             command, cwd=source_imports.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

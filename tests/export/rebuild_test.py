@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from export import continuation, desired, kit, push, rebuild, release, versions
+from ltgans_tf.export import continuation, desired, kit, push, rebuild, release, versions
 from tests import programs
 from tests.tiny import UNTRIED
 
@@ -69,7 +69,7 @@ def test_the_command_to_rebuild_can_be_pasted(base):
     os.remove(moved / "latest.json")
     with pytest.raises(ValueError) as error:
         release._listing(str(moved))
-    assert str(error.value).endswith(f"python -m export.release '--base={moved}' --rebuild")
+    assert str(error.value).endswith(f"ltgans release '--base={moved}' --rebuild")
 
 
 def test_a_lost_latest_json_is_rebuilt_from_the_versions(base):
@@ -138,13 +138,13 @@ def test_halves_and_what_others_wrote_need_no_name(base):
 
 def test_the_program_rebuilds_a_damaged_file_and_keeps_it(base):
     (base / "latest.json").write_text('{"version": 12, ')
-    done = programs.run("export.release", f"--base={base}")
+    done = programs.run("ltgans_tf.export.release", f"--base={base}")
     assert done.returncode == 2 and f"--base={base} --rebuild" in done.stderr and done.stderr.count("\n") == 1
-    done = programs.run("export.release", f"--base={base}", "--rebuild")
+    done = programs.run("ltgans_tf.export.release", f"--base={base}", "--rebuild")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("latest.json now names 10, 11, 12 too.\n")
     assert done.stdout.splitlines()[-1].endswith("stable") or "note:" in done.stdout
     assert (base / "latest.json.damaged").read_text() == '{"version": 12, '
     assert versions.read_latest(base)["version"] == 12
-    done = programs.run("export.release", f"--base={base}", "--rebuild", "--rollback")
+    done = programs.run("ltgans_tf.export.release", f"--base={base}", "--rebuild", "--rollback")
     assert done.returncode == 2 and "--rebuild goes with --stable alone" in done.stderr

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from export import desired, release, versions
+from ltgans_tf.export import desired, release, versions
 from tests import fake_models, programs, rest_double
 
 
@@ -153,7 +153,7 @@ def test_what_was_withdrawn_is_no_way_back_for_later_versions(tmp_path):
 
 
 def test_a_push_while_labels_wait_is_not_lost(tmp_path, monkeypatch):
-    from export import client
+    from ltgans_tf.export import client
 
     for version in (10, 11):
         _push(tmp_path, version)
@@ -211,7 +211,7 @@ class _Server:
 
 
 def test_labels_follow_once_the_server_has_the_version(tmp_path, monkeypatch):
-    from export import client
+    from ltgans_tf.export import client
 
     for version in (10, 11):
         _push(tmp_path, version)
@@ -287,7 +287,7 @@ def test_a_prune_that_died_is_finished_by_the_next(tmp_path, monkeypatch):
 
 
 def _run(*flags):
-    return programs.run("export.release", *flags)
+    return programs.run("ltgans_tf.export.release", *flags)
 
 
 def test_the_program_lists_serves_and_goes_back(tmp_path):

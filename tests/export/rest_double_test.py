@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.client import Client, Refused
+from ltgans_tf.export.client import Client, Refused
 from tests import fake_models, rest_double
 
 

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from export import serving_config
+from ltgans_tf.export import serving_config
 
 # The messages that tensorflow-serving-api leaves out, by the field names and types of TensorFlow
 # Serving's session_bundle_config.proto and monitoring_config.proto. Text has no use for the numbers.

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import signatures
-from export.client import Client, NotServed, Refused, image_seeds
+from ltgans_tf.export import signatures
+from ltgans_tf.export.client import Client, NotServed, Refused, image_seeds
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from tests import rest_double

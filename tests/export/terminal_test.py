@@ -7,7 +7,7 @@ import time
 
 from tests import source_imports
 
-BEGIN = "import sys; from export import terminal; terminal.never_fail()\n"
+BEGIN = "import sys; from ltgans_tf.export import terminal; terminal.never_fail()\n"
 
 
 def _python(program, **settings):

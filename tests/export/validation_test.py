@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import check, probes, signatures, validation, warmup
+from ltgans_tf.export import check, probes, signatures, validation, warmup
 from tests import source_imports
 
 
@@ -87,7 +87,7 @@ def test_the_process_of_the_check_cannot_import_the_library():
     with pytest.raises(validation.NotBlessed, match="died with status 1: ValueError"):
         validation._run(b"no npz")
     program = (
-        "import runpy\ntry:\n  runpy.run_module('export.check', run_name='__main__')\n"
+        "import runpy\ntry:\n  runpy.run_module('ltgans_tf.export.check', run_name='__main__')\n"
         "except Exception:\n  import ltgans_tf"
     )
     done = subprocess.run(

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf import unknown_fields
 
-from export import warmup
+from ltgans_tf.export import warmup
 
 REQUESTS = [
     ("serving_default", {"latents": np.float32([[1, 2], [3, 4]])}),

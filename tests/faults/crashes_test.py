@@ -153,7 +153,7 @@ def _catches(process, number):
 def test_a_signal_before_the_model_is_built_ends_the_program_with_the_command(tmp_path, number):
     arguments = ["--preset=smoke", f"--workdir={tmp_path}/a run"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "trainers.train", *arguments],
+        [sys.executable, "-m", "ltgans_tf.trainers.train", *arguments],
         cwd=source_imports.ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -167,7 +167,7 @@ def test_a_signal_before_the_model_is_built_ends_the_program_with_the_command(tm
     assert process.returncode == 128 + number and time.monotonic() - begin < 10
     assert said == (
         "stopped before the run had begun; to go on:\n"
-        f"  python -m trainers.train --preset=smoke '--workdir={tmp_path}/a run'\n"
+        f"  ltgans train --preset=smoke '--workdir={tmp_path}/a run'\n"
     )
     assert errors == "" and not (tmp_path / "a run").exists()
 

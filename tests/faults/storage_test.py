@@ -209,7 +209,7 @@ def test_a_workdir_that_is_read_only_is_refused_and_unchanged(run):
 @pytest.mark.parametrize("kind", ["OSError", "RuntimeError"])  # TensorFlow's are no OSError
 def test_a_full_disk_is_one_sentence_with_the_remedy(kind):
     code = (
-        "from export import program\n"
+        "from ltgans_tf.export import program\n"
         f"def main(_): raise {kind}('runs/a/events; No space left on device\\n\\tFailed to flush')\n"
         "program.run(main)"
     )
@@ -252,7 +252,7 @@ def test_the_program_that_verifies_tells_by_its_status(run):
     _, workdir = run
 
     def verified():
-        return programs.run("trainers.train", "--verify_checkpoint", f"--workdir={workdir}")
+        return programs.run("ltgans_tf.trainers.train", "--verify_checkpoint", f"--workdir={workdir}")
 
     name = f"checkpoints/{_paths(workdir)[0].name}"
     done = verified()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from export import versions
+from ltgans_tf.export import versions
 from ltgans_tf.training import checkpoints
 from tests import source_imports
 
@@ -16,7 +16,7 @@ SETTINGS = {"stream": {"specs": ["a"]}}
 # Pushes of a model that costs nothing, one after another; argv: base, id of the run, how many.
 PUSHES = """
 import os, sys
-from export import push, release, staging, versions, warmup
+from ltgans_tf.export import push, release, staging, versions, warmup
 
 def save(model, kind, folder, about):
     for name in ("saved_model.pb", warmup.FILE, "variables/variables.index"):

@@ -15,10 +15,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from export import push
 from ltgans_tf import exported, loading
 from ltgans_tf.data import images, streams
 from ltgans_tf.evaluation import evaluation
+from ltgans_tf.export import push
 from ltgans_tf.methods import curl_mixture, lgm, registry, twin_gan
 from ltgans_tf.methods.lifelong import NonFiniteError
 from ltgans_tf.networks import losses
@@ -349,7 +349,14 @@ def test_a_class_of_ones_own_is_a_method_without_a_line_in_the_package(tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(source_imports.ROOT)}
 
     def train(method, *flags):
-        command = [sys.executable, "-m", "trainers.train", "--preset=smoke", f"--method={method}", *flags]
+        command = [
+            sys.executable,
+            "-m",
+            "ltgans_tf.trainers.train",
+            "--preset=smoke",
+            f"--method={method}",
+            *flags,
+        ]
         return subprocess.run(
             [*command, "--workdir=run"],
             cwd=tmp_path,
@@ -378,7 +385,7 @@ def test_a_class_of_ones_own_is_a_method_without_a_line_in_the_package(tmp_path)
 
 
 def _train(*flags):
-    return programs.run("trainers.train", "--preset=smoke", *flags, timeout=240)
+    return programs.run("ltgans_tf.trainers.train", "--preset=smoke", *flags, timeout=240)
 
 
 def test_the_plan_names_the_method_and_an_unknown_one_is_refused(tmp_path):

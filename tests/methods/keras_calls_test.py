@@ -35,7 +35,7 @@ def _model(**compiled):
         ("__call__", "model.sample(64) draws"),
         ("evaluate", "model.evaluate_stream(stream)"),
         ("save", "ltgans_tf.load('runs/mine')"),
-        ("export", "export.push.BoundaryExport()"),
+        ("export", "ltgans_tf.export.push.BoundaryExport()"),
     ],
 )
 def test_what_keras_models_have_and_this_one_has_not_names_the_right_call(call, named):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import push
 from ltgans_tf import exported, loading
+from ltgans_tf.export import push
 from ltgans_tf.methods import joint, joint_twins, replay, twin_gan
 from ltgans_tf.networks import networks, student
 from ltgans_tf.settings import presets

@@ -25,7 +25,7 @@ RUN = [
 
 
 def _train(*flags):
-    return programs.run("trainers.train", "--preset=smoke", *flags, timeout=240)
+    return programs.run("ltgans_tf.trainers.train", "--preset=smoke", *flags, timeout=240)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_flags_reach_the_model_config_and_flagfile(method, given, field, other, 
 def test_a_method_of_ones_own_needs_no_settings():
     program = (
         "import ltgans_tf.methods.registry as b; b.METHODS['mine'] = 'nowhere:Mine'\n"
-        "from trainers import run, train; run(train.main)"
+        "from ltgans_tf.trainers import run, train; run(train.main)"
     )
     flags = ("--preset=smoke", "--method=mine", "--dry_run", "--workdir=nowhere")
     done = subprocess.run(

@@ -10,13 +10,13 @@ import pytest
 from absl.testing import flagsaver
 from PIL import Image
 
-from export import continuation, versions
 from ltgans_tf import exported, loading
 from ltgans_tf.data import streams
+from ltgans_tf.export import continuation, versions
 from ltgans_tf.settings import presets, upgrades
+from ltgans_tf.trainers import runs, train
 from ltgans_tf.training import checkpoints
 from tests.tiny import make_model, make_stream
-from trainers import runs, train
 
 pytestmark = pytest.mark.program
 

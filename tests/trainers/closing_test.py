@@ -3,7 +3,7 @@
 import collections
 
 from ltgans_tf.evaluation import row
-from trainers import closing
+from ltgans_tf.trainers import closing
 
 Task = collections.namedtuple("Task", ["index", "name", "skipped"])
 

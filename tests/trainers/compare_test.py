@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from ltgans_tf.trainers import compare, groups
 from tests import fake_runs, reading_pages
-from trainers import compare, groups
 
 
 def _nlog(*values):

@@ -1,7 +1,7 @@
 """The line of `--dry_run` that says how long a run will take."""
 
 from ltgans_tf.settings import presets
-from trainers import estimate
+from ltgans_tf.trainers import estimate
 
 
 def test_a_run_that_has_begun_is_judged_by_its_own_speed(tmp_path):

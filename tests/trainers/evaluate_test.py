@@ -16,10 +16,10 @@ from ltgans_tf.evaluation import evaluation, features, references
 from ltgans_tf.evaluation import row as row_lib
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
+from ltgans_tf.trainers import evaluate, flagfile
 from ltgans_tf.training import boundaries
 from tests import programs
 from tests.tiny import TINY
-from trainers import evaluate, flagfile
 
 pytestmark = pytest.mark.program
 
@@ -63,7 +63,7 @@ def workdir(trained, tmp_path):
 
 
 def _run(*given):
-    done = programs.run("trainers.evaluate", *given, timeout=300)
+    done = programs.run("ltgans_tf.trainers.evaluate", *given, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -104,7 +104,7 @@ def test_a_table_what_was_forgotten_and_the_next_commands_are_printed(workdir):
     lost = found["nlog"] - rows[0].scores["dark.npz"]["nlog"]
     assert f"NLOG: final average {np.mean([r['nlog'] for r in rows[1]['scores'].values()]):.1f}" in out
     assert f"forgetting {lost:.1f}, backward transfer {-lost:.1f}" in out
-    assert f"  python -m trainers.report --workdir={workdir}" in out
+    assert f"  ltgans report --workdir={workdir}" in out
     assert "measured in" in out and "by the research protocol" in out
     # Each reason once, with what it is the reason of.
     for reasons in rows[1].absent.values():

@@ -1,17 +1,17 @@
-"""The help of `trainers.train`, and flags that other projects call otherwise."""
+"""The help of `ltgans train`, and flags that other projects call otherwise."""
 
 import collections
 
 import pytest
 from absl.testing import flagsaver
 
-from export import program
-from trainers import flag_help, train
+from ltgans_tf.export import program
+from ltgans_tf.trainers import flag_help, train
 
 
 @pytest.fixture
 def parsed():
-    """Sets the flags of `trainers.train`; afterwards they are as before."""
+    """Sets the flags of `ltgans train`; afterwards they are as before."""
     with flagsaver.flagsaver():
         yield lambda *words: train.FLAGS(["train", "--workdir=runs/mine", *words])
 
@@ -42,4 +42,4 @@ def test_a_flag_of_another_project_leads_to_ours(word, meant):
 def test_what_other_projects_call_a_flag_is_none_of_ours_and_leads_to_one():
     ours = {*train._KEPT, *train._ONCE}
     assert not set(program._ELSEWHERE) & ours
-    assert set(program._ELSEWHERE.values()) <= {*ours, "count"}  # of trainers.sample
+    assert set(program._ELSEWHERE.values()) <= {*ours, "count"}  # of ltgans sample

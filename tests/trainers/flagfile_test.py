@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainers import flagfile
+from ltgans_tf.trainers import flagfile
 
 
 @pytest.fixture

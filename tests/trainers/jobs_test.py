@@ -10,10 +10,10 @@ import time
 
 import pytest
 
+from ltgans_tf.trainers import jobs
 from tests import source_imports
-from trainers import jobs
 
-# Stands for trainers.train: notes that it ran, then does what its first flag says.
+# Stands for ltgans train: notes that it ran, then does what its first flag says.
 PROGRAM = """
 import os, signal, sys, time
 what, workdir = sys.argv[1], sys.argv[-1].partition("=")[2]
@@ -117,7 +117,7 @@ import sys
 sys.path.insert(0, "tests")
 import pathlib
 from tests.trainers import jobs_test
-from trainers import jobs
+from ltgans_tf.trainers import jobs
 folder = pathlib.Path(sys.argv[1])
 planned = [jobs_test._job(folder, label, "60") for label in "ab"]
 print(jobs.run(planned, 1, print)[1], flush=True)

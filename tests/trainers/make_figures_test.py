@@ -16,10 +16,10 @@ from ltgans_tf.evaluation import features, row
 from ltgans_tf.figures import gallery
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
+from ltgans_tf.trainers import make_figures
 from ltgans_tf.training import boundaries
 from tests import programs, source_imports
 from tests.tiny import TINY
-from trainers import make_figures
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_all_figures_of_a_run_are_written_and_shown(workdir):
     assert lines[lines.index("left out:") + 1].startswith(
         "  domains of generated images: there is no extractor"
     )
-    assert lines[-2:] == ["next:", f"  python -m trainers.report --workdir={workdir}"]
+    assert lines[-2:] == ["next:", f"  ltgans report --workdir={workdir}"]
 
 
 @pytest.mark.program
@@ -185,7 +185,7 @@ def test_a_run_without_student_has_the_figures_that_need_no_codes(workdir, monke
 
 
 def test_bad_input_ends_in_one_sentence_and_status_2():
-    done = programs.run("trainers.make_figures", "--workdir=/nowhere")
+    done = programs.run("ltgans_tf.trainers.make_figures", "--workdir=/nowhere")
     assert done.returncode == 2 and not done.stdout
     assert done.stderr == "error: there is no folder /nowhere; --workdir names a run.\n"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers import page
+from ltgans_tf.trainers import page
 
 HOSTILE = "</title><img src=x onerror=\"alert('1')\">&amp;"
 

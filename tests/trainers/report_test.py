@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
+from ltgans_tf.trainers import report, report_protocol, runs
 from tests.fake_runs import HOSTILE, change_scores, make_run, write_picture
 from tests.reading_pages import Page, as_shown, assert_stands_alone, imports_tensorflow, run_program
-from trainers import report, report_protocol, runs
 
 
 def written(run, out=None):
@@ -238,7 +238,7 @@ def test_reports_what_is_there_of_a_run_of_the_library(tmp_path):
     page = written(folder)
     assert "config.json is not there" in page.texts["settings"]
     assert "No training curves" in page.texts["training"]
-    assert "figures/forgetting.png. Made by python -m trainers.make_figures" in page.texts["kept"]
+    assert "figures/forgetting.png. Made by ltgans figures" in page.texts["kept"]
 
 
 def test_line_that_is_half_written_is_left_alone(tmp_path):

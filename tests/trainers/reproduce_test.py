@@ -12,14 +12,14 @@ import time
 import pytest
 
 from ltgans_tf.settings import experiments
+from ltgans_tf.trainers import jobs, reproduce
 from tests import fake_runs, programs, source_imports
-from trainers import jobs, reproduce
 
 LABELS = ["ltgan", "replay", "finetune", "joint", "curl", "lgm", "curl_time", "lgm_time"]
 
 
 def _run(*flags, timeout=60, cwd=source_imports.ROOT, **settings):
-    return programs.run("trainers.reproduce", *flags, cwd=cwd, timeout=timeout, **settings)
+    return programs.run("ltgans_tf.trainers.reproduce", *flags, cwd=cwd, timeout=timeout, **settings)
 
 
 def test_seed_0_of_all_runs_comes_first():
@@ -87,7 +87,7 @@ def test_a_dry_run_shows_the_commands_and_starts_none(tmp_path):
     done = _run("--experiment=builtin_cpu", "--seeds=2", "--dry_run", f"--out={tmp_path}/out")
     assert time.monotonic() - begin < 5
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 1 + 12
-    command = "python -m trainers.train --preset=builtin_cpu --method=joint --seed=1"
+    command = "ltgans train --preset=builtin_cpu --method=joint --seed=1"
     assert f"joint, seed 1: {command} --nopush --workdir={tmp_path}" in done.stdout
     assert not (tmp_path / "out").exists()
 
@@ -127,7 +127,7 @@ def test_a_signal_is_the_exit_status_and_the_command_to_go_on_is_printed(tmp_pat
     monkeypatch.setattr(jobs, "run", lambda *_: ({}, 15))
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "--experiment=builtin_cpu"])
     assert reproduce.reproduce("builtin_cpu", str(tmp_path)) == 143
-    assert "python -m trainers.reproduce --experiment=builtin_cpu\n" in capsys.readouterr().out
+    assert "ltgans reproduce --experiment=builtin_cpu\n" in capsys.readouterr().out
 
 
 def test_each_run_is_in_the_results_as_it_ends_and_is_not_made_again_where_it_is_lost(
@@ -180,7 +180,7 @@ def test_the_road_from_end_to_end_over_a_kill(tmp_path):
     flags = ["--experiment=builtin_cpu", "--seeds=1", "--steps_per_task=2", "--methods=ltgan,curl"]
     flags += [f"--out={tmp_path}"]
     folder, environment = tmp_path / "builtin_cpu", {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "trainers.reproduce", *flags]
+    command = [sys.executable, "-m", "ltgans_tf.trainers.reproduce", *flags]
     process = subprocess.Popen(command, cwd=source_imports.ROOT, stdout=subprocess.PIPE, env=environment)
     while not (folder / "ltgan/seed_0/eval/task_00/scores.json").exists():
         assert process.poll() is None

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from ltgans_tf.settings import experiments
+from ltgans_tf.trainers import result_table, runs
 from tests import fake_runs
-from trainers import result_table, runs
 
 TASKS = ("digits", "glyphs")
 NLOG, UNION = experiments.View("nlog"), experiments.View("fcd", "union")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ltgans_tf.settings import experiments
+from ltgans_tf.trainers import jobs, records, results
 from tests import fake_runs
-from trainers import jobs, records, results
 
 TASKS = ("mnist", "svhn_cropped", "fashion_mnist", "omniglot")
 
@@ -102,13 +102,13 @@ def test_a_chart_is_drawn_of_each_table_and_the_next_commands_follow(written, tm
     said, text, _ = written("table1_msfo_cpu", NUMBERS)
     for name in ("nlog_tasks.png", "fcd_union.png"):
         assert (tmp_path / name).stat().st_size > 1000 and f"![{name}]({name})" in text
-    assert f"python -m trainers.compare --workdirs={tmp_path}/ltgan/seed_0," in said
-    assert said.count("trainers.make_figures") == 1
+    assert f"ltgans compare --workdirs={tmp_path}/ltgan/seed_0," in said
+    assert said.count("ltgans figures") == 1
 
 
 def test_figures_are_offered_for_each_method_where_the_paper_shows_pictures(written):
     said, _, _ = written("fig2_faces_cpu", {"ltgan": [1, 2], "joint": [1, 2]}, tasks=("celeb_a", "cacd"))
-    assert said.count("trainers.make_figures") == 2
+    assert said.count("ltgans figures") == 2
 
 
 @pytest.mark.program

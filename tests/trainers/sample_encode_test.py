@@ -9,14 +9,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from export import push
 from ltgans_tf import loading
 from ltgans_tf.data import images, streams
+from ltgans_tf.export import push
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
+from ltgans_tf.trainers import encode, sample
 from tests import programs, source_imports
 from tests.tiny import TINY, UNTRIED
-from trainers import encode, sample
 
 
 @pytest.fixture(scope="module")
@@ -152,16 +152,16 @@ def _run(module, *arguments):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (["trainers.sample", "--workdir=/nowhere", "--out=x.png"], "there is no folder /nowhere"),
-        (["trainers.sample", "--wrokdir=x"], "unknown flag --wrokdir; did you mean --workdir?"),
-        (["trainers.sample", "--out=x.png"], "--workdir is missing"),
-        (["trainers.sample", "--workdir=.", "--out=x.png", "more"], "unexpected argument 'more'"),
-        (["trainers.sample", "--workdir=.", "--out=x.png", "--count=many"], "flag --count=many"),
+        (["ltgans_tf.trainers.sample", "--workdir=/nowhere", "--out=x.png"], "there is no folder /nowhere"),
+        (["ltgans_tf.trainers.sample", "--wrokdir=x"], "unknown flag --wrokdir; did you mean --workdir?"),
+        (["ltgans_tf.trainers.sample", "--out=x.png"], "--workdir is missing"),
+        (["ltgans_tf.trainers.sample", "--workdir=.", "--out=x.png", "more"], "unexpected argument 'more'"),
+        (["ltgans_tf.trainers.sample", "--workdir=.", "--out=x.png", "--count=many"], "flag --count=many"),
         (
-            ["trainers.encode", "--workdir=.", "--images=export", "--out=x.npz"],
+            ["ltgans_tf.trainers.encode", "--workdir=.", "--images=export", "--out=x.npz"],
             "The folder 'export' holds no images",
         ),
-        (["export.push", "--workdir=docs"], "docs is no workdir"),
+        (["ltgans_tf.export.push", "--workdir=docs"], "docs is no workdir"),
     ],
 )
 def test_bad_input_ends_in_one_sentence_and_status_2(arguments, sentence):
@@ -172,7 +172,9 @@ def test_bad_input_ends_in_one_sentence_and_status_2(arguments, sentence):
 
 @pytest.mark.program
 def test_sentence_is_alone_after_tensorflow_too(workdir, pictures):
-    done = _run("trainers.encode", f"--workdir={workdir}/exports", f"--images={pictures}", "--out=x.npz")
+    done = _run(
+        "ltgans_tf.trainers.encode", f"--workdir={workdir}/exports", f"--images={pictures}", "--out=x.npz"
+    )
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith("error: ") and "broken.jpg" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -180,12 +182,12 @@ def test_sentence_is_alone_after_tensorflow_too(workdir, pictures):
 
 @pytest.mark.program
 def test_success_says_one_line_and_help_needs_no_tensorflow(workdir, tmp_path):
-    done = _run("trainers.sample", f"--workdir={workdir}", "--count=2", f"--out={tmp_path}/a.npz")
+    done = _run("ltgans_tf.trainers.sample", f"--workdir={workdir}", "--count=2", f"--out={tmp_path}/a.npz")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"Wrote 2 images of 8x8x3 (seed 0) to {tmp_path}/a.npz.\n"
     program = (
         "import runpy, sys; sys.modules['tensorflow'] = None; sys.argv[1:] = ['--help'];"
-        "runpy.run_module('trainers.sample', run_name='__main__', alter_sys=True)"
+        "runpy.run_module('ltgans_tf.trainers.sample', run_name='__main__', alter_sys=True)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=source_imports.ROOT, capture_output=True, text=True, check=False

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from ltgans_tf.trainers import stopping
 from tests import source_imports
-from trainers import stopping
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_lost_terminal_asks_to_stop_like_the_others_unless_nohup_has_turned_it
 
 WAITS = """
 import ctypes, signal
-from trainers import stopping
+from ltgans_tf.trainers import stopping
 stopping._TELL_EVERY = 0.1
 stopping.on_signals(lambda number, _: None)
 with stopping.ended_at_once("waits", "go on", LONGEST):

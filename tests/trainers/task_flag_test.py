@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from trainers import task_flag
+from ltgans_tf.trainers import task_flag
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ import pytest
 from PIL import Image
 
 from ltgans_tf.settings import presets
+from ltgans_tf.trainers import flagfile
 from tests import artefacts, programs, source_imports
-from trainers import flagfile
+
+COMMAND = "ltgans_tf.trainers.command"
 
 
-def _run(*flags, module="trainers.train", **settings):
+def _run(*flags, module="ltgans_tf.trainers.train", **settings):
     return programs.run(module, *flags, **settings)
 
 
@@ -72,26 +74,19 @@ def test_a_run_leaves_what_the_readme_promises(finished):
 @pytest.mark.program
 def test_the_next_commands_that_are_printed_work(finished, tmp_path):
     workdir, done, _ = finished
-    commands = [line.split() for line in done.stdout.splitlines() if line.startswith("  python -m ")]
-    modules = [command[2] for command in commands]
-    assert modules == [
-        "trainers.evaluate",
-        "trainers.make_figures",
-        "trainers.report",
-        "trainers.sample",
-        "trainers.encode",
-        "tensorboard.main",
-    ]
-    for command in commands[:3]:
-        done = _run(*command[3:], module=command[2])
+    commands = [line.split() for line in done.stdout.splitlines() if line.startswith("  ltgans ")]
+    assert [name for _, name, *_ in commands] == ["evaluate", "figures", "report", "sample", "encode"]
+    assert done.stdout.splitlines()[-1].startswith("  python -m tensorboard.main --logdir=")
+    for _, *words in commands[:3]:
+        done = _run(*words, module=COMMAND)
         assert done.returncode == 0, done.stderr
     assert (workdir / "figures/fig2_domains.png").exists() and (workdir / "report.html").exists()
-    sample = _run(*commands[3][3:-2], "--count=3", f"--out={tmp_path}/s.npz", module=modules[3])
+    sample = _run(*commands[3][1:-2], "--count=3", f"--out={tmp_path}/s.npz", module=COMMAND)
     assert sample.returncode == 0, sample.stderr
     assert np.load(tmp_path / "s.npz")["images"].shape == (3, 32, 32, 3)
     Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(tmp_path / "one.png")
     encode = _run(
-        f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=modules[4]
+        "encode", f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=COMMAND
     )
     assert encode.returncode == 0, encode.stderr
     assert np.load(tmp_path / "c.npz")["mean"].shape == (1, 64)
@@ -152,7 +147,7 @@ def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
     command = [
         sys.executable,
         "-m",
-        "trainers.train",
+        "ltgans_tf.trainers.train",
         *artefacts.SMALL,
         "--steps_per_task=100000",
         "--checkpoint_every=100000",
@@ -170,14 +165,14 @@ def test_a_signal_saves_and_prints_the_command_to_go_on(tmp_path, number):
     output, errors = process.communicate(timeout=60)
     assert time.monotonic() - begin < 10
     assert process.returncode == 128 + number, errors
-    assert f"python -m trainers.train --flagfile={workdir}/flags.txt" in output
+    assert f"ltgans train --flagfile={workdir}/flags.txt" in output
     assert list((workdir / "checkpoints").glob("task_000_step_*"))
 
 
 @pytest.mark.program
 def test_a_run_whose_terminal_is_lost_saves_its_state(tmp_path):
     specs, workdir = artefacts.sets(tmp_path, 1), tmp_path / "run"
-    command = [sys.executable, "-m", "trainers.train", *artefacts.SMALL, "--steps_per_task=100000"]
+    command = [sys.executable, "-m", "ltgans_tf.trainers.train", *artefacts.SMALL, "--steps_per_task=100000"]
     process = subprocess.Popen(
         [*command, "--checkpoint_every=100000", f"--tasks={specs[0]}", f"--workdir={workdir}"],
         cwd=source_imports.ROOT,
@@ -203,7 +198,13 @@ def test_a_worker_whose_peers_do_not_come_ends_on_a_signal(tmp_path, number):
         workers = [f"127.0.0.1:{server.getsockname()[1]}" for server in (one, two)]
     place = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 1}}
     process = subprocess.Popen(
-        [sys.executable, "-m", "trainers.train", "--distribution=multi_worker", f"--workdir={tmp_path}/run"],
+        [
+            sys.executable,
+            "-m",
+            "ltgans_tf.trainers.train",
+            "--distribution=multi_worker",
+            f"--workdir={tmp_path}/run",
+        ],
         cwd=source_imports.ROOT,
         env={**os.environ, "TF_CONFIG": json.dumps(place)},
         stdout=subprocess.PIPE,
@@ -226,7 +227,7 @@ def test_a_worker_whose_peers_do_not_come_ends_on_a_signal(tmp_path, number):
 
 @pytest.mark.program
 def test_a_signal_after_the_end_does_not_change_the_status(finished):
-    command = [sys.executable, "-m", "trainers.train", f"--flagfile={finished[0]}/flags.txt"]
+    command = [sys.executable, "-m", "ltgans_tf.trainers.train", f"--flagfile={finished[0]}/flags.txt"]
     process = subprocess.Popen(
         command, cwd=source_imports.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -235,7 +236,7 @@ def test_a_signal_after_the_end_does_not_change_the_status(finished):
     while process.poll() is None:
         process.send_signal(signal.SIGTERM)
         time.sleep(0.002)
-    assert process.returncode == 0 and "python -m trainers.report" in process.stdout.read()
+    assert process.returncode == 0 and "ltgans report" in process.stdout.read()
 
 
 @pytest.mark.program
@@ -284,7 +285,7 @@ def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tm
 @pytest.mark.program
 def test_programs_do_not_wait_for_packages_that_keras_can_do_without():
     program = (
-        "import sys; from trainers import import_tensorflow; import_tensorflow()\n"
+        "import sys; from ltgans_tf.trainers import import_tensorflow; import_tensorflow()\n"
         "print({'matplotlib', 'sklearn'} & set(sys.modules))\n"
         "import matplotlib.figure, sklearn.neighbors"
     )
@@ -447,7 +448,7 @@ def test_a_workdir_in_use_is_refused_and_harmed_by_nothing(finished):
 def test_a_driver_without_a_usable_gpu_gets_one_line_with_the_remedy(monkeypatch):
     import tensorflow as tf
 
-    from trainers import environment
+    from ltgans_tf.trainers import environment
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     monkeypatch.setattr(os.path, "exists", lambda path: path == "/proc/driver/nvidia/version")
@@ -471,7 +472,7 @@ def test_a_run_for_tuning_says_so_and_is_no_other_run(tmp_path):
     assert row["tuning"] and 2 <= held_out == 100 - row["data"]["set.npz"]["train_images"]
     assert "--tuning=True" in (tmp_path / "run/flags.txt").read_text()
     assert "tuning" in _refused(*flags)
-    evaluated = _run(f"--workdir={tmp_path}/run", "--samples=20", module="trainers.evaluate")
+    evaluated = _run(f"--workdir={tmp_path}/run", "--samples=20", module="ltgans_tf.trainers.evaluate")
     assert "no test scores: the scores are on a tenth" in evaluated.stdout, evaluated.stderr
 
 

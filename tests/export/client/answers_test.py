@@ -6,9 +6,9 @@ import ssl
 
 import pytest
 
-from export import access
-from export.client import Client, failures, rest, serving
-from export.client import __main__ as command
+from ltgans_tf.export import access
+from ltgans_tf.export.client import Client, failures, rest, serving
+from ltgans_tf.export.client import __main__ as command
 from tests import certificates, fake_models, proxy, random_changes, rest_double
 
 STATUS = {"model_version_status": [{"version": "2", "state": "AVAILABLE", "status": {"error_message": ""}}]}

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from export.client import failures
+from ltgans_tf.export.client import failures
 from tests import fake_models, rest_double
 
 

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from export.client import Client, failures
+from ltgans_tf.export.client import Client, failures
 from tests import fake_models, rest_double
 
 

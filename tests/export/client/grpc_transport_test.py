@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from export.client import Client, failures
+from ltgans_tf.export.client import Client, failures
 from tests import certificates, fake_models, proxy, rest_double, rest_rules
 
 _CODES = {400: grpc.StatusCode.INVALID_ARGUMENT, 404: grpc.StatusCode.NOT_FOUND}
@@ -259,7 +259,7 @@ def test_the_authorisation_goes_with_every_call_and_tensors_that_are_none_are_on
 
 
 def test_answers_are_bounded(server, monkeypatch):
-    from export.client import grpc_transport
+    from ltgans_tf.export.client import grpc_transport
 
     bounded = [("grpc.max_receive_message_length", 100), ("grpc.max_metadata_size", 2**14)]
     monkeypatch.setattr(grpc_transport, "_OPTIONS", tuple(bounded))

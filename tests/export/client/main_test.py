@@ -1,4 +1,4 @@
-"""`python -m export.client`: what it writes and prints, and how it ends."""
+"""`ltgans client`: what it writes and prints, and how it ends."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.client import image_seeds
+from ltgans_tf.export.client import image_seeds
 from tests import fake_models, programs, rest_double, source_imports
 
 
@@ -23,7 +23,7 @@ def pictures(tmp_path):
 
 
 def _run(*flags):
-    done = programs.run("export.client", *flags)
+    done = programs.run("ltgans_tf.export.client", *flags)
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
@@ -149,9 +149,7 @@ def _python(program):
 
 @pytest.mark.program
 def test_rest_needs_neither_tensorflow_nor_grpc():
-    program = (
-        "import sys, export.client.__main__; print(*sorted({'tensorflow', 'grpc'} & sys.modules.keys()))"
-    )
+    program = "import sys, ltgans_tf.export.client.__main__; print(*sorted({'tensorflow', 'grpc'} & sys.modules.keys()))"
     done = _python(program)
     assert done.returncode == 0 and not done.stdout.strip(), done.stderr
 
@@ -161,7 +159,7 @@ def test_lack_of_the_packages_for_grpc_is_one_sentence():
     program = (
         "import runpy, sys; sys.modules['tensorflow_serving'] = None;"
         "sys.argv = ['client', '--grpc=localhost:8500', '--status'];"
-        "runpy.run_module('export.client', run_name='__main__')"
+        "runpy.run_module('ltgans_tf.export.client', run_name='__main__')"
     )
     done = _python(program)
     assert done.returncode == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.client import Client, failures, image_seeds
+from ltgans_tf.export.client import Client, failures, image_seeds
 from tests import fake_models, rest_double, rest_rules
 
 
