@@ -129,29 +129,8 @@ class Step:
         optimizer.step()
 
 
-def profile(settings):
-    """Profiles steps in this process: JSON-ready dict as `benchmarks.peer_profile` describes it."""
-    steps, warm_up = settings.pop("profile"), settings.pop("warm_up")
-    step = Step(**settings)
-
-    def timed(count):
-        begin = time.perf_counter()
-        for _ in range(count):
-            float(step())
-        return 1e3 * (time.perf_counter() - begin) / count
-
-    timed(warm_up)
-    ms = timed(steps)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
-        profiled = timed(steps)
-    operations = {event.key: 1e-3 * event.self_cpu_time_total / steps for event in found.key_averages()}
-    return {"ms": ms, "profiled_ms": profiled, "operations": operations}
-
-
 def main(settings):
     """Times steps in this process: JSON-ready dict with milliseconds of each turn."""
-    if "profile" in settings:
-        return profile(settings)
     seconds, warm_up, turns = (settings.pop(name) for name in ("seconds", "warm_up", "turns"))
     step, times, count, begin = Step(**settings), [], 0, time.perf_counter()
     step()

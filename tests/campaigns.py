@@ -16,9 +16,9 @@ from tests import source_imports
 
 # What each campaign guards: folders and files, its own tests among them.
 GUARDED = {
-    "crashes": "benchmarks/fault_checks.py benchmarks/faults.py export ltgans_tf/data ltgans_tf/files"
-    " ltgans_tf/methods ltgans_tf/training tests/faults tests/methods/resume_test.py"
-    " tests/trainers/reproduce_test.py trainers",
+    "crashes": "export ltgans_tf/data ltgans_tf/files ltgans_tf/methods ltgans_tf/training tests/faults"
+    " tests/hostile/fault_checks.py tests/hostile/faults.py tests/hostile/watched_run.py"
+    " tests/methods/resume_test.py tests/trainers/reproduce_test.py trainers",
     "graphs": "ltgans_tf/methods ltgans_tf/networks ltgans_tf/settings tests/methods",
     "measurements": "benchmarks ltgans_tf/methods ltgans_tf/networks tests/benchmarks",
     "paper": "ltgans_tf/evaluation/inception.py ltgans_tf/methods ltgans_tf/networks ltgans_tf/settings"

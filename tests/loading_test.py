@@ -66,12 +66,12 @@ def test_another_method_than_the_caller_has_named_is_not_loaded(tmp_path):
 def test_no_program_runs_the_code_of_a_workdir_unasked(tmp_path, program, flags):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").write_bytes(b"")
-    workdir = _workdir(tmp_path / "run", "benchmarks.forms:Nothing")
+    workdir = _workdir(tmp_path / "run", "tests.tiny:Nothing")
     flags = [f"--workdir={workdir}", *(flag.format(tmp_path) for flag in flags)]
     done = programs.run(program, *flags)
-    assert done.returncode == 2 and "--method=benchmarks.forms:Nothing" in done.stderr, done.stderr
-    done = programs.run(program, *flags, "--method=benchmarks.forms:Nothing")
-    assert done.returncode == 2 and "benchmarks.forms has no class Nothing" in done.stderr, done.stderr
+    assert done.returncode == 2 and "--method=tests.tiny:Nothing" in done.stderr, done.stderr
+    done = programs.run(program, *flags, "--method=tests.tiny:Nothing")
+    assert done.returncode == 2 and "tests.tiny has no class Nothing" in done.stderr, done.stderr
 
 
 def test_going_on_runs_no_code_unasked(workdir):

@@ -5,15 +5,16 @@ load("@rules_python//python:py_test.bzl", "py_test")
 
 # What the test files of each folder import: packages of ltgans_tf, and the FOLDERS beside it.
 IMPORTS = {
-    "": "benchmarks export files ltgans_tf ltgans_tf:init methods settings trainers",
-    "benchmarks": "benchmarks data evaluation export ltgans_tf methods settings",
-    "data": "data methods",
+    "": "export files ltgans_tf ltgans_tf:init methods settings trainers",
+    "benchmarks": "benchmarks evaluation export methods settings",
+    "data": "data methods settings",
     "evaluation": "data evaluation ltgans_tf networks",
     "export": "benchmarks data evaluation export files ltgans_tf methods settings trainers training",
     "export/client": "export",
-    "faults": "benchmarks evaluation export files methods trainers training",
+    "faults": "evaluation export files methods trainers training",
     "figures": "data evaluation figures networks",
     "files": "files ltgans_tf training",
+    "hostile": "",
     "methods": "data evaluation export ltgans_tf methods networks settings trainers training",
     "networks": "networks settings",
     "settings": "data evaluation export ltgans_tf methods settings trainers training",
@@ -43,7 +44,7 @@ def folder_tests(name):
     """
     for folder, imports in IMPORTS.items():
         deps = [":shared"]
-        deps += [_label(imported) for imported in imports.split(" ")]
+        deps += [_label(imported) for imported in imports.split(" ") if imported]
         deps += [requirement(package) for package in REQUIREMENTS.split(" ")]
         for path in native.glob([folder + "/*_test.py" if folder else "*_test.py"]):
             py_test(

@@ -1,6 +1,5 @@
 """The programs that measure: the plain step is the same mathematics, and all of them report."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -16,18 +15,13 @@ import benchmarks
 from benchmarks import (
     exports,
     growth,
-    peer_profile,
     peers,
     plain,
     precisions,
-    quality_per_second,
     startup,
     step,
-    streaming,
-    twins,
     workers,
 )
-from ltgans_tf.data import streams
 from ltgans_tf.export import validation
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
@@ -181,30 +175,6 @@ def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
 
 
 @pytest.mark.campaign("measurements")
-def test_twins_scores_each_twin_and_finds_missing_classes(tmp_path):
-    draw = np.random.default_rng(0)
-    labels = np.arange(90) % 3
-    made = (60 * labels[:, None, None, None] + draw.integers(0, 60, (90, 8, 8, 3))).astype(np.uint8)
-    np.savez(
-        tmp_path / "set.npz", train_images=made, test_images=made, train_labels=labels, test_labels=labels
-    )
-    stream = streams.TaskStream([f"npz:{tmp_path}/set.npz"], (8, 8, 3), batch_size=8)
-    judge = twins.Judge(stream.tasks[0], 60)
-    bright = np.float32(made[labels == 2]) / 127.5 - 1.0
-    assert judge.shares(bright)[0] == 0.0 and sum(judge.shares(bright)) == pytest.approx(1.0)
-    assert judge.fcd(bright) > judge.floor
-    row = twins.measure(TINY, 1, 0, 2, stream, judge)
-    assert row["mixture"]["fcd"] > 0 and len(row["twin 1"]["shares"]) == 3
-    assert row["twin 0"]["missing"] == [i for i, share in enumerate(row["twin 0"]["shares"]) if share < 0.02]
-    alone = twins.measure(TINY, 0, 0, 2, stream, judge)
-    assert "twin 1" not in alone and "mixture" not in alone and alone["twin 0"]["fcd"] > 0
-    text = twins.report({"rows": [alone, row, {**row, "heads": 2}], "floor": judge.floor})
-    assert "1 head, twin 0" in text and "2 heads, mixture" in text
-    assert "one generator  " in text and "one generator," not in text
-    assert "one generator, seed 0" in twins.line(alone)
-
-
-@pytest.mark.campaign("measurements")
 @pytest.mark.parametrize("codes", [0, 4])
 def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatch, tmp_path, codes):
     model = tiny_model(domain_dim=codes)
@@ -231,37 +201,6 @@ def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatc
     assert sorted(name for name, own in seen if own) == ["decode", "encode", "serving_default"]
 
 
-@pytest.mark.campaign("measurements")
-def test_streaming_measures_a_folder_that_it_makes(tmp_path, monkeypatch):
-    monkeypatch.setattr(streaming, "_WARM_UP", 1)
-    monkeypatch.setattr(streaming, "_PER_FOLDER", 40)
-    folder = str(tmp_path / "images")
-    streaming.make_folder(folder, 90)
-    (task,) = streams.TaskStream([f"folder:{folder}"], (8, 8, 3), 8).tasks
-    pictures = np.concatenate([task.train_images(), task.test_images()])
-    assert len(pictures) == 90 and len(np.unique(pictures.reshape(90, -1), axis=0)) == 90
-    results = streaming.measure(folder, 8, 6, TINY)
-    assert results["first_batch_s"] > 0 and results["step_ms"] > 0 and len(results["risen_mb"]) == 2
-    assert 0 < results["wait_share"] < 1 and results["memory_mb"] > 100
-    assert "of the time is waited" in streaming.report(results)
-
-
-@pytest.mark.program
-def test_quality_is_measured_at_the_times_asked_for(monkeypatch):
-    preset = presets.preset("demo")
-    recipe = presets.Recipe(student_optimizer="adam(0.001)")
-    seen = []
-    preset = dataclasses.replace(preset, architecture="small32", batch_size=2)
-    points = quality_per_second.measure(
-        preset, recipe, 0, [0.001, 0.002], False, lambda model: seen.append(model) or 10.0 / len(seen)
-    )
-    assert [point["fcd"] for point in points] == [10.0, 5.0] and len(set(map(id, seen))) == 1
-    assert [point["steps"] for point in points] == [1, 2]
-    assert 0 < points[0]["seconds"] < points[1]["seconds"]
-    other = [{**point, "fcd": point["fcd"] + 2} for point in points]
-    assert "11.00  10.00 to 12.00" in quality_per_second.report([points, other])
-
-
 def test_peers_sets_ratios_over_the_package_repeat_by_repeat():
     results = peers.summarise([{"package": 2.0, "eager": 5.0}, {"package": 4.0, "eager": 6.0}])
     assert results["over_package"]["eager"]["values"] == [2.5, 1.5]
@@ -269,26 +208,6 @@ def test_peers_sets_ratios_over_the_package_repeat_by_repeat():
     assert "2.00" in peers.report(results).splitlines()[2]
     with pytest.raises(ValueError, match="process of eager ended with status 1: .*No module named 'torch'"):
         peers.answer("eager", [sys.executable, peers.TORCH_STEP, "{}"])
-
-
-@pytest.mark.program
-def test_a_profile_sums_operations_by_their_kind(tmp_path):
-    batches = _data(1)[None]
-    recipe = presets.Recipe()
-    model = step.model_at(twin_gan.TwinGAN, TINY, recipe, batches, True, step.LATER)
-    take_step = step.compiled_step(model, batches)
-    take_step()
-    tf.profiler.experimental.start(str(tmp_path))
-    for _ in range(3):
-        float(take_step())
-    tf.profiler.experimental.stop()
-    found = peer_profile.operations(str(tmp_path), 3)
-    for kind in "Conv2DBackpropFilter", "MatMul":  # oneDNN's have a prefix
-        assert any(name.endswith(kind) for name in found), found
-    assert all(0 < ms < 1000 for ms in found.values())
-    told = {"ms": 4.4, "profiled_ms": 6.0, "operations": {"Conv2D": 1.0, "aten::convolution_backward": 2.0}}
-    told["operations"]["Mul"] = 5.0
-    assert peer_profile.report({"eager": told}).splitlines()[1].split() == "torch, eager 4 6 3 5".split()
 
 
 def test_results_are_written_with_their_conditions(tmp_path):
@@ -378,11 +297,9 @@ def test_table_aligns_its_columns():
         ("step", "--architecture=smal32", "unknown architecture 'smal32'; did you mean small32"),
         ("growth", "--tasks=1", "--tasks=1"),
         ("exports", "--batches=0", "batches are [0] and repeats 100; give at least 1 and 2."),
-        ("twins", "--sedes=3", "unknown flag --sedes; did you mean --seeds?"),
+        ("growth", "--taskz=3", "unknown flag --taskz; did you mean --tasks?"),
         ("peers", "--batch_size=4", "--torch_python is missing"),
-        ("peer_profile", "--steps=2", "--torch_python is missing"),
         ("peers", "--variants=eager,jit", "--variants is 'eager,jit'; give some of eager, channels_last"),
-        ("quality_per_second", "--seconds=0,5", "--seconds is '0,5'; give times above 0"),
     ],
 )
 def test_bad_input_ends_in_one_sentence(program, flag, sentence):

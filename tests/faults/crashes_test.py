@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import fault_checks, faults
 from ltgans_tf.evaluation import evaluation, features
 from ltgans_tf.files import eventlog
 from ltgans_tf.methods import lifelong
 from ltgans_tf.training import callbacks, checkpoints
 from tests import source_imports
 from tests.faults.counting import Counting
+from tests.hostile import fault_checks, faults
 
 
 def _fit(model, stream, workdir, **options):

@@ -108,7 +108,7 @@ class WatchedRun:
         return os.path.basename(max(found)) if found else None
 
     def phase(self):
-        """What the process is at: one word, see `benchmarks.faults`."""
+        """What the process is at: one word, see `tests.hostile.faults`."""
         staging = [os.path.relpath(path, self.workdir) for path in set(self._staging()) - self._before]
         if any(path.startswith("checkpoints") for path in staging):
             return "checkpoint"

@@ -1,9 +1,9 @@
 """Kills tiny runs of `ltgans train` again and again, and checks that nothing was lost.
 
-  python -m benchmarks.faults --rounds=200 --out=faults.json
-  python -m benchmarks.faults --rounds=50 --replicas=2 --out=faults_two.json
-  python -m benchmarks.faults --rounds=30 --faults=term,int --out=signals.json
-  python -m benchmarks.faults --rounds=20 --faults=full --folder=/mnt/small --out=full.json
+  python -m tests.hostile.faults --rounds=200 --out=faults.json
+  python -m tests.hostile.faults --rounds=50 --replicas=2 --out=faults_two.json
+  python -m tests.hostile.faults --rounds=30 --faults=term,int --out=signals.json
+  python -m tests.hostile.faults --rounds=20 --faults=full --folder=/mnt/small --out=full.json
 
 A round is one process: it is started with the same command on the same workdir, waited for until it
 is where the fault is to fall (drawn from --seed), left alone for a random moment, and hit. After
@@ -28,9 +28,9 @@ import numpy as np
 from absl import flags
 
 import benchmarks
-from benchmarks import fault_checks, watched_run
 from ltgans_tf.export import path_flags
 from ltgans_tf.trainers import import_tensorflow, run
+from tests.hostile import fault_checks, watched_run
 
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
 FAULTS = (*SIGNALS, "full")

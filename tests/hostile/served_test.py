@@ -1,9 +1,9 @@
-"""A few hundred of the requests of benchmarks.served, and that it notices a wrong answer."""
+"""A few hundred of the requests of tests.hostile.served, and that it notices a wrong answer."""
 
 import numpy as np
 import pytest
 
-from benchmarks import served
+from tests.hostile import served
 
 pytestmark = pytest.mark.program
 

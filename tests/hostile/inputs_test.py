@@ -1,9 +1,9 @@
-"""A few of the inputs that benchmarks.inputs makes up, for each thing that reads some."""
+"""A few of the inputs that tests.hostile.inputs makes up, for each thing that reads some."""
 
 import pytest
 from absl import flags
 
-from benchmarks import inputs
+from tests.hostile import inputs
 
 inputs.import_tensorflow()
 TARGETS = inputs.targets()

@@ -1,6 +1,6 @@
 """Sends good and bad requests in turn to the exported signatures of a tiny trained run.
 
-  python -m benchmarks.served --requests=50000 --out=served.json
+  python -m tests.hostile.served --requests=50000 --out=served.json
 
 The rows of a good request are drawn from some whose answers the networks in memory gave, so that each answer is
 compared; a bad one must end in an error. No server is run: the SavedModels are loaded in this process, as a

@@ -1,10 +1,10 @@
 """Sends made-up bad and hostile input through everything that reads some.
 
-  python -m benchmarks.inputs --examples=3000 --out=inputs.json
+  python -m tests.hostile.inputs --examples=3000 --out=inputs.json
 
 Hypothesis draws the inputs, the same ones for the same number of examples. An input must be read or refused in one
 sentence (ValueError; InvalidArgumentError of a graph); anything else ends the campaign with the input that did it.
-What takes more than SECONDS is counted. tests/benchmarks/inputs_test.py runs a few of each. Linux only.
+What takes more than SECONDS is counted. inputs_test.py runs a few of each. Linux only.
 """
 
 import functools
@@ -23,9 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import benchmarks
-from benchmarks import operator_inputs, served
 from ltgans_tf.data import specs
 from ltgans_tf.trainers import import_tensorflow, run
+from tests.hostile import operator_inputs, served
 
 SECONDS = 5.0
 _SHAPE = (8, 8, 3)

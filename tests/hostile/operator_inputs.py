@@ -1,4 +1,4 @@
-"""Made-up input for what an operator writes by hand or by script; targets of benchmarks.inputs.
+"""Made-up input for what an operator writes by hand or by script; targets of tests.hostile.inputs.
 
 flagfiles, flags of a push, models.config and latest.json beside versions, layouts of folders of images. Each reader
 also holds what it was given against what must follow, and raises a RuntimeError where it does not.
@@ -15,7 +15,7 @@ from absl import flags
 from absl.testing import flagsaver
 from hypothesis import strategies as st
 
-from benchmarks import served
+from tests.hostile import served
 
 _VERSIONS = (10, 11, 12)
 _ROW = {"domain_accuracy": 0.95, "extractor": "e", "protocol": "research", "task": "b"}
