@@ -242,9 +242,9 @@ class Recipe:
 _SMALL = Recipe(
     ema=0.99, domain_dim=32, domain_scales=True, distillation=0.05, warm_start=1.0, student_ema=0.99
 )
-# For tasks of a thousand steps and more: four times the rates, and no second twin in the first task, which the
+# For tasks of a thousand steps and more: twice the rates, and no second twin in the first task, which the
 # Assistant, starting from the Teacher, would never use.
-_LONG_RATE = "adam(0.004, 0, 0.9)"
+_LONG_RATE = "adam(0.002, 0, 0.9)"
 _SMALL_LONG = dataclasses.replace(
     _SMALL, critic_optimizer=_LONG_RATE, generator_optimizer=_LONG_RATE, first_learners=1
 )

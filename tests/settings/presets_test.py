@@ -167,7 +167,7 @@ def test_the_recipe_for_long_tasks_learns_faster_and_has_no_idle_twin():
     assert dataclasses.replace(long, **{name: getattr(small, name) for name in of_rate}) == small
     for name in of_rate[:2]:
         rates = [presets.parse_optimizer(getattr(recipe, name))[1] for recipe in (small, long)]
-        assert rates[1] == (4 * rates[0][0], *rates[0][1:])
+        assert rates[1] == (2 * rates[0][0], *rates[0][1:])
     assert (small.first_learners, long.first_learners) == (2, 1)
     assert presets.recipe("recommended_long", "paper64") == presets.recipe("recommended", "paper64")
     assert presets.preset("demo").recipe == "recommended_long"
