@@ -55,7 +55,7 @@ def test_page_of_flags_is_that_of_the_flags():
 def test_every_program_that_a_page_names_is_there():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        for name in re.findall(r"python -m ((?:trainers|benchmarks|docs)\.\w+)", text):
+        for name in re.findall(r"python -m ((?:trainers|benchmarks|docs|tests)\.[\w.]+\w)", text):
             assert (ROOT / name.replace(".", "/")).with_suffix(".py").is_file(), (
                 f"{page.name}: no program {name}"
             )
