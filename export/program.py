@@ -171,8 +171,16 @@ def _help(argv, help_text):
     with contextlib.suppress(flags.IllegalFlagValueError):
         flags.FLAGS([word for word in argv if word not in _HELP])
     flags.FLAGS.mark_as_parsed()
-    print(help_text())
+    print_help(help_text())
     return 0
+
+
+def print_help(text):
+    """Prints a help text; that a pager is left before its end is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_flagfiles(words):

@@ -9,6 +9,7 @@ import runpy
 import sys
 
 import ltgans_tf
+from ltgans_tf.export import program
 from ltgans_tf.files import near_names
 
 # What each program is called, the module that it is, and what it does.
@@ -33,7 +34,7 @@ def main():
     """Starts the program that the first word of the command line names; returns the status where there is none."""
     name, *rest = sys.argv[1:] or _HELP
     if name in _HELP:
-        print(_help())
+        program.print_help(_help())
         return 0
     if name == "--version":
         print(f"ltgans_tf {ltgans_tf.__version__}")

@@ -68,6 +68,20 @@ def test_help_waits_for_no_package_but_that_of_flags():
     assert not loaded & {"numpy", "PIL", "tensorflow", "keras", "scipy"}
 
 
+@pytest.mark.parametrize("words", [(NAME,), ("ltgans_tf.trainers.sample", "--help")])
+def test_a_pager_that_is_left_before_the_end_is_no_error(words):
+    name, *rest = words
+    done = subprocess.Popen(
+        [sys.executable, "-m", name, *rest],
+        cwd=source_imports.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    done.stdout.close()
+    assert done.stderr.read() == "" and done.wait() == 0
+
+
 def test_a_program_reads_the_flags_after_its_name():
     done = programs.run(NAME, "sample", "--count=many", "--workdir=x", "--out=y")
     assert done.returncode == 2 and "flag --count=many" in done.stderr
