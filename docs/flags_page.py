@@ -50,8 +50,7 @@ def _recipes():
     names = {"paper": ("paper", "small32")}
     for size, architecture in (("small", "small32"), ("large", "paper32")):
         names[f"recommended, {size} nets"] = ("recommended", architecture)
-    names["recommended_long, small nets"] = ("recommended_long", "small32")
-    order = ("recommended, small nets", "recommended_long, small nets", "recommended, large nets", "paper")
+    order = ("recommended, small nets", "recommended, large nets", "paper")
     return {name: presets.recipe(*names[name]) for name in order}
 
 

@@ -84,7 +84,7 @@ TABLE = {
         "eval_iwae_images": 0,
         "extractor_images": 1000,
     },
-    "demo": {"batch_size": 16, "recipe": "recommended_long", "steps_per_task": 1200, "sample_every": 400},
+    "demo": {"batch_size": 16, "sample_every": 400},
     "builtin_cpu": _CPU,
     "table1_msfo": {**_PAPER32, "tasks": (*_MSF, "omniglot")},
     "table1_msfo_cpu": _MSFO_CPU,

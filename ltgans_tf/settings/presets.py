@@ -242,12 +242,6 @@ class Recipe:
 _SMALL = Recipe(
     ema=0.99, domain_dim=32, domain_scales=True, distillation=0.05, warm_start=1.0, student_ema=0.99
 )
-# For tasks of a thousand steps and more: twice the rates, and no second twin in the first task, which the
-# Assistant, starting from the Teacher, would never use.
-_LONG_RATE = "adam(0.002, 0, 0.9)"
-_SMALL_LONG = dataclasses.replace(
-    _SMALL, critic_optimizer=_LONG_RATE, generator_optimizer=_LONG_RATE, first_learners=1
-)
 # The authors' later public code, as far as the mathematics allows (docs/method.md).
 _PAPER = Recipe(
     replay_share="paper",
@@ -268,7 +262,6 @@ _LARGE = dataclasses.replace(
 RECIPES = {
     "paper": lambda architecture: _PAPER,
     "recommended": lambda architecture: _SMALL if architecture.startswith("small") else _LARGE,
-    "recommended_long": lambda architecture: _SMALL_LONG if architecture.startswith("small") else _LARGE,
 }
 
 # What makes generative replay, and the bounds beside it, what they are in the literature: latents without a
@@ -300,11 +293,7 @@ class Preset:
         "small32", "Networks: smallN for images of NxN pixels, N from 16 to 256, or paper32 or paper64."
     )
     channels: int = _setting(3, "Channels of the images, 1 or 3.")
-    recipe: str = _setting(
-        "recommended",
-        "The method's settings: 'recommended', 'recommended_long' for tasks of a thousand steps and more, or"
-        " 'paper'.",
-    )
+    recipe: str = _setting("recommended", "The method's settings, 'paper' or 'recommended'.")
     student: bool = _setting(True, "Whether a VAE Student is trained in step.")
     batch_size: int = _setting(32, "Images per critic update, over all replicas.")
     steps_per_task: int = _setting(2000, "Generator updates in each task.")

@@ -161,18 +161,6 @@ def test_the_recommended_recipe_fits_the_size_of_the_nets():
     assert dataclasses.replace(large, **{name: getattr(small, name) for name in rates}) == small
 
 
-def test_the_recipe_for_long_tasks_learns_faster_and_has_no_idle_twin():
-    small, long = (presets.recipe(name, "small48") for name in ("recommended", "recommended_long"))
-    of_rate = ("critic_optimizer", "generator_optimizer", "first_learners")
-    assert dataclasses.replace(long, **{name: getattr(small, name) for name in of_rate}) == small
-    for name in of_rate[:2]:
-        rates = [presets.parse_optimizer(getattr(recipe, name))[1] for recipe in (small, long)]
-        assert rates[1] == (2 * rates[0][0], *rates[0][1:])
-    assert (small.first_learners, long.first_learners) == (2, 1)
-    assert presets.recipe("recommended_long", "paper64") == presets.recipe("recommended", "paper64")
-    assert presets.preset("demo").recipe == "recommended_long"
-
-
 @pytest.mark.parametrize("method", ["replay", "finetune", "joint", "joint_twins"])
 def test_what_ltgan_is_compared_with_has_latents_without_codes(method):
     recipe, ours = presets.recipe("recommended", "small32", method), presets.recipe("recommended", "small32")

@@ -262,7 +262,7 @@ def test_a_dry_run_shows_settings_and_plan_and_trains_nothing(tmp_path):
 def test_an_image_size_stands_for_the_small_nets_of_that_size(tmp_path):
     done = _run("--preset=demo", "--image_size=48", f"--workdir={tmp_path}/run", "--dry_run")
     assert "architecture: small48" in done.stdout and not done.returncode
-    recipe = presets.recipe("recommended_long", "small48")
+    recipe = presets.recipe("recommended", "small48")
     assert f"generator_optimizer: {recipe.generator_optimizer}" in done.stdout
 
 
