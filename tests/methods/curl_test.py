@@ -332,7 +332,8 @@ def test_a_short_training_explains_far_more_than_the_mean_image():
     left = np.arange(8)[:, None] < draw.integers(1, 8, (400, 1, 1, 1, 1))
     data = (np.where(left, level, 255 - level) * np.ones((1, 1, 8, 8, 3))).astype(np.uint8)
     model = _at(_model(recipe=presets.Recipe(student_optimizer="adam(0.005)")), 0)
-    model.fit(
+    keras.Model.fit(
+        model,
         tf.data.Dataset.from_tensor_slices(data).repeat().batch(32, drop_remainder=True),
         steps_per_epoch=600,
         verbose=0,
