@@ -137,15 +137,20 @@ def _prepare(part, image_shape, fit):
     return prepare
 
 
+def fitted_chunks(raw, places, prepare, image_shape):
+    """uint8 [m, *image_shape]: the images at `places`, int [m], of `raw`, prepared a thousand at a time."""
+    fitted = np.empty((len(places),) + image_shape, np.uint8)
+    with tf.device("/CPU:0"):
+        for start in range(0, len(places), _FIT_CHUNK):
+            chosen = places[start : start + _FIT_CHUNK]
+            fitted[start : start + len(chosen)] = prepare(tf.constant(raw[chosen])).numpy()
+    return fitted
+
+
 def _array_source(part, raw, labels, image_shape, fit, factors):
     kept = _kept(part, labels, len(raw))
-    prepare = _prepare(part, image_shape, fit)
-    fitted = np.empty((len(kept),) + image_shape, np.uint8)
     try:
-        with tf.device("/CPU:0"):
-            for start in range(0, len(kept), _FIT_CHUNK):
-                chosen = kept[start : start + _FIT_CHUNK]
-                fitted[start : start + len(chosen)] = prepare(tf.constant(raw[chosen])).numpy()
+        fitted = fitted_chunks(raw, kept, _prepare(part, image_shape, fit), image_shape)
     except ValueError as error:
         raise ValueError(f"{part}: {error}") from error
     return sources.ArraySource(
@@ -194,7 +199,9 @@ def _read_npz(path, split, stamp):
             f"{path} has no array '{split}_images', it has {present}; "
             "save uint8 'train_images' and 'test_images'."
         )
-    raw, labels = _checked_arrays(path, split, arrays[f"{split}_images"], arrays.get(f"{split}_labels"))
+    raw, labels = checked_arrays(
+        f"of {path}", arrays[f"{split}_images"], arrays.get(f"{split}_labels"), f"{split}_"
+    )
     return raw, labels, factors
 
 
@@ -233,20 +240,25 @@ def _is_factor(file, member, count):
     return len(shape) in (1, 2) and shape[:1] == count and dtype.kind in "iufb"
 
 
-def _checked_arrays(path, split, raw, labels):
+def checked_arrays(of, raw, labels=None, part=""):
+    """(uint8 [n, h, w, c], int64 [n] or None) of arrays; ValueError, in the words `part` and `of`, on anything else."""
     if raw.ndim == 3:
         raw = raw[..., np.newaxis]
     if raw.dtype != np.uint8 or raw.ndim != 4 or raw.shape[-1] not in (1, 3, 4) or not len(raw):
+        floats = (
+            "; of images in [0, 1] make (255 * images).round().astype('uint8')"
+            if raw.dtype.kind == "f"
+            else ""
+        )
         raise ValueError(
-            f"{split}_images of {path} must be uint8 [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels "
-            f"and n > 0, got {raw.dtype} {list(raw.shape)}."
+            f"{part}images {of} must be uint8 [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels "
+            f"and n > 0, got {raw.dtype} {list(raw.shape)}{floats}."
         )
     if labels is not None:
         labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
         if labels.shape != (len(raw),) or labels.dtype.kind not in "iu":
             raise ValueError(
-                f"{split}_labels of {path} must be {len(raw)} integers, "
-                f"got {labels.dtype} {list(labels.shape)}."
+                f"{part}labels {of} must be {len(raw)} integers, got {labels.dtype} {list(labels.shape)}."
             )
         labels = labels.astype(np.int64)
     return raw, labels

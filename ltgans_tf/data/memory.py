@@ -7,11 +7,9 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf.data import sources
+from ltgans_tf.data import datasets, sources
 
-LIMIT_BYTES = 2 << 30  # of a dataset's images, brought to the stream's shape
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
-_CHUNK = 1024
 
 
 def named(tasks):
@@ -81,15 +79,10 @@ class Handed:
 
     def _of_arrays(self, prepare, image_shape):
         images, labels = self._data
-        fitted = np.empty((len(images), *image_shape), np.uint8)
-        with tf.device("/CPU:0"):
-            for start in range(0, len(images), _CHUNK):
-                chunk = tf.constant(images[start : start + _CHUNK])
-                fitted[start : start + _CHUNK] = prepare(chunk).numpy()
-        return fitted, labels
+        return datasets.fitted_chunks(images, np.arange(len(images)), prepare, image_shape), labels
 
     def _of_dataset(self, prepare, image_shape):
-        images, labels, most = [], [], LIMIT_BYTES // int(np.prod(image_shape))
+        images, labels, most = [], [], datasets.MEMORY_LIMIT_BYTES // int(np.prod(image_shape))
         for element in self._data:
             image, label = element if isinstance(element, tuple) else (element, None)
             batch = image[tf.newaxis] if len(image.shape) == 3 else image
@@ -100,7 +93,7 @@ class Handed:
             most -= len(batch)
             if most < 0:
                 raise ValueError(
-                    f"The dataset of task {self.name!r} has more than {LIMIT_BYTES >> 20} MiB of images; give fewer (does"
+                    f"The dataset of task {self.name!r} has more than {datasets.MEMORY_LIMIT_BYTES >> 20} MiB of images; give fewer (does"
                     " it repeat without end?), or write them into a folder and give folder:PATH."
                 )
         if not images:
@@ -109,27 +102,8 @@ class Handed:
 
 
 def _checked(name, images, labels):
-    """uint8 [n, h, w, c] and int64 [n] or None; ValueError on anything else."""
-    images = np.asarray(images)
-    images = images[..., np.newaxis] if images.ndim == 3 else images
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or not len(images):
-        floats = images.dtype.kind == "f"
-        raise ValueError(
-            f"Images of task {name!r} must be uint8 in [0, 255], [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels and"
-            f" n > 0, got {images.dtype} {list(images.shape)}"
-            + ("; of images in [0, 1] give (255 * images).round().astype('uint8')." if floats else ".")
-        )
-    if labels is None:
-        return images, None
-    labels = np.asarray(labels)
-    labels = (
-        labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    )  # as Keras' CIFAR10 has them
-    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"Labels of task {name!r} must be {len(images)} integers, got {labels.dtype} {list(labels.shape)}."
-        )
-    return images, labels.astype(np.int64)
+    labels = None if labels is None else np.asarray(labels)
+    return datasets.checked_arrays(f"of task {name!r}", np.asarray(images), labels)
 
 
 def _parts(name, images, labels):

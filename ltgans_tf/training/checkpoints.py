@@ -272,7 +272,10 @@ def _read(state, path, in_part):
     """Fills a `tf.train.Checkpoint`, `in_part` from a part of what was saved."""
     try:
         status = state.read(os.path.join(path, "state")).assert_existing_objects_matched()
-        status.expect_partial() if in_part else status.assert_consumed()
+        if in_part:
+            status.expect_partial()
+        else:
+            status.assert_consumed()
     except (AssertionError, ValueError) as error:
         raise ValueError(
             f"{path} was saved with other networks or other optimizers than the model has; build and compile it as"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf.data import memory, streams
+from ltgans_tf.data import datasets, streams
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from tests.tiny import TINY
@@ -82,14 +82,14 @@ def test_a_dict_and_a_list_with_specs_are_streams_too():
     [
         (
             ("a", np.zeros((4, 8, 8, 3), np.float32)),
-            r"got float32 \[4, 8, 8, 3\]; of images in \[0, 1\] give",
+            r"got float32 \[4, 8, 8, 3\]; of images in \[0, 1\] make",
         ),
         (
             ("a", np.zeros((4, 8, 8, 2), np.uint8)),
             r"with 1, 3 or 4 channels and n > 0, got uint8 \[4, 8, 8, 2\]",
         ),
         (("a", np.zeros((0, 8, 8, 3), np.uint8)), r"n > 0, got uint8 \[0, 8, 8, 3\]"),
-        (("a", (_images(4), [0, 1])), "Labels of task 'a' must be 4 integers"),
+        (("a", (_images(4), [0, 1])), "labels of task 'a' must be 4 integers"),
         (("a", 5), "Task 'a' is int; give a uint8 array"),
         (("a/b", _images(4)), "letters, digits, '_', '.' and '-', got 'a/b'"),
         ((5, _images(4)), "got 5"),
@@ -107,7 +107,7 @@ def test_two_tasks_of_one_name_are_refused():
 
 
 def test_what_a_dataset_turns_out_to_be_is_told(monkeypatch):
-    monkeypatch.setattr(memory, "LIMIT_BYTES", 50 * 8 * 8 * 3)
+    monkeypatch.setattr(datasets, "MEMORY_LIMIT_BYTES", 50 * 8 * 8 * 3)
     endless = tf.data.Dataset.from_tensor_slices(_images(20)).repeat()
     with pytest.raises(ValueError, match="has more than 0 MiB of images; .*does it repeat without end"):
         _stream(("a", endless)).tasks[0].train_images()
