@@ -22,16 +22,14 @@ Where this is not the authors' code (google-deepmind/deepmind-research, folder c
     draws images, decoder, priors and shares.
 """
 
-import dataclasses
-
 import keras
 import tensorflow as tf
 
 from ltgans_tf.data import images
 from ltgans_tf.methods import curl_mixture
-from ltgans_tf.methods.lifelong import LifelongModel
+from ltgans_tf.methods.recipe_model import RecipeModel
 from ltgans_tf.networks import losses, networks, sampling
-from ltgans_tf.settings import architectures, presets
+from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import CURLSettings
 from ltgans_tf.training import optimizers
 
@@ -39,7 +37,7 @@ from ltgans_tf.training import optimizers
 _CODES, _REPLAY, _GROWTH = 0, 1, 2
 
 
-class CURL(LifelongModel):
+class CURL(RecipeModel):
     """A mixture VAE that grows, with generative replay on every second step from task 2 on.
 
     Args:
@@ -48,7 +46,6 @@ class CURL(LifelongModel):
       recipe: a `presets.Recipe`, of which `beta` and `student_optimizer` are used.
       settings: a `CURLSettings`.
       seed: int, seed of the noise.
-      architecture: what `from_architecture` adds for `get_settings`, or None.
 
     Attributes:
       latent_dim: code_dim + 1, one more for y.
@@ -59,9 +56,8 @@ class CURL(LifelongModel):
       expanded_at: int64 weight, the global step of the last expansion, 0 before the first.
     """
 
-    method = "curl"
+    method = settings_name = "curl"
     images_are_decoded = True
-    # Fields of the recipe that belong to the method, whatever the recipe given says.
     fixed = {"student_ema": 0.0, "student_distillation": 0.0}
     watched = ("student loss", "student gradient")
 
@@ -72,7 +68,6 @@ class CURL(LifelongModel):
         recipe=presets.Recipe(),
         settings=CURLSettings(),
         seed=0,
-        architecture=None,
         name="curl",
     ):
         super().__init__(seed=seed, name=name)
@@ -90,7 +85,6 @@ class CURL(LifelongModel):
         self.teacher_mean = self._state("teacher_mean", student.prior_mean.shape)
         self.teacher_raw = self._state("teacher_raw", student.prior_raw.shape)
         self.teacher_shares = self._state("teacher_shares", [student.components])
-        self._architecture = architecture
         self.built = True
 
     def _state(self, name, shape):
@@ -104,23 +98,9 @@ class CURL(LifelongModel):
         )
 
     @classmethod
-    def from_architecture(
-        cls, architecture, channels=3, student=True, recipe="recommended", seed=0, settings=CURLSettings()
-    ):
-        """Builds the VAE with the trunk and the decoder of an architecture's Student.
-
-        Args:
-          architecture: a name of `architectures.ARCHITECTURES`, or an `Architecture` of your own.
-          channels: 1 or 3.
-          student: of no effect: the VAE is all there is.
-          recipe: a name of `presets.RECIPES` or a `presets.Recipe`.
-          seed: seed of weights and noise.
-          settings: a `CURLSettings`.
-        """
-        arch = architectures.architecture(architecture)
-        if isinstance(recipe, str):
-            recipe = presets.recipe(recipe, arch.name, cls.method)
-        recipe = dataclasses.replace(recipe, **cls.fixed)
+    def build(cls, arch, channels, student, recipe, seed, settings):
+        """The VAE with the trunk and the decoder of an architecture's Student, which is all there is."""
+        del student
         encoder = networks.encoder(arch, channels, 10 * seed + 3, precision=recipe.precision)
         vae = curl_mixture.MixtureStudent(
             keras.Model(encoder.input, encoder.get_layer("mean").input, name="trunk"),
@@ -129,37 +109,7 @@ class CURL(LifelongModel):
             settings.first_components,
             10 * seed + 5,
         )
-        described = {"architecture": dataclasses.asdict(arch), "channels": channels, "student": student}
-        shape = (arch.image_size, arch.image_size, channels)
-        return cls(vae, shape, recipe, settings, seed, described)
-
-    def get_settings(self):
-        if self._architecture is None:
-            raise ValueError(
-                "this CURL was made from networks of your own, which a workdir cannot rebuild; make it"
-                " with CURL.from_architecture, or train without workdir."
-            )
-        return {
-            "method": self.method,
-            **self._architecture,
-            "seed": self.seed,
-            "recipe": dataclasses.asdict(self.recipe),
-            "curl": dataclasses.asdict(self.settings),
-        }
-
-    @classmethod
-    def from_settings(cls, settings):
-        """Builds the compiled model that `get_settings` described, with fresh weights."""
-        model = cls.from_architecture(
-            architectures.architecture(settings["architecture"]),
-            settings["channels"],
-            settings["student"],
-            presets.Recipe(**settings["recipe"]),
-            settings["seed"],
-            CURLSettings(**settings["curl"]),
-        )
-        model.compile()
-        return model
+        return cls(vae, (arch.image_size, arch.image_size, channels), recipe, settings, seed)
 
     def compile(self, student_optimizer=None, jit_compile=False, **kwargs):
         """Gives the VAE its optimizer, the recipe's where none is given; arguments as for `TwinGAN`.

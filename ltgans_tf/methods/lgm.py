@@ -16,9 +16,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from ltgans_tf.data import images
-from ltgans_tf.methods.lifelong import LifelongModel
+from ltgans_tf.methods.recipe_model import RecipeModel
 from ltgans_tf.networks import losses, networks, sampling
-from ltgans_tf.settings import architectures, presets
+from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import LGMSettings
 from ltgans_tf.training import optimizers
 
@@ -186,7 +186,7 @@ def encoder(arch, channels=3, categories=10, seed=0, precision="float32"):
     return keras.Model(base.input, (*base.output, head(base.get_layer("mean").input)), name="encoder")
 
 
-class LGM(LifelongModel):
+class LGM(RecipeModel):
     """A student and a teacher, two equal VAEs; the student is the generator and the Student in one.
 
     ```python
@@ -210,7 +210,7 @@ class LGM(LifelongModel):
       architecture: what `from_architecture` adds for `get_settings`, or None.
     """
 
-    method = "lgm"
+    method = settings_name = "lgm"
     images_are_decoded = True
     # Fields of the recipe that belong to the method, whatever the recipe given says.
     fixed = {
@@ -224,37 +224,20 @@ class LGM(LifelongModel):
     }
     watched = ("student loss", "student gradient")
 
-    def __init__(
-        self, student, teacher, recipe=presets.Recipe(), settings=LGMSettings(), seed=0, architecture=None
-    ):
+    def __init__(self, student, teacher, recipe=presets.Recipe(), settings=LGMSettings(), seed=0):
         super().__init__(seed=seed, name="lgm")
         self.student, self.teacher = student, teacher
         self.recipe, self.settings = recipe, settings
         self.latent_law = sampling.LatentLaw(student.code_dim)
         self.image_shape = tuple(student.decoder.output_shape[1:])
-        self._architecture = architecture
         self._count_categories()
         self.built = True
 
     @classmethod
-    def from_architecture(
-        cls, architecture, channels=3, student=True, recipe="recommended", seed=0, settings=LGMSettings()
-    ):
-        """Builds both VAEs of a named architecture, of the sizes of its encoder and its decoder.
-
-        z_c has the architecture's `code_dim`; the categories come on top.
-
-        Args:
-          architecture, channels, recipe, seed: as in `TwinGAN.from_architecture`.
-          student: must be True: without it nothing would be left.
-          settings: `LGMSettings`.
-        """
+    def build(cls, arch, channels, student, recipe, seed, settings):
+        """Both VAEs, of the sizes of the architecture's Student; the categories come on top of its `code_dim`."""
         if not student:
             raise ValueError("student is False; LGM has no other generator than its student, so leave it on.")
-        arch = architectures.architecture(architecture)
-        if isinstance(recipe, str):
-            recipe = presets.recipe(recipe, arch.name, cls.method)
-        recipe = dataclasses.replace(recipe, **cls.fixed)
         wide = dataclasses.replace(arch, code_dim=arch.code_dim + settings.categories)
         pair = [
             MixedVAE(
@@ -264,36 +247,7 @@ class LGM(LifelongModel):
             )
             for name in ("student", "teacher")
         ]
-        described = {"architecture": dataclasses.asdict(arch), "channels": channels, "student": True}
-        return cls(*pair, recipe, settings, seed, described)
-
-    def get_settings(self):
-        if self._architecture is None:
-            raise ValueError(
-                "this LGM was made from networks of your own, which a workdir cannot rebuild; make it with"
-                " LGM.from_architecture, or train without workdir."
-            )
-        return {
-            "method": self.method,
-            **self._architecture,
-            "seed": self.seed,
-            "recipe": dataclasses.asdict(self.recipe),
-            "lgm": dataclasses.asdict(self.settings),
-        }
-
-    @classmethod
-    def from_settings(cls, settings):
-        """Builds the compiled model that `get_settings` described, with fresh weights."""
-        model = cls.from_architecture(
-            settings["architecture"],
-            settings["channels"],
-            settings["student"],
-            presets.Recipe(**settings["recipe"]),
-            settings["seed"],
-            LGMSettings(**settings["lgm"]),
-        )
-        model.compile()
-        return model
+        return cls(*pair, recipe, settings, seed)
 
     def compile(self, student_optimizer=None, jit_compile=False, **kwargs):
         """Gives the student its optimizer, that of the recipe if none is given; see `TwinGAN.compile`."""

@@ -26,7 +26,6 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.methods import lakd, twin_gan
 from ltgans_tf.networks import losses, networks
-from ltgans_tf.settings import architectures, presets
 from ltgans_tf.settings.method_settings import MultibandSettings
 from ltgans_tf.training import optimizers
 
@@ -43,10 +42,10 @@ class Multiband(twin_gan.TwinGAN):
       generators: three Keras models latents [B, Z] -> images, alike but for their weights, each with a layer named
         'translator'.
       critic, student, recipe, seed: as in `TwinGAN`.
-      multiband: a `MultibandSettings`.
     """
 
-    method = "multiband"
+    method = settings_name = "multiband"
+    settings = MultibandSettings()
     generator_count = 3
     fixed = {
         "domain_dim": 32,
@@ -59,23 +58,10 @@ class Multiband(twin_gan.TwinGAN):
         "ema": 0.0,
     }
 
-    def __init__(self, *args, multiband=MultibandSettings(), **kwargs):
-        super().__init__(*args, **kwargs)
-        self.multiband = multiband
-
     @classmethod
-    def from_architecture(
-        cls,
-        architecture,
-        channels=3,
-        student=True,
-        recipe="recommended",
-        seed=0,
-        settings=MultibandSettings(),
-    ):
-        """As `TwinGAN.from_architecture`; `settings` is a `MultibandSettings`."""
-        model = super().from_architecture(architecture, channels, student, recipe, seed)
-        model.multiband = settings
+    def build(cls, arch, channels, student, recipe, seed, settings):
+        model = super().build(arch, channels, student, recipe, seed, settings)
+        model.settings = settings
         return model
 
     @classmethod
@@ -88,27 +74,10 @@ class Multiband(twin_gan.TwinGAN):
             latents, painter(_translator(arch.latent_dim, own.latent_dim, seed)(latents)), name=name
         )
 
-    def get_settings(self):
-        return {**super().get_settings(), "multiband": dataclasses.asdict(self.multiband)}
-
-    @classmethod
-    def from_settings(cls, settings):
-        """Builds the compiled model that `get_settings` described, with fresh weights."""
-        model = cls.from_architecture(
-            architectures.architecture(settings["architecture"]),
-            settings["channels"],
-            settings["student"],
-            presets.Recipe(**settings["recipe"]),
-            settings["seed"],
-            MultibandSettings(**settings["multiband"]),
-        )
-        model.compile()
-        return model
-
     def compile(self, *args, **kwargs):
         """As `TwinGAN.compile`; consolidation has Adam optimizers of its own, one for the translator alone."""
         super().compile(*args, **kwargs)
-        rate = self.multiband.global_rate
+        rate = self.settings.global_rate
         self.generator_optimizers[GLOBAL] = optimizers.Adam(rate)
         self.translator_optimizer = optimizers.Adam(rate)
         self.generator_optimizers[GLOBAL].build(self.generators[GLOBAL].trainable_variables)
@@ -135,8 +104,8 @@ class Multiband(twin_gan.TwinGAN):
         """The local GAN, the translator alone, all of the global generator; in the first task the first alone."""
         if not task_index:
             return [steps]
-        local = max(1, round(self.multiband.local_share * steps))
-        return [local, local + round(self.multiband.translator_share * (steps - local)), steps]
+        local = max(1, round(self.settings.local_share * steps))
+        return [local, local + round(self.settings.translator_share * (steps - local)), steps]
 
     def trace_key(self, task_index):
         return self.roles(task_index), self.phase

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from ltgans_tf.data import images
 from ltgans_tf.methods import lakd
-from ltgans_tf.methods.lifelong import LifelongModel
+from ltgans_tf.methods.recipe_model import RecipeModel
 from ltgans_tf.networks import domain_codes, losses, networks, normalization, sampling
 from ltgans_tf.networks.student import Student
-from ltgans_tf.settings import architectures, presets
+from ltgans_tf.settings import presets
 from ltgans_tf.training import optimizers
 
 # One tag for each use of noise within a step.
@@ -45,7 +45,7 @@ class _Replay(NamedTuple):
         return _Replay(*(None if part is None else part[i] for part in self))
 
 
-class TwinGAN(LifelongModel):
+class TwinGAN(RecipeModel):
     """Two identical generators that exchange roles, one critic and, if wanted, a VAE Student.
 
     ```python
@@ -68,8 +68,6 @@ class TwinGAN(LifelongModel):
     method = "ltgan"
     # How many generators there are; a method that replays nothing has one.
     generator_count = 2
-    # Fields of the recipe that belong to the method, whatever the recipe given says.
-    fixed = {}
     watched = (
         "critic loss",
         "critic gradient",
@@ -86,7 +84,6 @@ class TwinGAN(LifelongModel):
         student=None,
         recipe=presets.Recipe(),
         seed=0,
-        settings=None,
         name="twin_gan",
     ):
         super().__init__(seed=seed, name=name)
@@ -115,24 +112,11 @@ class TwinGAN(LifelongModel):
         self.averages = [keras.models.clone_model(g) for g in self.generators] if recipe.ema else []
         for average, generator in zip(self.averages, self.generators):
             average.set_weights(generator.get_weights())
-        self._settings = settings
         self.built = True
 
     @classmethod
-    def from_architecture(cls, architecture, channels=3, student=True, recipe="recommended", seed=0):
-        """Builds all networks of a named architecture.
-
-        Args:
-          architecture: a name of `architectures.ARCHITECTURES`, or an `Architecture` of your own.
-          channels: 1 or 3.
-          student: whether a Student is trained in step.
-          recipe: a name of `presets.RECIPES` or a `presets.Recipe`.
-          seed: seed of weights and noise; each network gets its own weights.
-        """
-        arch = architectures.architecture(architecture)
-        if isinstance(recipe, str):
-            recipe = presets.recipe(recipe, arch.name, cls.method)
-        recipe = dataclasses.replace(recipe, **cls.fixed)
+    def build(cls, arch, channels, student, recipe, seed, settings):
+        del settings
         with_codes = dataclasses.replace(arch, latent_dim=arch.latent_dim + recipe.domain_dim)
         vae = None
         if student:
@@ -149,13 +133,6 @@ class TwinGAN(LifelongModel):
             vae,
             recipe,
             seed,
-            settings={
-                "method": cls.method,
-                "architecture": dataclasses.asdict(arch),
-                "channels": channels,
-                "student": student,
-                "seed": seed,
-            },
         )
 
     @classmethod
@@ -163,28 +140,6 @@ class TwinGAN(LifelongModel):
         """One generator: latents [B, arch.latent_dim], codes included, -> images; a Keras model."""
         code_dim = recipe.domain_dim if recipe.domain_scales else 0
         return networks.generator(arch, channels, seed, name, recipe.precision, code_dim)
-
-    def get_settings(self):
-        if self._settings is None:
-            raise ValueError(
-                f"this {type(self).__name__} was made from networks of your own, which a workdir cannot"
-                f" rebuild; make it with {type(self).__name__}.from_architecture, or train without"
-                " workdir."
-            )
-        return {**self._settings, "recipe": dataclasses.asdict(self.recipe)}
-
-    @classmethod
-    def from_settings(cls, settings):
-        """Builds the compiled model that `get_settings` described, with fresh weights."""
-        model = cls.from_architecture(
-            architectures.architecture(settings["architecture"]),
-            settings["channels"],
-            settings["student"],
-            presets.Recipe(**settings["recipe"]),
-            settings["seed"],
-        )
-        model.compile()
-        return model
 
     def compile(
         self,
