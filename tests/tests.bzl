@@ -11,7 +11,7 @@ IMPORTS = {
     "evaluation": "data evaluation ltgans_tf networks",
     "export": "benchmarks data evaluation export files ltgans_tf methods settings trainers training",
     "export/client": "export",
-    "faults": "evaluation export files methods trainers training",
+    "faults": "evaluation export files trainers training",
     "figures": "data evaluation figures networks",
     "files": "files ltgans_tf training",
     "hostile": "",

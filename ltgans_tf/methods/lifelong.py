@@ -6,7 +6,6 @@ checkpoints and resume, evaluation and the switch of compiled functions at a tas
 """
 
 import contextlib
-import gc
 import logging
 
 import keras
@@ -20,16 +19,12 @@ from ltgans_tf.methods import keras_calls
 from ltgans_tf.networks import sampling
 from ltgans_tf.settings import seeds
 from ltgans_tf.training import callbacks as callbacks_lib
-from ltgans_tf.training import checkpoints, data_changes, distribution, nonfinite
+from ltgans_tf.training import distribution, loop, nonfinite
 
 NonFiniteError = nonfinite.NonFiniteError
 _log = logging.getLogger(__name__)
 # What the seed of a step's noise is moved by from one stream to the next: more than a run has steps.
 _STREAM = 2**40
-
-
-class StopRequested(BaseException):
-    """Raised to abort work on a stop request; a BaseException, so that `except Exception` misses it."""
 
 
 class LifelongModel(keras_calls.KerasCalls):
@@ -393,97 +388,19 @@ class LifelongModel(keras_calls.KerasCalls):
         nonfinite.check_choice(on_nonfinite, workdir)
         self.check_stream(stream)
         self.domain_names = [task.name for task in stream.tasks]
-        settings = {
-            "model": {} if workdir is None else self.get_settings(),  # networks of one's own have none
-            "stream": stream.get_settings(),
-            "steps_per_task": int(steps_per_task),
-        }
-        how = [checkpoint_every, stop_after_task, resume, on_nonfinite, accept_changed_data]
-        common = data_changes.settings_of(self, {**settings, "how": how})
         replicas = self.distribute_strategy.num_replicas_in_sync
         if stream.batch_size % replicas:
             raise ValueError(
                 f"batch_size is {stream.batch_size}, which cannot be split over {replicas}"
                 f" replicas; give a multiple of {replicas}."
             )
-        chief = distribution.is_chief(self.distribute_strategy)
         if callbacks is None:
             progress = callbacks_lib.Progress(print, len(stream.tasks), steps_per_task, seconds=10.0)
             callbacks = [*callbacks_lib.default_callbacks(workdir), progress]
-        if not chief:
+        if not distribution.is_chief(self.distribute_strategy):
             callbacks, boundary_callbacks = callbacks_lib.of_other_workers(callbacks), []
-        with (
-            self._all_workers_alike(common),
-            checkpoints.open_workdir(workdir, settings, resume, chief) as run,
-            contextlib.ExitStack() as after,
-        ):
-            gc.collect()
-            gc.freeze()  # TensorFlow need not be looked through at each boundary: a third of a second
-            after.callback(gc.unfreeze)
-            run.restore(self)
-            self._check_all_begin_alike(workdir)
-            if on_nonfinite == "rollback" and run.is_new():
-                run.save(self)
-            saver = callbacks_lib.SaveCheckpoints(run, checkpoint_every)
-            last = len(stream.tasks) - 1 if stop_after_task is None else stop_after_task
-            if not int(self.global_step.numpy()):
-                for callback in boundary_callbacks:
-                    if hasattr(callback, "prepare"):
-                        with contextlib.suppress(StopRequested), self.breaking_off():
-                            callback.prepare(stream, workdir)
-                if self.stop_agreed():
-                    return False
-            while True:
-                try:
-                    return self._learn_up_to(
-                        last,
-                        stream,
-                        steps_per_task,
-                        run,
-                        [*callbacks, saver],
-                        boundary_callbacks,
-                        accept_changed_data,
-                    )
-                except NonFiniteError as error:
-                    if on_nonfinite == "stop":
-                        raise NonFiniteError(f"{error}; {run.last_checkpoint()}.") from error
-                    nonfinite.go_back(self, run, error)
-                    self._check_all_begin_alike(workdir)
-
-    @contextlib.contextmanager
-    def _all_workers_alike(self, common):
-        """`distribution.all_workers`, where they agree on {what: text} before anything is read or written."""
-        with distribution.all_workers(self.distribute_strategy):
-            distribution.check_alike(self.distribute_strategy, common)
-            yield
-
-    def _learn_up_to(self, last, stream, steps, run, callbacks, boundary_callbacks, accept):
-        """Does what is left of the tasks up to the one at `last`; False where a stop was requested before."""
-        for task in stream.tasks[: last + 1]:
-            due = task.index >= int(self.task_index.numpy())
-            if due:
-                run.clear_boundary(task)  # of a state that was lost since
-                try:
-                    finished = self._learn(stream, task, steps, callbacks, accept)
-                except StopRequested:  # before the first step since the last checkpoint
-                    return False
-                run.save(self)
-                if not finished:
-                    return False
-            if due or not run.boundary_done(task):
-                for callback in boundary_callbacks:
-                    with contextlib.suppress(StopRequested), self.breaking_off():
-                        callback(self, stream, task, run.path)
-                    if self.stop_requested:
-                        break
-                else:
-                    run.mark_boundary(task)
-            if self.stop_agreed():  # here the other workers wait for the chief
-                return False
-            for seen in stream.tasks:
-                seen.release()  # what was read of this task, and by the scores of the ones before
-            gc.collect()  # the graphs of a task's data and exports are cycles, tens of MB of them
-        return True
+        learning = loop.Loop(self, stream, steps_per_task, callbacks, boundary_callbacks, accept_changed_data)
+        return learning.run(workdir, checkpoint_every, stop_after_task, resume, on_nonfinite)
 
     def request_stop(self):
         """Asks `fit_stream` to return False: after the present step, with the state saved, and out of work
@@ -491,7 +408,7 @@ class LifelongModel(keras_calls.KerasCalls):
         """
         self.stop_requested = True
         if self._may_break_off:
-            raise StopRequested
+            raise loop.StopRequested
 
     @contextlib.contextmanager
     def breaking_off(self):
@@ -499,14 +416,14 @@ class LifelongModel(keras_calls.KerasCalls):
         self._may_break_off = True
         try:
             if self.stop_requested:
-                raise StopRequested
+                raise loop.StopRequested
             yield
         except Exception as error:
             if not self.stop_requested:
                 raise
             # C code of TensorFlow makes a SystemError of what is raised out of a signal handler.
             _log.warning("A stop broke off %s: %s.", type(error).__name__, error)
-            raise StopRequested from error
+            raise loop.StopRequested from error
         finally:
             self._may_break_off = False
 
@@ -517,62 +434,6 @@ class LifelongModel(keras_calls.KerasCalls):
     def stop_agreed(self):
         """Whether `stop_requested` is set in any worker; all workers ask together."""
         return distribution.total(self.distribute_strategy, self.stop_requested) > 0
-
-    def _check_all_begin_alike(self, workdir):
-        """Raises a ValueError where the workers have not restored the same state."""
-        step = int(self.global_step.numpy())
-        steps = distribution.total(self.distribute_strategy, step)
-        if steps != step * distribution.workers(self.distribute_strategy):
-            raise ValueError(
-                f"this worker begins at step {step} and another one does not; give all of them one workdir, on"
-                f" storage that they share (here it is {workdir!r})."
-            )
-
-    def _learn(self, stream, task, steps, callbacks, accept):
-        """Learns the rest of one task; returns False where a stop was requested before its end."""
-        self.task = task
-        done = begun = int(self.task_step.numpy())
-        if done == 0:
-            self.begin_task()
-        for self.phase, end in enumerate(self.phases(task.index, steps)):
-            if done < end and not self._take_steps(stream, task, done, end, callbacks, accept, done == begun):
-                return False
-            done = max(done, end)
-        self.raise_if_nonfinite()
-        self.finish_task()
-        self.task_index.assign_add(1)
-        self.task_step.assign(0)
-        return True
-
-    def _take_steps(self, stream, task, done, steps, callbacks, accept, first):
-        """Takes the steps of one phase, from `done` to `steps`; False where a stop was requested before its end.
-
-        `first` is whether no step was taken before it that no checkpoint has.
-        """
-        rows = distribution.own_rows(self.distribute_strategy, stream.batch_size)
-        batches = self.batches(stream, task, done, rows)
-        data_changes.note(self, task, stream.tasks, accept)
-        if distribution.workers(self.distribute_strategy) > 1:
-            batches = distribution.as_elements(batches, stream.batch_size)
-        else:
-            batches = batches.take(steps - done)
-        alone = distribution.workers(self.distribute_strategy) == 1  # others would wait for this one
-        try:
-            with self.breaking_off() if alone and first else contextlib.nullcontext():
-                keras.Model.fit(
-                    self,
-                    batches,
-                    steps_per_epoch=steps - done,
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=callbacks_lib.TensorLogs(callbacks, add_history=True, model=self),
-                )
-        except tf.errors.InvalidArgumentError:
-            for read in stream.tasks:
-                read.raise_if_broken()
-            raise
-        self.raise_if_nonfinite()
-        return int(self.task_step.numpy()) >= steps
 
     def raise_if_nonfinite(self, weights=False):
         """Raises NonFiniteError, naming quantity and step, once `end_step` has seen NaN or Inf.

@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from ltgans_tf.evaluation import evaluation, features
 from ltgans_tf.files import eventlog
-from ltgans_tf.methods import lifelong
-from ltgans_tf.training import callbacks, checkpoints
+from ltgans_tf.training import callbacks, checkpoints, loop
 from tests import source_imports
 from tests.faults.counting import Counting
 from tests.hostile import fault_checks, faults
@@ -81,7 +80,7 @@ def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(
     def asked(model, stream, task, workdir):
         try:
             model.request_stop()
-        except lifelong.StopRequested:
+        except loop.StopRequested:
             if mangled:  # as C code does with what a signal handler raises
                 raise SystemError("bad argument to internal function") from None
             raise

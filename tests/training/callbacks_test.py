@@ -21,7 +21,7 @@ from ltgans_tf.data import images, streams
 from ltgans_tf.evaluation import evaluation
 from ltgans_tf.figures import figures
 from ltgans_tf.methods import lifelong, twin_gan
-from ltgans_tf.training import boundaries, callbacks, checkpoints
+from ltgans_tf.training import boundaries, callbacks, checkpoints, loop
 from tests.tiny import TINY
 
 
@@ -188,8 +188,9 @@ def test_checkpoints_come_at_multiples_of_the_global_step(tiny_stream):
     saved, model = [], Ramp()
     run = types.SimpleNamespace(save=lambda model: saved.append(int(model.global_step.numpy())))
     stream = tiny_stream(tasks=2)
+    learning = loop.Loop(model, stream, 5, [callbacks.SaveCheckpoints(run, 3)])
     for task in stream.tasks:
-        model._learn(stream, task, 5, [callbacks.SaveCheckpoints(run, 3)], False)
+        learning.learn(task)
     assert saved == [3, 6, 9]
 
 
