@@ -3,8 +3,8 @@
   ltgans figures --workdir=runs/demo
   ltgans figures --workdir=runs/demo --only=fig3_traversal --codes=3,17 --out=pictures
 
-They go to the run's figures/ and to TensorBoard, or with --out to that folder alone. What cannot be
-made, because a task's data is gone or there is no Student, is left out and named.
+They go to the run's figures/, or with --out to that folder. What cannot be made, because a task's
+data is gone or there is no Student, is left out and named.
 """
 
 import os
@@ -32,7 +32,7 @@ def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None
 
     Args:
       workdir: folder of the run.
-      out: folder to write to; None for the run's own and TensorBoard.
+      out: folder to write to; None for the run's own.
       data_dir: folder whose <name>.npz files stand for data sets; None for that of the training.
       only: names of figures; None for all.
       seed: chooses the images that are shown.
@@ -65,11 +65,9 @@ def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None
     left_out |= {part: reason for part, reason in told.items() if part in left_out}
     if not pictures:
         raise ValueError(f"no figure could be made: {' '.join(dict.fromkeys(left_out.values()))}")
-    if out is None:
-        gallery.show(workdir, pictures, int(model.global_step.numpy()))
-    else:
-        gallery.save(out, pictures)
-    return _ending(workdir, out, pictures, left_out)
+    folder = os.path.join(workdir, "figures") if out is None else out
+    gallery.save(folder, pictures)
+    return _ending(workdir, folder, pictures, left_out)
 
 
 def _units(texts):
@@ -120,12 +118,10 @@ def _domains_fn(workdir, names, learnt):
     return lambda images: places[extractor.domains(images)]
 
 
-def _ending(workdir, out, pictures, left_out):
-    folder = os.path.join(workdir, "figures") if out is None else out
+def _ending(workdir, folder, pictures, left_out):
     files = f"{len(pictures)} PNG file{'s' * (len(pictures) > 1)}"
-    where = ", and in TensorBoard under figures/" if out is None else ""
     names = textwrap.wrap(", ".join(pictures), 96)
-    lines = [f"pictures:   {folder}/ ({files}{where})", *(f"  {line}" for line in names)]
+    lines = [f"pictures:   {folder}/ ({files})", *(f"  {line}" for line in names)]
     if left_out:
         together = {}
         for name, reason in left_out.items():
@@ -137,7 +133,7 @@ def _ending(workdir, out, pictures, left_out):
 
 if __name__ == "__main__":
     path_flags.define_path("workdir", None, "The run.", required=True)
-    path_flags.define_path("out", None, "Folder to write to, in place of the run's figures/ and TensorBoard.")
+    path_flags.define_path("out", None, "Folder to write to, in place of the run's figures/.")
     path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
     flags.DEFINE_list(
         "only", None, "Figures to make, such as fig3_traversal or matrix_elbo; the main ones if left out."

@@ -2,7 +2,7 @@
 
 ```python
 pictures, left_out = figures_of_run(model, stream.tasks, workdir)  # {name: uint8 [h, w, 3]}, {name: why not}
-show(workdir, pictures, step)
+save(f"{workdir}/figures", pictures)
 ```
 """
 
@@ -17,7 +17,7 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import row, scores
 from ltgans_tf.figures import charts, figures, training_curves
-from ltgans_tf.files import eventlog, metrics_log, near_names, ordering
+from ltgans_tf.files import metrics_log, near_names, ordering
 from ltgans_tf.networks import walks
 
 SHEETS = ("fig2_domains", "fig2_interpolation", "fig3_traversal", "forgetting", "stream")
@@ -91,20 +91,6 @@ def check_names(names):
             near = near_names.nearest(name, NAMES, most=1)
             offer = f"did you mean {near}?" if near else f"there are {', '.join(NAMES[:7])} and others."
             raise ValueError(f"no figure is called {name!r}; {offer}")
-
-
-def show(workdir, pictures, step):
-    """Writes pictures to figures/<name>.png of a run and to TensorBoard, in place of earlier ones.
-
-    Args:
-      workdir: folder of the run.
-      pictures: {name: uint8 [h, w, 3]}; TensorBoard then has these alone.
-      step: global step that they are shown at.
-    """
-    save(os.path.join(workdir, "figures"), pictures)
-    with eventlog.once(os.path.join(workdir, "tensorboard"), "figures").as_default():
-        for name, picture in pictures.items():
-            tf.summary.image(f"figures/{name}", picture[np.newaxis], step)
 
 
 def save(folder, pictures):

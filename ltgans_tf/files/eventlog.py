@@ -7,8 +7,6 @@ import time
 
 import tensorflow as tf
 from tensorboard.compat.proto import event_pb2
-from tensorboard.plugins.custom_scalar import layout_pb2
-from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 
 from ltgans_tf.files import atomic, metrics_log
@@ -41,22 +39,6 @@ def write_settings(folder, settings):
                 "batch_size": settings["stream"]["batch_size"],
             }
         )
-
-
-def write_charts(charts):
-    """Writes a layout of TensorBoard's charts to the default writer: {title: regular expression of its tags}."""
-    layout = layout_pb2.Layout(
-        category=[
-            layout_pb2.Category(
-                title="what is kept of each task",
-                chart=[
-                    layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tags]))
-                    for title, tags in charts.items()
-                ],
-            )
-        ]
-    )
-    tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString(), 0)
 
 
 def cut(path, folder, step):

@@ -6,6 +6,7 @@ them may be called again after a crash, and does the same again.
 
 import json
 import logging
+import math
 import os
 import zipfile
 
@@ -19,6 +20,7 @@ from ltgans_tf.files import atomic, eventlog
 from ltgans_tf.training import callbacks, checkpoints
 
 _log = logging.getLogger(__name__)
+_GROUP = "after_each_task"  # of TensorBoard's tags; it stands before those of the losses
 _LARGEST = 1_000_000  # bytes of images in one boundary file
 
 
@@ -42,9 +44,8 @@ class BoundarySamples:
         place = os.path.join(workdir, "samples", f"task_{task.index:02d}", "boundary.png")
         figures.save_png(place, picture, zoom=2)
         step = int(model.global_step.numpy())
-        tag = f"boundary/task_{task.index:02d}"
         with eventlog.once(os.path.join(workdir, "tensorboard"), f"boundary_{task.index:02d}").as_default():
-            tf.summary.image(tag, picture[None], step)
+            tf.summary.image(f"{_GROUP}/samples", picture[None], step)
         self._stream_sheet(stream, workdir)
 
     def _stream_sheet(self, stream, workdir):
@@ -113,29 +114,46 @@ class BoundaryScores:
 
 
 def keep_row(workdir, row):
-    """Writes a row of scores to its place in the workdir and shows it in TensorBoard.
+    """Writes a row of scores to its place in the workdir and shows what is kept in TensorBoard.
 
-    The scalars are called eval/<score>/task_00_<name> and eval/union/<score>; the custom-scalar
-    layout sets the curves of all tasks into one chart for each score, where forgetting is seen.
+    There it has a few tags however many tasks there are; scores.json and figures have every score.
     """
     path = scores.row_path(workdir, row["after_task"])
     os.makedirs(os.path.dirname(path), exist_ok=True)
     checkpoints.write_atomically(path, json.dumps(row, indent=1) + "\n")
-    folder, step = os.path.join(workdir, "tensorboard"), row["step"]
-    with eventlog.once(folder, f"eval_{row['after_task']:02d}").as_default():
-        for i, (name, found) in enumerate(row["scores"].items()):
-            for score in scores.SCORES.keys() & found.keys():
-                tf.summary.scalar(f"eval/{score}/task_{i:02d}_{name}", found[score], step)
-        for score, value in row["union"].items():
-            tf.summary.scalar(f"eval/union/{score}", value, step)
-        eventlog.write_charts(_charts(row))
+    name = f"eval_{row['after_task']:02d}"
+    with eventlog.once(os.path.join(workdir, "tensorboard"), name).as_default():
+        _show_kept(workdir, row)
 
 
-def _charts(row):
-    """{title: tags as a regular expression} of the charts of a row's scores."""
-    measured = set().union(*row["scores"].values())
-    return {
-        f"{score.label}, each task": rf"eval/{name}/task_\d+_.*"
-        for name, score in scores.SCORES.items()
-        if name in measured
-    }
+def _show_kept(workdir, row):
+    """Tags of `_GROUP` at the step of the row: what is forgotten, the distance of all tasks, and a table."""
+    try:
+        rows = [one for one in scores.read_rows(workdir) if one.after_task <= row["after_task"]]
+    except ValueError as error:
+        _log.warning("%s TensorBoard goes without what is kept after %s.", error, row["task"])
+        return
+    found = scores.score_matrix(rows)
+    matrices = [found[name] for name in scores.shown("lost") if name in found]
+    for matrix in matrices:
+        lost = matrix.mean_forgetting() if len(rows) > 1 else math.nan
+        if math.isfinite(lost):
+            about = "How much worse the earlier tasks are than at their best, their mean."
+            tf.summary.scalar(f"{_GROUP}/forgotten_{matrix.score.name}", lost, row["step"], about)
+    for name in scores.shown("line"):
+        if name in row["union"]:
+            about = scores.SCORES[name].about
+            tf.summary.scalar(f"{_GROUP}/{name}_of_all", row["union"][name], row["step"], about)
+    if matrices:
+        tf.summary.text(f"{_GROUP}/kept", _table(matrices), row["step"])
+
+
+def _table(matrices):
+    """Each task's scores when it was learnt and now, as a table of Markdown."""
+    heads = [f"{matrix.score.label}, {matrix.score.better} is better" for matrix in matrices]
+    lines = [["task", *heads], ["---"] * (len(heads) + 1)]
+    for j, task in enumerate(matrices[0].tasks):
+        pairs = [(m.score.digits, m.values[j, j], m.final[j]) for m in matrices]
+        told = [f"{new:.{digits}f}, now {now:.{digits}f}" for digits, new, now in pairs]
+        lines.append([f"{j + 1} {task}", *(text.replace("nan", "-") for text in told)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

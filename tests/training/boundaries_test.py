@@ -4,22 +4,22 @@ import collections
 import glob
 import json
 import os
-import re
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.compat.proto import event_pb2
-from tensorboard.plugins.custom_scalar import layout_pb2
 
 from ltgans_tf.data import images, streams
-from ltgans_tf.evaluation import evaluation
+from ltgans_tf.evaluation import evaluation, row, scores
 from ltgans_tf.figures import figures
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
-from ltgans_tf.training import boundaries
+from ltgans_tf.training import boundaries, callbacks
+from tests import fake_runs
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.program
@@ -122,7 +122,7 @@ def test_the_stream_sheet_has_one_strip_per_task(run):
 
 def test_the_row_of_scores_is_that_of_the_model_after_its_task(run):
     _, stream, workdir, seen = run
-    for task, (_, scores) in zip(stream.tasks, seen, strict=True):
+    for task, (_, found) in zip(stream.tasks, seen, strict=True):
         with open(
             os.path.join(workdir, "eval", f"task_{task.index:02d}", "scores.json"), encoding="utf-8"
         ) as f:
@@ -131,7 +131,7 @@ def test_the_row_of_scores_is_that_of_the_model_after_its_task(run):
         assert row["protocol"] == "research"
         assert list(row["scores"]) == [t.name for t in stream.tasks[: task.index + 1]]
         for name, score in row["scores"].items():
-            assert score == pytest.approx(scores[name], rel=1e-5)
+            assert score == pytest.approx(found[name], rel=1e-5)
             assert {"nlog", "mean_image_nlog", "kcd_drawn"} <= set(score) and score["images"] == 10
             assert "640 are needed" in row["absent"][name]["fcd"]
 
@@ -156,45 +156,75 @@ def test_the_extractor_is_made_before_the_first_task(tmp_path, tiny_model, tiny_
     assert len(shas) == 1
 
 
-LIKELIHOOD = ("nlog", "nlog_sampled", "elbo", "bits_per_dim", "sse", "kl", "mse", "active_units")
-DRAWN = ("share", "kcd", "kcd_drawn", "precision", "recall", "density", "coverage")
+def _expected():
+    """What TensorBoard must have: each (tag, step) once."""
+    tags = {"kept": (3, 6), "samples": (3, 6), "forgotten_nlog": (6,)}
+    return {(f"after_each_task/{tag}", step): 1 for tag, steps in tags.items() for step in steps}
 
 
-def _expected(workdir):
-    """What TensorBoard must have, from the rows: each (tag, step) once."""
-    expected = {("boundary/task_00", 3): 1, ("boundary/task_01", 6): 1, ("custom_scalars__config__", 0): 2}
-    for index, step in enumerate((3, 6)):
-        with open(os.path.join(workdir, "eval", f"task_{index:02d}", "scores.json"), encoding="utf-8") as f:
-            row = json.load(f)
-        for place, (name, found) in enumerate(row["scores"].items()):
-            for score in {*LIKELIHOOD, *DRAWN} & set(found):
-                expected[f"eval/{score}/task_{place:02d}_{name}", step] = 1
-        expected |= {(f"eval/union/{score}", step): 1 for score in row["union"]}
-    return expected
-
-
-def test_tensorboard_has_tags_of_their_own_for_boundaries(run):
+def test_tensorboard_has_each_boundary_once(run):
     _, _, workdir, _ = run
-    expected = _expected(workdir)
-    assert ("eval/nlog/task_00_set0.npz", 6) in expected and ("eval/union/kcd", 3) in expected
-    assert _events(workdir) == expected
+    assert _events(workdir) == _expected()
 
 
-def test_one_chart_of_each_score_holds_the_curves_of_all_tasks(run):
-    """The custom-scalar layout, as TensorBoard's plugin reads it."""
-    _, _, workdir, _ = run
-    layouts = [
-        layout_pb2.Layout.FromString(value.tensor.string_val[0])
-        for file in sorted(glob.glob(os.path.join(workdir, "tensorboard", "*eval_01")))
-        for event in map(event_pb2.Event.FromString, tf.data.TFRecordDataset(file).as_numpy_iterator())
-        for value in event.summary.value
-        if value.tag == "custom_scalars__config__"
+def _values(workdir, plugin):
+    """{tag: {step: value}} of one of TensorBoard's plugins."""
+    shown = plugin_event_accumulator.EventAccumulator(os.path.join(workdir, "tensorboard"))
+    shown.Reload()
+    return {
+        tag: {event.step: tf.make_ndarray(event.tensor_proto).flat[0] for event in shown.Tensors(tag)}
+        for tag in shown.PluginTagToContent(plugin)
+    }
+
+
+def test_tensorboard_tells_what_is_forgotten(tmp_path):
+    nlog = fake_runs.change_scores([[100.0], [90.0, 200.0], [120.0, 204.0, 50.0]])
+    workdir = fake_runs.make_run(tmp_path / "run", change=nlog)
+    for index in range(3):
+        boundaries.keep_row(workdir, row.Row.load(row.row_path(workdir, index)))
+    scalars = _values(workdir, "scalars")
+    assert scalars["after_each_task/forgotten_nlog"] == {200: -10.0, 300: 17.0}  # (30 + 4) / 2
+    assert scalars["after_each_task/fcd_of_all"].keys() == {100, 200, 300}
+    lines = _values(workdir, "text")["after_each_task/kept"][300].decode().splitlines()
+    assert lines[0].startswith("| task | NLOG, lower is better | FCD, lower is better |")
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [
+        ["| 1 digits", "100.0, now 120.0"],
+        ["| 2 glyphs", "200.0, now 204.0"],
+        ["| 3 textures", "50.0, now 50.0"],
     ]
-    charts = {chart.title: list(chart.multiline.tag) for chart in layouts[-1].category[0].chart}
-    assert charts["NLOG, each task"] == [r"eval/nlog/task_\d+_.*"]
-    tags = [tag for tag, _ in _events(workdir) if re.fullmatch(charts["NLOG, each task"][0], tag)]
-    assert sorted(set(tags)) == ["eval/nlog/task_00_set0.npz", "eval/nlog/task_01_set1.npz"]
-    assert "FCD, each task" not in charts  # none was measured on 10 test images
+
+
+def test_a_damaged_earlier_row_does_not_end_the_run(tmp_path, caplog):
+    workdir = fake_runs.make_run(tmp_path / "run")
+    with open(row.row_path(workdir, 0), "w", encoding="utf-8") as file:
+        file.write("{")
+    boundaries.keep_row(workdir, row.Row.load(row.row_path(workdir, 2)))
+    assert "TensorBoard goes without what is kept after textures" in caplog.text
+
+
+@pytest.mark.parametrize("tasks", [3, 12])
+def test_the_first_view_of_tensorboard_has_at_most_30_tags(tmp_path, tiny_model, tasks):
+    """With all scores that there are, and the losses of a method that has most."""
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    stream = streams.TaskStream({f"set{i}": pictures ^ np.uint8(i) for i in range(tasks)}, (8, 8, 3), 8)
+    workdir = str(tmp_path / "run")
+    model = tiny_model(domain_dim=4, distillation=0.1)
+    model.fit_stream(
+        stream, 2, workdir, callbacks.default_callbacks(workdir, 1, 1), stop_after_task=1, checkpoint_every=9
+    )
+    names = [task.name for task in stream.tasks]
+    model.domain_names = names
+    for task in stream.tasks:
+        model.task_index.assign(task.index + 1)
+        boundaries.BoundarySamples()(model, stream, task, workdir)
+        known = dict.fromkeys(scores.SCORES, 1.0)
+        kept = {"after_task": task.index, "task": task.name, "step": task.index + 9}
+        boundaries.keep_row(
+            workdir, row.Row(**kept, scores=dict.fromkeys(names[: task.index + 1], known), union=known)
+        )
+    shown = {*_values(workdir, "scalars"), *_values(workdir, "images")}
+    assert {"critic/loss", "student/loss", "samples/progress", "after_each_task/samples"} < shown
+    assert min(shown).startswith("after_each_task/") and len(shown) <= 30, sorted(shown)
 
 
 def test_a_boundary_kept_twice_is_kept_once(run):
@@ -211,7 +241,7 @@ def test_a_boundary_kept_twice_is_kept_once(run):
     before, row = [open(path, "rb").read() for path in paths[1:-1]], _row(paths[-1])
     for boundary in (boundaries.BoundarySamples(), boundaries.BoundaryScores(_evaluator())):
         boundary(model, stream, stream.tasks[1], workdir)
-    assert _events(workdir) == _expected(workdir)
+    assert _events(workdir) == _expected()
     assert [open(path, "rb").read() for path in paths[1:-1]] == before
     again = _row(paths[-1])
     assert again.pop("seconds").keys() == row.pop("seconds").keys() and again == row
@@ -231,7 +261,7 @@ def test_likelihoods_without_a_student_are_absent(tmp_path, tiny_model, tiny_str
     row = _row(tmp_path / "eval" / "task_00" / "scores.json")
     assert row["scores"] == {"set0.npz": {}}
     assert row["absent"] == {"set0.npz": {"likelihood": "The model has no Student."}}
-    assert [tag for tag, _ in _events(str(tmp_path))] == ["custom_scalars__config__"]
+    assert not _events(str(tmp_path))
 
 
 def test_damaged_samples_of_an_earlier_task_are_left_out_of_the_sheet(run, tmp_path, caplog):
