@@ -18,4 +18,4 @@ def duration(workdir, preset):
     if not speeds:
         return f"estimate: none yet; training shows the time left from the first of its {steps} steps on"
     speed = speeds[len(speeds) // 2]
-    return f"estimate: {steps} steps at the {speed:.1f} steps/s seen here: {steps / speed / 60:.1f} min"
+    return f"estimate: {steps} steps at the {speed:.1f} steps/s seen here: {steps / speed / 60:.1f} min of training"

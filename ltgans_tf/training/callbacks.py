@@ -242,6 +242,9 @@ class Profile(StepCallback):
 class Progress(StepCallback):
     """One line of progress: task, step, speed, losses and the time left.
 
+    The time left counts what lies between tasks (scores, export, the first step), as soon as that was seen once:
+    their mean so far, and growth with the tasks as from the first to the last. Until then it is of training alone.
+
     Args:
       write: called with each line's text; at most once in `seconds`.
       tasks: number of tasks of the run.
@@ -253,6 +256,7 @@ class Progress(StepCallback):
         super().__init__()
         self.write, self.seconds = write, seconds
         self.tasks, self.steps_per_task = tasks, steps_per_task
+        self._ended, self._pauses = None, {}
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -261,6 +265,10 @@ class Progress(StepCallback):
     def on_step(self, step, task_step, logs):
         now = time.monotonic()
         last = task_step == self.steps_per_task
+        if task_step == 1 and self._ended and self._ended[0] == step - 1:
+            self._pauses.setdefault(self.model.task.index, now - self._ended[1])  # not again after a rollback
+        if last:
+            self._ended = step, now
         if self._marks and now - self._marks[-1][0] < self.seconds and not last:
             return
         self._marks = [*self._marks[-20:], (now, step)]
@@ -270,10 +278,21 @@ class Progress(StepCallback):
         if newest > first:
             speed = (newest - first) / max(end - begin, 1e-9)
             steps_left = (self.tasks - task.index) * self.steps_per_task - task_step
-            text += f"  {speed:.1f} steps/s  {_clock(steps_left / speed)} left"
+            left = steps_left / speed + self._pauses_left(task.index)
+            of = "left" if self._pauses else "of training left"
+            text += f"  {speed:.1f} steps/s  {_clock(left)} {of}"
         shown = {"critic/wasserstein": "W", "student/loss": "student"}
         text += "".join(f"  {label} {float(logs[name]):.2f}" for name, label in shown.items() if name in logs)
         self.write(text)
+
+    def _pauses_left(self, task_index):
+        """Seconds of the pauses after this task and the later ones, from those seen; 0 where none was."""
+        if not self._pauses:
+            return 0.0
+        seconds = list(self._pauses.values())
+        growth = max(0.0, (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1))
+        coming = np.arange(task_index + 1, self.tasks + 1) - np.mean(list(self._pauses))
+        return float(np.sum(np.mean(seconds) + growth * coming))
 
 
 def _clock(seconds):
