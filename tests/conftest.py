@@ -51,6 +51,16 @@ def _cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_default_scores():
+    """Scores after each task take longer than what most tests learn; the others ask for them."""
+    from ltgans_tf.training import boundaries
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boundaries, "default_callbacks", lambda workdir: [])
+        yield
+
+
 @pytest.fixture(scope="session")
 def trained_by_program(tmp_path_factory):
     """`artefacts.trained` in a folder of the whole test run: trained_by_program("ltgan")."""

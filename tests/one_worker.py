@@ -77,6 +77,7 @@ def main(method, steps, tasks, out, workdir, what=None, step=None):
             int(steps),
             workdir or None,
             callbacks.default_callbacks(workdir or None, log_every=3),
+            boundary_callbacks=[],
             checkpoint_every=2,
             on_nonfinite="rollback" if workdir else "stop",
         )

@@ -18,8 +18,8 @@ from ltgans_tf.files import keras_config, paths
 from ltgans_tf.methods import keras_calls
 from ltgans_tf.networks import sampling
 from ltgans_tf.settings import seeds
+from ltgans_tf.training import boundaries, distribution, loop, nonfinite
 from ltgans_tf.training import callbacks as callbacks_lib
-from ltgans_tf.training import distribution, loop, nonfinite
 
 NonFiniteError = nonfinite.NonFiniteError
 _log = logging.getLogger(__name__)
@@ -342,7 +342,7 @@ class LifelongModel(keras_calls.KerasCalls):
         steps_per_task,
         workdir=None,
         callbacks=None,
-        boundary_callbacks=(),
+        boundary_callbacks=None,
         checkpoint_every=500,
         stop_after_task=None,
         resume="auto",
@@ -364,7 +364,8 @@ class LifelongModel(keras_calls.KerasCalls):
           boundary_callbacks: called as f(model, stream, task, workdir) after each task, in
             order. If a run dies among them they are all called again, so each must be able to
             do its work twice. One that has a method `prepare` gets prepare(stream, workdir)
-            before the first step of the run.
+            before the first step of the run. None means `boundaries.default_callbacks(workdir)`, samples
+            and quick scores for `ltgans_tf.score_matrix`; [] means none.
           checkpoint_every: steps between checkpoints.
           stop_after_task: index of a task after which to stop; None for the last.
           resume: 'auto' goes on from the newest good checkpoint if there is one, 'must' refuses
@@ -397,6 +398,8 @@ class LifelongModel(keras_calls.KerasCalls):
         if callbacks is None:
             progress = callbacks_lib.Progress(print, len(stream.tasks), steps_per_task, seconds=10.0)
             callbacks = [*callbacks_lib.default_callbacks(workdir), progress]
+        if boundary_callbacks is None:
+            boundary_callbacks = boundaries.default_callbacks(workdir)
         if not distribution.is_chief(self.distribute_strategy):
             callbacks, boundary_callbacks = callbacks_lib.of_other_workers(callbacks), []
         learning = loop.Loop(self, stream, steps_per_task, callbacks, boundary_callbacks, accept_changed_data)

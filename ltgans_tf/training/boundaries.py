@@ -24,6 +24,11 @@ _GROUP = "after_each_task"  # of TensorBoard's tags; it stands before those of t
 _LARGEST = 1_000_000  # bytes of images in one boundary file
 
 
+def default_callbacks(workdir):
+    """What `fit_stream` does after each task when it is told nothing: samples and quick scores; nothing without a workdir."""
+    return [] if workdir is None else [BoundarySamples(), BoundaryScores()]
+
+
 class BoundarySamples:
     """Stores what the latest teacher makes of the fixed latents, and shows it.
 

@@ -34,7 +34,7 @@ strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == "2
 with strategy.scope():
     model = twin_gan.TwinGAN.from_architecture(arch, recipe=RECIPE)
     model.compile()
-model.fit_stream(stream, 40, workdir, checkpoint_every=7)
+model.fit_stream(stream, 40, workdir, boundary_callbacks=[], checkpoint_every=7)
 np.savez(out, *model.get_weights(), *[v.numpy() for o in model.optimizers for v in o.variables])
 """
 

@@ -13,6 +13,7 @@ from PIL import Image
 from tensorboard.backend.event_processing import plugin_event_accumulator
 from tensorboard.compat.proto import event_pb2
 
+import ltgans_tf as lt
 from ltgans_tf.data import images, streams
 from ltgans_tf.evaluation import evaluation, row, scores
 from ltgans_tf.figures import figures
@@ -23,6 +24,7 @@ from tests import fake_runs
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.program
+_DEFAULT = boundaries.default_callbacks  # before the tests do without
 
 
 def _evaluator():
@@ -289,3 +291,22 @@ def test_scores_without_an_evaluator_are_quick_and_say_when_they_are_taken(run, 
     )
     with open(tmp_path / "eval" / "task_01" / "scores.json", encoding="utf-8") as f:
         assert json.load(f)["settings"]["samples"] == 1280
+
+
+@pytest.mark.parametrize("given", [{}, {"boundary_callbacks": []}])
+def test_fit_stream_keeps_scores_unless_it_is_told_not_to(tmp_path, tiny_model, monkeypatch, given):
+    monkeypatch.setattr(boundaries, "default_callbacks", _DEFAULT)
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    stream = streams.TaskStream({"one": pictures, "two": 255 - pictures}, (8, 8, 3), 8)
+    workdir = str(tmp_path / "run")
+    tiny_model(domain_dim=4).fit_stream(stream, 2, workdir, **given)
+    assert os.path.exists(os.path.join(workdir, "boundary", "task_01.npz")) == (not given)
+    if given:
+        with pytest.raises(ValueError, match="has no scores"):
+            lt.score_matrix(workdir)
+    else:
+        assert np.isfinite(lt.score_matrix(workdir)["nlog"].values[np.tril_indices(2)]).all()
+
+
+def test_a_stream_without_a_workdir_has_no_default_scores():
+    assert _DEFAULT(None) == []
