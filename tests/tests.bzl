@@ -19,7 +19,7 @@ IMPORTS = {
     "networks": "networks settings",
     "settings": "data evaluation export ltgans_tf methods settings trainers training",
     "trainers": "data evaluation export figures ltgans_tf methods settings trainers training",
-    "training": "data evaluation figures files methods settings training",
+    "training": "data evaluation figures files ltgans_tf methods settings training",
 }
 FOLDERS = ["benchmarks", "export", "ltgans_tf", "ltgans_tf:init", "trainers"]
 
