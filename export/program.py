@@ -24,16 +24,26 @@ _ELSEWHERE = {
     **dict.fromkeys(("steps", "iterations", "iters", "train_steps", "num_steps", "epochs"), "steps_per_task"),
     **dict.fromkeys(("batch", "bs", "minibatch"), "batch_size"),
     **dict.fromkeys(("lr", "learning_rate", "learningrate"), "generator_optimizer"),
-    **dict.fromkeys(("data", "dataset", "datasets", "images_dir", "train_dir"), "tasks"),
+    **dict.fromkeys(("data", "dataset", "datasets", "folder", "images", "images_dir", "train_dir"), "tasks"),
     **dict.fromkeys(("size", "resolution"), "image_size"),
     **dict.fromkeys(("network", "model"), "architecture"),
     **dict.fromkeys(
-        ("outdir", "out_dir", "output_dir", "results_dir", "logdir", "model_dir", "run_dir"), "workdir"
+        ("out", "output", "outdir", "out_dir", "output_dir", "results_dir", "logdir", "model_dir", "run_dir"),
+        "workdir",
     ),
-    **dict.fromkeys(("gpus", "num_gpus", "ngpus"), "replicas"),
+    **dict.fromkeys(("gpus", "num_gpus", "ngpus", "devices", "num_devices"), "replicas"),
+    **dict.fromkeys(("device", "strategy", "workers", "num_workers"), "distribution"),
+    **dict.fromkeys(("save_every", "save_steps", "ckpt_every"), "checkpoint_every"),
+    **dict.fromkeys(("checkpoint", "restore", "continue"), "resume"),
+    **dict.fromkeys(("pretrained", "init", "init_checkpoint"), "init_from"),
     **dict.fromkeys(("n", "num", "num_images", "num_samples", "samples"), "count"),
     **dict.fromkeys(("amp", "fp16", "bf16", "mixed_precision"), "precision"),
     **dict.fromkeys(("config", "experiment"), "preset"),
+}
+# What is to be known of a flag that was meant.
+_MEANT = {
+    "replicas": " It goes with --distribution=mirrored, which takes all GPUs by itself.",
+    "steps_per_task": " It counts steps, not epochs: an epoch is the number of images over --batch_size.",
 }
 # Keras imports them if they are installed. No program needs that, and it is a quarter of the time of all imports.
 _OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
@@ -210,8 +220,8 @@ def _flagfiles(words):
 
 def _nearest(name):
     meant = _ELSEWHERE.get(name.lower().replace("-", "_"))
-    near = meant if meant in flags.FLAGS else near_names.nearest(name, flags.FLAGS, most=1)
-    return f"; did you mean --{near}?" if near else "; --help lists the flags."
+    near = meant if meant in flags.FLAGS else near_names.nearest(name, flags.FLAGS, most=1, cutoff=0.6)
+    return f"; did you mean --{near}?{_MEANT.get(near, '')}" if near else "; --help lists the flags."
 
 
 def _flag_sentence(message):

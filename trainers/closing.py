@@ -110,7 +110,8 @@ def done(workdir, base, student):
     commands = [
         *(path_flags.command(f"ltgans {name}", of_it) for name in ("evaluate", "figures", "report")),
         path_flags.command("ltgans sample", of_it, "--count=1000", f"--out={workdir}/samples.npz"),
-        *[path_flags.command("ltgans encode", of_it, "--images=YOUR_FOLDER", "--out=codes.npz")] * student,
+        *[path_flags.command("ltgans encode", of_it, "--images=YOUR_FOLDER", f"--out={workdir}/codes.npz")]
+        * student,
         path_flags.command(
             "python -m tensorboard.main", f"--logdir={workdir}/tensorboard", "--samples_per_plugin=images=200"
         ),

@@ -1,6 +1,6 @@
 """Sets several runs of one stream side by side: mean and spread over seeds, charts, pictures.
 
-  ltgans compare --workdirs=runs/a0,runs/a1,runs/b0 --out=compare.html --json=compare.json
+  ltgans compare --workdirs=runs/a0,runs/a1,runs/b0 --json=runs/compare.json
 
 Runs that differ in nothing but the seed make one group. Like ltgans report it reads the workdirs
 only; it prints the tables too.
@@ -279,7 +279,7 @@ if __name__ == "__main__":
     path_flags.define_paths(
         "workdirs", None, "Two or more runs of one stream, separated by commas.", required=True
     )
-    path_flags.define_path("out", "compare.html", "HTML file to write.")
+    path_flags.define_path("out", "runs/compare.html", "HTML file to write.")
     path_flags.define_path("json", None, "File to write the numbers to, as JSON.")
     flags.DEFINE_list(
         "labels", [], "WORKDIR=LABEL for groups that are not to be named by what tells them apart."

@@ -1,6 +1,6 @@
 """Encodes a folder of images with the Student of a run or of an export.
 
-  ltgans encode --workdir=runs/demo --images=photographs --out=codes.npz
+  ltgans encode --workdir=runs/demo --images=photographs --out=runs/demo/codes.npz
 
 Images of any size are prepared as those of the run were. The file gets float32 `mean` and
 `stddev` [N, code_dim] of q(z|x), and `files` [N], their names within the folder, sorted.

@@ -48,7 +48,7 @@ flags.DEFINE_string(
 )
 path_flags.define_path("workdir", None, "Folder of the run; made if it does not exist.", required=True)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Whether to go on with a run.")
-flags.DEFINE_integer("stop_after_task", None, "Stop after the task of this index.", lower_bound=0)
+flags.DEFINE_integer("stop_after_task", None, "Stop after the task of this number, from 1 on.", lower_bound=1)
 flags.DEFINE_bool(
     "verify_checkpoint", False, "Print what of the workdir is whole and what damaged; train nothing."
 )
@@ -318,7 +318,7 @@ def _train(preset, recipe, settings):
             lambda model, stream, task, workdir: say(closing.boundary(task, workdir)),
         ],
         preset.checkpoint_every,
-        FLAGS.stop_after_task,
+        None if FLAGS.stop_after_task is None else FLAGS.stop_after_task - 1,
         FLAGS.resume,
         FLAGS.on_nonfinite,
         FLAGS.accept_changed_data,

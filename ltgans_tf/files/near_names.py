@@ -3,9 +3,9 @@
 import difflib
 
 
-def nearest(name, known, most=2):
-    """The names of `known` that are similar to `name`, joined by ' or '; '' if there are none."""
-    return " or ".join(difflib.get_close_matches(str(name), known, n=most, cutoff=0.4))
+def nearest(name, known, most=2, cutoff=0.4):
+    """The names of `known` that are similar to `name`, joined by ' or '; '' if there are none above `cutoff` of 1."""
+    return " or ".join(difflib.get_close_matches(str(name), known, n=most, cutoff=cutoff))
 
 
 def unknown(kind, name, known, more=""):

@@ -201,8 +201,8 @@ def test_the_program_goes_on_with_the_settings_of_the_run_and_resumes(tiny_strea
     assert planned.returncode == 0 and "  beta: 2.0\n" in planned.stdout
     assert f"  task 3: {specs[2]}\n" in planned.stdout and not os.path.exists(later)
     os.remove(specs[0].removeprefix("npz:"))
-    done = train(*on, f"--tasks={specs[2]}", "--stop_after_task=1")
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = train(*on, f"--tasks={specs[2]}", "--stop_after_task=2")
+    assert done.returncode == 0 and len(versions.read_latest(base)["pairs"]) == 2, done.stderr[-2000:]
     done = train(*on, f"--tasks={specs[2]}")
     assert done.returncode == 0, done.stderr[-2000:]
     # It pushes to where the run before pushed, as the child of what is served there.

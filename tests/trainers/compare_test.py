@@ -321,3 +321,4 @@ def test_program_prints_the_tables_and_ends_on_bad_input_in_one_sentence(tmp_pat
     assert error == f"error: there is no folder {tmp_path}/a; give the workdir of a run.\n"
     status, _, error = reading_pages.run_program("compare", workdirs, f"--out={tmp_path}")
     assert status == 2 and error == f"error: --out={tmp_path} is a folder; give the name of an HTML file.\n"
+    assert "(default: 'runs/compare.html')" in reading_pages.run_program("compare", "--help")[1]

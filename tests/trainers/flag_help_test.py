@@ -33,10 +33,24 @@ def test_the_help_has_the_values_that_hold(parsed):
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("steps", "steps_per_task"), ("lr", "generator_optimizer"), ("batch_sice", "batch_size")],
+    [
+        ("lr", "generator_optimizer?"),
+        ("batch_sice", "batch_size?"),
+        ("batch", "batch_size?"),
+        ("size", "image_size?"),
+        ("resolution", "image_size?"),
+        ("folder", "tasks?"),
+        ("epochs", "steps_per_task? It counts steps, not epochs: an epoch is"),
+        ("gpus", "replicas? It goes with --distribution=mirrored, which takes all GPUs"),
+    ],
 )
 def test_a_flag_of_another_project_leads_to_ours(word, meant):
-    assert program._nearest(word) == f"; did you mean --{meant}?"
+    assert program._nearest(word).startswith(f"; did you mean --{meant}")
+
+
+@pytest.mark.parametrize("word", ["cuda", "wandb", "augment"])
+def test_a_flag_that_nothing_here_is_like_leads_to_the_help(word):
+    assert program._nearest(word) == "; --help lists the flags."
 
 
 def test_what_other_projects_call_a_flag_is_none_of_ours_and_leads_to_one():
