@@ -22,7 +22,6 @@ def pin():
     Keras runs on TensorFlow with its own defaults, whatever keras.json says. Matplotlib writes files, as the backend
     that a notebook sets works only there. gRPC uses no proxy to reach this machine.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.update(_PINNED)
     for name in _DROPPED:
         os.environ.pop(name, None)
