@@ -141,9 +141,9 @@ def _show_kept(workdir, row):
     found = scores.score_matrix(rows)
     matrices = [found[name] for name in scores.shown("lost") if name in found]
     for matrix in matrices:
-        lost = matrix.mean_forgetting() if len(rows) > 1 else math.nan
+        lost = matrix.mean_forgetting()
         if math.isfinite(lost):
-            about = "How much worse the earlier tasks are than at their best, their mean."
+            about = "Mean over the earlier tasks of how much worse each is than at its best."
             tf.summary.scalar(f"{_GROUP}/forgotten_{matrix.score.name}", lost, row["step"], about)
     for name in scores.shown("line"):
         if name in row["union"]:
