@@ -279,13 +279,14 @@ def test_pauses_that_grow_with_the_tasks_go_on_growing(monkeypatch):
 
 
 def test_a_pause_is_not_counted_anew_after_a_rollback(monkeypatch):
-    progress, _, task = _fake_progress(2, 1)
+    progress, _, task = _fake_progress(2, 2)
     monkeypatch.setattr(callbacks, "time", clock := _Clock(0))
     progress.on_step(1, 1, {})
+    progress.on_step(2, 2, {})
     task.index, clock.now = 1, 105.0
-    progress.on_step(2, 1, {})
+    progress.on_step(3, 1, {})
     clock.now = 900.0
-    progress.on_step(2, 1, {})
+    progress.on_step(3, 1, {})
     assert progress._pauses == {1: 5.0}
 
 
