@@ -39,7 +39,14 @@ class RecipeModel(LifelongModel):
           recipe: a name of `presets.RECIPES` or a `presets.Recipe`.
           seed: seed of weights and noise; each network gets its own weights.
           settings: what the method has beside the recipe, an `LGMSettings` for one; None for its defaults.
+
+        Raises:
+          ValueError: an unknown name, with the nearest ones; or settings for a method that has none.
         """
+        if settings is not None and cls.settings_name is None:
+            raise ValueError(
+                f"settings is {settings!r}, and {cls.__name__} has none beside its recipe; leave it out."
+            )
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
             recipe = presets.recipe(recipe, arch.name, cls.method)

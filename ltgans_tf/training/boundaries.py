@@ -160,5 +160,5 @@ def _table(matrices):
     for j, task in enumerate(matrices[0].tasks):
         pairs = [(m.score.digits, m.values[j, j], m.final[j]) for m in matrices]
         told = [f"{new:.{digits}f}, now {now:.{digits}f}" for digits, new, now in pairs]
-        lines.append([f"{j + 1} {task}", *(text.replace("nan", "-") for text in told)])
+        lines.append([f"{j + 1} {task}".replace("|", "\\|"), *(text.replace("nan", "-") for text in told)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -120,6 +120,7 @@ def test_what_a_dataset_turns_out_to_be_is_told(monkeypatch):
         _stream(("a", _images(1))).tasks[0].train_images()
 
 
+@pytest.mark.program
 def test_a_run_goes_on_with_arrays_and_without_those_that_are_learnt(tmp_path):
     first, second = _images(40), _images(40, 1)
 

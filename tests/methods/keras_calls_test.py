@@ -87,6 +87,7 @@ def test_optimizers_are_named_as_in_keras_or_in_a_recipe():
         assert type(other.student_optimizer) is keras.optimizers.RMSprop
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(
     "optimizers",
     [

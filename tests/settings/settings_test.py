@@ -1,7 +1,6 @@
 """Settings of single methods: what they refuse, and their way from a flag to the model and back."""
 
 import dataclasses
-import inspect
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 from ltgans_tf.methods import registry
 from ltgans_tf.settings.method_settings import SETTINGS, CURLSettings, LGMSettings
 from tests import programs, source_imports
+from tests.tiny import TINY
 
 RUN = [
     "--push_policy=always",
@@ -66,13 +66,15 @@ def test_every_field_has_a_help_text_and_a_plain_default():
             assert type(field.default) in (int, float, bool), field.name
 
 
-def test_the_methods_with_settings_take_them_by_one_name_and_the_others_need_none():
+@pytest.mark.parametrize("method", registry.METHODS)
+def test_the_methods_with_settings_take_them_by_one_name_and_the_others_refuse_them(method):
     assert SETTINGS.keys() <= registry.METHODS.keys()
-    for method in registry.METHODS:
-        taken = inspect.signature(registry.method_class(method).from_architecture).parameters
-        assert ("settings" in taken) == (method in SETTINGS), method
-        if method in SETTINGS:
-            assert taken["settings"].default == SETTINGS[method]()
+    build = registry.method_class(method).from_architecture
+    if method in SETTINGS:
+        assert build(TINY, recipe="paper").settings == SETTINGS[method]()
+    else:
+        with pytest.raises(ValueError, match="has none beside its recipe; leave it out"):
+            build(TINY, settings=SETTINGS["lgm"]())
 
 
 def _planned(*flags):

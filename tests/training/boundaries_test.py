@@ -181,7 +181,7 @@ def _values(workdir, plugin):
 
 def test_tensorboard_tells_what_is_forgotten(tmp_path):
     nlog = fake_runs.change_scores([[100.0], [90.0, 200.0], [120.0, 204.0, 50.0]])
-    workdir = fake_runs.make_run(tmp_path / "run", change=nlog)
+    workdir = fake_runs.make_run(tmp_path / "run", ("digits", "glyphs", "one|two"), change=nlog)
     for index in range(3):
         boundaries.keep_row(workdir, row.Row.load(row.row_path(workdir, index)))
     scalars = _values(workdir, "scalars")
@@ -192,7 +192,7 @@ def test_tensorboard_tells_what_is_forgotten(tmp_path):
     assert [line.split(" | ")[:2] for line in lines[2:]] == [
         ["| 1 digits", "100.0, now 120.0"],
         ["| 2 glyphs", "200.0, now 204.0"],
-        ["| 3 textures", "50.0, now 50.0"],
+        ["| 3 one\\|two", "50.0, now 50.0"],
     ]
 
 
