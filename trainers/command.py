@@ -22,6 +22,7 @@ PROGRAMS = {
     "report": ("ltgans_tf.trainers.report", "write the page of a run: pictures, scores, what was forgotten"),
     "compare": ("ltgans_tf.trainers.compare", "write a page with several runs side by side"),
     "reproduce": ("ltgans_tf.trainers.reproduce", "train an experiment of the paper, with tables"),
+    "explore": ("ltgans_tf.trainers.explore", "open a page on which a run or an export is tried out"),
     "push": ("ltgans_tf.export.push", "export the last state of a run for TensorFlow Serving"),
     "release": ("ltgans_tf.export.release", "list exported versions, approve one, go back"),
     "serve-kit": ("ltgans_tf.export.kit", "write what starts a server: for docker and Kubernetes"),

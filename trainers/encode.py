@@ -44,7 +44,7 @@ def encode(workdir, folder, out, skip_broken_images=False, method=None):
     from ltgans_tf import loading
 
     model = loading.load(workdir, method)
-    how = _settings(workdir, model)
+    how = image_settings(workdir, model)
     if model.student is None:
         raise ValueError(f"the model in {workdir} has no Student and so no encoder; train with --student.")
     kept, mean, stddev = _encode(model.student, found, how, skip_broken_images)
@@ -66,7 +66,7 @@ def _check(workdir, out):
     paths.ending(out, (".npz",))
 
 
-def _settings(workdir, model):
+def image_settings(workdir, model):
     """(image_shape, fit, upright) that the run was trained with."""
     from ltgans_tf.training import checkpoints
 

@@ -134,7 +134,7 @@ def _lead(run):
 
 def _sections(run):
     return [
-        page.Section("kept", "The same latents, task after task", _remembered(run)),
+        page.Section("kept", "The same latents, task after task", remembered(run)),
         *report_scores.now(run),
         page.Section("domains", "Real, reconstructed, generated", _pictures(run, "fig2_", "fig3_")),
         *report_scores.over_the_stream(run),
@@ -142,7 +142,8 @@ def _sections(run):
     ]
 
 
-def _remembered(run):
+def remembered(run):
+    """What is left of each domain after each task, as pictures, and what is missing of them: list of page parts."""
     shown = [_picture(run, name) for name in ("forgetting", "stream")]
     if all(shown):
         shown[1] = page.folded("All domains mixed, as they were drawn", shown[1])

@@ -17,12 +17,19 @@ def now(run):
 def over_the_stream(run):
     """How the scores went, task after task, and all that was measured: list of page.Section."""
     return [
-        page.Section("matrices", "Score of each task after each task", _matrices(run)),
-        page.Section("forgetting", "What was lost", _forgetting(run)),
+        *forgotten(run),
         page.Section("mix", "Which domains are drawn", _mix(run)),
         page.Section("audit", "Does it copy training images?", _audit(run)),
         page.Section("training", "Training", _training(run)),
         page.Section("all-scores", "Every score", _every_score(run)),
+    ]
+
+
+def forgotten(run):
+    """How the scores of each task went while later ones were learnt: list of page.Section."""
+    return [
+        page.Section("matrices", "Score of each task after each task", _matrices(run)),
+        page.Section("forgetting", "What was lost", _forgetting(run)),
     ]
 
 

@@ -134,13 +134,14 @@ def domains_sheet(rows):
     return _framed(_stack(parts, _GAP))
 
 
-def interpolation_sheet(lines):
+def interpolation_sheet(lines, ends="real"):
     """Decoded codes on the way from one image to another, between the two (Fig. 2 C, D).
 
     Args:
       lines: list of (first, last, kind, images): the domains that the ends come from, the kind of
         path ("linear"), and uint8 [S + 2, H, W, C], the real image at the beginning, what was
         decoded of S codes, and the real image at the end; S is the same in all lines.
+      ends: what the images at the beginning and at the end are, where they are not real ones.
 
     Returns:
       uint8 [h, w, 3].
@@ -151,7 +152,7 @@ def interpolation_sheet(lines):
         text for *_, kind, _ in lines for text in (kind, *(f"to {n}" for n in short.values()))
     )
     blocks = []
-    for ends, group in itertools.groupby(lines, lambda line: line[:2]):
+    for _, group in itertools.groupby(lines, lambda line: line[:2]):
         block = []
         for first, last, kind, images in group:
             label = [(short[first], _INK), (f"to {short[last]}", _INK), (kind, _GREY)]
@@ -159,7 +160,7 @@ def interpolation_sheet(lines):
         blocks.append(_stack(block, 0))
     steps = len(lines[0][3]) - 2
     side = _zoom(lines[0][3]) * lines[0][3].shape[2] + _PAD
-    titles = [("real", side), (f"decoded: {steps} codes in equal steps", steps * side), ("real", side)]
+    titles = [(ends, side), (f"decoded: {steps} codes in equal steps", steps * side), (ends, side)]
     return _framed(_stack([_titles(titles, width, _GAP + _PAD), _stack(blocks, _GAP)], 0))
 
 

@@ -1,0 +1,155 @@
+"""What `ltgans explore` shows of a run or of an export: images and words, for what a person chooses.
+
+Nothing here knows of the page or of gradio, so that a program or a notebook may call it too.
+"""
+
+import glob
+import os
+
+import numpy as np
+
+from ltgans_tf import loading
+from ltgans_tf.data import images, sources
+from ltgans_tf.figures import figures
+from ltgans_tf.files import ordering
+from ltgans_tf.networks import walks
+from ltgans_tf.settings import seeds
+from ltgans_tf.trainers import encode, page, report, report_scores, runs, wording
+from ltgans_tf.training import boundaries, checkpoints
+
+_NEEDS_RUN = "An export has the last state alone. Give the workdir of a run to see what it drew after each of its tasks."
+
+
+class Explored:
+    """A model and what it was asked: `explored = Explored("runs/demo"); explored.draw(domain=1, count=8)`.
+
+    A domain is its number from 1 on. Images are uint8 [n, H, W, C]. All methods raise a ValueError that says in one
+    sentence what cannot be shown.
+
+    Args:
+      path, method: see `loading.load`.
+
+    Attributes:
+      is_run: whether `path` is a workdir, and no export.
+      domains: names of the domains that can be asked for; [] where the latents have no domain codes.
+      title, about: two lines that tell what is shown.
+    """
+
+    MOST = 64  # images of a domain at a time
+
+    def __init__(self, path, method=None):
+        self._path, self._model = path, loading.load(path, method)
+        self._settings = encode.image_settings(path, self._model)
+        self._dims = self._model.latent_law.domain_dim
+        self.is_run = os.path.isfile(os.path.join(path, checkpoints.CONFIG))
+        self.domains = list(self._model.domains) if self._dims else []
+        self.title = os.path.basename(os.path.abspath(path)) if self.is_run else path
+        height, width, _ = self._settings[0]
+        self.about = f"{wording.stream(self._model.domains)} \N{MIDDLE DOT} images of {height}x{width}"
+        if self.is_run:
+            learnt, planned = int(self._model.task_index.numpy()), len(self._model.domain_names)
+            self.about += f" \N{MIDDLE DOT} {learnt} of {wording.count(range(planned), 'task')} learnt"
+
+    @property
+    def student(self):
+        """What encodes and decodes; ValueError where there is none."""
+        if (found := getattr(self._model, "student", None)) is None:
+            raise ValueError(f"{self.title} has no Student, which encodes images; train with --student.")
+        return found
+
+    def draw(self, domain=None, count=16, seed=0, truncation=1.0):
+        """[(name, images)]: new images of a domain, or of each for None; those of `ltgans sample --domain=... --seed=...`.
+
+        Args:
+          truncation: in [0, 1], scales the noise of the latents: images vary less and are more typical. A domain's
+            code stays as it is.
+        """
+        count, seed = (
+            _whole("the number of images", count, 1, self.MOST),
+            _whole("the seed", seed, 0, seeds.LARGEST),
+        )
+        wanted = [domain] if domain or not self.domains else range(1, len(self.domains) + 1)
+        return [(self._name(one), self._drawn(one or None, count, seed, truncation)) for one in wanted]
+
+    def _name(self, domain):
+        return self.domains[domain - 1] if domain else "all domains together"
+
+    def _drawn(self, domain, count, seed, truncation):
+        latents = np.array(self._model.latents(count, seed, domain))
+        latents[:, self._dims :] *= truncation
+        return images.to_uint8(self._model.generate(latents)).numpy()
+
+    def over_time(self, domain=None, count=8):
+        """[(after which task, images)]: what the same latents of a domain gave from its own task on, as the run kept it."""
+        count, found = _whole("the number of images", count, 1, self.MOST), []
+        for i, path in enumerate(self._boundaries()):
+            made, domains, task = boundaries.read_samples(path)
+            if self._dims and domain and domains is not None:
+                made = made[domains == domain - 1]
+            if len(made):
+                found.append((f"after task {i + 1} ({task})", made[:count]))
+        if not found:
+            raise ValueError(f"{self._name(domain)} is not learnt yet; look again after its task.")
+        return found
+
+    def _boundaries(self):
+        if not self.is_run:
+            raise ValueError(_NEEDS_RUN)
+        found = glob.glob(os.path.join(glob.escape(self._path), "boundary", "task_*.npz"))
+        if not found:
+            raise ValueError(
+                f"{self.title} has not ended its first task; what it draws is kept from then on."
+            )
+        return ordering.by_number(found)
+
+    def scores(self):
+        """The forgetting sheet, the scores of each task after each task and what was lost, as in the report: Markup."""
+        if not self.is_run:
+            raise ValueError(_NEEDS_RUN)
+        run = runs.Run(self._path)
+        kept = page.Section("kept", "All domains, task after task", report.remembered(run))
+        sections = [kept, *report_scores.forgotten(run)]
+        return page.join([page.tag("h3", s.title), s.parts] for s in sections if page.join(s.parts))
+
+    def end(self, domain=None, seed=0, file=None):
+        """(name, image [H, W, C]) of one end of `between`: the image in `file`, or one that is drawn."""
+        if file:
+            return os.path.basename(file), self.read(file)
+        ((name, made),) = self.draw(domain or (1 if self.domains else None), 1, seed)
+        return name, made[0]
+
+    def between(self, first, last, steps=10):
+        """The sheet of what lies between the codes of two `end`s, straight and on an arc: uint8 [h, w, 3]."""
+        codes, lines = self._codes([first[1], last[1]]), []
+        for kind in walks.KINDS:
+            decoded = self._decoded(walks.interpolate(*codes, steps, kind))
+            lines.append((first[0], last[0], kind, np.stack([first[1], *decoded, last[1]])))
+        return figures.interpolation_sheet(lines, ends="given")
+
+    def rebuild(self, file):
+        """[(what it is, images)]: an image as the networks get it, and what the Student makes of its code."""
+        given = self.read(file)[None]
+        codes = self._codes(given)
+        rebuilt = f"rebuilt from its code of {codes.shape[1]} numbers"
+        return [(f"{os.path.basename(file)}, as it is encoded", given), (rebuilt, self._decoded(codes))]
+
+    def read(self, file):
+        """The image in a file, prepared as those of the run were and as `ltgans encode` does: uint8 [H, W, C]."""
+        shape, fit, upright = self._settings
+        try:
+            return images.fit_image(sources.decode(file, upright), shape, fit).numpy()
+        except ValueError as error:
+            raise ValueError(f"{os.path.basename(file)} {error}.") from error
+
+    def _codes(self, given):
+        return self.student.encode(images.normalize(np.stack(given))).mean().numpy()
+
+    def _decoded(self, codes):
+        return images.to_uint8(self.student.decode(np.float32(codes))).numpy()
+
+
+def _whole(what, value, least, most):
+    """`value` as an int; ValueError where it is no whole number from `least` to `most`."""
+    if value is None or value != int(value) or not least <= value <= most:
+        raise ValueError(f"{what} is {'empty' if value is None else value}; give one from {least} to {most}.")
+    return int(value)
