@@ -2,6 +2,7 @@
 #   make demo                      train the demo into runs/demo
 #   make test                      run the unit tests
 #   make test-all                  run the programs and all campaigns too; all but campaigns on other Pythons
+#   make explore                   open a page on which runs/demo is tried out; ARGS=--workdir=... for another run
 #   make docs                      build docs/ into the site .site/index.html
 #   make test PYTHON=python3.12    choose the Python that .venv is made with
 
@@ -17,7 +18,7 @@ COMMAND := $(VENV)/bin/ltgans
 ON_PATH := command -v ltgans > /dev/null || echo 'For these commands, first: source $(VENV)/bin/activate'
 DOCS_INSTALLED := .venv-docs/.installed
 
-.PHONY: demo smoke test test-all docs clean
+.PHONY: demo smoke test test-all explore docs clean
 
 demo: $(COMMAND)
 	$(COMMAND) train --preset=demo --workdir=runs/demo $(ARGS)
@@ -33,6 +34,10 @@ test: $(COMMAND)
 test-all: $(COMMAND)
 	$(VENV_PYTHON) -m tests.campaigns --run
 	$(VENV_PYTHON) -m tests.interpreters --run
+
+explore:
+	$(MAKE) VENV=.venv-explore REQUIREMENTS=requirements-explore.txt .venv-explore/bin/ltgans
+	.venv-explore/bin/ltgans explore --workdir=runs/demo $(ARGS)
 
 docs: $(DOCS_INSTALLED)
 	.venv-docs/bin/mkdocs build --strict

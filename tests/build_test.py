@@ -89,7 +89,7 @@ def _requirements(name):
     """Returns the requirements in the file `name` by normalised distribution name."""
     text = (source_imports.ROOT / name).read_text(encoding="utf-8")
     lines = (line.partition("#")[0].partition("\\")[0].strip() for line in text.splitlines())
-    return _by_name(line for line in lines if not line.startswith("--hash"))
+    return _by_name(line for line in lines if not line.startswith(("--hash", "-r ")))
 
 
 def _by_name(lines):
@@ -235,7 +235,7 @@ def test_wheel_asks_for_the_same_versions():
     extras = [
         line
         for name, lines in project["optional-dependencies"].items()
-        if name != "serving"
+        if name not in ("serving", "explore")
         for line in lines
         if not line.startswith("ltgans_tf[")
     ]
@@ -244,3 +244,9 @@ def test_wheel_asks_for_the_same_versions():
         assert wanted.specifier == everything[name].specifier, str(wanted)
     missing = everything.keys() - _by_name(project["dependencies"] + extras).keys()
     assert not missing, f"in requirements.txt alone: {sorted(missing)}"
+
+
+def test_extra_of_the_page_asks_for_what_its_environment_has():
+    text = (source_imports.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extra = tomllib.loads(text)["project"]["optional-dependencies"]["explore"]
+    assert _by_name(extra) == _requirements("requirements-explore.txt")

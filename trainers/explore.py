@@ -23,12 +23,12 @@ from ltgans_tf.trainers import page, stopping, wording
 
 _SIDE, _ALONE = 64, 192  # pixels that small images are enlarged to, in a grid and alone
 _NO_GRADIO = (
-    "ltgans explore needs gradio, which is not installed ({}): pip install -r requirements-explore.txt, or"
-    ' pip install "ltgans_tf[explore]".'
+    'ltgans explore needs gradio, which cannot be imported ({}): pip install "ltgans_tf[explore]", or in a checkout'
+    " make explore, which installs it into an environment of its own."
 )
 _STYLE = """
 footer { display: none !important; } .others { width: fit-content; }
-button[role=tab] { padding-inline: .7rem !important; }
+.tab-container button { padding-inline: .7rem !important; }
 figure { margin: 0 0 1rem; } figcaption, .note, small { color: var(--body-text-color); opacity: .75; font-size: .875rem; }
 .card { overflow-x: auto; width: fit-content; max-width: 100%; background: #fff; padding: .5rem; border-radius: 6px;
   border: 1px solid var(--border-color-primary); }
@@ -50,7 +50,7 @@ def main(argv):
     stopping.on_signals(lambda *_: sys.exit(0))
     if not os.path.isdir(given.workdir):
         raise ValueError(f"there is no folder {given.workdir}; --workdir names a run or an export.")
-    port = _port(given.host, given.port)
+    port = free_port(given.host, given.port)
     with tempfile.TemporaryDirectory(prefix="ltgans_explore_") as folder:
         gradio = _gradio(folder)
         print(f"loading {given.workdir}", flush=True)
@@ -58,16 +58,12 @@ def main(argv):
         from ltgans_tf.trainers import explored
 
         shown = explored.Explored(given.workdir, given.method)
-        blocks = _blocks(gradio, shown)
-        try:
-            _launch(gradio, blocks, given.host, port, given.open)
-            print(f"{shown.title} is at http://{given.host}:{port} (Ctrl-C ends it)", flush=True)
-            threading.Event().wait()
-        finally:
-            blocks.close(verbose=False)
+        _launch(gradio, _blocks(gradio, shown), given.host, port, given.open)
+        print(f"{shown.title} is at http://{given.host}:{port} (Ctrl-C ends it)", flush=True)
+        threading.Event().wait()  # gradio serves in threads that end with this one
 
 
-def _port(host, port):
+def free_port(host, port):
     """`port`, or a free one for 0; ValueError where the address cannot be had."""
     with socket.socket() as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -201,17 +197,22 @@ class _Tabs:
         """Shows what `function` makes of the values of `controls`: upon `events`, and when one of them changes."""
 
         def answer(*values):
-            try:
-                with self._lock:
-                    found = function(*values)
-            except (ValueError, OSError) as error:
-                return _missing(error)
-            return found if isinstance(found, str) else _pictures(found)
+            with self._lock:
+                return answered(function, *values)
 
         shown = self._gradio.HTML(_note("One moment."), elem_classes=style)
         events = [*events, *(control.change for control in controls)]
         settings = {"trigger_mode": "always_last", "api_visibility": "private", "show_progress": "minimal"}
         self._gradio.on(events, answer, controls, shown, **settings)
+
+
+def answered(function, *values):
+    """What `function` says or shows of `values`, as HTML; where it cannot, the sentence of its error."""
+    try:
+        found = function(*values)
+    except (ValueError, OSError) as error:
+        return _missing(error)
+    return found if isinstance(found, str) else _pictures(found)
 
 
 def _pictures(named, columns=8):
