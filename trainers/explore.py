@@ -39,7 +39,7 @@ figure { margin: 0 0 1rem; } figcaption, .note, small { color: var(--body-text-c
 h3 { margin: 1.5rem 0 .5rem; font-weight: 600; } ul { padding-left: 1.2rem; list-style: disc; }
 th, td { padding: .3rem .8rem; text-align: right; white-space: nowrap; } td small { display: block; }
 summary { cursor: pointer; margin: .5rem 0; }
-@media (max-width: 36rem) { .wide figure > .card > img { max-width: none; min-width: calc(.7 * var(--natural)); } }
+@media (max-width: 36rem) { .wide figure > .card > img { min-width: calc(.7 * var(--natural)); } }
 """
 
 
@@ -116,7 +116,7 @@ def _blocks(gradio, explored):
         with gradio.Tab("Draw"):
             tabs.draw(blocks)
         with gradio.Tab("Over time") as tab:
-            tabs.over_time(tab)
+            tabs.over_time(tab) if explored.is_run else gradio.HTML(_missing(explored.NEEDS_RUN))
         with gradio.Tab("Between") as tab:
             tabs.with_student(tabs.between, tab)
         with gradio.Tab("Rebuild") as tab:
@@ -139,14 +139,14 @@ class _Tabs:
             truncation = self._slider(0, 1, 1, 0.05, "Variety (truncation)")
         self._button(seed)
         controls = [domain, count, seed, truncation]
-        self._answer(self._explored.draw, controls, [blocks.load], "side")
+        self._answer(self._explored.draw, controls, [blocks.load], "side", preprocess=False)
 
     def over_time(self, tab):
         with self._gradio.Row():
             controls = [self._domain(), self._slider(1, self._explored.MOST, 8, 1, "Images")]
         told = "The same latents (random inputs) after each task, which is before the next one, as the run kept them."
         self._gradio.HTML(_note(told))
-        self._answer(self._explored.over_time, controls, [tab.select])
+        self._answer(self._explored.over_time, controls, [tab.select], preprocess=False)
         self._answer(self._explored.scores, [], [tab.select], "wide")
 
     def between(self, tab):
@@ -193,8 +193,11 @@ class _Tabs:
         button = self._gradio.Button("Other images", size="sm", elem_classes="others")
         button.click(lambda n: (n or 0) + 1, seed, seed, api_visibility="private")
 
-    def _answer(self, function, controls, events=(), style=None):
-        """Shows what `function` makes of the values of `controls`: upon `events`, and when one of them changes."""
+    def _answer(self, function, controls, events=(), style=None, preprocess=True):
+        """Shows what `function` makes of the values of `controls`: upon `events`, and when one of them changes.
+
+        With `preprocess` gradio looks at the values before, which files need; of a wrong one it prints a traceback.
+        """
 
         def answer(*values):
             with self._lock:
@@ -203,7 +206,7 @@ class _Tabs:
         shown = self._gradio.HTML(_note("One moment."), elem_classes=style)
         events = [*events, *(control.change for control in controls)]
         settings = {"trigger_mode": "always_last", "api_visibility": "private", "show_progress": "minimal"}
-        self._gradio.on(events, answer, controls, shown, **settings)
+        self._gradio.on(events, answer, controls, shown, preprocess=preprocess, **settings)
 
 
 def answered(function, *values):

@@ -17,8 +17,6 @@ from ltgans_tf.settings import seeds
 from ltgans_tf.trainers import encode, page, report, report_scores, runs, wording
 from ltgans_tf.training import boundaries, checkpoints
 
-_NEEDS_RUN = "An export has the last state alone. Give the workdir of a run to see what it drew after each of its tasks."
-
 
 class Explored:
     """A model and what it was asked: `explored = Explored("runs/demo"); explored.draw(domain=1, count=8)`.
@@ -36,6 +34,7 @@ class Explored:
     """
 
     MOST = 64  # images of a domain at a time
+    NEEDS_RUN = "An export has the last state alone; give the workdir of a run to see what it drew after each of its tasks."
 
     def __init__(self, path, method=None):
         self._path, self._model = path, loading.load(path, method)
@@ -64,15 +63,16 @@ class Explored:
           truncation: in [0, 1], scales the noise of the latents: images vary less and are more typical. A domain's
             code stays as it is.
         """
-        count, seed = (
-            _whole("the number of images", count, 1, self.MOST),
-            _whole("the seed", seed, 0, seeds.LARGEST),
-        )
+        count, seed = _whole("number of images", count, 1, self.MOST), _whole("seed", seed, 0, seeds.LARGEST)
+        if truncation is None or not 0 <= truncation <= 1:
+            raise ValueError(f"the truncation is {truncation}; give one from 0 to 1.")
         wanted = [domain] if domain or not self.domains else range(1, len(self.domains) + 1)
         return [(self._name(one), self._drawn(one or None, count, seed, truncation)) for one in wanted]
 
     def _name(self, domain):
-        return self.domains[domain - 1] if domain else "all domains together"
+        if not domain:
+            return "all domains together"
+        return self.domains[_whole("number of the domain", domain, 1, len(self.domains)) - 1]
 
     def _drawn(self, domain, count, seed, truncation):
         latents = np.array(self._model.latents(count, seed, domain))
@@ -81,31 +81,34 @@ class Explored:
 
     def over_time(self, domain=None, count=8):
         """[(after which task, images)]: what the same latents of a domain gave from its own task on, as the run kept it."""
-        count, found = _whole("the number of images", count, 1, self.MOST), []
-        for i, path in enumerate(self._boundaries()):
+        count, name, found = _whole("number of images", count, 1, self.MOST), self._name(domain), []
+        kept = self._boundaries()
+        if not kept:
+            raise ValueError(
+                f"{self.title} has not ended its first task; what it draws is kept from then on."
+            )
+        for i, path in enumerate(kept):
             made, domains, task = boundaries.read_samples(path)
-            if self._dims and domain and domains is not None:
+            if domain and domains is not None:
                 made = made[domains == domain - 1]
             if len(made):
                 found.append((f"after task {i + 1} ({task})", made[:count]))
         if not found:
-            raise ValueError(f"{self._name(domain)} is not learnt yet; look again after its task.")
+            raise ValueError(f"{name} is not learnt yet; look again after its task.")
         return found
 
     def _boundaries(self):
         if not self.is_run:
-            raise ValueError(_NEEDS_RUN)
-        found = glob.glob(os.path.join(glob.escape(self._path), "boundary", "task_*.npz"))
-        if not found:
-            raise ValueError(
-                f"{self.title} has not ended its first task; what it draws is kept from then on."
-            )
-        return ordering.by_number(found)
+            raise ValueError(self.NEEDS_RUN)
+        return ordering.by_number(glob.glob(os.path.join(glob.escape(self._path), "boundary", "task_*.npz")))
 
     def scores(self):
-        """The forgetting sheet, the scores of each task after each task and what was lost, as in the report: Markup."""
-        if not self.is_run:
-            raise ValueError(_NEEDS_RUN)
+        """The forgetting sheet, the scores of each task after each task and what was lost, as in the report: Markup.
+
+        Empty before the end of the first task.
+        """
+        if not self._boundaries():
+            return page.Markup()
         run = runs.Run(self._path)
         kept = page.Section("kept", "All domains, task after task", report.remembered(run))
         sections = [kept, *report_scores.forgotten(run)]
@@ -151,5 +154,7 @@ class Explored:
 def _whole(what, value, least, most):
     """`value` as an int; ValueError where it is no whole number from `least` to `most`."""
     if value is None or value != int(value) or not least <= value <= most:
-        raise ValueError(f"{what} is {'empty' if value is None else value}; give one from {least} to {most}.")
+        raise ValueError(
+            f"the {what} is {'empty' if value is None else value}; give one from {least} to {most}."
+        )
     return int(value)

@@ -83,11 +83,13 @@ def test_truncation_takes_the_noise_and_leaves_the_domain(run):
         ({"seed": None}, "the seed is empty; give one from 0 to 4294967295."),
         ({"seed": -1}, "the seed is -1;"),
         ({"seed": 0.5}, "the seed is 0.5;"),
+        ({"domain": 3}, "the number of the domain is 3; give one from 1 to 2."),
+        ({"truncation": 1.5}, "the truncation is 1.5; give one from 0 to 1."),
     ],
 )
 def test_numbers_out_of_range_get_a_sentence(run, asked, sentence):
     with pytest.raises(ValueError, match=sentence):
-        run().draw(1, **asked)
+        run().draw(**{"domain": 1, **asked})
 
 
 def test_over_time_a_domain_begins_with_its_own_task(run):
@@ -124,6 +126,7 @@ def test_scores_are_those_of_the_report(run):
 def test_before_the_first_boundary_and_of_an_export_a_sentence_says_so(run, model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="pets has not ended its first task"):
         run(boundaries=0).over_time(1)
+    assert run(boundaries=0).scores() == ""
     with pytest.raises(ValueError, match="textures is not learnt yet"):
         shown = run()
         shown.domains.append("textures")
@@ -133,7 +136,7 @@ def test_before_the_first_boundary_and_of_an_export_a_sentence_says_so(run, mode
     exported = explored.Explored(str(tmp_path))
     assert not exported.is_run
     for ask in (exported.over_time, exported.scores):
-        with pytest.raises(ValueError, match="Give the workdir of a run"):
+        with pytest.raises(ValueError, match="give the workdir of a run"):
             ask()
 
 
