@@ -154,6 +154,13 @@ class _Browser:
         """Returns what JavaScript returns."""
         return self._ask("/execute/sync", {"script": script, "args": arguments})
 
+    def upload(self, path):
+        """Gives a file to the last place for one; OSError where there is none yet."""
+        found = {"using": "xpath", "value": "(//input[@type='file'])[last()]"}
+        (element,) = self._ask("/element", found).values()
+        self._ask(f"/element/{element}/value", {"text": str(path)})
+        return True
+
     def close(self):
         with contextlib.suppress(OSError):
             urllib.request.urlopen(urllib.request.Request(self._address, method="DELETE"), timeout=30)
@@ -172,35 +179,67 @@ def wait_for(ask, expected=(), seconds=60):
         time.sleep(0.2)
 
 
+@pytest.fixture
+def on_page(trained_by_program, tmp_path):
+    """The page in a browser: gives the workdir, the browser, and the process that serves the page."""
+    (tmp_path / "temporary").mkdir()
+    workdir = trained_by_program("ltgan").workdir
+    with _served(workdir, tmp_path / "temporary") as (process, address):
+        with contextlib.closing(_Browser(tmp_path / "browser")) as browser:
+            browser.open(address)
+            yield workdir, browser, process
+
+
+GRIDS = "return [...document.querySelectorAll('.grids img')].map(i => i.src).join()"
+SENTENCES = "return [...document.querySelectorAll('.missing')].map(p => p.innerText).join()"
+TYPE = """const box = document.querySelector(`input[type=number][aria-label*='${arguments[0]}']`);
+          box.value = arguments[1]; for (const e of ['input', 'change']) box.dispatchEvent(new Event(e, {bubbles: true}))"""
+
+
+def _turn_to(browser, tab):
+    browser.run(
+        "[...document.querySelectorAll('[role=tab]')].find(t => t.innerText == arguments[0]).click()", tab
+    )
+
+
 @needs_gradio
 @needs_browser
 @pytest.mark.program
-def test_page_draws_other_images_for_another_seed(trained_by_program, tmp_path):
-    workdir = trained_by_program("ltgan").workdir
+def test_page_draws_other_images_for_another_seed_and_loads_nothing_from_elsewhere(on_page):
+    workdir, browser, _ = on_page
     model = loading.load(workdir)
-    (tmp_path / "temporary").mkdir()
-    with _served(workdir, tmp_path / "temporary") as (_, address):
-        with contextlib.closing(_Browser(tmp_path / "browser")) as browser:
-            browser.open(address)
-            shown = "return [...document.querySelectorAll('.grids img')].map(i => i.src).join()"
-            drawn = {0: wait_for(lambda: browser.run(shown))}
-            browser.run("document.querySelector('button.others').click()")
-            drawn[1] = wait_for(lambda: (now := browser.run(shown)) != drawn[0] and now)
-            for tab, words in (
-                ("Over time", "after task 2"),
-                ("Between", "on the way"),
-                ("Rebuild", "your own"),
-            ):
-                browser.run(
-                    "[...document.querySelectorAll('[role=tab]')].find(t => t.innerText == arguments[0]).click()",
-                    tab,
-                )
-                wait_for(lambda: words in browser.run("return document.body.innerText"))
-            loaded = browser.run("return performance.getEntriesByType('resource').map(e => e.name)")
+    drawn = {0: wait_for(lambda: browser.run(GRIDS))}
+    browser.run("document.querySelector('button.others').click()")
+    drawn[1] = wait_for(lambda: (now := browser.run(GRIDS)) != drawn[0] and now)
     for seed, page in drawn.items():
         grids = _decoded(page)
         assert len(grids) == len(model.domains) == 2
         for name, grid in zip(model.domains, grids):
             wanted = images.to_uint8(model.sample(16, seed, name)).numpy()
             np.testing.assert_array_equal(grid[:64:2, 68:132:2], wanted[1])
-    assert loaded and not [name for name in loaded if not name.startswith((address, "data:", "blob:"))]
+    for tab, words in (
+        ("Over time", "after task 2"),
+        ("Over time", "What was lost"),
+        ("Between", "on the way"),
+    ):
+        _turn_to(browser, tab)
+        wait_for(lambda: words in browser.run("return document.body.innerText"))
+    loaded = browser.run("return performance.getEntriesByType('resource').map(e => e.name)")
+    here = (browser.run("return location.origin"), "data:", "blob:")
+    assert loaded and not [name for name in loaded if not name.startswith(here)]
+
+
+@needs_gradio
+@needs_browser
+@pytest.mark.program
+def test_what_cannot_be_shown_gets_a_sentence_on_the_page_and_no_traceback(on_page, tmp_path):
+    _, browser, process = on_page
+    wait_for(lambda: browser.run(GRIDS))
+    browser.run(TYPE, "Images of each", "9999")
+    wait_for(lambda: "the number of images is 9999; give one from 1 to 64." in browser.run(SENTENCES))
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    _turn_to(browser, "Rebuild")
+    wait_for(lambda: browser.upload(tmp_path / "broken.jpg"), OSError)
+    wait_for(lambda: "broken.jpg is broken or not an image." in browser.run(SENTENCES))
+    process.terminate()
+    assert process.wait(60) == 0 and process.stderr.read() == ""
