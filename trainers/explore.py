@@ -81,6 +81,7 @@ def _gradio(folder):
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    os.environ["no_proxy"] = "*"  # gradio asks its own server whether it is up
     try:
         return importlib.import_module("gradio")  # no requirement of this project
     except ImportError as error:

@@ -100,7 +100,12 @@ def _served(workdir, temporary):
     process = subprocess.Popen(
         [sys.executable, "-m", NAME, f"--workdir={workdir}"],
         cwd=source_imports.ROOT,
-        env={**os.environ, "TMPDIR": str(temporary), "GRADIO_SHARE": "True"},
+        env={
+            **os.environ,
+            "TMPDIR": str(temporary),
+            "GRADIO_SHARE": "True",
+            "HTTP_PROXY": "http://127.0.0.1:9",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
