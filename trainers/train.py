@@ -11,7 +11,6 @@ line in its order, flagfiles expanded in place. What one method alone has stands
 
 import contextlib
 import dataclasses
-import glob
 import os
 import signal
 import sys
@@ -19,17 +18,16 @@ import sys
 from absl import flags
 
 from ltgans_tf import trainers
-from ltgans_tf.data import specs
 from ltgans_tf.export import continuation, path_flags, push, terms
-from ltgans_tf.files import jsonfiles
 from ltgans_tf.methods import registry
-from ltgans_tf.settings import architectures, presets, upgrades
+from ltgans_tf.settings import architectures, presets
 from ltgans_tf.trainers import (
     closing,
     environment,
     estimate,
     flag_help,
     flagfile,
+    former_run,
     import_tensorflow,
     log,
     run,
@@ -142,9 +140,9 @@ def main(_):
     if FLAGS.verify_checkpoint:
         return _verify()
     if FLAGS.init_from is not None:
-        _take_over()
+        former_run.take_over(FLAGS)
     preset, recipe, settings = resolve()
-    task_flag.check(preset.tasks[_tasks_before() :], FLAGS.data_dir)
+    task_flag.check(preset.tasks[former_run.tasks_before(FLAGS.workdir, FLAGS.init_from) :], FLAGS.data_dir)
     if FLAGS.dry_run:
         print(plan(preset, recipe, settings))
         return 0
@@ -182,52 +180,6 @@ def _command():
     """What goes on with this run: its flagfile or, before that is written, the same command."""
     given = flagfile.words(FLAGS.workdir) or sys.argv[1:]
     return path_flags.command("ltgans train", *given)
-
-
-def _started():
-    """Whether the workdir has a run already."""
-    return os.path.isfile(os.path.join(FLAGS.workdir, "config.json"))
-
-
-def _take_over():
-    """With --init_from: flags that are not given are those of the run there, tasks are its and the new ones."""
-    if FLAGS.tasks is None:
-        raise ValueError(
-            "--init_from needs --tasks: what is to be learnt next, as --tasks=folder:new_images."
-        )
-    folder, new = FLAGS.workdir, [specs.tidied(text) for text in FLAGS.tasks]
-    if _started():  # the same command again
-        config = jsonfiles.read_object(os.path.join(folder, "config.json"), stream=dict)
-        learnt = upgrades.complete(config, folder)["stream"].get("specs", [])
-        if learnt[-len(new) :] != new:
-            raise ValueError(
-                f"workdir {folder!r} holds a run of the tasks {', '.join(learnt)}, which do not end in"
-                f" {', '.join(new)}; give another workdir."
-            )
-        learnt = learnt[: -len(new)]
-    else:
-        folder, learnt = continuation.find(FLAGS.init_from), continuation.learnt_specs(FLAGS.init_from)
-    for name, text in flagfile.read(folder).items():
-        if name not in FLAGS:
-            raise ValueError(
-                f"{folder}/flags.txt has --{name}, which this version does not know; use the newer ltgans_tf that"
-                " wrote it, or take that line out."
-            )
-        if name == "method" and text not in registry.METHODS and not FLAGS[name].present:
-            raise ValueError(
-                f"{folder} was trained with the method {text!r}, which is no part of this package; going on runs that"
-                f" code, so name it if you trust it: --method={text}"
-            )
-        if name not in ("tasks", "workdir") and not FLAGS[name].present:
-            FLAGS[name].parse(text)
-    FLAGS.tasks = (*learnt, *new)
-
-
-def _tasks_before():
-    """How many tasks are learnt with all that belongs to it: their data may be gone by now."""
-    if FLAGS.init_from is not None and not _started():
-        return len(continuation.learnt_specs(FLAGS.init_from))
-    return len(glob.glob(os.path.join(glob.escape(FLAGS.workdir), "boundary", "task_*.done")))
 
 
 def resolve():
@@ -280,7 +232,7 @@ def _train(preset, recipe, settings):
 
     strategy = _strategy(distribution, say)
     chief = distribution.is_chief(strategy)
-    if FLAGS.init_from is not None and chief and not _started():
+    if FLAGS.init_from is not None and chief and not former_run.started(FLAGS.workdir):
         learnt = len(continuation.learnt_specs(FLAGS.init_from))
         continuation.start(FLAGS.init_from, FLAGS.workdir, preset.tasks[learnt:])
     say(environment.devices(tf) + _layout(distribution, strategy))
@@ -355,9 +307,9 @@ def _stream(preset):
         preset.fit,
         FLAGS.data_dir,
         FLAGS.skip_broken_images,
-        min(_tasks_before(), len(preset.tasks)),
+        min(former_run.tasks_before(FLAGS.workdir, FLAGS.init_from), len(preset.tasks)),
         tuning=FLAGS.tuning,
-        **_reading(),
+        **former_run.reading(FLAGS.workdir, FLAGS.init_from, FLAGS.upright),
     )
 
 
@@ -421,17 +373,6 @@ def _watchers(preset, say):
         callbacks.Progress(say.progress, len(preset.tasks), preset.steps_per_task),
         *([callbacks.Profile(FLAGS.workdir, *steps)] if steps else []),
     ]
-
-
-def _reading():
-    """How image files are read, for `TaskStream`: as the run before does it, where there is one."""
-    folder = FLAGS.workdir if _started() else FLAGS.init_from and continuation.find(FLAGS.init_from)
-    if not folder:
-        return {} if FLAGS.upright is None else {"upright": FLAGS.upright}
-    config = jsonfiles.read_object(os.path.join(folder, "config.json"), stream=dict)
-    stream = upgrades.complete(config, folder)["stream"]
-    upright = stream["upright"] if FLAGS.upright is None else FLAGS.upright
-    return {"upright": upright, "split_by": stream["split_by"]}
 
 
 def _profiled():

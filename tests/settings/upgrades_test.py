@@ -7,14 +7,13 @@ import zlib
 
 import numpy as np
 import pytest
-from absl.testing import flagsaver
 from PIL import Image
 
 from ltgans_tf import exported, loading
 from ltgans_tf.data import streams
 from ltgans_tf.export import continuation, versions
 from ltgans_tf.settings import presets, upgrades
-from ltgans_tf.trainers import runs, train
+from ltgans_tf.trainers import former_run, runs
 from ltgans_tf.training import checkpoints
 from tests.tiny import make_model, make_stream
 
@@ -91,14 +90,9 @@ def test_a_run_keeps_its_split_and_its_rule_on_orientation(tmp_path, photographs
     workdir = tmp_path / "run"
     workdir.mkdir()
     (workdir / "config.json").write_text(json.dumps(config))
-    kept = flagsaver.save_flag_values()
-    try:
-        train.FLAGS(["train", f"--workdir={workdir}"])
-        goes_on = streams.TaskStream([f"folder:{photographs}"], (8, 8, 3), 4, **train._reading())
-        train.FLAGS(["train", f"--workdir={tmp_path}/new"])
-        assert train._reading() == {}
-    finally:
-        flagsaver.restore_flag_values(kept)
+    reading = former_run.reading(str(workdir), None, None)
+    goes_on = streams.TaskStream([f"folder:{photographs}"], (8, 8, 3), 4, **reading)
+    assert former_run.reading(str(tmp_path / "new"), None, None) == {}
     evaluated = loading.load_stream(str(workdir))
     if older:
         test = [name for name in names if zlib.crc32(name.encode()) % 10 == 0]
