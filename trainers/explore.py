@@ -23,8 +23,8 @@ from ltgans_tf.trainers import page, stopping, wording
 
 _SIDE, _ALONE = 64, 192  # pixels that small images are enlarged to, in a grid and alone
 _NO_GRADIO = (
-    'ltgans explore needs gradio, which cannot be imported ({}): pip install "ltgans_tf[explore]", or in a checkout'
-    " make explore, which installs it into an environment of its own."
+    'ltgans explore needs gradio, which cannot be imported ({}): pip install "gradio==6.31.*", or in a checkout make'
+    " explore, which installs it into an environment of its own."
 )
 _STYLE = """
 footer { display: none !important; } .others { width: fit-content; }
