@@ -5,7 +5,8 @@
 The same layers, sizes, updates and short cuts: the Teacher's images serve critic and Student, the fakes of the
 last critic update are those that the generator learns from, real and fake images go through the critic as one
 batch. Convolutions of stride 2 are padded alike on both sides, where TensorFlow pads one side; the work is the
-same. Needs torch and nothing else, and prints one line of JSON.
+same. Needs torch and nothing else, and prints one line of JSON. It runs on the first CUDA device where "device" is
+"cuda"; the variant cuda_graphs, for such a device alone, records one step and plays it back.
 """
 
 import importlib
@@ -55,10 +56,11 @@ class Step:
     """All networks and optimizers; calling it takes one step on random images."""
 
     def __init__(
-        self, arch, batch_size, n_critic, student, variant, channels=3, replay_share=0.5, weight=10.0
+        self, arch, batch_size, n_critic, student, variant, device="cpu", channels=3, share=0.5, weight=10.0
     ):
+        torch.set_default_device(device)
         torch.manual_seed(0)
-        self.rows, self.n_critic, self.share, self.weight = batch_size, n_critic, replay_share, weight
+        self.rows, self.n_critic, self.share, self.weight = batch_size, n_critic, share, weight
         self.latent_dim, self.code_dim = arch["latent_dim"], arch["code_dim"]
         self.layout = torch.contiguous_format if variant == "eager" else torch.channels_last
         self.assistant, self.teacher = (_upward(arch, self.latent_dim, channels, True) for _ in range(2))
@@ -69,7 +71,11 @@ class Step:
         networks = [self.assistant, self.teacher, self.critic, self.encoder, self.decoder]
         for network in filter(None, networks):
             network.to(memory_format=self.layout)
-        adam = lambda network, *betas: torch.optim.Adam(network.parameters(), 1e-4, betas or (0.0, 0.9))
+        recorded = variant == "cuda_graphs"
+
+        def adam(network, *betas):
+            return torch.optim.Adam(network.parameters(), 1e-4, betas or (0.0, 0.9), capturable=recorded)
+
         self.critic_optimizer, self.generator_optimizer = adam(self.critic), adam(self.assistant)
         if student:
             both = nn.ModuleList([self.encoder, self.decoder])
@@ -129,20 +135,42 @@ class Step:
         optimizer.step()
 
 
+def _recorded(step):
+    """A function that plays back one step, recorded as a CUDA graph; it returns the loss of that step."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):  # all memory and workspaces are there before the recording
+            step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def play():
+        graph.replay()
+        return loss
+
+    return play
+
+
 def main(settings):
     """Times steps in this process: JSON-ready dict with milliseconds of each turn."""
     seconds, warm_up, turns = (settings.pop(name) for name in ("seconds", "warm_up", "turns"))
     step, times, count, begin = Step(**settings), [], 0, time.perf_counter()
+    if settings["variant"] == "cuda_graphs":
+        step = _recorded(step)
     step()
     while count < 2 or time.perf_counter() - begin < warm_up:
         float(step())
         count += 1
+    steps = max(1, round(count * seconds / (time.perf_counter() - begin)))
     for _ in range(turns):
-        count, begin = 0, time.perf_counter()
-        while not count or time.perf_counter() - begin < seconds:
-            float(step())
-            count += 1
-        times.append(1e3 * (time.perf_counter() - begin) / count)
+        begin = time.perf_counter()
+        for _ in range(steps):
+            loss = step()
+        float(loss)  # waits for the end of the work, which a GPU does later
+        times.append(1e3 * (time.perf_counter() - begin) / steps)
     return {"ms": times, "torch": torch.__version__, "threads": torch.get_num_threads()}
 
 
