@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = _lazy.face(
         "TaskSpec": "specs",
         "TaskStream": "streams",
         "fit_image": "images",
-        "fuzzy_exchange": "specs",
+        "fuzzy_exchange": "fuzzy",
         "normalize": "images",
         "parse": "specs",
         "to_uint8": "images",

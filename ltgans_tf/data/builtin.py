@@ -11,7 +11,7 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ltgans_tf.data.specs import SPLITS
+from ltgans_tf.data.catalogue import SPLITS
 
 _SEED = 20_210_919
 _SIDE = 32

@@ -6,35 +6,20 @@ stay on disk and are decoded as they are asked for (FileSource, RecordSource).
 """
 
 import dataclasses
-import functools
-import lzma
 import os
-import re
 import socket
 import threading
-import tokenize
-import zipfile
-import zlib
 
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf.data import folders, images, listing, sources, specs
+from ltgans_tf.data import catalogue, folders, images, listing, npz_files, sources, specs
 from ltgans_tf.files import paths
 
 # A set of TensorFlow Datasets whose fitted images take more bytes than this is read from disk.
 MEMORY_LIMIT_BYTES = 2 << 30
 LOOKUP_SECONDS = 3.0
 DOWNLOAD_HOST = "storage.googleapis.com"
-# An .npz member that is larger and was packed to less than its hundredth is no set of images.
-_BOMB_BYTES, _BOMB_RATIO = 1 << 28, 100
-# What numpy and zipfile raise for files that are damaged or made to mislead: NotImplementedError and RuntimeError
-# for kinds of zip that are not known, the others for headers of arrays.
-_UNREADABLE = (
-    *(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-    *(NotImplementedError, RuntimeError, OverflowError, SyntaxError, TypeError, MemoryError),
-    tokenize.TokenError,
-)
 _FIT_CHUNK = 1024
 
 
@@ -74,7 +59,7 @@ def load(
     """
     if isinstance(part, str):
         part = specs.check(part, data_dir).parts[0]
-    if split not in specs.SPLITS:
+    if split not in catalogue.SPLITS:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}.")
     shape = tuple(image_shape)
     if part.source == "folder":
@@ -86,18 +71,18 @@ def load(
     npz = part.path_or_name if part.source == "npz" else None
     if part.source == "name":
         npz = specs.npz_for_name(part.path_or_name, data_dir)
-        if not npz and part.path_or_name not in specs.DATASETS:
+        if not npz and part.path_or_name not in catalogue.DATASETS:
             specs.check(str(part), data_dir)
-        if not npz and specs.DATASETS[part.path_or_name].kind == "manual":
+        if not npz and catalogue.DATASETS[part.path_or_name].kind == "manual":
             folder = specs.folder_for_name(part.path_or_name, data_dir)
             if not folder:
                 specs.check(str(part), data_dir)
             part = dataclasses.replace(part, source="folder", path_or_name=folder)
             return _load_folder(part, split, shape, fit, skip_broken_images, upright, split_by)
     if npz:
-        raw, labels, factors = _read_npz(paths.local(npz), split, _stamp(npz))
+        raw, labels, factors = npz_files.read(paths.local(npz), split)
         return _array_source(part, raw, labels, shape, fit, factors)
-    if part.source == "name" and specs.DATASETS[part.path_or_name].kind == "builtin":
+    if part.source == "name" and catalogue.DATASETS[part.path_or_name].kind == "builtin":
         from ltgans_tf.data import builtin
 
         raw, labels = builtin.load(part.path_or_name, split)
@@ -119,9 +104,9 @@ def missing(part, data_dir=None):
         return f"{path}{os.sep}*"
     if part.source != "name" or specs.npz_for_name(part.path_or_name, data_dir):
         return None
-    if part.path_or_name not in specs.DATASETS:
+    if part.path_or_name not in catalogue.DATASETS:
         return f"{part.path_or_name}.npz (data_dir is {data_dir})"
-    by_hand = specs.DATASETS[part.path_or_name].kind == "manual"
+    by_hand = catalogue.DATASETS[part.path_or_name].kind == "manual"
     if by_hand and not specs.folder_for_name(part.path_or_name, data_dir):
         return f"{part.path_or_name} (data_dir is {data_dir})"
     return None
@@ -173,97 +158,6 @@ def _kept(part, labels, count):
     return kept
 
 
-def _stamp(path):
-    info = os.stat(paths.local(path))
-    return info.st_mtime_ns, info.st_size
-
-
-@functools.lru_cache(maxsize=4)
-def _read_npz(path, split, stamp):
-    """Reads one split; `stamp` (time and size of the file) keeps the cache honest."""
-    del stamp
-    try:
-        with zipfile.ZipFile(path):
-            file = np.load(path, allow_pickle=False)
-        with file:
-            _refuse_bombs(path, file.zip)
-            arrays = {
-                name: file[name] for name in (f"{split}_images", f"{split}_labels") if name in file.files
-            }
-            present = ", ".join(file.files)
-            factors = _read_factors(file, split, np.shape(arrays.get(f"{split}_images", 0))[:1])
-    except _UNREADABLE as error:
-        raise ValueError(f"{path} cannot be read as .npz ({error}); save it with numpy.savez.") from error
-    if f"{split}_images" not in arrays:
-        raise ValueError(
-            f"{path} has no array '{split}_images', it has {present}; "
-            "save uint8 'train_images' and 'test_images'."
-        )
-    raw, labels = checked_arrays(
-        f"of {path}", arrays[f"{split}_images"], arrays.get(f"{split}_labels"), f"{split}_"
-    )
-    return raw, labels, factors
-
-
-def _refuse_bombs(path, archive):
-    """ValueError where a member says that it unpacks to more than its array or than images ever do."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for info in archive.infolist():
-        packed = max(info.compress_size, 1)
-        if info.file_size > memory // 2 or (
-            info.file_size > _BOMB_BYTES and info.file_size > _BOMB_RATIO * packed
-        ):
-            raise ValueError(f"its {info.filename} of {packed} bytes unpacks to {info.file_size}")
-
-
-def _read_factors(file, split, count):
-    """{name: int64 or float64 [n]}, count = (n,): the further arrays of a split, tables by column."""
-    factors = {}
-    for member in file.zip.namelist():
-        match = re.fullmatch(rf"{split}_(.+)\.npy", member)
-        if not match or match.group(1) in ("images", "labels") or not _is_factor(file, member, count):
-            continue
-        values = file[member]
-        values = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
-        columns = values.T if values.ndim == 2 else values[np.newaxis]
-        for i, column in enumerate(columns):
-            factors[match.group(1) + (f".{i}" if len(columns) > 1 else "")] = column
-    return factors
-
-
-def _is_factor(file, member, count):
-    """Whether an array is [n] or [n, m] of real numbers; reads its header alone, it may be large."""
-    with file.zip.open(member) as data:
-        if np.lib.format.read_magic(data) != (1, 0):
-            return False  # later versions are for arrays of records
-        shape, _, dtype = np.lib.format.read_array_header_1_0(data)
-    return len(shape) in (1, 2) and shape[:1] == count and dtype.kind in "iufb"
-
-
-def checked_arrays(of, raw, labels=None, part=""):
-    """(uint8 [n, h, w, c], int64 [n] or None) of arrays; ValueError, in the words `part` and `of`, on anything else."""
-    if raw.ndim == 3:
-        raw = raw[..., np.newaxis]
-    if raw.dtype != np.uint8 or raw.ndim != 4 or raw.shape[-1] not in (1, 3, 4) or not len(raw):
-        floats = (
-            "; of images in [0, 1] make (255 * images).round().astype('uint8')"
-            if raw.dtype.kind == "f"
-            else ""
-        )
-        raise ValueError(
-            f"{part}images {of} must be uint8 [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels "
-            f"and n > 0, got {raw.dtype} {list(raw.shape)}{floats}."
-        )
-    if labels is not None:
-        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-        if labels.shape != (len(raw),) or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"{part}labels {of} must be {len(raw)} integers, got {labels.dtype} {list(labels.shape)}."
-            )
-        labels = labels.astype(np.int64)
-    return raw, labels
-
-
 def _load_folder(part, split, image_shape, fit, skip_broken, upright, split_by):
     root = paths.local(part.path_or_name)
     specs.check(f"folder:{part.path_or_name}")
@@ -299,7 +193,7 @@ def _load_folder(part, split, image_shape, fit, skip_broken, upright, split_by):
 def _load_tfds(part, split, image_shape, fit, upright):
     import tensorflow_datasets as tfds  # pylint: disable=import-outside-toplevel
 
-    dataset = specs.DATASETS.get(part.path_or_name) if part.source == "name" else None
+    dataset = catalogue.DATASETS.get(part.path_or_name) if part.source == "name" else None
     name = dataset.tfds_name if dataset else part.path_or_name
     _require_network_or_data(tfds, name)
     try:
@@ -313,7 +207,7 @@ def _load_tfds(part, split, image_shape, fit, upright):
         raise ValueError(
             f"The data set {name!r} has no feature 'image', it has {', '.join(features)}; choose another."
         )
-    tfds_split = dataset.splits[specs.SPLITS.index(split)] if dataset else _tfds_split(builder, split)
+    tfds_split = dataset.splits[catalogue.SPLITS.index(split)] if dataset else _tfds_split(builder, split)
     has_labels = "label" in features and hasattr(features["label"], "num_classes")
     prepare = _prepare(part, image_shape, fit)
     if _num_images(dataset, builder, split, tfds_split) * np.prod(image_shape) > MEMORY_LIMIT_BYTES:

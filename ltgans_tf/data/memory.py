@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from ltgans_tf.data import datasets, sources
+from ltgans_tf.data import datasets, npz_files, sources
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -103,7 +103,7 @@ class Handed:
 
 def _checked(name, images, labels):
     labels = None if labels is None else np.asarray(labels)
-    return datasets.checked_arrays(f"of task {name!r}", np.asarray(images), labels)
+    return npz_files.checked_arrays(f"of task {name!r}", np.asarray(images), labels)
 
 
 def _parts(name, images, labels):

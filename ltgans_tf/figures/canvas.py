@@ -7,7 +7,7 @@ Design, 2008).
 
 import numpy as np
 
-from ltgans_tf.figures import figures
+from ltgans_tf.figures import lettering
 
 WIDTH = 8.0  # inches, of a chart whose size does not follow from what it shows
 INK, GREY, PALE = "#222222", "#666666", "#d5d5d5"
@@ -131,8 +131,8 @@ def marker_of(j):
 
 
 def short_names(names, most):
-    """`figures.short_names`, fit for Matplotlib."""
-    return [plain(name) for name in figures.short_names(names, most)]
+    """`lettering.short_names`, fit for Matplotlib."""
+    return [plain(name) for name in lettering.short_names(names, most)]
 
 
 def plain(text):

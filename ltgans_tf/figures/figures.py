@@ -4,18 +4,19 @@ Sheets enlarge small images themselves and write beside them at full resolution,
 as they are. Each image keeps its pixels: all are enlarged by whole numbers.
 """
 
-import functools
 import itertools
-import os
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from ltgans_tf.figures import lettering
+from ltgans_tf.files import atomic
 
 _SIDE = 64  # pixels that images of a sheet are enlarged to, where a whole number reaches them
 _WIDEST = 1600  # pixels of a forgetting sheet of small images
 _LABEL = 190  # pixels that a label at the left may take
 _LETTERS = 22  # as many fit into them
-_TEXT = 15  # pixels of the font
+_TEXT = lettering.TEXT
 _INK, _GREY = (34, 34, 34), (100, 100, 100)
 _HAIR = 222  # grey of the lines between images
 _PAD, _GAP = 2, 12
@@ -147,7 +148,7 @@ def interpolation_sheet(lines, ends="real"):
       uint8 [h, w, 3].
     """
     names = list(dict.fromkeys(name for first, last, _, _ in lines for name in (first, last)))
-    short = dict(zip(names, short_names(names, _LETTERS - len("to "))))
+    short = dict(zip(names, lettering.short_names(names, _LETTERS - len("to "))))
     width = _label_width(
         text for *_, kind, _ in lines for text in (kind, *(f"to {n}" for n in short.values()))
     )
@@ -204,7 +205,7 @@ def kept_sheet(samples, domains, tasks, shape=(2, 4)):
       uint8 [h, w, 3].
     """
     count, size, zoom = len(tasks), shape[0] * shape[1], _cell_zoom(samples, shape)
-    labels = [[(name, _INK), ("its own latents", _GREY)] for name in short_names(tasks, _LETTERS)]
+    labels = [[(name, _INK), ("its own latents", _GREY)] for name in lettering.short_names(tasks, _LETTERS)]
     width = _label_width(text for label in labels for text, _ in label)
     parts = []
     for j, label in enumerate(labels):
@@ -239,7 +240,7 @@ def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
         )
     zoom = _cell_zoom(samples, shape)
     cells = _cells(samples, domains, rows * columns)
-    labels = _cell_labels(cells, short_names(tasks, _LETTERS), domains, rows * columns)
+    labels = _cell_labels(cells, lettering.short_names(tasks, _LETTERS), domains, rows * columns)
     width = _label_width(text for label in labels for text, _ in label)
     parts = []
     for j, chosen in enumerate(cells):
@@ -267,7 +268,7 @@ def _cell_zoom(samples, shape):
 
 def _after(tasks, size, width):
     """Titles of columns of `size` pixels: after which task."""
-    names = short_names(tasks, max(5, size // 9 - len("after ")))
+    names = lettering.short_names(tasks, max(5, size // 9 - len("after ")))
     return _titles([(f"after {name}", size) for name in names], width, _GAP)
 
 
@@ -311,8 +312,8 @@ def _labelled(label, picture, width):
     band = Image.new("RGB", (width + _GAP, picture.shape[0]), "white")
     top = (picture.shape[0] - line * len(label)) // 2
     for i, (text, colour) in enumerate(label):
-        text = shorten(text, width)
-        ImageDraw.Draw(band).text((0, top + i * line), text, colour, _font(_TEXT))
+        text = lettering.shorten(text, width)
+        ImageDraw.Draw(band).text((0, top + i * line), text, colour, lettering.font(_TEXT))
     return np.concatenate([np.asarray(band), picture], axis=1)
 
 
@@ -322,13 +323,13 @@ def _titles(titles, width, gap=0):
     band = Image.new("RGB", (length, _TEXT + 8), "white")
     draw, x = ImageDraw.Draw(band), width + _GAP
     for text, size in titles:
-        draw.text((x + size / 2, 2), shorten(text, size), _GREY, _font(_TEXT), anchor="ma")
+        draw.text((x + size / 2, 2), lettering.shorten(text, size), _GREY, lettering.font(_TEXT), anchor="ma")
         x += size + gap
     return np.asarray(band)
 
 
 def _heading(text):
-    font = _font(_TEXT + 3)
+    font = lettering.font(_TEXT + 3)
     band = Image.new("RGB", (int(font.getlength(text)) + 2, _TEXT + 15), "white")
     ImageDraw.Draw(band).text((0, 3), text, _INK, font)
     return np.asarray(band)
@@ -338,54 +339,12 @@ def _noted(picture, text):
     """Sets a line of smaller text below a picture."""
     width, size = picture.shape[1], _TEXT - 2
     band = Image.new("RGB", (width, _TEXT + 12), "white")
-    ImageDraw.Draw(band).text((0, 2), shorten(text, width, size), _GREY, _font(size))
+    ImageDraw.Draw(band).text((0, 2), lettering.shorten(text, width, size), _GREY, lettering.font(size))
     return np.concatenate([picture, np.asarray(band)], axis=0)
 
 
-def shorten(text, width, size=_TEXT):
-    """Takes out of the middle of `text` what is wider than `width` pixels at that size of letters."""
-    kept = len(text)
-    short = text
-    while kept > 1 and _font(size).getlength(short) > width:
-        kept -= 1
-        short = middle_out(text, kept)
-    return short
-
-
-def middle_out(text, most):
-    """`text` with "…" for its middle where it has more than `most` letters."""
-    if len(text) <= most:
-        return text
-    end = (most - 1) // 2
-    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
-
-
-def short_names(names, most):
-    """Names of at most `most` letters that are still told apart.
-
-    Where one is longer, what all have in common at their beginning and end goes first if that is
-    much, else the middle; where that makes two of them equal, each gets its number.
-    """
-    if all(len(name) <= most for name in names):
-        return list(names)
-    first, last = len(os.path.commonprefix(names)), len(os.path.commonprefix([n[::-1] for n in names]))
-    cores = [name[first : max(first, len(name) - last)][: most - 2] for name in names]
-    tries = [[middle_out(name, most) for name in names]]
-    if len(names) > 1 and first + last > most // 2:
-        tries.insert(0, [f"…{core}…" for core in cores])
-    for short in tries:
-        if len(set(short)) == len(set(names)):
-            return short
-    return [f"{i}: {middle_out(name, most - 4)}" for i, name in enumerate(names, 1)]
-
-
 def _label_width(texts):
-    return min(_LABEL, max(int(_font(_TEXT).getlength(text)) + 1 for text in texts))
-
-
-@functools.cache
-def _font(size):
-    return ImageFont.load_default(size=size)
+    return min(_LABEL, max(int(lettering.font(_TEXT).getlength(text)) + 1 for text in texts))
 
 
 def _zoom(images):
@@ -416,16 +375,14 @@ def _framed(picture):
 
 def save_png(path, picture, zoom=1):
     """Writes a uint8 [h, w, 3] picture as PNG, each pixel as `zoom` x `zoom`; makes folders."""
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     image = Image.fromarray(picture)
     if zoom > 1:
         image = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.NEAREST)
-    staging = f"{path}.tmp"
-    image.save(staging, format="PNG")
-    os.replace(staging, path)
+    with atomic.writing(path) as file:
+        image.save(file, format="PNG")
 
 
 def _caption(text, picture, zoom=1):
     band = Image.new("RGB", (picture.shape[1], 14 * zoom), "white")
-    ImageDraw.Draw(band).text((0, 0), text, "black", _font(10 * zoom))
+    ImageDraw.Draw(band).text((0, 0), text, "black", lettering.font(10 * zoom))
     return np.concatenate([np.asarray(band), picture], axis=0)

@@ -1,8 +1,7 @@
 """LifelongModel: what every method that learns a stream of tasks shares.
 
-A method subclasses it and writes `train_step` (one step of the present task), `generate`, `latent_law`
-(from which `latent_dim` follows) and, where it has one, `student`. Counters, noise, the loop over tasks,
-checkpoints and resume, evaluation and the switch of compiled functions at a task boundary come from here.
+A method subclasses it and writes `train_step` (one step of the present task), `generate`, `latent_law` and, where
+it has one, `student`. Counters, noise, the loop over tasks, checkpoints and evaluation come from here.
 """
 
 import contextlib
@@ -11,11 +10,10 @@ import logging
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import config  # which alone tells whether it is enabled
 
 from ltgans_tf.evaluation import evaluation
 from ltgans_tf.files import keras_config, paths
-from ltgans_tf.methods import keras_calls
+from ltgans_tf.methods import compiled_steps, keras_calls
 from ltgans_tf.networks import sampling
 from ltgans_tf.settings import seeds
 from ltgans_tf.training import boundaries, distribution, loop, nonfinite
@@ -27,7 +25,7 @@ _log = logging.getLogger(__name__)
 _STREAM = 2**40
 
 
-class LifelongModel(keras_calls.KerasCalls):
+class LifelongModel(compiled_steps.CompiledSteps):
     """A Keras model that learns tasks one after another.
 
     Args:
@@ -80,9 +78,6 @@ class LifelongModel(keras_calls.KerasCalls):
         self.optimizers = []
         self.stop_requested = False
         self._may_break_off = False
-        self._train_functions = {}
-        self.jit = False
-        self._xla_functions = {}
 
     def _counter(self, name, shape=(), value=0):
         return self.add_weight(
@@ -93,45 +88,6 @@ class LifelongModel(keras_calls.KerasCalls):
             initializer=keras.initializers.Constant(value),
             aggregation="only_first_replica",
         )
-
-    def compile(self, *, optimizer=None, jit_compile=False, **kwargs):
-        """Configures training as Keras does.
-
-        Args:
-          jit_compile: whether XLA compiles what a step hands to `by_xla`; slower on CPU. Noise, updates and what
-            replicas exchange stay outside, so that it changes no random number. Tried on one device alone.
-          optimizer: None; networks have optimizers of their own, each with an argument of its own.
-          **kwargs: further arguments of `keras.Model.compile`.
-
-        Raises:
-          ValueError: an `optimizer` is given; or operations are to be deterministic, which is not known of XLA's on a GPU.
-        """
-        if optimizer is not None:
-            raise ValueError(
-                f"optimizer is {optimizer!r}, and each network of a {type(self).__name__} has an optimizer of its own,"
-                " critic_optimizer or student_optimizer for one; see its compile."
-            )
-        if jit_compile and config.is_op_determinism_enabled():
-            raise ValueError(
-                "jit_compile is True, and operations are to be deterministic, which is not known of those that XLA"
-                " makes; do not call enable_op_determinism, or leave jit_compile out."
-            )
-        # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
-        super().compile(optimizer=None, jit_compile=False, **kwargs)
-        self.jit = bool(jit_compile)
-
-    def by_xla(self, function):
-        """`function`, compiled by XLA where `compile` was told so.
-
-        Args:
-          function: takes and returns tensors, and what it does follows from them and from the traced task alone: a
-            bound method or a network, so that each is compiled once for its shapes.
-        """
-        if not self.jit:
-            return function
-        if function not in self._xla_functions:
-            self._xla_functions[function] = tf.function(function, jit_compile=True, autograph=False)
-        return self._xla_functions[function]
 
     # What a method may refine.
 
@@ -150,10 +106,6 @@ class LifelongModel(keras_calls.KerasCalls):
 
     def check_stream(self, stream):
         """Raises a ValueError where the method cannot learn all tasks of `stream`."""
-
-    def trace_key(self, task_index):
-        """A hashable value: tasks with equal values share one compiled train function."""
-        return min(task_index, 1)
 
     def phases(self, task_index, steps):
         """Where the steps of a task change in kind, and with them its train function.
@@ -315,24 +267,6 @@ class LifelongModel(keras_calls.KerasCalls):
             counter.value.assign_add(1)
         report |= {name: tf.cast(value, tf.float32) for name, value in dict(equal).items()}
         return distribution.packed(report) if distribution.workers(self.distribute_strategy) > 1 else report
-
-    def make_train_function(self, force=False):
-        """Keeps one compiled function per `trace_key` and switches between them.
-
-        Keras caches the first function that it traces, so that a role that changes in Python
-        would silently keep training the old generator.
-        """
-        self.traced_task = int(self.task_index.numpy())
-        key = self.trace_key(self.traced_task)
-        if force or key not in self._train_functions:
-            self._xla_functions = {}
-            super().make_train_function(force=True)
-            self._train_functions[key] = self.train_function
-        self.train_function = self._train_functions[key]
-        return self.train_function
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """All is built already; Keras would average a batch of uint8 over the workers, which fails."""
 
     # The lifelong loop.
 

@@ -6,7 +6,7 @@ smaller sets of other images in place of those that the paper names (`data_dir_t
 numbers stand for nothing but themselves.
 """
 
-from ltgans_tf.data import specs
+from ltgans_tf.data import fuzzy
 
 
 def _fuzzy(digits, coloured_digits, fashion, objects):
@@ -15,8 +15,8 @@ def _fuzzy(digits, coloured_digits, fashion, objects):
     By the paper's text one class of each set is exchanged. MNIST and SVHN exchange it with each
     other; Fashion-MNIST, the third row, with CIFAR10 as in the authors' code, where CIFAR10 is no task.
     """
-    pair = specs.fuzzy_exchange(digits, coloured_digits, "paper")
-    return (*pair, specs.fuzzy_exchange(fashion, objects, "paper")[0])
+    pair = fuzzy.fuzzy_exchange(digits, coloured_digits, "paper")
+    return (*pair, fuzzy.fuzzy_exchange(fashion, objects, "paper")[0])
 
 
 def _tens(*names):

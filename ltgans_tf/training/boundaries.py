@@ -4,7 +4,6 @@ Each is a boundary callback, called as f(model, stream, task, workdir) by `fit_s
 them may be called again after a crash, and does the same again.
 """
 
-import json
 import logging
 import math
 import os
@@ -17,7 +16,7 @@ from ltgans_tf.data import images
 from ltgans_tf.evaluation import evaluation, scores
 from ltgans_tf.figures import figures
 from ltgans_tf.files import atomic, eventlog
-from ltgans_tf.training import callbacks, checkpoints
+from ltgans_tf.training import callbacks
 
 _log = logging.getLogger(__name__)
 _GROUP = "after_each_task"  # of TensorBoard's tags; it stands before those of the losses
@@ -125,7 +124,7 @@ def keep_row(workdir, row):
     """
     path = scores.row_path(workdir, row["after_task"])
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    checkpoints.write_atomically(path, json.dumps(row, indent=1) + "\n")
+    atomic.write_json(path, row)
     name = f"eval_{row['after_task']:02d}"
     with eventlog.once(os.path.join(workdir, "tensorboard"), name).as_default():
         _show_kept(workdir, row)

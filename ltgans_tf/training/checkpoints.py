@@ -1,4 +1,4 @@
-"""The workdir on disk: its lock, its settings, and checkpoints that survive any crash.
+"""Checkpoints that survive any crash, and the settings of the run that they belong to.
 
 A checkpoint is a folder `checkpoints/<task>_<step>/` that is written beside its place, synced
 and renamed in one move, with a manifest of its files' checksums. So whatever is there under
@@ -6,119 +6,24 @@ its final name was written in full, and what has rotted since is recognised. It 
 run and the settings, so that one of another run is recognised too.
 """
 
-import contextlib
 import errno
-import glob
 import hashlib
 import json
 import logging
 import os
 import re
 import shutil
-import socket
 
 import tensorflow as tf
 
-from ltgans_tf.files import atomic, jsonfiles, locks, ordering, run_ids
+from ltgans_tf.files import atomic, jsonfiles, ordering, run_ids
 from ltgans_tf.settings import upgrades
 
 CONFIG = "config.json"
 _MANIFEST = "manifest.json"
-_NEWEST = "newest_checkpoint.txt"  # beside the checkpoints' folder, so that the loss of that is noticed
+NEWEST = "newest_checkpoint.txt"  # beside the checkpoints' folder, so that the loss of that is noticed
 _KEEP = 2
 _log = logging.getLogger("ltgans_tf")
-
-
-@contextlib.contextmanager
-def open_workdir(workdir, settings, resume="auto", chief=True):
-    """Locks a workdir for one run and checks that it belongs to these settings.
-
-    Args:
-      workdir: folder, made if it does not exist; None for a run that keeps nothing.
-      settings: JSON-ready dict with 'model', 'stream' (with its 'specs') and the lengths.
-      resume: 'auto', 'must' or 'never'.
-      chief: whether this process writes there; the other workers of a run only read.
-
-    Yields:
-      a `Workdir`.
-
-    Raises:
-      ValueError: not writable, in use, other settings, or contradicting `resume`.
-    """
-    if resume not in ("auto", "must", "never"):
-        raise ValueError(f"resume is {resume!r}; it must be 'auto', 'must' or 'never'.")
-    if workdir is None:
-        if resume == "must":
-            raise ValueError("resume is 'must' but there is no workdir to resume from; give one.")
-        yield Workdir(None)
-        return
-    with _lock(workdir) if chief else contextlib.nullcontext() as check:
-        found = checkpoints(workdir)
-        _check_nothing_is_lost(workdir, found)
-        if resume == "must" and not found:
-            raise ValueError(
-                f"{workdir} has no checkpoint to resume from; use resume 'auto' to start a new run there."
-            )
-        if resume == "never" and found:
-            raise ValueError(
-                f"{workdir} already has a run, at {os.path.basename(found[0])}; use"
-                " resume 'auto' to go on with it, or another workdir."
-            )
-        settings = _checked(workdir, settings)
-        if chief:
-            _remove_remains(workdir)
-            write_atomically(os.path.join(workdir, CONFIG), json.dumps(settings, indent=1) + "\n")
-            if run_ids.read(workdir) is None:
-                run_ids.keep(workdir, next(filter(None, map(_run_of, found)), None))
-        yield Workdir(workdir, chief, check)
-
-
-class Workdir:
-    """What `fit_stream` keeps of a run; keeps nothing for the path None, and writes only for the chief."""
-
-    def __init__(self, path, chief=True, check_lock=None):
-        self.path = path
-        self._check_lock = check_lock or (lambda: None)
-        self.writes = chief and path is not None
-
-    def restore(self, model):
-        """Brings `model` to the newest good checkpoint, if there is one."""
-        if self.path is not None and checkpoints(self.path):
-            restore_newest(self.path, model)
-
-    def save(self, model):
-        """Writes a checkpoint of `model` and removes all but the last two."""
-        if self.path is not None:
-            model.raise_if_nonfinite(weights=True)  # in all workers alike
-        if self.writes:
-            self._check_lock()
-            save(self.path, model)
-
-    def is_new(self):
-        """Whether there is no checkpoint yet."""
-        return self.path is not None and not checkpoints(self.path)
-
-    def last_checkpoint(self):
-        """Where the last good state is, in words."""
-        kept = checkpoints(self.path) if self.path is not None else []
-        return f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint before it"
-
-    def boundary_done(self, task):
-        return not self.writes or os.path.exists(self._mark(task))
-
-    def mark_boundary(self, task):
-        """Notes that all boundary callbacks of `task` have ended well."""
-        if self.writes:
-            os.makedirs(os.path.dirname(self._mark(task)), exist_ok=True)
-            write_atomically(self._mark(task), f"{task.name}\n")
-
-    def clear_boundary(self, task):
-        """Takes the note back, because `task` is learnt again."""
-        if self.writes and os.path.exists(self._mark(task)):
-            os.remove(self._mark(task))
-
-    def _mark(self, task):
-        return os.path.join(self.path, "boundary", f"task_{task.index:02d}.done")
 
 
 def read_config(workdir):
@@ -148,32 +53,12 @@ def _place(path):
 
 def last_saved(workdir):
     """Name of the checkpoint that was saved last, there or not; None where none is known of."""
-    path = os.path.join(workdir, _NEWEST)
+    path = os.path.join(workdir, NEWEST)
     if not os.path.isfile(path):
         return None
     with open(path, encoding="utf-8", errors="replace") as f:
         name = f.read().strip()
     return name if re.fullmatch(r"task_\d+_step_\d+", name) else None
-
-
-def _check_nothing_is_lost(workdir, found):
-    """Raises a ValueError where a run has come further than what is left of it can tell.
-
-    Without this it would begin anew over what it has left, or with other settings.
-    """
-    marks = glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.done"))
-    if not found and (marks or os.path.exists(os.path.join(workdir, _NEWEST))):
-        raise ValueError(
-            f"{workdir} holds a run that has saved checkpoints"
-            + (f" (the last one {newest})" if (newest := last_saved(workdir)) else "")
-            + " and none of them is there any more; restore its folder checkpoints from a backup, go on from"
-            " its exports in another workdir (--init_from), or remove the workdir to begin anew."
-        )
-    if found and not os.path.exists(os.path.join(workdir, CONFIG)):
-        raise ValueError(
-            f"{workdir} has checkpoints and no {CONFIG}, so that nobody can tell what they were trained with;"
-            " restore it from a backup, or give another workdir."
-        )
 
 
 def save(workdir, model):
@@ -206,13 +91,13 @@ def save(workdir, model):
             "files": files,
             "data": model.data_read,
         }
-        write_atomically(os.path.join(staging, _MANIFEST), json.dumps(manifest, indent=1))
+        atomic.write_text(os.path.join(staging, _MANIFEST), json.dumps(manifest, indent=1))
         for name in files:
             atomic.sync(os.path.join(staging, name))
         atomic.sync(staging)
         os.rename(staging, target)
         atomic.sync(folder)
-        write_atomically(os.path.join(workdir, _NEWEST), f"{os.path.basename(target)}\n")
+        atomic.write_text(os.path.join(workdir, NEWEST), f"{os.path.basename(target)}\n")
     except (OSError, tf.errors.OpError) as error:
         shutil.rmtree(staging, ignore_errors=True)
         kept = [c for c in checkpoints(workdir) if not damage(c)]
@@ -225,13 +110,6 @@ def save(workdir, model):
     for old in kept[kept.index(target) + _KEEP :]:  # damaged ones may be before it, and count for nothing
         shutil.rmtree(old)
     return target
-
-
-def _remove_remains(workdir):
-    """Removes what a run that was killed while it wrote a checkpoint has left; to be called under the lock."""
-    for remains in glob.glob(os.path.join(glob.escape(workdir), "checkpoints", ".tmp-*")):
-        if re.fullmatch(r"\.tmp-(\d+|task_\d+_step_\d+)", os.path.basename(remains)):
-            shutil.rmtree(remains)
 
 
 def restore_newest(workdir, model, weights_only=False):
@@ -297,12 +175,6 @@ def _state(model, version=upgrades.FORMAT_VERSION, weights_only=False):
     )
 
 
-def write_atomically(path, text):
-    """Writes a text file so that a crash leaves the old one or the new one, never a part."""
-    with atomic.writing(path) as f:
-        f.write(text.encode())
-
-
 def damage(path):
     """Why a checkpoint can't be used, in a few words; '' if it is whole."""
     try:
@@ -338,11 +210,11 @@ def _foreign(path, manifest):
         return ""
     # Not the stream: data may be elsewhere by now, and its fingerprints tell whether it is the same.
     settings, own = ({**each, "stream": None} for each in (read_config(path), own))
-    differ = _differences(settings, own)
+    differ = differences(settings, own)
     return f"it was trained with other settings: {differ}" if differ else ""
 
 
-def _run_of(path):
+def run_of(path):
     """The id of the run that a checkpoint belongs to; None where it is damaged or does not tell."""
     return None if damage(path) else jsonfiles.read_object(os.path.join(path, _MANIFEST)).get("run")
 
@@ -353,48 +225,7 @@ def _manifest(path):
         return json.load(f)
 
 
-@contextlib.contextmanager
-def _lock(workdir):
-    """Holds the lock of a workdir; yields a function that raises an OSError where it is no longer held."""
-    try:
-        os.makedirs(workdir, exist_ok=True)
-    except OSError as error:
-        raise ValueError(_unwritable(workdir, error)) from error
-    with contextlib.ExitStack() as held:
-        try:
-            file, check = held.enter_context(locks.hold(workdir))
-        except locks.InUse as holder:
-            raise ValueError(
-                f"workdir {workdir!r} is in use by {holder}; wait for it to end, or give another workdir."
-            ) from holder
-        except OSError as error:
-            if error.filename is None:  # no locks there
-                raise ValueError(str(error)) from error
-            raise ValueError(_unwritable(workdir, error)) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        yield check
-
-
-def _unwritable(workdir, error):
-    return f"workdir {workdir!r} cannot be written: {error.strerror}; give a folder that you may write to."
-
-
-def _checked(workdir, settings):
-    """The settings as they are written; an old workdir is held to its own, tasks may be appended."""
-    settings = json.loads(json.dumps({"format_version": upgrades.FORMAT_VERSION, **settings}))
-    path = os.path.join(workdir, CONFIG)
-    if os.path.exists(path):
-        if fields := _differences(read_config(workdir), upgrades.complete(settings, path)):
-            raise ValueError(
-                f"{workdir} holds a run of other settings: {fields}; give another workdir,"
-                " or the settings of that run (tasks may be appended)."
-            )
-    return settings
-
-
-def _differences(old, new):
+def differences(old, new):
     """In what two settings of runs differ, as text; the new ones may have further tasks.
 
     Of the older format versions config.json is the same.

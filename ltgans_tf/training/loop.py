@@ -1,4 +1,4 @@
-"""The loop over the tasks of a stream, behind `fit_stream`: steps, checkpoints, boundaries, stops, the way back."""
+"""The loop over the tasks of a stream, which `fit_stream` runs: steps, checkpoints, boundaries, stops, the way back."""
 
 import contextlib
 import gc
@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from ltgans_tf.training import callbacks as callbacks_lib
-from ltgans_tf.training import checkpoints, data_changes, distribution, nonfinite
+from ltgans_tf.training import data_changes, distribution, nonfinite, workdirs
 
 
 class StopRequested(BaseException):
@@ -61,7 +61,7 @@ class Loop:
         with distribution.all_workers(self._strategy):
             distribution.check_alike(self._strategy, common)  # before anything is read or written
             with (
-                checkpoints.open_workdir(workdir, settings, resume, chief) as run,
+                workdirs.open_workdir(workdir, settings, resume, chief) as run,
                 contextlib.ExitStack() as after,
             ):
                 gc.collect()

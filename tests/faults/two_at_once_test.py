@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ltgans_tf.export import versions
-from ltgans_tf.training import checkpoints
+from ltgans_tf.training import workdirs
 from tests import source_imports
 
 SETTINGS = {"stream": {"specs": ["a"]}}
@@ -41,7 +41,7 @@ def _hold(workdir, ready, go, let):
     """In a process of its own: takes the workdir, says how that went, and keeps it until it may go."""
     os.close(let)  # so that it goes, too, when the test dies
     try:
-        with checkpoints.open_workdir(workdir, SETTINGS):
+        with workdirs.open_workdir(workdir, SETTINGS):
             os.write(ready, b"h")
             os.read(go, 1)
     except ValueError as error:
@@ -78,11 +78,11 @@ def test_the_lock_of_a_killed_run_is_free_at_once(tmp_path):
         child = _fork(workdir, told, go, let)
         assert os.read(ready, 1) == b"h"
         with pytest.raises(ValueError, match=f"in use by process {child} on "):
-            with checkpoints.open_workdir(workdir, SETTINGS):
+            with workdirs.open_workdir(workdir, SETTINGS):
                 pass
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        with checkpoints.open_workdir(workdir, SETTINGS):  # what the file .lock says is of no account
+        with workdirs.open_workdir(workdir, SETTINGS):  # what the file .lock says is of no account
             pass
         for end in (ready, told, go, let):
             os.close(end)

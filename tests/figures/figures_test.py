@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltgans_tf.figures import figures
+from ltgans_tf.figures import figures, lettering
 
 
 def _images(count, height=3, width=5, channels=3):
@@ -97,8 +97,7 @@ def test_a_png_appears_whole_or_not_at_all(tmp_path, monkeypatch):
 
     def break_off(self, file, **kwargs):
         real(self, file, **kwargs)
-        with open(file, "r+b") as f:
-            f.truncate(10)
+        file.truncate(10)
         raise OSError("no space left")
 
     monkeypatch.setattr(Image.Image, "save", break_off)
@@ -315,22 +314,22 @@ def test_a_label_of_more_lines_than_a_low_image_has_room_for_is_whole():
 
 
 def test_text_loses_its_middle_where_it_is_too_wide_or_long():
-    assert figures.middle_out("abcdefghij", 10) == "abcdefghij"
-    assert figures.middle_out("abcdefghij", 7) == "abc…hij"
-    assert figures.middle_out("abcdefghij", 6) == "abc…ij"
-    assert figures.shorten("digits", 200) == "digits"
-    short = figures.shorten("photographs_of_cats", 80)
+    assert lettering.middle_out("abcdefghij", 10) == "abcdefghij"
+    assert lettering.middle_out("abcdefghij", 7) == "abc…hij"
+    assert lettering.middle_out("abcdefghij", 6) == "abc…ij"
+    assert lettering.shorten("digits", 200) == "digits"
+    short = lettering.shorten("photographs_of_cats", 80)
     first, last = short.split("…")
     assert "photographs_of_cats".startswith(first) and "photographs_of_cats".endswith(last) and last
-    assert figures._font(15).getlength(short) <= 80
+    assert lettering.font(15).getlength(short) <= 80
 
 
 def test_short_names_stay_apart():
-    assert figures.short_names(["digits", "glyphs"], 6) == ["digits", "glyphs"]
+    assert lettering.short_names(["digits", "glyphs"], 6) == ["digits", "glyphs"]
     cities = [f"photographs_of_{town}_in_winter" for town in ("Rome", "Oslo")]
-    assert figures.short_names(cities, 12) == ["…Rome…", "…Oslo…"]
-    assert figures.short_names(["a" * 19, "a" * 20], 8) == ["1: aa…a", "2: aa…a"]
-    assert figures.short_names(["quite_another_name", "digits"], 9) == ["quit…name", "digits"]
+    assert lettering.short_names(cities, 12) == ["…Rome…", "…Oslo…"]
+    assert lettering.short_names(["a" * 19, "a" * 20], 8) == ["1: aa…a", "2: aa…a"]
+    assert lettering.short_names(["quite_another_name", "digits"], 9) == ["quit…name", "digits"]
     twenty = [f"{letter}{'m' * 40}{i:02d}" for i, letter in enumerate("abcdefghijklmnopqrst")]
-    short = figures.short_names(twenty, 10)
+    short = lettering.short_names(twenty, 10)
     assert len(set(short)) == 20 and all(len(name) <= 10 for name in short)

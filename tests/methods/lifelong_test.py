@@ -13,7 +13,7 @@ from ltgans_tf import exported
 from ltgans_tf.data import folders, streams
 from ltgans_tf.evaluation import evaluation, likelihood
 from ltgans_tf.methods import lifelong
-from ltgans_tf.training import callbacks, checkpoints
+from ltgans_tf.training import callbacks, checkpoints, workdirs
 
 
 class Diary(lifelong.LifelongModel):
@@ -290,7 +290,7 @@ def test_loading_from_where_nothing_is_says_what_to_give(tmp_path):
 def test_loading_a_run_without_checkpoint_says_so(tiny_model, tiny_stream, tmp_path):
     workdir, model = str(tmp_path / "run"), tiny_model()
     settings = {"model": model.get_settings(), "stream": tiny_stream().get_settings()}
-    with checkpoints.open_workdir(workdir, settings):
+    with workdirs.open_workdir(workdir, settings):
         pass
     with pytest.raises(ValueError, match="has no checkpoint"):
         lt.load(workdir)

@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 from PIL import Image
 
-from ltgans_tf.data import datasets, specs, streams
+from ltgans_tf.data import catalogue, datasets, specs, streams
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
 from tests import source_imports
@@ -29,7 +29,7 @@ def test_a_preset_names_things_that_there_are(name):
     assert len(preset.tasks) >= 2
     for task in preset.tasks:
         assert specs.parse(task).text == task
-        assert {part.path_or_name for part in specs.parse(task).parts} <= specs.DATASETS.keys()
+        assert {part.path_or_name for part in specs.parse(task).parts} <= catalogue.DATASETS.keys()
         if not set(BY_HAND) & {task}:
             specs.check(task)
     assert preset.steps_per_task >= preset.sample_every and preset.steps_per_task >= preset.checkpoint_every
@@ -37,7 +37,7 @@ def test_a_preset_names_things_that_there_are(name):
 
 def test_presets_that_need_no_download_stay_so():
     for name in ("smoke", "demo"):
-        assert {specs.DATASETS[task].kind for task in presets.preset(name).tasks} == {"builtin"}
+        assert {catalogue.DATASETS[task].kind for task in presets.preset(name).tasks} == {"builtin"}
 
 
 def test_table_1_has_the_stream_of_the_paper():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ltgans_tf.files import run_ids
-from ltgans_tf.training import checkpoints, verification
+from ltgans_tf.training import checkpoints, verification, workdirs
 from tests.tiny import make_model, make_stream
 
 pytestmark = pytest.mark.program
@@ -131,14 +131,14 @@ def test_a_full_disk_is_told_from_tensorflows_own_error(trained, tmp_path):
 def test_a_workdir_takes_one_run_at_a_time(tmp_path):
     workdir = str(tmp_path / "run")
     settings = {"stream": {"specs": ["a"]}}
-    with checkpoints.open_workdir(workdir, settings):
+    with workdirs.open_workdir(workdir, settings):
         code = (
-            "import sys; from ltgans_tf.training import checkpoints\n"
-            f"with checkpoints.open_workdir({workdir!r}, {settings!r}): pass"
+            "import sys; from ltgans_tf.training import workdirs\n"
+            f"with workdirs.open_workdir({workdir!r}, {settings!r}): pass"
         )
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert other.returncode != 0 and f"in use by process {os.getpid()}" in other.stderr
-    with checkpoints.open_workdir(workdir, settings):
+    with workdirs.open_workdir(workdir, settings):
         pass  # and it is free again
 
 
@@ -200,7 +200,7 @@ def test_a_run_whose_lock_was_removed_saves_nothing_more(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(fcntl, "flock", flock)
     workdir = str(tmp_path / "run")
-    with checkpoints.open_workdir(workdir, {"stream": {"specs": ["a"]}}) as run:
+    with workdirs.open_workdir(workdir, {"stream": {"specs": ["a"]}}) as run:
         os.remove(os.path.join(workdir, ".lock"))
         with pytest.raises(OSError, match="was removed or replaced"):
             run.save(tiny_model())
@@ -215,7 +215,7 @@ def test_a_workdir_without_locks_is_refused_with_the_true_reason(tmp_path, monke
     with pytest.raises(
         ValueError, match="cannot be locked .No locks available.*use a folder on a file system"
     ):
-        with checkpoints.open_workdir(str(tmp_path / "run"), {}):
+        with workdirs.open_workdir(str(tmp_path / "run"), {}):
             pass
 
 
@@ -256,7 +256,7 @@ def test_resume_must_and_never_are_held(trained, tiny_model, tmp_path):
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written"):
-        with checkpoints.open_workdir(str(tmp_path / "file"), {}):
+        with workdirs.open_workdir(str(tmp_path / "file"), {}):
             pass
 
 
