@@ -4,7 +4,6 @@ import importlib.util
 import itertools
 import json
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -24,7 +23,7 @@ from ltgans_tf.methods.lifelong import NonFiniteError
 from ltgans_tf.networks import losses
 from ltgans_tf.settings import presets
 from ltgans_tf.training import callbacks, checkpoints
-from tests import programs, source_imports
+from tests import source_imports
 from tests.tiny import TINY, UNTRIED
 
 pytestmark = pytest.mark.program
@@ -328,11 +327,6 @@ def test_no_number_that_is_not_finite_gets_past_a_step(method, poison, monkeypat
         assert re.match(said, str(stopped.value))
 
 
-def test_an_unknown_method_is_answered_with_the_nearest():
-    with pytest.raises(ValueError, match="unknown method 'replya'; did you mean replay"):
-        registry.method_class("replya")
-
-
 MINE = """
 import json
 from ltgans_tf.methods.twin_gan import TwinGAN
@@ -383,33 +377,3 @@ def test_a_class_of_ones_own_is_a_method_without_a_line_in_the_package(tmp_path)
     # A mistake in the file itself is shown with its place.
     done = train("broken:Mine")
     assert done.returncode == 1 and "ModuleNotFoundError: No module named 'nowhere_at_all'" in done.stderr
-
-
-def _train(*flags):
-    return programs.run("ltgans_tf.trainers.train", "--preset=smoke", *flags, timeout=240)
-
-
-def test_the_plan_names_the_method_and_an_unknown_one_is_refused(tmp_path):
-    done = _train("--method=joint", "--dry_run", f"--workdir={tmp_path}")
-    assert done.returncode == 0 and "\n  method: joint\n" in done.stdout
-    done = _train("--method=jont", "--dry_run", f"--workdir={tmp_path}")
-    assert done.returncode == 2 and "unknown method 'jont'; did you mean joint" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("method", registry.METHODS)
-def test_the_programs_train_evaluate_and_sample_every_method(method, trained_by_program):
-    if reason := _missing(method):
-        pytest.skip(reason)
-    made = trained_by_program(method)
-    workdir = pathlib.Path(made.workdir)
-    fixed = getattr(registry.method_class(method), "fixed", {})
-    assert ("has its own first_learners (1)" in made.done.stdout) == (fixed.get("first_learners") == 1)
-    assert "penalty_weight" not in made.done.stdout
-    assert f"--method={method}\n" in (workdir / "flags.txt").read_text()
-    config = json.loads((workdir / "config.json").read_text())
-    assert config["model"]["method"] == method
-    row = json.loads((workdir / "eval/task_01/scores.json").read_text())
-    assert row["about"]["method"] == method and "nlog" in row["scores"]["set0.npz"]
-    for folder in (workdir, workdir / "exports"):
-        assert loading.load(str(folder)).sample(2).shape == (2, 32, 32, 3)

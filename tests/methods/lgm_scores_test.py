@@ -1,0 +1,154 @@
+"""Tests of what LGM says of images and codes once it is trained: bounds, codes, samples."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+
+from ltgans_tf.evaluation import likelihood
+from ltgans_tf.methods import lgm
+from ltgans_tf.settings import presets
+from ltgans_tf.settings.method_settings import LGMSettings
+from tests.tiny import TINY
+
+D, K = 2, 3  # of the linear nets on images [2, 2, 1]
+
+
+_PARTS = ("mean", "stddev", "logits", "decoder")
+
+
+def _params(seed):
+    draw = np.random.default_rng(seed)
+    shapes = {"mean": (4, D), "stddev": (4, D), "logits": (4, K), "decoder": (D + K, 4)}
+    return {
+        name: (draw.normal(0, 0.5, shape), draw.normal(0, 0.5, shape[1])) for name, shape in shapes.items()
+    }
+
+
+def _linear(params, name="student", active=None):
+    """A `MixedVAE` of dense layers with these weights and biases."""
+    images, codes = keras.Input([2, 2, 1]), keras.Input([D + K])
+    flat = keras.layers.Flatten()(images)
+    activations = {"stddev": "softplus"}
+    layers = {p: keras.layers.Dense(len(params[p][1]), activations.get(p), name=p) for p in _PARTS}
+    heads = tuple(layers[p](flat) for p in _PARTS[:3])
+    decoder = keras.Model(codes, keras.layers.Reshape([2, 2, 1])(layers["decoder"](codes)))
+    vae = lgm.MixedVAE(keras.Model(images, heads), decoder, name)
+    for part, layer in layers.items():
+        layer.set_weights(params[part])
+    if active is not None:
+        vae.active.assign(active)
+    return vae
+
+
+def _affine(params, part, x):
+    return x @ params[part][0] + params[part][1]
+
+
+def _softmax(x, active=K):
+    e = np.exp(x[:, :active] - x[:, :active].max(-1, keepdims=True))
+    return np.pad(e / e.sum(-1, keepdims=True), ((0, 0), (0, K - active)))
+
+
+def _kls(params, x):
+    """KL of z_c and of z_d to their priors by their formulas, and the probabilities of z_d."""
+    mean, stddev = _affine(params, "mean", x), np.log1p(np.exp(_affine(params, "stddev", x)))
+    probabilities = _softmax(_affine(params, "logits", x))
+    normal = 0.5 * (mean**2 + stddev**2 - 1 - 2 * np.log(stddev)).sum(-1)
+    return mean, stddev, probabilities, normal + (probabilities * np.log(K * probabilities)).sum(-1)
+
+
+def _tiny(seed=0, recipe=presets.Recipe(), **settings):
+    model = lgm.LGM.from_architecture(TINY, recipe=recipe, seed=seed, settings=LGMSettings(**settings))
+    model.compile()
+    return model
+
+
+def _images(count, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (count, 2, 2, 1)).astype(np.float32)
+
+
+def test_elbo_terms_average_to_the_bound_with_the_exact_sum_over_categories():
+    """Over noise, SSE has the mean sum_j q_j E SSE(z_c, j): a bound, for no relaxed category is decoded."""
+    params, image = _params(0), _images(1)
+    params["stddev"] = (params["stddev"][0] * 0, params["stddev"][1] * 0 - 1)
+    vae, count = _linear(params), 20_000
+    x = np.float64(image.reshape(1, 4))
+    mean, stddev, probabilities, expected_kl = _kls(params, x)
+    matrix = params["decoder"][0]
+    spread = (stddev[0] ** 2 @ matrix[:D] ** 2).sum()
+    centres = mean @ matrix[:D] + matrix[D:] + params["decoder"][1]
+    expected = probabilities[0] @ ((x - centres) ** 2).sum(-1) + spread
+    noise = tf.random.stateless_normal([count, D + K], [3, 4])
+    sse, kl = vae.elbo_terms(tf.tile(image, [count, 1, 1, 1]), noise)
+    assert abs(np.float64(sse).mean() - expected) < 4 * np.std(sse) / np.sqrt(count) + 1e-4
+    np.testing.assert_allclose(kl[:1], expected_kl, rtol=1e-4)
+    # Without noise: the mean of z_c and the likeliest category, which is also what `call` decodes.
+    sse = vae.elbo_terms(image)[0]
+    likeliest = ((x - centres[probabilities[0].argmax()]) ** 2).sum()
+    np.testing.assert_allclose(sse, [likeliest], rtol=1e-4)
+    np.testing.assert_allclose(((vae(image) - image).numpy() ** 2).sum(), likeliest, rtol=1e-4)
+
+
+@pytest.mark.program
+def test_the_importance_weighted_bound_reaches_the_exact_likelihood():
+    """A decoder that ignores z_c: p(x) = mean_j exp(-SSE_j), but for the constant of the decoder."""
+    params, images = _params(4), _images(40, seed=5)
+    params["decoder"][0][:D] = 0
+    params["mean"] = (np.zeros((4, D)), np.zeros(D))
+    params["stddev"] = (np.zeros((4, D)), np.full(D, np.log(np.e - 1)))  # so q(z_c|x) is the prior
+    params["logits"] = (3 * params["logits"][0], params["logits"][1])
+    vae = _linear(params)
+    centres = params["decoder"][0][D:] + params["decoder"][1]
+    sse = ((images.reshape(-1, 1, 4) - centres) ** 2).sum(-1)
+    exact = np.mean(np.log(K) - scipy.special.logsumexp(-sse, axis=1))
+    few, many = (likelihood.iwae(vae, images, k, chunk=16)["iwae"] for k in (1, 512))
+    assert exact - 0.01 < many < exact + 0.05 < few
+    row = likelihood.nlog(vae, images)
+    assert row["nlog_sampled"] > exact
+
+
+def test_codes_have_the_moments_of_the_posterior():
+    """u given z_d = j is a draw from the prior whose largest is u_j; unused units keep the prior."""
+    params = _params(0)
+    image = _images(1)
+    draws = np.random.default_rng(1).normal(size=(200_000, K))
+    for active in (1, 2, 3):
+        vae = _linear(params, active=active)
+        probabilities = vae.probabilities(image).numpy()[0]
+        largest = draws[:, :active].argmax(-1)
+        weights = probabilities[largest] * active
+        mean = (weights[:, None] * draws).mean(0)
+        stddev = np.sqrt((weights[:, None] * draws**2).mean(0) - mean**2)
+        posterior = vae.encode(image)
+        np.testing.assert_allclose(posterior.mean()[0, D:], mean, atol=0.02)
+        np.testing.assert_allclose(posterior.stddev()[0, D:], stddev, atol=0.02)
+        np.testing.assert_allclose(posterior.mean()[:, :D], vae.posterior(image)[0])
+        np.testing.assert_allclose(posterior.stddev()[:, :D], vae.posterior(image)[1])
+    assert vae.prior().event_shape == (D + K,)
+
+
+def test_samples_are_decoded_draws_from_the_prior():
+    model = _tiny(categories=4)
+    latents = model.latents(9, 3)
+    assert model.latent_dim == model.student.code_dim == TINY.code_dim + 4
+    chosen = tf.one_hot(tf.argmax(latents[:, TINY.code_dim :], axis=-1), 4)
+    expected = model.student.decoder(tf.concat([latents[:, : TINY.code_dim], chosen], axis=-1))
+    np.testing.assert_allclose(model.sample(9, 3), expected, atol=1e-6)
+    np.testing.assert_allclose(model.sample(5, 3, batch_size=2), expected[:5], atol=1e-6)
+    assert np.abs(model.sample(5, 3) - model.sample(5, 4)).max() > 1e-4
+    assert model.sample(2).shape == (2, 8, 8, 3) and np.abs(model.sample(50)).max() <= 1
+    inside = tf.function(model.generate)(latents)
+    np.testing.assert_allclose(inside, expected, atol=1e-6)
+
+
+def test_a_sample_takes_each_category_in_use_equally_often():
+    params = _params(0)
+    params["decoder"] = (np.eye(D + K)[:, 1:], np.zeros(4))  # shows z_d in the last three pixels
+    codes = tf.random.stateless_normal([6000, D + K], [1, 2])
+    for active in (1, 2, 3):
+        shown = _linear(params, active=active).decode(codes).numpy().reshape(-1, 4)[:, 1:]
+        expected = [1 / active] * active + [0] * (3 - active)
+        np.testing.assert_allclose(shown.mean(0), expected, atol=0.025)
+        assert set(shown.ravel()) <= {0.0, 1.0}
