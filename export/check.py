@@ -1,17 +1,24 @@
-"""Tries staged SavedModels in a process of its own, which can import nothing of this library but `warmup`.
+"""Tries staged SavedModels in processes of their own, which can import nothing of this library but `warmup`.
 
-  python -m ltgans_tf.export.check < SENT.npz
+  python -m ltgans_tf.export.check SECONDS
 
-`validation.infra` writes the task to its standard input and reads the report, one line of JSON. A server has
-TensorFlow and nothing of this library, and so has this process.
+`validation.Trials` starts this program and writes trials to its standard input, each as a line with its number of
+bytes and then these bytes. The answer to each is one line of JSON. The program imports TensorFlow when the first trial
+arrives, after SECONDS at the latest, and runs nothing of it. Each trial gets a new process by a fork, so it pays for no
+import and finds nothing of the trials before it. A server has TensorFlow and nothing of this library, and so has each
+of these processes.
 """
 
 import importlib
 import io
 import json
+import os
+import select
 import statistics
 import sys
 import time
+import traceback
+from concurrent import futures
 
 _CALLS = 5  # of each signature with one row, to measure its latency
 _ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # tolerances of float outputs
@@ -62,28 +69,52 @@ def _check(kind, folder, answers, max_latency, looser):
     requests = warmup.read(folder)
     if untried := sorted(set(loaded.signatures) ^ {signature for signature, _ in requests}):
         raise _Refused(f"the {kind}'s signatures and its warm-up differ in {', '.join(untried)}.")
-    latency = {}
-    for i, (signature, inputs) in enumerate(requests):
-        place = f"signature {signature!r} of the {kind}"
-        run, rows = loaded.signatures[signature], len(next(iter(inputs.values())))
-        given = {name: tf.constant(value) for name, value in inputs.items()}
-        try:
-            outputs = {name: value.numpy() for name, value in run(**given).items()}
-        except tf.errors.OpError as error:
-            raise _Refused(f"{place} fails: {_line(error)}") from error
+    latency, calls = {}, [_Call(kind, loaded.signatures[name], name, inputs) for name, inputs in requests]
+    with futures.ThreadPoolExecutor() as pool:  # TensorFlow prepares each signature in its first call
+        answered = list(pool.map(_Call.outputs, calls))
+    for i, (call, outputs) in enumerate(zip(calls, answered)):
         wanted = {name.partition("/")[2]: a for name, a in answers.items() if name.startswith(f"{i}/")}
         if outputs.keys() != wanted.keys():
-            raise _Refused(f"{place} gives {sorted(outputs)}, the model in memory {sorted(wanted)}.")
+            raise _Refused(f"{call.place} gives {sorted(outputs)}, the model in memory {sorted(wanted)}.")
         for name, value in outputs.items():
-            _compare(f"{name} of {place}", value, wanted[name], looser)
-        if rows == 1:
-            latency[signature] = 1000 * _seconds(run, given)
-            if latency[signature] > 1000 * max_latency:
+            _compare(f"{name} of {call.place}", value, wanted[name], looser)
+        if call.rows == 1:
+            latency[call.signature] = 1000 * call.seconds()
+            if latency[call.signature] > 1000 * max_latency:
                 raise _Refused(
-                    f"{place} takes {latency[signature]:.0f} ms for one row; at most"
+                    f"{call.place} takes {latency[call.signature]:.0f} ms for one row; at most"
                     f" {1000 * max_latency:.0f} ms are allowed."
                 )
     return {"load_seconds": round(seconds, 3), "latency_ms": {k: round(v, 3) for k, v in latency.items()}}
+
+
+class _Call:
+    """A request to a signature of a loaded SavedModel."""
+
+    def __init__(self, kind, run, signature, inputs):
+        import tensorflow as tf
+
+        self.signature, self.place = signature, f"signature {signature!r} of the {kind}"
+        self.rows = len(next(iter(inputs.values())))
+        self._run, self._given = run, {name: tf.constant(value) for name, value in inputs.items()}
+
+    def outputs(self):
+        """{name: array}."""
+        import tensorflow as tf
+
+        try:
+            return {name: value.numpy() for name, value in self._run(**self._given).items()}
+        except tf.errors.OpError as error:
+            raise _Refused(f"{self.place} fails: {_line(error)}") from error
+
+    def seconds(self):
+        """Time of a call, median of a few."""
+        taken = []
+        for _ in range(_CALLS):
+            begin = time.perf_counter()
+            self.outputs()
+            taken.append(time.perf_counter() - begin)
+        return statistics.median(taken)
 
 
 def _compare(name, value, wanted, looser):
@@ -103,24 +134,51 @@ def _compare(name, value, wanted, looser):
         raise _Refused(f"{name} is {apart.max():.3g} away from what the model in memory gives.")
 
 
-def _seconds(run, given):
-    taken = []
-    for _ in range(_CALLS):
-        begin = time.perf_counter()
-        for value in run(**given).values():
-            value.numpy()
-        taken.append(time.perf_counter() - begin)
-    return statistics.median(taken)
-
-
 def _line(error):
     return " ".join(str(error).split())[:300]
 
 
+def serve(requests, answers):
+    """Answers trials until `requests` ends.
+
+    Args:
+      requests: binary file of trials, see above; each is `sent` of `main`.
+      answers: binary file. To each trial a line of JSON: 'status', of the process that tried, and 'said', the last line
+        that it wrote: for status 0 what `main` returns, as JSON, else the reason.
+    """
+    while header := requests.readline():
+        status, said = _forked(requests.read(int(header)))
+        answers.write(json.dumps({"status": status, "said": said}).encode() + b"\n")
+        answers.flush()
+
+
+def _forked(sent):
+    """(exit status, last line) of a new process that does `main`."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            os.dup2(writing, 1), os.dup2(writing, 2)
+            print(json.dumps(main(sent)), flush=True)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with open(reading, "rb") as output:
+        said = output.read().decode(errors="replace").strip().splitlines()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), (said or ["no word"])[-1]
+
+
 if __name__ == "__main__":
+    _ready, _, _ = select.select([sys.stdin], [], [], float(sys.argv[1]))
+    if _ready and not sys.stdin.buffer.peek(1):
+        sys.exit()  # the run has ended
     # None makes their import fail even if they are installed. The last two would only slow Keras' import down.
     for _blocked in ("tensorflow_probability", "matplotlib", "sklearn"):
         sys.modules[_blocked] = None
     importlib.import_module("ltgans_tf.export.warmup")  # reads the requests; it imports TensorFlow
     sys.modules["ltgans_tf"] = None
-    print(json.dumps(main(sys.stdin.buffer.read())))
+    serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -30,6 +30,7 @@ from ltgans_tf.export import (
 from ltgans_tf.export.terms import Terms, define_flags, from_flags
 from ltgans_tf.files import atomic, paths, run_ids
 
+_PATIENCE = 20.0  # seconds in which training begins, so that it need not share the cores
 Task = collections.namedtuple("Task", ["index", "name"])
 
 
@@ -46,6 +47,12 @@ class BoundaryExport:
         self.base = None if base is None else paths.local(base)
         self.terms = terms
         self.say = say or logging.warning
+        self._trials = validation.Trials()
+
+    def prepare(self, stream, workdir):
+        """Starts the process of the trials, which imports TensorFlow while the first task is learnt."""
+        if self.terms.validate:
+            self._trials.prepare(_PATIENCE)
 
     def __call__(self, model, stream, task, workdir):
         if workdir is None:
@@ -55,9 +62,12 @@ class BoundaryExport:
         about = {"run_id": run_ids.keep(workdir), **_prepared(stream.get_settings())}
         base = self.base or os.path.join(workdir, "exports")
         try:
-            push(model, task, base, about, self.terms, _measured(workdir, task.index), workdir)
+            row = _measured(workdir, task.index)
+            push(model, task, base, about, self.terms, row, workdir, self._trials)
         except validation.NotBlessed as error:
             self.say(f"not pushed: {error}")
+        if task.index == len(stream) - 1:
+            self._trials.close()
 
 
 def _prepared(settings):
@@ -65,7 +75,7 @@ def _prepared(settings):
     return {name: settings[name] for name in ("image_shape", "fit", "upright")}
 
 
-def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
+def push(model, task, base, info, terms=Terms(), row=None, workdir=None, trials=None):
     """Pushes the generator and, if there is one, the Student under one new version.
 
     The same state of the same run is pushed once: a second call returns the version of the first,
@@ -80,6 +90,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
       terms: `Terms`.
       row: the `row.Row` after `task`, or None if nothing was measured.
       workdir: folder of the run, for its bundle (see continuation.py); None to write no bundle.
+      trials: `validation.Trials` of several pushes; None for one of its own.
 
     Returns:
       the version, an int: seconds since 1970, or one more than the last.
@@ -117,7 +128,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
             "pair": kinds,
             "parent_version": _parent(latest, info),
         }
-        _put_in_place(model, base, about, terms, _served(base, latest, terms))
+        _put_in_place(model, base, about, terms, _served(base, latest, terms), trials)
         places = kinds
         if workdir is not None:
             places = [*kinds, continuation.FOLDER]
@@ -132,13 +143,13 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None):
     return version
 
 
-def _put_in_place(model, base, about, terms, served):
+def _put_in_place(model, base, about, terms, served, trials):
     """Judges and tries the missing halves of a version, and gives them their names; see `staging.stage`."""
     version = about["version"]
     missing = [kind for kind in about["pair"] if not os.path.exists(versions.place(base, kind, version))]
     staged = {kind: os.path.join(base, kind, f".tmp-{version}") for kind in missing}
     try:
-        staging.stage(model, base, about, staged, terms, served)
+        staging.stage(model, base, about, staged, terms, served, trials)
         staging.written("version", base, lambda: release.begin(base, version))
         for kind, folder in staged.items():
             place = versions.place(base, kind, version)

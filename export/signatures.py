@@ -37,6 +37,8 @@ def save_generator(model, path):
     law, names = model.latent_law, model.domains
     learnt = len(names)
 
+    # What several signatures need is a function of its own, which is traced, saved and loaded once.
+    @tf.function(input_signature=[latents_spec])
     def draw(latents):
         (latents,) = _rows(latents)
         return tf.cast(model.generate(_finite(latents, "latents")), tf.float32)
@@ -49,6 +51,7 @@ def save_generator(model, path):
     def generate_png(latents):
         return {"images_bytes": _png(draw(latents))}
 
+    @tf.function(input_signature=[seeds, numbers, shares])
     def sample(seed, domain, truncation):
         latents = law.seeded(seed, _share(truncation, "truncation"), domain, learnt)
         return {"images_bytes": _png(draw(latents)), "latents": latents}
@@ -97,18 +100,28 @@ def save_encoder(model, image_shape, fit, path, upright=True):
     """
     student, image_shape = model.student, tuple(image_shape)
 
+    pictures_spec = tf.TensorSpec([None, *image_shape], tf.float32, "images")
+    codes_spec = tf.TensorSpec([None, student.code_dim], tf.float32, "codes")
+
+    # What several signatures need is a function of its own, which is traced, saved and loaded once.
+    @tf.function(input_signature=[_files("image_bytes")])
     def read(image_bytes):
         (image_bytes,) = _rows(image_bytes)
         return images.read_all(image_bytes, image_shape, fit, upright)
 
-    def code(image_bytes):
-        return student.encode(read(image_bytes)).mean()
-
+    @tf.function(input_signature=[pictures_spec])
     def posterior(pictures):
         found = student.encode(pictures)
         return {"mean": found.mean(), "stddev": found.stddev()}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *image_shape], tf.float32, "images")])
+    @tf.function(input_signature=[codes_spec])
+    def decoded(codes):
+        return student.decode(codes)
+
+    def code(image_bytes):
+        return posterior(read(image_bytes))["mean"]
+
+    @tf.function(input_signature=[pictures_spec])
     def encode(images):
         (images,) = _rows(images)
         return posterior(_finite(images, "images"))
@@ -117,14 +130,14 @@ def save_encoder(model, image_shape, fit, path, upright=True):
     def encode_bytes(image_bytes):
         return posterior(read(image_bytes))
 
-    @tf.function(input_signature=[tf.TensorSpec([None, student.code_dim], tf.float32, "codes")])
+    @tf.function(input_signature=[codes_spec])
     def decode(codes):
         (codes,) = _rows(codes)
-        return {"images": student.decode(_finite(codes, "codes"))}
+        return {"images": decoded(_finite(codes, "codes"))}
 
     @tf.function(input_signature=[_files("image_bytes")])
     def reconstruct(image_bytes):
-        return {"images_bytes": _png(student.decode(code(image_bytes)))}
+        return {"images_bytes": _png(decoded(code(image_bytes)))}
 
     weights = tf.TensorSpec([None], tf.float32, "weight")
 
@@ -134,7 +147,7 @@ def save_encoder(model, image_shape, fit, path, upright=True):
         weight = _share(weight, "weight")[:, None]
         first, second = tf.split(code(tf.concat([image_a_bytes, image_b_bytes], 0)), 2)
         codes = (1.0 - weight) * first + weight * second
-        return {"images_bytes": _png(student.decode(codes))}
+        return {"images_bytes": _png(decoded(codes))}
 
     @tf.function(input_signature=[_files("image_bytes")])
     def score(image_bytes):

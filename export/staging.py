@@ -11,7 +11,7 @@ from ltgans_tf.export import blessing, validation, versions
 from ltgans_tf.files import atomic
 
 
-def stage(model, base, about, staged, terms, served):
+def stage(model, base, about, staged, terms, served, trials=None):
     """Judges a version, and writes and tries its missing halves.
 
     Args:
@@ -21,6 +21,7 @@ def stage(model, base, about, staged, terms, served):
       staged: {kind: staging folder} of the missing halves.
       terms: `Terms`.
       served: the scores of the served version, see `blessing.reasons`.
+      trials: see `validation.infra`.
 
     Raises:
       validation.NotBlessed: the version is refused.
@@ -36,7 +37,7 @@ def stage(model, base, about, staged, terms, served):
     report = {}
     if terms.validate and halves:
         precision = about["settings"].get("recipe", {}).get("precision", "float32")
-        report = validation.infra(halves, terms.max_latency, precision)
+        report = validation.infra(halves, terms.max_latency, precision, trials)
     for kind, folder in staged.items():
         extra = os.path.join(folder, "assets.extra")
         atomic.write_json(os.path.join(folder, versions.INFO), {"kind": kind, **about})

@@ -180,7 +180,9 @@ def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatc
     model = tiny_model(domain_dim=codes)
     seen = []
     monkeypatch.setattr(
-        validation, "infra", lambda halves, most, precision: {k: {"load_seconds": 0.5} for k in halves}
+        validation,
+        "infra",
+        lambda halves, most, precision, trials: {k: {"load_seconds": 0.5} for k in halves},
     )
     results = exports._pushed(model, str(tmp_path))
     assert results["export_seconds"] > 0 and results["export_and_try_seconds"] > 0

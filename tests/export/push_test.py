@@ -123,7 +123,7 @@ def test_a_version_that_was_tried_says_so_and_one_that_fails_is_not_pushed(tiny_
     model = tiny_model()
     tried = []
 
-    def infra(halves, max_latency, precision):
+    def infra(halves, max_latency, precision, trials):
         tried.append((sorted(halves), max_latency, [os.path.isdir(folder) for folder, _ in halves.values()]))
         return {kind: {"load_seconds": 1.0, "latency_ms": {}} for kind in halves}
 
@@ -134,7 +134,7 @@ def test_a_version_that_was_tried_says_so_and_one_that_fails_is_not_pushed(tiny_
         mark = tmp_path / kind / str(version) / "assets.extra" / "INFRA_BLESSED"
         assert json.loads(mark.read_text()) == {"load_seconds": 1.0, "latency_ms": {}}
 
-    def refuse(halves, max_latency, precision):
+    def refuse(halves, max_latency, precision, trials):
         raise validation.NotBlessed("the encoder cannot be loaded.")
 
     monkeypatch.setattr(validation, "infra", refuse)

@@ -1,9 +1,11 @@
 """A staged version that does not work is found out in a process of its own, with the reason."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +13,13 @@ import tensorflow as tf
 
 from ltgans_tf.export import check, probes, signatures, validation, warmup
 from tests import source_imports
+
+
+@pytest.fixture(scope="module")
+def trials():
+    made = validation.Trials()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +52,8 @@ def _checked(halves, tmp_path, max_latency=60.0):
 
 
 @pytest.mark.program
-def test_what_works_is_reported_with_its_times_by_another_process(staged):
-    report = validation.infra(staged, 60.0)
+def test_what_works_is_reported_with_its_times_by_another_process(staged, trials):
+    report = validation.infra(staged, 60.0, trials=trials)
     assert set(report) == {"generator", "encoder"}
     assert set(report["generator"]["latency_ms"]) == {
         "serving_default",
@@ -68,10 +77,10 @@ def test_what_works_is_reported_with_its_times_by_another_process(staged):
 
 
 @pytest.mark.program
-def test_what_does_not_is_refused_with_the_reason(staged, tmp_path):
+def test_what_does_not_is_refused_with_the_reason(trials, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(validation.NotBlessed, match="the encoder cannot be loaded: .*empty"):
-        validation.infra({"encoder": (str(tmp_path / "empty"), [])}, 60.0)
+        validation.infra({"encoder": (str(tmp_path / "empty"), [])}, 60.0, trials=trials)
 
 
 def test_layers_in_16_bits_may_round_elsewhere_but_not_be_wrong():
@@ -83,17 +92,58 @@ def test_layers_in_16_bits_may_round_elsewhere_but_not_be_wrong():
 
 
 @pytest.mark.program
-def test_the_process_of_the_check_cannot_import_the_library():
+def test_each_trial_has_a_process_of_its_own_and_all_share_one_import(staged, trials):
+    generator = {"generator": staged["generator"]}
+    validation.infra(generator, 60.0, trials=trials)
+    process = trials._process
     with pytest.raises(validation.NotBlessed, match="died with status 1: ValueError"):
-        validation._run(b"no npz")
+        trials.run(b"no npz")
+    assert set(validation.infra(generator, 60.0, trials=trials)) == {"generator"}
+    assert trials._process is process and process.poll() is None
+
+
+@pytest.mark.program
+def test_a_process_that_has_died_is_started_again(staged, trials):
+    trials.prepare(600.0)
+    os.kill(trials._process.pid, signal.SIGKILL)
+    trials._process.wait()
+    assert set(validation.infra({"generator": staged["generator"]}, 60.0, trials=trials)) == {"generator"}
+
+
+@pytest.mark.program
+def test_the_process_ends_with_the_run_even_before_a_trial():
     program = (
-        "import runpy\ntry:\n  runpy.run_module('ltgans_tf.export.check', run_name='__main__')\n"
+        "import os\nfrom ltgans_tf.export import validation\ntrials = validation.Trials()\n"
+        "trials.prepare(600.0)\nprint(trials._process.pid, flush=True)\nos._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=source_imports.ROOT, capture_output=True, text=True, check=True
+    )
+    for _ in range(100):
+        if not os.path.exists(f"/proc/{int(done.stdout)}/exe"):
+            return
+        time.sleep(0.1)
+    pytest.fail("the process of the trials outlived its run by 10 s")
+
+
+@pytest.mark.program
+def test_a_trial_that_takes_too_long_is_ended(staged, monkeypatch):
+    monkeypatch.setattr(validation, "_TIMEOUT", 0.01)
+    with pytest.raises(validation.NotBlessed, match="was not done after 0.01 seconds"):
+        validation.infra({"generator": staged["generator"]}, 60.0)
+
+
+@pytest.mark.program
+def test_the_process_of_the_check_cannot_import_the_library():
+    program = (
+        "import runpy, sys\nsys.argv[1:] = ['0']\n"
+        "try:\n  runpy.run_module('ltgans_tf.export.check', run_name='__main__')\n"
         "except Exception:\n  import ltgans_tf"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=source_imports.ROOT,
-        input="no npz",
+        input="no trial",
         capture_output=True,
         text=True,
         check=False,
@@ -102,17 +152,17 @@ def test_the_process_of_the_check_cannot_import_the_library():
 
 
 @pytest.mark.program
-def test_there_is_no_file_that_a_kill_could_leave_behind(staged, tmp_path, monkeypatch):
-    run, there = subprocess.run, []
+def test_there_is_no_file_that_a_kill_could_leave_behind(staged, trials, tmp_path, monkeypatch):
+    run, there = trials.run, []
 
-    def noted(*args, **kwargs):
+    def noted(sent):
         there.append(list(tmp_path.iterdir()))
-        return run(*args, **kwargs)
+        return run(sent)
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(subprocess, "run", noted)
-    validation.infra(staged, 60.0)
-    assert there == [[]]
+    monkeypatch.setattr(trials, "run", noted)
+    validation.infra(staged, 60.0, trials=trials)
+    assert there == [[]] and not list(tmp_path.iterdir())
 
 
 def _changed(staged, kind, change):
