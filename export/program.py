@@ -113,6 +113,8 @@ def import_tensorflow():
         ) from error
     noted = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1")
     with _hidden(_OPTIONAL_TO_KERAS), contextlib.nullcontext() if noted else _silenced():
+        # Before TensorFlow, or it would import all its experiments.
+        importlib.import_module("tensorflow_probability")
         return importlib.import_module("tensorflow")
 
 

@@ -91,6 +91,19 @@ def test_without_a_folder_for_temporary_files_the_remedy_is_told(monkeypatch):
         program.import_tensorflow()
 
 
+@pytest.mark.program
+def test_what_tensorflow_probability_has_of_experiments_is_not_imported():
+    code = (
+        "import sys\nfrom ltgans_tf.export import program\nprogram.import_tensorflow()\n"
+        "import tensorflow_probability as tfp\nprint(float(tfp.distributions.Normal(2.0, 1.0).mean()))\n"
+        "assert 'tensorflow_probability.python.experimental.mcmc' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=source_imports.ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "2.0\n"), done.stderr
+
+
 @pytest.mark.parametrize("seed", ["-1", "4294967296", "9" * 30])
 def test_a_seed_that_no_generator_takes_is_named(seed):
     done = programs.run("ltgans_tf.trainers.train", "--workdir=x", f"--seed={seed}", "--dry_run")
