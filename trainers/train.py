@@ -132,6 +132,7 @@ _ONCE = {
 _KEPT = sorted(set(FLAGS) - _OTHERS - _ONCE)
 _LONGEST_JOIN = 120.0  # seconds
 _KERNEL_SUBSETS = 10  # at a boundary; ltgans evaluate takes more
+_PAST_TASKS = 10  # that are measured in full at a boundary; ltgans evaluate measures all
 
 
 def main(_):
@@ -351,6 +352,7 @@ def _evaluator(preset, say):
         test_images=preset.eval_images,
         iwae_images=preset.eval_iwae_images,
         kernel_subsets=_KERNEL_SUBSETS,
+        past_tasks=_PAST_TASKS,
         max_seconds=preset.max_eval_seconds or None,
         extractor=features.load(FLAGS.extractor_path) if FLAGS.extractor_path else None,
         inception=inception.Inception(path, FLAGS.inception_sha256) if path else None,

@@ -28,15 +28,16 @@ class Comparison:
       holdings: what may be read of each task learnt, list of `holdings.Holding`.
       extractors: the `features.Extractor` for all distances, and an `inception.Inception` for the
         Frechet and the kernel distance alone, if one was given.
-      of_other_seeds: further `features.Extractor`, for these two of all tasks together.
       settings: `evaluator_settings.EvaluatorSettings`.
+      of_other_seeds: further `features.Extractor`, for these two of all tasks together.
+      nearest: a dict, `kept` of `memorisation.memorisation`; None for one of its own.
     """
 
-    def __init__(self, model, holdings, extractors, settings, of_other_seeds=()):
+    def __init__(self, model, holdings, extractors, settings, of_other_seeds=(), nearest=None):
         self._model, self._holdings = model, holdings
         self._extractor, *self._others = extractors
         self._of_other_seeds = of_other_seeds
-        self._settings = settings
+        self._settings, self._nearest = settings, nearest
         self._kept, self._reconstructed = {}, {}
 
     def measure(self, clock):
@@ -70,7 +71,7 @@ class Comparison:
         held_out, training = holding.test(_AUDITED), holding.train(_TRAINING)
         rows = [part.reshape(len(part), -1) for part in (made, held_out, training)]
         try:
-            return {**memorisation.memorisation(*rows), "audit_images": len(made)}
+            return {**memorisation.memorisation(*rows, kept=self._nearest), "audit_images": len(made)}
         except ValueError as error:  # too few held-out images, or copies of training images among them
             raise distances.Absent(str(error)) from error
 

@@ -21,6 +21,7 @@ from ltgans_tf.evaluation import (
     student_scores,
 )
 from ltgans_tf.files import provenance
+from ltgans_tf.networks import student as student_lib
 
 
 class Evaluator:
@@ -63,6 +64,7 @@ class Evaluator:
         self.settings = dataclasses.replace(settings, **changes)
         self.about, self.inception = dict(about or {}), inception
         self.progress = progress or (lambda text: None)
+        self._graphs, self._nearest = (None, {}), {}  # what stays the same from row to row
         self._extractors = extractors.Extractors(self.settings, extractor, cache, self.progress)
 
     def prepare(self, stream, workdir=None):
@@ -103,8 +105,10 @@ class Evaluator:
         held = [self._hold(task, workdir, learnt, extractor) for task in stream.tasks[:learnt]]
         names = [holding.name for holding in held]
         used = [extractor, *([self.inception] if self.inception else [])]
-        generated = comparison.Comparison(model, held, used, self.settings, of_seeds.values())
-        student = student_scores.StudentScores(getattr(model, "student", None), self.settings, extractor)
+        others = of_seeds.values()
+        generated = comparison.Comparison(model, held, used, self.settings, others, self._nearest)
+        student = getattr(model, "student", None)
+        student = student_scores.StudentScores(student, self.settings, extractor, self._graphs_of(student))
         of_task = {
             "likelihood": student.likelihood,
             "representation": student.representation,
@@ -112,7 +116,9 @@ class Evaluator:
             "iwae": student.iwae,
             "audit": generated.audit,
         }
-        clock, accuracy = measuring.Clock(names, self.settings.max_seconds, self.progress), {}
+        waiting = {} if learnt == len(stream.tasks) else self._out_of_turn(names)
+        clock = measuring.Clock(names, self.settings.max_seconds, self.progress, waiting)
+        accuracy = {}
         for part in self.settings.parts:
             if lost and part in scores.ON_FEATURES:
                 every = [*names, None] if part == "distances" else names
@@ -161,6 +167,20 @@ class Evaluator:
                 reasons = dict.fromkeys((f"fcd_seed{seed}", f"kcd_seed{seed}"), str(error))
                 absent.append(measuring.Measured("distances", None, absent=reasons))
         return found, absent
+
+    def _graphs_of(self, student):
+        """The graphs of a Student, made anew in each row where more than its weights may have changed."""
+        if type(student) is not student_lib.Student:
+            return {}
+        if self._graphs[0] is not student:
+            self._graphs = student, {}
+        return self._graphs[1]
+
+    def _out_of_turn(self, names):
+        """{name of a past task: why it is not measured in full}."""
+        learnt, settings = len(names), self.settings
+        reason = f"Not this task's turn (past_tasks is {settings.past_tasks}); ltgans evaluate measures it."
+        return {name: reason for i, name in enumerate(names) if not settings.in_full(i, learnt)}
 
     def _hold(self, task, workdir, learnt, extractor):
         past = task.index < learnt - 1

@@ -12,7 +12,7 @@ PROTOCOLS = {
 }
 _LEAST = {
     **{"samples": 1, "test_images": 1, "iwae_k": 1, "iwae_images": 0},
-    **{"kernel_subsets": 1, "extractor_images": 1},
+    **{"kernel_subsets": 1, "extractor_images": 1, "past_tasks": 1},
 }
 
 
@@ -31,6 +31,8 @@ class EvaluatorSettings:
       max_seconds: no part is begun once an evaluation has taken so long; what is left is absent
         with this reason. None for no limit. The extractor is not counted: see `Evaluator.prepare`.
       seed: of the generated images and of all draws; the extractor's is always 0.
+      past_tasks: at most so many of the past tasks are measured in full, in turn (see `in_full`); of the others, what a
+        push compares: `scores.JUDGED`. None for all of them.
       parts: which of `scores.PARTS` to measure.
       extractor_seeds: of `scores.EXTRACTOR_SEEDS`: distances of all tasks together are also measured
         on the features of extractors of these seeds, so that it is seen how much hangs on the one of
@@ -49,6 +51,7 @@ class EvaluatorSettings:
     extractor_images: int = features.MOST_IMAGES
     max_seconds: float | None = None
     seed: int = 0
+    past_tasks: int | None = None
     parts: tuple = scores.PARTS
     extractor_seeds: tuple = ()
 
@@ -58,13 +61,26 @@ class EvaluatorSettings:
             _check_choice(name, getattr(self, name), choices)
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, least in _LEAST.items():
-            if getattr(self, name) < least:
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
 
+    def in_full(self, index, learnt):
+        """Whether the task at `index` is measured in full once `learnt` tasks are learnt.
+
+        The newest one is. The past ones take turns by their numbers: with t turns, enough that none has more than
+        `past_tasks` tasks, the row after the task at i has those of equal remainder to i by t.
+        """
+        past = learnt - 1
+        turns = 1 if self.past_tasks is None else max(1, -(-past // self.past_tasks))
+        return index == past or index % turns == past % turns
+
     def as_json(self):
-        """What a row says of them: a dict without the protocol and the seeds, which stand elsewhere in it."""
+        """What a row says of them: a dict without the protocol and the seeds, which stand elsewhere in it, and past_tasks,
+        which changes no score."""
         found = {**dataclasses.asdict(self), "parts": list(self.parts)}
-        return {name: found[name] for name in found if name not in ("protocol", "extractor_seeds")}
+        return {
+            name: found[name] for name in found if name not in ("protocol", "extractor_seeds", "past_tasks")
+        }
 
 
 def _check_choice(name, values, choices):

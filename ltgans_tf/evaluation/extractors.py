@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import hashlib
 import os
 import time
 
@@ -21,6 +22,7 @@ class Extractors:
     def __init__(self, settings, given, cache, progress):
         self._settings, self._cache, self._progress = settings, cache, progress
         self._given, self._main, self._of_seeds = given, None, {}
+        self._loaded = {}
 
     def prepare(self, stream, workdir):
         """The extractor of all distances, and with a new one those of other seeds; see `Evaluator.prepare`."""
@@ -29,7 +31,7 @@ class Extractors:
         if path is not None:
             if os.path.isfile(path):
                 with contextlib.suppress(features.Damaged):
-                    return features.load(path)
+                    return self._load(path)
             known = restoring.known_extractor(workdir)
         if known:
             at_hand = (self._main, self._given)
@@ -48,7 +50,7 @@ class Extractors:
         """The extractor of another seed, from the workdir or else trained; a ValueError where its images are gone."""
         path = None if workdir is None else os.path.join(workdir, "eval", f"extractor_seed{seed}.npz")
         if path is not None and os.path.isfile(path):
-            self._of_seeds[seed] = features.load(path)
+            self._of_seeds[seed] = self._load(path)
         elif seed not in self._of_seeds:
             self._of_seeds[seed] = self._train(stream, seed=seed)
         found = self._of_seeds[seed]
@@ -56,6 +58,14 @@ class Extractors:
         if path is not None and not os.path.isfile(path):
             found.save(path)
         return found
+
+    def _load(self, path):
+        """The extractor of a file, with the graph of the last call if the file has not changed."""
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read()).digest()
+        if self._loaded.get(path, (None,))[0] != digest:
+            self._loaded[path] = digest, features.load(path)
+        return self._loaded[path][1]
 
     def _retrain(self, stream, known):
         """One on the images that a row names; a KeyError where the stream has no such task."""

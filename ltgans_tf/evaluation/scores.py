@@ -17,6 +17,8 @@ read_row, read_rows, row_path = row.Row.load, row.read_rows, row.row_path
 
 # The parts of an evaluation, in the order in which they are measured.
 PARTS = ("likelihood", "distances", "representation", "smoothness", "iwae", "audit")
+# What a push compares of every domain, and what it needs for that; always measured, also of tasks out of turn.
+JUDGED = frozenset({"likelihood", "share", "fcd", "fcd_drawn"})
 ON_FEATURES = frozenset({"distances", "smoothness", "audit"})  # which need an extractor
 # Of the extractors beside the one of seed 0, on the same images.
 EXTRACTOR_SEEDS = (1, 2)

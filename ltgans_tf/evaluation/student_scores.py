@@ -20,11 +20,12 @@ class StudentScores:
       student: of the model, or None.
       settings: `evaluator_settings.EvaluatorSettings`.
       extractor: `features.Extractor` that steps are measured on; None where `smoothness` is not asked for.
+      graphs: see `likelihood.nlog`; None for those of this object.
     """
 
-    def __init__(self, student, settings, extractor):
+    def __init__(self, student, settings, extractor, graphs=None):
         self._given, self._settings, self._extractor = student, settings, extractor
-        self._graphs = {}
+        self._graphs = {} if graphs is None else graphs
 
     def likelihood(self, holding):
         """See `likelihood.nlog`."""

@@ -493,6 +493,42 @@ def test_no_part_is_begun_after_the_time_limit(extractor, model, stream, monkeyp
 
 
 @pytest.mark.program
+def test_a_task_out_of_turn_has_the_same_scores_that_a_push_compares(extractor, model, specs, monkeypatch):
+    longer = streams.TaskStream([*specs, specs[0]], (SIDE, SIDE, 3), 8)
+    full = _evaluator(extractor).evaluate(model, longer)
+    monkeypatch.setattr(
+        evaluator_settings.EvaluatorSettings, "in_full", lambda self, index, learnt: index == 1 < learnt
+    )
+    evaluator = _evaluator(extractor, past_tasks=1)
+    row = evaluator.evaluate(model, longer)
+    own, whole = row.scores["dark.npz"], full.scores["dark.npz"]
+    assert {"nlog", "nlog_sampled", "share", "fcd", "fcd_drawn"} <= set(own)
+    assert own == {name: whole[name] for name in own}
+    waiting = {"iwae", "audit", "representation", "smoothness", "kcd", "kcd_drawn", "precision"}
+    assert waiting <= set(row.absent["dark.npz"])
+    reason = "Not this task's turn (past_tasks is 1); ltgans evaluate measures it."
+    assert set(row.absent["dark.npz"].values()) == {reason}
+    assert row.scores["bright.npz"] == full.scores["bright.npz"] and row.union == full.union
+    # After the last task of a stream nothing waits; what the evaluator keeps from row to row changes nothing.
+    short = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    assert evaluator.evaluate(model, short).scores == full.scores
+
+
+@pytest.mark.program
+def test_a_later_row_sees_the_students_new_weights_without_new_graphs(extractor, model, stream, monkeypatch):
+    settings = {"parts": ("likelihood", "representation", "iwae")}
+    evaluator, traced = _evaluator(extractor, **settings), []
+    first = evaluator.evaluate(model, stream)
+    encode = model.student.encode
+    monkeypatch.setattr(model.student, "encode", lambda images: traced.append(images) or encode(images))
+    model.student.set_weights([0.5 * weight for weight in model.student.get_weights()])
+    second = evaluator.evaluate(model, stream)
+    assert not any(tf.is_symbolic_tensor(images) for images in traced)
+    assert second.scores == _evaluator(extractor, **settings).evaluate(model, stream).scores
+    assert second.scores["dark.npz"]["nlog"] != first.scores["dark.npz"]["nlog"]
+
+
+@pytest.mark.program
 def test_progress_names_task_and_part(extractor, model, stream):
     lines = []
     _evaluator(extractor, parts=("likelihood", "distances"), progress=lines.append).evaluate(model, stream)

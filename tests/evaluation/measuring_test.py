@@ -29,6 +29,18 @@ def test_scores_or_the_reason_are_told_with_the_seconds(seconds):
     assert lines == ["evaluating b (2/2): likelihood", "evaluating: fcd, kcd", "evaluating a (1/2): audit"]
 
 
+def test_of_a_task_out_of_turn_only_what_a_push_compares_is_measured(seconds):
+    clock = measuring.Clock(["a", "b"], None, lambda text: None, {"a": "Not its turn."})
+    found = {
+        key: clock.measure("distances", "a", lambda: {"x": 1.0}, [key]) for key in ("fcd", "fcd_drawn", "kcd")
+    }
+    assert [bool(one.scores) for one in found.values()] == [True, True, False]
+    assert found["kcd"] == measuring.Measured("distances", "a", absent={"kcd": "Not its turn."})
+    assert clock.measure("likelihood", "a", lambda: {"nlog": 1.0}).scores
+    assert clock.measure("audit", "b", lambda: {"copies": 0.0}).scores
+    assert clock.measure("distances", None, lambda: {"kcd": 0.0}, ["kcd"]).scores
+
+
 def test_nothing_is_begun_once_the_time_is_over(seconds):
     clock, asked = measuring.Clock(["a"], 2, lambda text: None), []
     found = [clock.measure("iwae", "a", lambda: asked.append(1) or {"iwae": 1.0}) for _ in range(2)]

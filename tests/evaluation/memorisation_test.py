@@ -213,3 +213,19 @@ def test_held_out_rows_that_were_trained_on_are_refused():
         ValueError, match="51% of the held-out rows are training rows; hold out rows that are not"
     ):
         memorisation.memorisation(held_out, held_out, training)
+
+
+def test_distances_of_held_out_rows_are_kept_for_these_rows_alone(monkeypatch):
+    draw, searched = np.random.default_rng(0), []
+    made, held_out, training = (draw.normal(size=(n, 5)) for n in (30, 120, 200))
+    whole, kept = memorisation.memorisation(made, held_out, training), {}
+    nearest = memorisation.nearest
+    monkeypatch.setattr(
+        memorisation, "nearest", lambda rows, *rest: searched.append(len(rows)) or nearest(rows, *rest)
+    )
+    for _ in range(2):
+        assert memorisation.memorisation(made, held_out, training, kept=kept) == whole
+    assert searched == [120, 30, 30]
+    memorisation.memorisation(made, held_out, training + 1e-9, kept=kept)
+    memorisation.memorisation(made, held_out[1:], training, kept=kept)
+    assert searched[3:] == [120, 30, 119, 30]

@@ -3,6 +3,7 @@
 import pytest
 
 from ltgans_tf.evaluation import row as row_lib
+from ltgans_tf.evaluation import scores
 from ltgans_tf.export import blessing
 
 
@@ -128,3 +129,8 @@ def test_scores_on_held_out_training_images_bless_nothing():
     (reason,) = _judged(_row(tuning=True), None)
     assert reason.startswith("its scores are of held-out training images (--tuning); ")
     assert _judged(_row(tuning=False), None) == []
+
+
+def test_what_is_compared_is_measured_of_every_task_after_each_task():
+    measured = {name for name, score in scores.SCORES.items() if {name, score.part} & scores.JUDGED}
+    assert set(blessing.COMPARED) <= measured
