@@ -512,6 +512,8 @@ def test_a_task_out_of_turn_has_the_same_scores_that_a_push_compares(extractor, 
     # After the last task of a stream nothing waits; what the evaluator keeps from row to row changes nothing.
     short = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
     assert evaluator.evaluate(model, short).scores == full.scores
+    production = _evaluator(extractor, past_tasks=1, protocol="production").evaluate(model, longer)
+    assert reason not in production.absent["dark.npz"].values()
 
 
 @pytest.mark.program
