@@ -14,6 +14,7 @@ from ltgans_tf.evaluation import (
     evaluator_settings,
     extractors,
     holdings,
+    likelihood,
     measuring,
     restoring,
     row,
@@ -107,8 +108,9 @@ class Evaluator:
         used = [extractor, *([self.inception] if self.inception else [])]
         others = of_seeds.values()
         generated = comparison.Comparison(model, held, used, self.settings, others, self._nearest)
-        student = getattr(model, "student", None)
-        student = student_scores.StudentScores(student, self.settings, extractor, self._graphs_of(student))
+        waiting, student = self._out_of_turn(names, len(stream.tasks)), getattr(model, "student", None)
+        graphs = self._graphs_of(student)
+        student = student_scores.StudentScores(student, self.settings, extractor, graphs, waiting)
         of_task = {
             "likelihood": student.likelihood,
             "representation": student.representation,
@@ -116,7 +118,6 @@ class Evaluator:
             "iwae": student.iwae,
             "audit": generated.audit,
         }
-        waiting = self._out_of_turn(names, len(stream.tasks))
         clock = measuring.Clock(names, self.settings.max_seconds, self.progress, waiting)
         accuracy = {}
         for part in self.settings.parts:
@@ -128,6 +129,11 @@ class Evaluator:
                 measured += found
             else:
                 measured += [clock.measure(part, h.name, lambda h=h: of_task[part](h)) for h in held]
+        if "likelihood" in self.settings.parts and getattr(model, "student", None):
+            measured += [
+                measuring.Measured("likelihood", name, absent=dict.fromkeys(likelihood.SAMPLED, reason))
+                for name, reason in waiting.items()
+            ]
         measured.append(measuring.Measured("", None, getattr(model, "own_scores", dict)()))
         found = measuring.collect(names, measured)
         if workdir is not None and (extractor is not None or lost):

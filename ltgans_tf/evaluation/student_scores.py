@@ -21,16 +21,21 @@ class StudentScores:
       settings: `evaluator_settings.EvaluatorSettings`.
       extractor: `features.Extractor` that steps are measured on; None where `smoothness` is not asked for.
       graphs: see `likelihood.nlog`; None for those of this object.
+      out_of_turn: names of tasks whose likelihood has no code drawn.
     """
 
-    def __init__(self, student, settings, extractor, graphs=None):
+    def __init__(self, student, settings, extractor, graphs=None, out_of_turn=()):
         self._given, self._settings, self._extractor = student, settings, extractor
         self._graphs = {} if graphs is None else graphs
+        self._out_of_turn = out_of_turn
 
     def likelihood(self, holding):
         """See `likelihood.nlog`."""
         test = images.normalize(holding.test())
-        return likelihood.nlog(self._student(), test, seed=self._settings.seed, graphs=self._graphs)
+        sampled = holding.name not in self._out_of_turn
+        return likelihood.nlog(
+            self._student(), test, seed=self._settings.seed, graphs=self._graphs, sampled=sampled
+        )
 
     def iwae(self, holding):
         """See `likelihood.iwae`."""
