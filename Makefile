@@ -3,6 +3,7 @@
 #   make test                      run the unit tests
 #   make test-all                  run the programs and all campaigns too; all but campaigns on other Pythons
 #   make explore                   open a page on which runs/demo is tried out; ARGS=--workdir=... for another run
+#   make exits                     install what exports to ONNX and LiteRT and mlflow need into .venv-exits
 #   make docs                      build docs/ into the site .site/index.html
 #   make test PYTHON=python3.12    choose the Python that .venv is made with
 
@@ -18,7 +19,7 @@ COMMAND := $(VENV)/bin/ltgans
 ON_PATH := command -v ltgans > /dev/null || echo 'For these commands, first: source $(VENV)/bin/activate'
 DOCS_INSTALLED := .venv-docs/.installed
 
-.PHONY: demo smoke test test-all explore docs clean
+.PHONY: demo smoke test test-all explore exits docs clean
 
 demo: $(COMMAND)
 	$(COMMAND) train --preset=demo --workdir=runs/demo $(ARGS)
@@ -38,6 +39,10 @@ test-all: $(COMMAND)
 explore:
 	$(MAKE) VENV=.venv-explore REQUIREMENTS=requirements-explore.txt .venv-explore/bin/ltgans
 	.venv-explore/bin/ltgans explore --workdir=runs/demo $(ARGS)
+
+exits:
+	$(MAKE) VENV=.venv-exits REQUIREMENTS=requirements-exits.txt .venv-exits/bin/ltgans
+	@echo 'To export: .venv-exits/bin/ltgans export --workdir=runs/demo --format=onnx --out=runs/demo-onnx'
 
 docs: $(DOCS_INSTALLED)
 	.venv-docs/bin/mkdocs build --strict

@@ -21,8 +21,8 @@ import traceback
 from concurrent import futures
 
 _CALLS = 5  # of each signature with one row, to measure its latency
-_ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # tolerances of float outputs
-_SIXTEEN_BITS = 50.0  # their factor for hidden layers in 16 bits, as each graph rounds in other places
+ABSOLUTE, RELATIVE = 1e-4, 1e-3  # tolerances of float outputs
+SIXTEEN_BITS = 50.0  # their factor for hidden layers in 16 bits, as each graph rounds in other places
 _LEVELS = 1  # tolerance of images in files, of 255 levels
 
 
@@ -41,7 +41,7 @@ def main(sent):
     with np.load(io.BytesIO(sent), allow_pickle=False) as file:
         arrays = dict(file)
     spec = json.loads(str(arrays.pop("spec")))
-    report, looser = {}, 1.0 if spec["precision"] == "float32" else _SIXTEEN_BITS
+    report, looser = {}, 1.0 if spec["precision"] == "float32" else SIXTEEN_BITS
     for kind, folder in spec["halves"].items():
         answers = {name.partition("/")[2]: a for name, a in arrays.items() if name.startswith(f"{kind}/")}
         try:
@@ -129,7 +129,7 @@ def _compare(name, value, wanted, looser):
     else:
         if not np.isfinite(value).all():
             raise _Refused(f"{name} is not finite.")
-        apart, allowed = np.abs(value - wanted), looser * (_ABSOLUTE + _RELATIVE * np.abs(wanted))
+        apart, allowed = np.abs(value - wanted), looser * (ABSOLUTE + RELATIVE * np.abs(wanted))
     if (apart > allowed).any():
         raise _Refused(f"{name} is {apart.max():.3g} away from what the model in memory gives.")
 

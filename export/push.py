@@ -59,7 +59,7 @@ class BoundaryExport:
             raise ValueError(
                 "exports belong to a run; give fit_stream a workdir, or leave BoundaryExport out."
             )
-        about = {"run_id": run_ids.keep(workdir), **_prepared(stream.get_settings())}
+        about = {"run_id": run_ids.keep(workdir), **prepared(stream.get_settings())}
         base = self.base or os.path.join(workdir, "exports")
         try:
             row = _measured(workdir, task.index)
@@ -70,7 +70,7 @@ class BoundaryExport:
             self._trials.close()
 
 
-def _prepared(settings):
+def prepared(settings):
     """The settings by which a stream prepares its images, and an encoder has to as well."""
     return {name: settings[name] for name in ("image_shape", "fit", "upright")}
 
@@ -179,6 +179,27 @@ def push_workdir(workdir, base=None, terms=Terms(), method=None):
 
     Raises:
       validation.NotBlessed: see `push`.
+      ValueError: see `load_finished`.
+    """
+    model, stream, task = load_finished(workdir, method)
+    return push(
+        model,
+        task,
+        base or os.path.join(workdir, "exports"),
+        {"run_id": run_ids.keep(workdir), **prepared(stream)},
+        terms,
+        _measured(workdir, task.index),
+        workdir,
+    )
+
+
+def load_finished(workdir, method=None):
+    """Loads a run that is between two tasks or at its end; arguments as of `loading.load`.
+
+    Returns:
+      (the `LifelongModel`, the settings of its stream, the `Task` learnt last).
+
+    Raises:
       ValueError: there is no run, or it is in the middle of a task.
     """
     if not os.path.isfile(os.path.join(workdir, "config.json")):
@@ -194,18 +215,10 @@ def push_workdir(workdir, base=None, terms=Terms(), method=None):
     learnt, step = int(model.task_index.numpy()), int(model.task_step.numpy())
     if step or not learnt:
         raise ValueError(
-            f"{workdir} stands at step {step} of its task {learnt + 1}; a model is pushed"
+            f"{workdir} stands at step {step} of its task {learnt + 1}; a model is exported"
             " once a task is learnt to its end, so let the run go on first."
         )
-    return push(
-        model,
-        Task(learnt - 1, stream["specs"][learnt - 1]),
-        base or os.path.join(workdir, "exports"),
-        {"run_id": run_ids.keep(workdir), **_prepared(stream)},
-        terms,
-        _measured(workdir, learnt - 1),
-        workdir,
-    )
+    return model, stream, Task(learnt - 1, stream["specs"][learnt - 1])
 
 
 def _refuse(base, about, error):

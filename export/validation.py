@@ -39,9 +39,6 @@ class Trials:
         """Starts the process if none runs; it imports TensorFlow after `patience` seconds, or for the first trial."""
         if self._process is not None and self._process.poll() is None:
             return
-        path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-        # The training process has the GPU. The tolerances allow for the CPU's other rounding.
-        settings = {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -50,7 +47,7 @@ class Trials:
                 "ltgans_tf.export.check",
                 str(patience),
             ],  # -P: not from the present folder
-            env={**os.environ, **settings},
+            env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -141,3 +138,34 @@ def infra(halves, max_latency=1.0, precision="float32", trials=None):
     if "refused" in report:
         raise NotBlessed(report["refused"])
     return report
+
+
+def in_clean_process(words, sent):
+    """Runs `python *words` on the CPU with `sent` (bytes) as its input, and returns its last line, read as JSON.
+
+    Raises:
+      NotBlessed: it fails, or takes too long.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, *words],
+            env=_environment(),
+            input=sent,
+            capture_output=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotBlessed(f"the check of the export was not done after {_TIMEOUT} seconds.") from error
+    if done.returncode:
+        last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+        raise NotBlessed(f"the check of the export died with status {done.returncode}: {last}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _environment():
+    """The variables of a process that tries an export."""
+    path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
+    # The training process has the GPU. The tolerances allow for the CPU's other rounding.
+    settings = {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return {**os.environ, **settings}

@@ -5,6 +5,7 @@ They run without Keras and without the code of the networks.
 
 import os
 import shlex
+import zipfile
 
 import tensorflow as tf
 
@@ -12,6 +13,8 @@ from ltgans_tf import latest_json
 from ltgans_tf.files import jsonfiles, paths
 from ltgans_tf.networks import sampling
 from ltgans_tf.settings import upgrades
+
+FILES_INFO = "export_info.json"  # of a folder that `ltgans export` wrote: what it says about itself
 
 
 class ExportedModel:
@@ -39,7 +42,13 @@ class ExportedModel:
 
     def __init__(self, paths):
         self.paths = dict(paths)
-        self.info = _read_info(next(iter(self.paths.values())))
+        self._describe(_read_info(next(iter(self.paths.values()))))
+        loaded = {kind: tf.saved_model.load(path) for kind, path in self.paths.items()}
+        self._generator = loaded.get("generator")
+        self._student = ExportedStudent(loaded["encoder"], self.image_shape) if "encoder" in loaded else None
+
+    def _describe(self, info):
+        self.info = info
         self.image_shape = tuple(self.info["image_shape"])
         self.fit = self.info["fit"]
         self.upright = self.info.get("upright", False)  # earlier exports rotated nothing
@@ -49,9 +58,6 @@ class ExportedModel:
         noise_dim = self.latent_dim - codes.get("domain_dim", 0)
         self.latent_law = sampling.LatentLaw(noise_dim, self.info["latent_law"], **codes)
         self.domains = [domain["name"] for domain in self.info.get("domains", [])]
-        loaded = {kind: tf.saved_model.load(path) for kind, path in self.paths.items()}
-        self._generator = loaded.get("generator")
-        self._student = ExportedStudent(loaded["encoder"], self.image_shape) if "encoder" in loaded else None
 
     def sample(self, count, seed=0, domain=None, batch_size=250):
         """Images of the exported generator: those that the model itself drew for `seed` and `domain`.
@@ -107,19 +113,73 @@ class ExportedStudent:
                 f"images are {images.dtype.name} {images.shape}; they must be float"
                 f" {[None, *self.image_shape]} in [-1, 1]."
             )
-        codes = self._encoder.signatures["encode"](images=tf.cast(images, tf.float32))
+        codes = self._moments(tf.cast(images, tf.float32))
         return tfp.distributions.MultivariateNormalDiag(loc=codes["mean"], scale_diag=codes["stddev"])
+
+    def _moments(self, images):
+        return self._encoder.signatures["encode"](images=images)
 
     def decode(self, codes):
         """Mean of p(x|z): codes [N, code_dim] -> images [N, H, W, C] in [-1, 1]."""
         return self._encoder.signatures["decode"](codes=tf.cast(codes, tf.float32))["images"]
 
 
+class KerasExport(ExportedModel):
+    """What `ltgans export --format=keras` wrote, with the methods of an `ExportedModel`.
+
+    Args:
+      path: the folder.
+
+    Raises:
+      ValueError: a file is missing or damaged.
+    """
+
+    def __init__(self, path):
+        self.paths = {"generator": path}
+        self._describe(_read_info(path, FILES_INFO))
+        self._generator = _network(path, "generator", "from_latents")
+        self._student = None
+        if self.info.get("code_dim") is not None:
+            pair = _network(path, "encoder"), _network(path, "decoder")
+            self._student = KerasExportStudent(pair, self.image_shape)
+
+    def generate(self, latents):
+        """Images of the exported generator: latents [N, latent_dim] -> [N, H, W, C] in [-1, 1]."""
+        return self._generator(tf.cast(latents, tf.float32), training=False)
+
+
+class KerasExportStudent(ExportedStudent):
+    """The encoder of a `KerasExport`, a pair of networks."""
+
+    def _moments(self, images):
+        return self._encoder[0]({"images": images}, training=False)
+
+    def decode(self, codes):
+        """Mean of p(x|z): codes [N, code_dim] -> images [N, H, W, C] in [-1, 1]."""
+        return self._encoder[1]({"codes": tf.cast(codes, tf.float32)}, training=False)["images"]
+
+
+def _network(path, name, layer=None):
+    """The Keras network in a file, or a layer of it; no function that the file itself brings is run."""
+    import keras
+
+    file = os.path.join(path, f"{name}.keras")
+    try:
+        network = keras.saving.load_model(file, compile=False, safe_mode=True)
+        return network.get_layer(layer) if layer else network
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{file} is missing or damaged ({_line(error)}); export the run again.") from error
+
+
+def _line(error):
+    return " ".join(str(error).split())[:200]
+
+
 def load(path):
     """Loads an export.
 
     Args:
-      path: a version folder; its parent, for its newest version; or a folder that holds `generator` and
+      path: a folder that `ltgans export --format=keras` wrote; a version folder; its parent, for its newest version; or a folder that holds `generator` and
         `encoder`, for the pair that latest.json names. If there never was such a file, the newest pair counts.
 
     Returns:
@@ -129,6 +189,14 @@ def load(path):
       ValueError: there is no export, latest.json is lost, or a newer ltgans_tf wrote the export.
     """
     path = paths.local(path)
+    if os.path.isfile(os.path.join(path, FILES_INFO)):
+        kind = _read_info(path, FILES_INFO)["kind"]
+        if kind != "keras":
+            raise ValueError(
+                f"{path} has files of the format {kind}, which README.md there says how to run; lt.load reads what"
+                " ltgans export --format=keras writes."
+            )
+        return KerasExport(path)
     if _is_version(path):
         return ExportedModel({_read_info(path)["kind"]: path})
     if _versions(path):
@@ -181,10 +249,10 @@ def _versions(path):
     return [number for number in paths.numbered(path) if _is_version(os.path.join(path, str(number)))]
 
 
-def _read_info(path):
-    file = os.path.join(path, latest_json.INFO)
+def _read_info(path, name=latest_json.INFO):
+    file = os.path.join(path, name)
     if not os.path.isfile(file):
-        raise ValueError(f"{path} was not exported by ltgans_tf: it has no {latest_json.INFO}.")
+        raise ValueError(f"{path} was not exported by ltgans_tf: it has no {name}.")
     fields = {"format_version": int, "kind": str, "image_shape": list, "fit": str, "latent_dim": int}
     info = jsonfiles.read_object(file, latest_json.INFO_VERSION, **fields)
     if info.get("latent_law") == "circle":

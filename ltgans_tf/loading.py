@@ -15,8 +15,8 @@ def load(path, method=None):
     Of a workdir it is the weights, whatever optimizers trained them; the optimizers are new ones of the recipe.
 
     Args:
-      path: a workdir of a run; or a version folder of an export, its parent, or the `exports`
-        folder of a run (then with its generator and its encoder).
+      path: a workdir of a run; a folder of `ltgans export --format=keras`; or a version folder of an export, its
+        parent, or the `exports` folder of a run (then with its generator and its encoder).
       method: 'module:Class' of the run, if its method is no part of this package. Loading runs that code, so the
         caller has to name it (docs/security.md). None for a method of the package.
 

@@ -8,6 +8,7 @@ import re
 import tomllib
 from importlib import metadata
 
+import pytest
 from packaging import requirements
 
 from tests import build_files, source_imports
@@ -235,7 +236,7 @@ def test_wheel_asks_for_the_same_versions():
     extras = [
         line
         for name, lines in project["optional-dependencies"].items()
-        if name not in ("serving", "explore")
+        if name not in ("serving", "explore", "exits")
         for line in lines
         if not line.startswith("ltgans_tf[")
     ]
@@ -246,7 +247,8 @@ def test_wheel_asks_for_the_same_versions():
     assert not missing, f"in requirements.txt alone: {sorted(missing)}"
 
 
-def test_extra_of_the_page_asks_for_what_its_environment_has():
+@pytest.mark.parametrize("name", ["explore", "exits"])
+def test_extra_asks_for_what_its_environment_has(name):
     text = (source_imports.ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    extra = tomllib.loads(text)["project"]["optional-dependencies"]["explore"]
-    assert _by_name(extra) == _requirements("requirements-explore.txt")
+    extra = tomllib.loads(text)["project"]["optional-dependencies"][name]
+    assert _by_name(extra) == _requirements(f"requirements-{name}.txt")

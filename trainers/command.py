@@ -23,6 +23,10 @@ PROGRAMS = {
     "compare": ("ltgans_tf.trainers.compare", "write a page with several runs side by side"),
     "reproduce": ("ltgans_tf.trainers.reproduce", "train an experiment of the paper, with tables"),
     "explore": ("ltgans_tf.trainers.explore", "open a page on which a run or an export is tried out"),
+    "export": (
+        "ltgans_tf.trainers.export_files",
+        "write the networks as files for Keras, LiteRT or ONNX Runtime",
+    ),
     "push": ("ltgans_tf.export.push", "export the last state of a run for TensorFlow Serving"),
     "release": ("ltgans_tf.export.release", "list exported versions, approve one, go back"),
     "serve-kit": ("ltgans_tf.export.kit", "write what starts a server: for docker and Kubernetes"),

@@ -10,7 +10,7 @@ _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # Endings of files: nobody means a folder by photo.jpg.
 _FILES = tuple(
     ".png .jpg .jpeg .gif .webp .bmp .tif .tiff .avif .heic .npz .npy .json .html .htm .pdf .svg .zip .tar .gz .tgz"
-    " .csv .txt .h5 .pb .keras".split()
+    " .csv .txt .h5 .pb .keras .onnx .tflite".split()
 )
 
 

@@ -85,8 +85,8 @@ def test_what_does_not_is_refused_with_the_reason(trials, tmp_path):
 
 def test_layers_in_16_bits_may_round_elsewhere_but_not_be_wrong():
     wanted = np.zeros((2, 3), np.float32)
-    check._compare("images", wanted + 1e-3, wanted, check._SIXTEEN_BITS)
-    for apart, looser in ((1e-3, 1.0), (1e-2, check._SIXTEEN_BITS)):
+    check._compare("images", wanted + 1e-3, wanted, check.SIXTEEN_BITS)
+    for apart, looser in ((1e-3, 1.0), (1e-2, check.SIXTEEN_BITS)):
         with pytest.raises(check._Refused, match="images is .* away from what the model in memory gives"):
             check._compare("images", wanted + np.float32(apart), wanted, looser)
 
