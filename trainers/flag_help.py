@@ -19,7 +19,7 @@ _EXPERIMENT = (
 _DATA = "data_dir fit upright skip_broken_images accept_changed_data"
 _RUN = (
     "resume stop_after_task checkpoint_every log_every sample_every on_nonfinite dry_run verify_checkpoint"
-    " profile_steps"
+    " profile_steps tracker"
 )
 _MACHINE = "distribution replicas deterministic jit_compile precision"
 _SCORES = (

@@ -53,16 +53,17 @@ def settings(run):
     """What a run was trained with, flat, without its seeds: {'model.recipe.ema': 0.99, ...}."""
     named = {key: run.about[key] for key in _NAMED if key in run.about}
     parts = {key: run.config.get(key) for key in ("model", "stream", "steps_per_task")}
-    flat = {**named, **_flat(parts)}
+    found = {**named, **flat(parts)}
     # The method stands among the names already.
-    return {key: item for key, item in flat.items() if last_name(key) != "seed" and key != "model.method"}
+    return {key: item for key, item in found.items() if last_name(key) != "seed" and key != "model.method"}
 
 
-def _flat(tree, before=""):
-    flat = {}
+def flat(tree, before=""):
+    """Nested dicts as one: {'model.recipe.ema': 0.99, ...}."""
+    found = {}
     for key, item in tree.items():
-        flat |= _flat(item, f"{before}{key}.") if isinstance(item, dict) else {before + key: item}
-    return flat
+        found |= flat(item, f"{before}{key}.") if isinstance(item, dict) else {before + key: item}
+    return found
 
 
 def last_name(key):

@@ -34,6 +34,7 @@ from ltgans_tf.trainers import (
     setting_flags,
     stopping,
     task_flag,
+    tracking,
     wording,
 )
 
@@ -104,6 +105,9 @@ flags.DEFINE_enum(
     ["stop", "rollback"],
     "When a loss, gradient or weight becomes NaN or Inf: stop, or go back to the last good checkpoint with other"
     " noise, at most three times in a run.",
+)
+flags.DEFINE_enum(
+    "tracker", None, ["mlflow"], "What is told of the run beside TensorBoard; see docs/runs.md."
 )
 flags.DEFINE_list("profile_steps", None, "First and last step that TensorBoard gets a profile of: 100,110.")
 path_flags.define_path(
@@ -224,6 +228,7 @@ def plan(preset, recipe, settings):
 
 def _train(preset, recipe, settings):
     """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
+    tracker = tracking.Mlflow(FLAGS.workdir) if FLAGS.tracker else tracking.Off()
     say = log.Lines(FLAGS.workdir)
     log.say_warnings(say)
     tf = import_tensorflow()
@@ -263,10 +268,12 @@ def _train(preset, recipe, settings):
         [
             keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_end=clock.end),
             *_watchers(preset, say),
+            keras.callbacks.LambdaCallback(on_train_begin=tracker.begin, on_train_batch_end=tracker.step),
         ],
         [
             boundaries.BoundarySamples(),
             boundaries.BoundaryScores(evaluator),
+            tracker.boundary,
             *([push.BoundaryExport(FLAGS.push_base, terms.from_flags("push_"), say)] if FLAGS.push else []),
             lambda model, stream, task, workdir: say(closing.boundary(task, workdir)),
         ],
@@ -276,6 +283,7 @@ def _train(preset, recipe, settings):
         FLAGS.on_nonfinite,
         FLAGS.accept_changed_data,
     )
+    tracker.end(finished)
     if chief:
         say(clock.times(say))
         say(_ending(finished, model.student is not None))
