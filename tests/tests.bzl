@@ -18,7 +18,7 @@ IMPORTS = {
     "methods": "data evaluation export ltgans_tf methods networks settings trainers training",
     "networks": "networks settings",
     "settings": "data evaluation export ltgans_tf methods settings trainers training",
-    "trainers": "data evaluation export figures ltgans_tf methods networks settings trainers training",
+    "trainers": "data evaluation export figures files ltgans_tf methods networks settings trainers training",
     "training": "data evaluation figures files ltgans_tf methods settings training",
 }
 FOLDERS = ["benchmarks", "export", "ltgans_tf", "ltgans_tf:init", "trainers"]
