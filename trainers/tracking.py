@@ -114,6 +114,8 @@ class Mlflow:
     def boundary(self, *_):
         """After a task: sends its scores and samples, and what could not be sent before."""
         self.step()
+        if not os.path.isfile(rows.row_path(self._workdir, 0)):
+            return  # the run ends in its first task
         for row in rows.read_rows(self._workdir):
             numbers = {f"scores/{name}/all": value for name, value in row.union.items()}
             for task, found in row.scores.items():
@@ -123,12 +125,11 @@ class Mlflow:
                 for key, value in numbers.items()
                 if key.split("/")[1] in scores.shown("terminal") and value is not None
             ]
-            if (
-                not shown
-                or self._try(self._last, self._run, shown[-1][0]) == row.step
-                or not self._send(shown)
-            ):
+            last = self._try(self._last, self._run, shown[-1][0]) if shown else row.step
+            if last is not None and last >= row.step:
                 continue
+            if not self._send(shown):
+                return  # rows are sent in order, so that the last step tells which are there
             for picture in (name.format(row.after_task) for name in _PICTURES):
                 if os.path.isfile(path := os.path.join(self._workdir, picture)):
                     self._try(self._client.log_artifact, self._run, path, os.path.dirname(picture))

@@ -120,6 +120,17 @@ def test_a_run_that_the_store_does_not_have_is_refused(mlflow, tmp_path):
         tracking.Mlflow(str(tmp_path)).begin()
 
 
+@pytest.mark.program
+def test_a_stop_in_the_first_task_ends_the_run_there(mlflow, tmp_path):
+    (tmp_path / "config.json").write_text('{"steps_per_task": 4}')
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2, "critic/loss": 0.5}\n{"step": 3, "crit')
+    tracker = tracking.Mlflow(str(tmp_path))
+    tracker.begin()
+    tracker.end(finished=False)
+    client, run = _kept(mlflow, tmp_path)
+    assert run.info.status == "KILLED" and run.data.metrics == {"critic/loss": 0.5}
+
+
 def test_names_are_those_that_mlflow_allows():
     assert tracking._name("scores/nlog/cats&dogs (1)") == "scores/nlog/cats_dogs _1_"
 
