@@ -7,6 +7,7 @@ sent later. After a rollback (--on_nonfinite) mlflow keeps the points that it ha
 MLFLOW_TRACKING_URI names the store, by default mlflow.db in the workdir, and MLFLOW_EXPERIMENT_NAME the experiment.
 """
 
+import glob
 import importlib
 import importlib.util
 import json
@@ -114,7 +115,7 @@ class Mlflow:
     def boundary(self, *_):
         """After a task: sends its scores and samples, and what could not be sent before."""
         self.step()
-        if not os.path.isfile(rows.row_path(self._workdir, 0)):
+        if not glob.glob(os.path.join(glob.escape(self._workdir), "eval", "task_*", "scores.json")):
             return  # the run ends in its first task
         for row in rows.read_rows(self._workdir):
             numbers = {f"scores/{name}/all": value for name, value in row.union.items()}
