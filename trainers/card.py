@@ -1,6 +1,6 @@
 """README.md of a folder that `ltgans export` wrote: a model card as the Hugging Face Hub shows it."""
 
-from ltgans_tf.data import specs
+from ltgans_tf.data import catalogue, specs
 from ltgans_tf.trainers import report, wording
 
 _LIBRARIES = {"keras": "keras", "onnx": "onnx", "litert": "litert"}
@@ -107,7 +107,7 @@ def _front(kind):
 def _licence(spec):
     found = []
     for part in specs.parse(spec).parts:
-        known = specs.DATASETS.get(part.path_or_name) if part.source == "name" else None
+        known = catalogue.DATASETS.get(part.path_or_name) if part.source == "name" else None
         found.append(known.licence if known else _SOURCES.get(part.source, "not known here"))
     return "; ".join(dict.fromkeys(found))
 
