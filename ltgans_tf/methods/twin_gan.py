@@ -15,13 +15,14 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.methods import lakd
 from ltgans_tf.methods.recipe_model import RecipeModel
-from ltgans_tf.networks import domain_codes, losses, networks, normalization, sampling
+from ltgans_tf.networks import augmentation, domain_codes, losses, networks, normalization, sampling
 from ltgans_tf.networks.student import Student
 from ltgans_tf.settings import presets
 from ltgans_tf.training import optimizers
 
 # One tag for each use of noise within a step.
 _TEACHER_LATENTS, _STUDENT_NOISE, _LATENTS, _PAST_LATENTS, _EPSILON, _PAST_EPSILON = 0, 1, 100, 300, 500, 700
+_LEARNERS_AUGMENTATION, _AUGMENTATION = 2, 900
 
 
 class _Replay(NamedTuple):
@@ -107,6 +108,7 @@ class TwinGAN(RecipeModel):
         self.latent_law = sampling.LatentLaw(
             noise_dim, recipe.latent_law, recipe.domain_dim, recipe.domain_length
         )
+        self.policy = presets.augmentations(recipe.diffaugment)
         self.image_shape = tuple(self.generators[0].output_shape[1:])
         # Moving averages of the learners' weights; nothing is kept where the recipe has none.
         self.averages = [keras.models.clone_model(g) for g in self.generators] if recipe.ema else []
@@ -443,6 +445,13 @@ class TwinGAN(RecipeModel):
         """The value of each row at its head: [N, heads] -> [N]."""
         return tf.reduce_sum(values * tf.one_hot(heads, self.recipe.critic_heads), axis=1)
 
+    def _augmentation(self, tag, rows):
+        """Random numbers that augment so many rows, batch after batch: float [rows, NUMBERS]; None without a policy."""
+        if not self.policy:
+            return None
+        batch = self.global_rows // self.distribute_strategy.num_replicas_in_sync
+        return self.noise(tag, rows, augmentation.NUMBERS, rows // batch, "unit")
+
     def _update_critic(self, i, real, fakes, roles, heads):
         """Eqs. 1 and 2: one critic update on real images and the fakes of each learner."""
         replicas = self.distribute_strategy.num_replicas_in_sync
@@ -455,6 +464,12 @@ class TwinGAN(RecipeModel):
             if count
         ]
         epsilon = tf.concat(epsilon, axis=0)
+        numbers = self._augmentation(_AUGMENTATION + i, (1 + learners) * rows)
+        if numbers is not None:
+            real, fake = (
+                augmentation.augment(*shown, self.policy)
+                for shown in zip((real, fake), tf.split(numbers, [rows, learners * rows]))
+            )
         gradients, loss, distance, penalty = self.by_xla(self._critic_gradients)(real, fake, epsilon, heads)
         losses.descend(self.critic_optimizer, gradients, self.critic.trainable_variables, loss)
         judged = learners * rows * replicas
@@ -495,7 +510,8 @@ class TwinGAN(RecipeModel):
         """
         scale, norms = self.recipe.loss_scale, []
         known = None if replay is None or not self.recipe.distillation else replay.images
-        loss, apart, upstream = self.by_xla(self._gradients_of_images)(fakes, heads, known)
+        numbers = self._augmentation(_LEARNERS_AUGMENTATION, heads.shape[0])
+        loss, apart, upstream = self.by_xla(self._gradients_of_images)(fakes, heads, known, numbers)
         for learner, images_, tape, gradient in zip(roles.learners, fakes, tapes, upstream):
             variables = self.generators[learner].trainable_variables
             gradients = losses.gradients(tape, images_, variables, scale, gradient)
@@ -506,11 +522,17 @@ class TwinGAN(RecipeModel):
         report = {"generator/loss": loss, "generator/gradient": tf.add_n(norms)}
         return report | ({"generator/distillation": apart} if self.recipe.distillation else {})
 
-    def _gradients_of_images(self, fakes, heads, known):
-        """The learners' loss, of it the distance to the Teacher's images `known`, and its gradients by `fakes`."""
+    def _gradients_of_images(self, fakes, heads, known, numbers):
+        """The learners' loss, of it the distance to the Teacher's images `known`, and its gradients by `fakes`.
+
+        The critic sees them augmented by `numbers`, where these are not None.
+        """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fakes)
-            values = self._head_values(self.critic(self._judged(fakes), training=True), heads)
+            judged = self._judged(fakes)
+            if numbers is not None:
+                judged = augmentation.augment(judged, numbers, self.policy)
+            values = self._head_values(self.critic(judged, training=True), heads)
             loss = tf.reduce_sum(losses.generator_loss(values)) / self.global_rows
             apart = 0.0
             if known is not None:

@@ -12,6 +12,9 @@ from ltgans_tf.files import near_names
 from ltgans_tf.settings import preset_table
 
 
+AUGMENTATIONS = ("color", "translation", "cutout")
+
+
 def _setting(default, text, flag=True):
     return dataclasses.field(default=default, metadata={"help": text, "flag": flag})
 
@@ -59,6 +62,16 @@ def replayed_rows(update, batch_size, numerator, denominator):
 def is_replayed(row, count, batch_size):
     """Whether `row` of the global batch is one of its `count` replayed rows, which are spread evenly."""
     return (row + 1) * count // batch_size > row * count // batch_size
+
+
+def augmentations(text):
+    """'color,cutout' -> ('color', 'cutout'): the transforms of `networks.augmentation` in order; () for 'none'."""
+    if text == "none":
+        return ()
+    names = tuple(name.strip() for name in str(text).split(","))
+    known = set(names) <= set(AUGMENTATIONS) and len(set(names)) == len(names)
+    _check(known, "diffaugment", text, f"'none' or some of {','.join(AUGMENTATIONS)}, each once")
+    return names
 
 
 def parse_optimizer(text, name="optimizer"):
@@ -139,6 +152,11 @@ class Recipe:
         0.0,
         "Weight of the squared error between the Assistant's and the Teacher's images of the same latents, which"
         " needs domain codes; 0 = the critic alone passes knowledge on.",
+    )
+    diffaugment: str = _setting(
+        "none",
+        "Random transforms, of real and generated images alike, before the critic judges them (DiffAugment): some of"
+        " color,translation,cutout, or none. For a task of few images.",
     )
     first_learners: int = _setting(
         2, "Generators that learn the first task: 2 = both twins, as in Eq. 1; 1 = the Teacher alone."
@@ -221,6 +239,7 @@ class Recipe:
                 "critic_on_past is False with distillation 0, so that nothing would keep the past; give distillation"
                 " a weight, 0.01 say, or leave critic_on_past True."
             )
+        augmentations(self.diffaugment)
         _check(self.first_learners in (1, 2), "first_learners", self.first_learners, "1 or 2")
         _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
         _check(0 <= self.student_ema < 1, "student_ema", self.student_ema, "in [0, 1)")
