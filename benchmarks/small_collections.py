@@ -19,7 +19,6 @@ from ltgans_tf.settings import presets
 from ltgans_tf.trainers import import_tensorflow, run
 
 _SCORES = ("fcd", "fcd_floor", "recall", "copies", "nearest_ratio", "generated_nearer")
-_NO_CHANGE = "none"
 
 
 def main(_):
@@ -34,7 +33,7 @@ def main(_):
         counts = [int(count) for count in given.counts]
         extractor = cut(os.path.join(given.data_dir, f"{given.set}.npz"), folder, counts, given.held_out)
         for count in counts:
-            for policy in (_NO_CHANGE, given.policy):
+            for policy in given.policy:
                 row = measure(os.path.join(folder, f"{count}.npz"), policy, extractor)
                 results["rows"].append({"images": count, "diffaugment": policy, **row})
                 benchmarks.write(given.out, results)  # of what is done, should the rest not come
@@ -111,7 +110,9 @@ def report(results):
 path_flags.define_path("data_dir", None, "Folder with the set as <name>.npz.", required=True)
 flags.DEFINE_string("set", "fashion_mnist", "Name of the set.")
 flags.DEFINE_list("counts", ["100", "300", "1000", "3000"], "Training images.")
-flags.DEFINE_string("policy", ",".join(presets.AUGMENTATIONS), "What --diffaugment is in the runs that have it.")
+flags.DEFINE_multi_string(
+    "policy", ["none", ",".join(presets.AUGMENTATIONS)], "A run's --diffaugment; may be given several times."
+)
 flags.DEFINE_string("architecture", "small32", "Networks.")
 flags.DEFINE_integer("steps", 1500, "Steps of each run.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 16, "Images in a critic update.", lower_bound=1)

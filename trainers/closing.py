@@ -5,7 +5,7 @@ import os
 import resource
 import time
 
-from ltgans_tf.evaluation import row, scores
+from ltgans_tf.evaluation import distances, row, scores
 from ltgans_tf.export import path_flags, versions
 
 _SURE = 0.9  # domain accuracy of an extractor
@@ -17,6 +17,7 @@ def boundary(task, workdir):
     known = [scores.SCORES[name] for name in scores.shown("line")]
     parts = [line for score in known if (line := _of_tasks(score, found.scores))]
     parts += [_of_all(score, found.union) for score in known if score.name in found.union]
+    parts += _too_few(known, found)
     if task.index == 0 and found.extractor:
         parts += _extractor(found.extractor)
     left_out = f"; {task.skipped} broken image{'s' * (task.skipped > 1)} left out" if task.skipped else ""
@@ -50,6 +51,20 @@ def _of_all(score, union):
     beside = score.beside(union)
     told = "" if beside is None else f" ({score.baseline.line} {beside:.{score.digits}f})"
     return f"{score.label} of all {union[score.name]:.{score.digits}f}{told}"
+
+
+def _too_few(known, found):
+    """Which scores the new task and all together lack because there are too few images, and how many it takes."""
+    of_reason = {}
+    for place, absent in ((found.task, found.absent.get(found.task, {})), ("all", found.union_absent)):
+        for score in known:
+            reason = absent.get(score.name, absent.get(score.part, ""))
+            if distances.TOO_FEW in reason:
+                of_reason.setdefault((score.label, reason), []).append(place)
+    return [
+        f"no {label} of {' and of '.join(places)}, as {reason.removesuffix('.').replace(';', ',')}"
+        for (label, reason), places in of_reason.items()
+    ]
 
 
 def _extractor(about):

@@ -16,7 +16,7 @@ _EXPERIMENT = (
     "preset method recipe workdir tasks init_from steps_per_task batch_size image_size architecture channels student"
     " seed"
 )
-_DATA = "data_dir fit upright skip_broken_images accept_changed_data"
+_DATA = "data_dir fit horizontal_flips upright skip_broken_images accept_changed_data"
 _RUN = (
     "resume stop_after_task checkpoint_every log_every sample_every on_nonfinite dry_run verify_checkpoint"
     " profile_steps tracker"

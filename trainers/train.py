@@ -214,6 +214,7 @@ def resolve():
     architectures.architecture(preset.architecture)
     recipe = presets.recipe(preset.recipe, preset.architecture, FLAGS.method)
     recipe = dataclasses.replace(recipe, **setting_flags.given(presets.Recipe))
+    presets.check_method(recipe, FLAGS.method)
     return preset, recipe, setting_flags.of_method()
 
 
@@ -318,6 +319,7 @@ def _stream(preset):
         FLAGS.skip_broken_images,
         min(former_run.tasks_before(FLAGS.workdir, FLAGS.init_from), len(preset.tasks)),
         tuning=FLAGS.tuning,
+        horizontal_flips=preset.horizontal_flips,
         **former_run.reading(FLAGS.workdir, FLAGS.init_from, FLAGS.upright),
     )
 

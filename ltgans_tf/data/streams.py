@@ -47,6 +47,7 @@ class TaskStream:
         upright=True,
         split_by="contents",
         tuning=False,
+        horizontal_flips=False,
     ):
         """Checks the specs by name and path; reads no data.
 
@@ -68,6 +69,8 @@ class TaskStream:
             tuning: whether a tenth of each training part is held out and stands in the place of the test part,
                 which is then never read: settings are chosen on it. What an image is chooses the tenth, so
                 that no task trains on an image that another one holds out.
+            horizontal_flips: whether `batches` has each training image as its mirror image too, once in an epoch,
+                which then is twice as long.
 
         What is left out of folders is told by a warning in the log `ltgans_tf`, one for each folder.
 
@@ -83,6 +86,7 @@ class TaskStream:
         if split_by not in folders.SPLIT_BY:
             raise ValueError(f"split_by must be one of {', '.join(folders.SPLIT_BY)}, got {split_by!r}.")
         self.upright, self.split_by, self.tuning = bool(upright), split_by, bool(tuning)
+        self.horizontal_flips = bool(horizontal_flips)
         if isinstance(specs, str) or not specs:
             raise ValueError(
                 f"A stream needs a list of one or more tasks such as ['mnist', ('cats', images)], got {specs!r}."
@@ -103,7 +107,7 @@ class TaskStream:
         parsed = [parse(spec) for spec in specs[:unchecked]]
         parsed += [parse(spec) if spec in handed else check(spec, data_dir) for spec in specs[unchecked:]]
         self.tasks = [
-            Task(i, name, spec, load, self.batch_size, self.seed, self.tuning)
+            Task(i, name, spec, load, self.batch_size, self.seed, self.tuning, self.horizontal_flips)
             for i, (name, spec) in enumerate(zip(task_names(parsed), parsed))
         ]
         for told in specs_lib.left_out(parsed[unchecked:], data_dir):
@@ -123,6 +127,7 @@ class TaskStream:
             "upright": self.upright,
             "split_by": self.split_by,
             "tuning": self.tuning,
+            "horizontal_flips": self.horizontal_flips,
         }
 
 
@@ -136,10 +141,10 @@ class Task:
         name: short, unique in the stream and fit for a file name.
         spec: its specs.TaskSpec.
         image_shape: (height, width, channels) of its images.
-        tuning: whether its test images are a held-out tenth of the training part, see `TaskStream`.
+        tuning, horizontal_flips: see `TaskStream`.
     """
 
-    def __init__(self, index, name, spec, load, batch_size, seed, tuning=False):
+    def __init__(self, index, name, spec, load, batch_size, seed, tuning=False, horizontal_flips=False):
         self.index = index
         self.name = name
         self.spec = spec
@@ -148,6 +153,7 @@ class Task:
         self._batch_size = batch_size
         self._seed = seed
         self.tuning = tuning
+        self.horizontal_flips = horizontal_flips
         self._sources = {}
 
     def batches(self, start_step=0, updates_per_step=1, rows=slice(None)):
@@ -171,7 +177,13 @@ class Task:
     def images_at(self, positions):
         """uint8 [m, h, w, c]: the training images at places, int64 [m], of the endless order of `batches`."""
         source = self._source("train")
-        return source.gather(_shuffled(positions, len(source), self._seed, self.index))
+        count = len(source)
+        if not self.horizontal_flips:
+            return source.gather(_shuffled(positions, count, self._seed, self.index))
+        # As if the mirror images stood after the others.
+        places = _shuffled(positions, 2 * count, self._seed, self.index)
+        shown = source.gather(places % count)
+        return tf.where((places >= count)[:, None, None, None], shown[:, :, ::-1], shown)
 
     @property
     def in_memory(self):

@@ -12,6 +12,7 @@ from ltgans_tf.evaluation import metrics
 
 PER_DIMENSION = 10  # rows that a covariance rests on, for each of its columns
 NEIGHBOURS = 5
+TOO_FEW = "too few; "  # in each reason that more images would do away with
 DRAWN = "_drawn"  # ends the names of scores of images that are drawn by a domain's code
 _SUBSET = 1000
 
@@ -174,7 +175,7 @@ def _features(real):
 def _check_count(count, what, needed, dimensions=None):
     if count < needed:
         why = "" if dimensions is None else f", {PER_DIMENSION} for each of the {dimensions} features"
-        raise Absent(f"{count} {what} too few; {needed} are needed{why}.")
+        raise Absent(f"{count} {what} {TOO_FEW}{needed} are needed{why}.")
 
 
 def _equal_parts(sets):

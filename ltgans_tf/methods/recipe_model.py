@@ -41,7 +41,8 @@ class RecipeModel(LifelongModel):
           settings: what the method has beside the recipe, an `LGMSettings` for one; None for its defaults.
 
         Raises:
-          ValueError: an unknown name, with the nearest ones; or settings for a method that has none.
+          ValueError: an unknown name, with the nearest ones; settings for a method that has none; or a recipe that
+            asks for what the method does not have.
         """
         if settings is not None and cls.settings_name is None:
             raise ValueError(
@@ -50,6 +51,7 @@ class RecipeModel(LifelongModel):
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
             recipe = presets.recipe(recipe, arch.name, cls.method)
+        presets.check_method(recipe, cls.method)
         recipe = dataclasses.replace(recipe, **cls.fixed)
         if settings is None and cls.settings_name:
             settings = method_settings.SETTINGS[cls.settings_name]()

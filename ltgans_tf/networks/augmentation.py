@@ -74,4 +74,8 @@ def _integers(numbers, count):
 
 
 # Each transform, and which of an image's numbers are its own.
-TRANSFORMS = {"color": (color, slice(0, 3)), "translation": (translation, slice(3, 5)), "cutout": (cutout, slice(5, 7))}
+TRANSFORMS = {
+    "color": (color, slice(0, 3)),
+    "translation": (translation, slice(3, 5)),
+    "cutout": (cutout, slice(5, 7)),
+}

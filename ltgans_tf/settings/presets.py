@@ -11,8 +11,8 @@ import re
 from ltgans_tf.files import near_names
 from ltgans_tf.settings import preset_table
 
-
 AUGMENTATIONS = ("color", "translation", "cutout")
+VAES = ("lgm", "curl")  # methods without generator and critic
 
 
 def _setting(default, text, flag=True):
@@ -293,7 +293,7 @@ _OF_METHOD = {
     "multiband": {"n_critic": 5, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0, "ema": 0.0}
     | {"critic_heads": 1, "first_learners": 1},
     # VAEs of their own, whose weights nothing averages.
-    **dict.fromkeys(("lgm", "curl"), {**_PLAIN, "student_ema": 0.0}),
+    **dict.fromkeys(VAES, {**_PLAIN, "student_ema": 0.0}),
     **dict.fromkeys(("replay", "finetune", "joint"), {**_PLAIN, "critic_heads": 1, "first_learners": 1}),
 }
 
@@ -317,6 +317,9 @@ class Preset:
     batch_size: int = _setting(32, "Images per critic update, over all replicas.")
     steps_per_task: int = _setting(2000, "Generator updates in each task.")
     fit: str = _setting("crop", "How images are brought to one shape: crop, pad or stretch.")
+    horizontal_flips: bool = _setting(
+        False, "Whether training images are seen as their mirror images too; not for letters and digits."
+    )
     seed: int = _setting(0, "Seed of weights, data order and noise.")
     log_every: int = _setting(50, "Steps between points of metrics.jsonl and TensorBoard.")
     sample_every: int = _setting(500, "Steps between sample grids.")
@@ -369,6 +372,15 @@ def recipe(name, architecture, method="ltgan"):
     """Returns the `Recipe` called `name` for nets of `architecture` and a method (all str)."""
     named = RECIPES[_known(name, RECIPES, "recipe")](architecture)
     return dataclasses.replace(named, **_OF_METHOD.get(method, {}))
+
+
+def check_method(recipe, method):
+    """Refuses a `Recipe` that asks for what the method called `method` does not have: ValueError."""
+    if method in VAES and recipe.diffaugment != "none":
+        raise ValueError(
+            f"diffaugment is {recipe.diffaugment!r}, and {method} has no critic whose images it could augment; leave it"
+            " out."
+        )
 
 
 def preset(name):

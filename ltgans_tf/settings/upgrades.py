@@ -14,11 +14,8 @@ SECTORS = (
     " another workdir, or read it with the ltgans_tf that wrote it."
 )
 
-# Methods that only noted the law of the latents and the distillation, and had neither.
-_WITHOUT_GENERATOR = ("curl", "lgm")
-
 # What runs did before a stream had these settings.
-_STREAM = {"upright": False, "split_by": "path", "tuning": False}
+_STREAM = {"upright": False, "split_by": "path", "tuning": False, "horizontal_flips": False}
 
 # The sections of a config's 'model' that are the fields of a class.
 _SECTIONS = {"recipe": presets.Recipe, "architecture": architectures.Architecture, **SETTINGS}
@@ -55,7 +52,7 @@ def complete(config, path):
         return config
     recipe = model.get("recipe")
     if isinstance(recipe, dict) and recipe.get("latent_law") == "circle":
-        if model.get("method") not in _WITHOUT_GENERATOR:
+        if model.get("method") not in presets.VAES:  # which only noted this law, and had no such latents
             raise ValueError(f"{path} {SECTORS}")
         model = {**model, "recipe": {**recipe, "latent_law": "normal", "distillation": 0.0}}
     sections = {

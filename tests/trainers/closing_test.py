@@ -1,6 +1,7 @@
 """What training says after a task."""
 
 import collections
+import dataclasses
 
 from ltgans_tf.evaluation import row
 from ltgans_tf.trainers import closing
@@ -23,3 +24,25 @@ def test_the_line_after_a_task_says_once_what_its_scores_are(tmp_path):
     assert (
         second == "after task 2 (letters), measured in 8 s: NLOG digits 126.9, letters 98.0; FCD digits 1.57"
     )
+
+
+def test_the_line_says_which_images_are_too_few_for_a_score(tmp_path):
+    few = "10 test images are too few; 640 are needed, 10 for each of the 64 features."
+    other = "12 of 2000 generated images are in this domain; 640 are needed."
+    found = row.Row(
+        after_task=0,
+        task="cats",
+        scores={"cats": {"nlog": 101.84}},
+        absent={"cats": {"fcd": few, "kcd": few}},
+        union_absent={"fcd": few},
+        seconds={"distances": 7.6},
+    )
+    expected = "as 10 test images are too few, 640 are needed, 10 for each of the 64 features"
+    for changes, told in (
+        ({}, f"; no FCD of cats and of all, {expected}"),
+        ({"union_absent": {}, "union": {"fcd": 1.0}}, f"; FCD of all 1.00; no FCD of cats, {expected}"),
+        ({"absent": {"cats": {"fcd": other}}, "union_absent": {}}, ""),
+    ):
+        dataclasses.replace(found, **changes).save(row.row_path(tmp_path, 0))
+        line, *_ = closing.boundary(Task(0, "cats", 0), tmp_path).splitlines()
+        assert line == f"after task 1 (cats), measured in 8 s: NLOG cats 101.8{told}"
