@@ -10,6 +10,7 @@ generator learns, with the recipe `recommended` otherwise and without a Student.
 import dataclasses
 import os
 import tempfile
+import time
 
 from absl import flags
 
@@ -77,8 +78,6 @@ def cut(path, folder, counts, held_out):
 
 def measure(path, policy, extractor):
     """Learns the task at `path`; returns its scores and seconds: JSON-ready dict."""
-    import time
-
     from ltgans_tf.data import streams
     from ltgans_tf.evaluation import evaluation
     from ltgans_tf.methods import twin_gan
@@ -107,18 +106,19 @@ def report(results):
     return benchmarks.table(["images", "diffaugment", *_SCORES], rows)
 
 
-path_flags.define_path("data_dir", None, "Folder with the set as <name>.npz.", required=True)
-flags.DEFINE_string("set", "fashion_mnist", "Name of the set.")
-flags.DEFINE_list("counts", ["100", "300", "1000", "3000"], "Training images.")
-flags.DEFINE_multi_string(
-    "policy", ["none", ",".join(presets.AUGMENTATIONS)], "A run's --diffaugment; may be given several times."
-)
-flags.DEFINE_string("architecture", "small32", "Networks.")
-flags.DEFINE_integer("steps", 1500, "Steps of each run.", lower_bound=1)
-flags.DEFINE_integer("batch_size", 16, "Images in a critic update.", lower_bound=1)
-flags.DEFINE_integer("held_out", 1500, "Held-out images, and generated ones.", lower_bound=700)
-flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.")
-benchmarks.define_output()
-
 if __name__ == "__main__":
+    path_flags.define_path("data_dir", None, "Folder with the set as <name>.npz.", required=True)
+    flags.DEFINE_string("set", "fashion_mnist", "Name of the set.")
+    flags.DEFINE_list("counts", ["100", "300", "1000", "3000"], "Training images.")
+    flags.DEFINE_multi_string(
+        "policy",
+        ["none", ",".join(presets.AUGMENTATIONS)],
+        "A run's --diffaugment; may be given several times.",
+    )
+    flags.DEFINE_string("architecture", "small32", "Networks.")
+    flags.DEFINE_integer("steps", 1500, "Steps of each run.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 16, "Images in a critic update.", lower_bound=1)
+    flags.DEFINE_integer("held_out", 1500, "Held-out images, and generated ones.", lower_bound=700)
+    flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.")
+    benchmarks.define_output()
     run(main)

@@ -82,6 +82,26 @@ def test_order_depends_on_seed_and_task_alone(data_dir):
     assert order(1, 2 - 1) != order(2, 0)
 
 
+def test_with_flips_an_epoch_has_each_image_and_its_mirror_image_once(tmp_path):
+    left = np.broadcast_to(np.arange(8, dtype=np.uint8) < 4, (10, 8, 8))  # bright on the left
+    shown = np.where(left, np.arange(1, 11, dtype=np.uint8)[:, None, None], 0)
+    np.savez(tmp_path / "halves.npz", train_images=shown, test_images=shown)
+    task = _stream(["halves"], tmp_path, horizontal_flips=True).tasks[0]
+
+    def seen(start, steps):
+        elements = np.concatenate(list(task.batches(start).take(steps).as_numpy_iterator()))[:, 0, :, :, 0]
+        assert (elements == elements[:, :1]).all()  # rows stay rows
+        return [(int(row.max()), bool(row[0])) for row in elements[:, 0]]
+
+    whole = seen(0, 20)
+    epochs = [whole[start : start + 20] for start in range(0, 80, 20)]
+    for epoch in epochs:
+        assert sorted(epoch) == [(number, side) for number in range(1, 11) for side in (False, True)]
+    assert epochs[0] != epochs[1]
+    assert seen(7, 13) == whole[28:]  # a resumed run goes on with the same ones
+    np.testing.assert_array_equal(np.sort(task.train_images()[:, 0, 0, 0]), np.arange(1, 11))
+
+
 def test_first_positions_are_spread_over_the_data(data_dir):
     first = np.concatenate(
         [_numbers(_stream(["fifty"], data_dir, seed=s).tasks[0].batches(), 2).ravel() for s in range(20)]

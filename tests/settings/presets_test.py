@@ -35,6 +35,13 @@ def test_a_preset_names_things_that_there_are(name):
     assert preset.steps_per_task >= preset.sample_every and preset.steps_per_task >= preset.checkpoint_every
 
 
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_no_preset_augments_or_flips_unasked(name):
+    preset = presets.preset(name)
+    assert presets.recipe(preset.recipe, preset.architecture).diffaugment == "none"
+    assert not preset.horizontal_flips
+
+
 def test_presets_that_need_no_download_stay_so():
     for name in ("smoke", "demo"):
         assert {catalogue.DATASETS[task].kind for task in presets.preset(name).tasks} == {"builtin"}

@@ -317,6 +317,11 @@ def test_help_names_presets_and_settings():
         (["--tasks=folder:nowhere"], "There is no folder 'nowhere'"),
         (["--tasks=digits@12"], "digits has the classes 0 to 9"),
         (["--no_such_flag=1"], "unknown flag --no_such_flag"),
+        (
+            ["--diffaugment=colour"],
+            "diffaugment is 'colour'; it must be 'none' or some of color,translation,cutout",
+        ),
+        (["--method=lgm", "--diffaugment=color"], "diffaugment is 'color', and lgm has no critic"),
         (["--precision=half"], "precision is 'half'; it must be 'float32'"),
         (["--jit_compile", "--distribution=mirrored"], "XLA has been tried on one device alone"),
         (["--jit_compile"], "--jit_compile needs --nodeterministic"),
