@@ -156,7 +156,8 @@ class Recipe:
     diffaugment: str = _setting(
         "none",
         "Random transforms, of real and generated images alike, before the critic judges them (DiffAugment): some of"
-        " color,translation,cutout, or none. For a task of few images.",
+        " color,translation,cutout, or none. Meant for few images; in short runs FCD became worse"
+        " (docs/small_collections.md).",
     )
     first_learners: int = _setting(
         2, "Generators that learn the first task: 2 = both twins, as in Eq. 1; 1 = the Teacher alone."
