@@ -29,6 +29,7 @@ from ltgans_tf.trainers import (
     flagfile,
     former_run,
     import_tensorflow,
+    layout,
     log,
     run,
     setting_flags,
@@ -48,9 +49,7 @@ flags.DEFINE_string(
 path_flags.define_path("workdir", None, "Folder of the run; made if it does not exist.", required=True)
 flags.DEFINE_enum("resume", "auto", ["auto", "never", "must"], "Whether to go on with a run.")
 flags.DEFINE_integer("stop_after_task", None, "Stop after the task of this number, from 1 on.", lower_bound=1)
-flags.DEFINE_bool(
-    "verify_checkpoint", False, "Print what of the workdir is whole and what damaged; train nothing."
-)
+flags.DEFINE_bool("verify_checkpoint", False, "Print what of the workdir is damaged; train nothing.")
 flags.DEFINE_bool("dry_run", False, "Print settings, plan and an estimate; train nothing.")
 path_flags.define_path("data_dir", None, "Folder whose <name>.npz files stand for data sets.")
 flags.DEFINE_bool("skip_broken_images", False, "Leave out images that cannot be read.")
@@ -106,9 +105,7 @@ flags.DEFINE_enum(
     "When a loss, gradient or weight becomes NaN or Inf: stop, or go back to the last good checkpoint with other"
     " noise, at most three times in a run.",
 )
-flags.DEFINE_enum(
-    "tracker", None, ["mlflow"], "What is told of the run beside TensorBoard; see docs/runs.md."
-)
+flags.DEFINE_enum("tracker", None, ["mlflow"], "What gets the run beside TensorBoard; see docs/runs.md.")
 flags.DEFINE_list("profile_steps", None, "First and last step that TensorBoard gets a profile of: 100,110.")
 path_flags.define_path(
     "init_from",
@@ -134,7 +131,6 @@ _ONCE = {
     "verify_checkpoint",
 }
 _KEPT = sorted(set(FLAGS) - _OTHERS - _ONCE)
-_LONGEST_JOIN = 120.0  # seconds
 _KERNEL_SUBSETS = 10  # at a boundary; ltgans evaluate takes more
 _PAST_TASKS = 10  # that are measured in full at a boundary; ltgans evaluate measures all
 
@@ -195,15 +191,7 @@ def resolve():
     Returns:
       (Preset, Recipe, an instance of a class of SETTINGS or None).
     """
-    if FLAGS.jit_compile and FLAGS.distribution != "one":
-        raise ValueError(
-            f"--jit_compile with --distribution={FLAGS.distribution}: XLA has been tried on one device alone; leave one of"
-            " them out."
-        )
-    if FLAGS.jit_compile and FLAGS.deterministic:
-        raise ValueError(
-            "--jit_compile needs --nodeterministic: of what XLA makes it is not known that two runs are equal bit by bit."
-        )
+    layout.check()
     _profiled()
     terms.from_flags("push_")
     trainers.extractor_seeds(FLAGS.extractor_seed)
@@ -237,12 +225,12 @@ def _train(preset, recipe, settings):
 
     from ltgans_tf.training import boundaries, distribution
 
-    strategy = _strategy(distribution, say)
+    strategy = layout.strategy(say, _not_begun())
     chief = distribution.is_chief(strategy)
     if FLAGS.init_from is not None and chief and not former_run.started(FLAGS.workdir):
         learnt = len(continuation.learnt_specs(FLAGS.init_from))
         continuation.start(FLAGS.init_from, FLAGS.workdir, preset.tasks[learnt:])
-    say(environment.devices(tf) + _layout(distribution, strategy))
+    say(environment.devices(tf) + layout.text(strategy))
     keras.utils.set_random_seed(preset.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -292,19 +280,6 @@ def _train(preset, recipe, settings):
     return 0 if finished else 128 + (signals or [signal.SIGTERM])[-1]  # another worker may have been asked
 
 
-def _strategy(distribution, say):
-    """The strategy of --distribution; of several workers this one waits for the others first."""
-    joining = contextlib.nullcontext()
-    if FLAGS.distribution == "multi_worker":
-        say("waiting for the other workers to start")
-        distribution.await_workers()
-        # All of them have just been there, so that this takes a second unless one dies in it.
-        waiting = "this worker has waited {:.0f} s for the others to join; one of them may have died"
-        joining = stopping.ended_at_once(waiting, _not_begun(), _LONGEST_JOIN)
-    with joining:
-        return distribution.strategy(FLAGS.distribution, FLAGS.replicas)
-
-
 def _stream(preset):
     from ltgans_tf.data import streams
 
@@ -334,7 +309,7 @@ def _model(preset, recipe, settings, tf):
         preset.seed,
         **({"settings": settings} if settings else {}),
     )
-    model.compile(jit_compile=_jit_compile(tf))
+    model.compile(jit_compile=layout.jit_compile(tf))
     return model
 
 
@@ -400,24 +375,6 @@ def _profiled():
     raise ValueError(
         f"--profile_steps is {','.join(FLAGS.profile_steps)!r}; give the first and the last step, as 100,110."
     )
-
-
-def _jit_compile(tf):
-    """Whether XLA compiles: what the flag says, or else where it is of use and allowed."""
-    if FLAGS.jit_compile is None:
-        alone = FLAGS.distribution == "one" and not FLAGS.deterministic
-        return alone and bool(tf.config.list_physical_devices("GPU"))
-    return FLAGS.jit_compile
-
-
-def _layout(distribution, strategy):
-    if FLAGS.distribution == "one":
-        return ""
-    text = f"; {FLAGS.distribution} over {strategy.num_replicas_in_sync} replicas"
-    if (count := distribution.workers(strategy)) > 1:
-        place = distribution.place(strategy)
-        text += f", worker {place + 1} of {count}" + (", whose first one tells the progress" if place else "")
-    return text
 
 
 def _write_flags(preset, recipe, settings):
