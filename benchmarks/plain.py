@@ -54,14 +54,10 @@ class PlainTwinGAN(twin_gan.TwinGAN):
     def __init__(self, generators, critic, *args, **kwargs):
         super().__init__([_plain(generator) for generator in generators], _plain(critic), *args, **kwargs)
 
-    def compile(self, critic_optimizer=None, generator_optimizer=None, student_optimizer=None, **kwargs):
-        given = (critic_optimizer, generator_optimizer, student_optimizer)
-        texts = (
-            self.recipe.critic_optimizer,
-            self.recipe.generator_optimizer,
-            self.recipe.student_optimizer,
-        )
-        super().compile(*(one or _optimizer(text) for one, text in zip(given, texts)), **kwargs)
+    def compile(self, **kwargs):
+        for name in ("critic_optimizer", "generator_optimizer", "student_optimizer"):
+            kwargs[name] = kwargs.get(name) or _optimizer(getattr(self.recipe, name))
+        super().compile(**kwargs)
 
     def _average(self, average, network, most):
         step = tf.cast(self.task_step.value, tf.float32)

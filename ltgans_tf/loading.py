@@ -5,7 +5,7 @@ import os
 from ltgans_tf import exported
 from ltgans_tf.data import specs, streams
 from ltgans_tf.files import paths
-from ltgans_tf.methods import registry
+from ltgans_tf.methods import recipe_model, registry
 from ltgans_tf.training import checkpoints
 
 
@@ -17,8 +17,9 @@ def load(path, method=None):
     Args:
       path: a workdir of a run; a folder of `ltgans export --format=keras`; or a version folder of an export, its
         parent, or the `exports` folder of a run (then with its generator and its encoder).
-      method: 'module:Class' of the run, if its method is no part of this package. Loading runs that code, so the
-        caller has to name it (docs/security.md). None for a method of the package.
+      method: 'module:Class' of the run, if its method is no part of this package, or 'module:function' for
+        `TwinGAN.from_builder`. Loading runs that code, so the caller has to name it (docs/security.md). None for a
+        method of the package.
 
     Returns:
       a `LifelongModel`, or an `exported.ExportedModel`; both have `sample(count, seed, domain)` and,
@@ -33,14 +34,23 @@ def load(path, method=None):
         settings = config["model"]
         _check_is_named(path, settings["method"], method)
         try:
-            its_class = registry.method_class(settings["method"])
+            model = _rebuilt(settings)
         except ValueError as error:
             raise ValueError(f"{path} cannot be rebuilt from its settings: {error}") from error
-        model = its_class.from_settings(settings)
         checkpoints.restore_newest(path, model, weights_only=True)
         model.domain_names = streams.task_names([specs.parse(text) for text in config["stream"]["specs"]])
         return model
     return exported.load(path)
+
+
+def _rebuilt(settings):
+    """The compiled model that the settings of a run describe, with fresh weights."""
+    method = settings["method"]
+    if method not in registry.METHODS and not isinstance(registry.of_ones_own(method), type):
+        model = recipe_model.RecipeModel.from_builder(method)
+        model.compile()
+        return model
+    return registry.method_class(method).from_settings(settings)
 
 
 def _check_is_named(path, its, named):

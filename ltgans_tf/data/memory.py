@@ -34,6 +34,10 @@ def named(tasks):
             if task in handed:
                 raise ValueError(f"Two tasks have the name {name!r}; give each one of its own.")
             handed[task] = Handed(name, data)
+        elif not isinstance(task, str):
+            raise ValueError(
+                f"A task of the stream is {type(task).__name__}; images need a name: give {{'cats': images}}."
+            )
         specs.append(task)
     return specs, handed
 
@@ -82,9 +86,18 @@ class Handed:
         return datasets.fitted_chunks(images, np.arange(len(images)), prepare, image_shape), labels
 
     def _of_dataset(self, prepare, image_shape):
+        if self._data.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                f"The dataset of task {self.name!r} repeats without end; leave its repeat() out."
+            )
         images, labels, most = [], [], datasets.MEMORY_LIMIT_BYTES // int(np.prod(image_shape))
         for element in self._data:
-            image, label = element if isinstance(element, tuple) else (element, None)
+            image, label = element if isinstance(element, tuple) and len(element) == 2 else (element, None)
+            if not tf.is_tensor(image):
+                raise ValueError(
+                    f"The dataset of task {self.name!r} has elements of type {type(element).__name__}; give images or"
+                    " (image, label): dataset.map(lambda element: element['image']), for example."
+                )
             batch = image[tf.newaxis] if len(image.shape) == 3 else image
             label = None if label is None else np.reshape(label, [-1])
             batch, label = _checked(self.name, batch.numpy(), label)

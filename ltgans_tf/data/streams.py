@@ -87,9 +87,10 @@ class TaskStream:
             raise ValueError(f"split_by must be one of {', '.join(folders.SPLIT_BY)}, got {split_by!r}.")
         self.upright, self.split_by, self.tuning = bool(upright), split_by, bool(tuning)
         self.horizontal_flips = bool(horizontal_flips)
-        if isinstance(specs, str) or not specs:
+        if not isinstance(specs, (list, tuple, dict)) or not specs:
+            got = repr(specs) if isinstance(specs, (str, list, tuple, dict)) else type(specs).__name__
             raise ValueError(
-                f"A stream needs a list of one or more tasks such as ['mnist', ('cats', images)], got {specs!r}."
+                f"A stream needs a list of one or more tasks such as ['mnist', ('cats', images)], got {got}."
             )
         specs, handed = memory.named(specs)
         data_dir = None if data_dir is None else paths.local(data_dir)

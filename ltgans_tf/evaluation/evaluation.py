@@ -204,7 +204,7 @@ class Evaluator:
     def _about(self, model):
         return {
             **self.about,
-            "method": model.get_settings().get("method"),
+            "method": getattr(model, "method", None),
             "seed": model.seed,
             "commit": provenance.commit(),
             "weights": sum(int(np.prod(weight.shape)) for weight in getattr(model, "weights", ())),

@@ -29,13 +29,9 @@ class CompiledSteps(keras_calls.KerasCalls):
           **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
-          ValueError: an `optimizer` is given; or operations are to be deterministic, which is not known of XLA's on a GPU.
+          ValueError: an `optimizer` or a loss is given; or operations are to be deterministic, which is not known of XLA's on a GPU.
         """
-        if optimizer is not None:
-            raise ValueError(
-                f"optimizer is {optimizer!r}, and each network of a {type(self).__name__} has an optimizer of its own,"
-                " critic_optimizer or student_optimizer for one; see its compile."
-            )
+        keras_calls.check_compiled(self, {"optimizer": optimizer, **kwargs})
         if jit_compile and config.is_op_determinism_enabled():
             raise ValueError(
                 "jit_compile is True, and operations are to be deterministic, which is not known of those that XLA"

@@ -49,7 +49,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
         several workers after one of the next ten. `request_stop` is quicker.
     """
 
-    # The method's name in `methods.METHODS`.
+    # The method's name in `methods.METHODS`; of a class without one 'module:Class', by which a workdir finds it.
     method = None
     # What is watched for NaN and Inf on every step, without a host round trip.
     watched = ()
@@ -61,6 +61,11 @@ class LifelongModel(compiled_steps.CompiledSteps):
     images_are_decoded = False
     # Which of its generators `generate` draws with, where a method has several.
     latest_identity = None
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "method" not in vars(cls):
+            cls.method = f"{cls.__module__}:{cls.__qualname__}"
 
     def __init__(self, seed=0, name=None):
         keras_config.check()
@@ -332,6 +337,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
         if callbacks is None:
             progress = callbacks_lib.Progress(print, len(stream.tasks), steps_per_task, seconds=10.0)
             callbacks = [*callbacks_lib.default_callbacks(workdir), progress]
+        keras_calls.check_callbacks(self, callbacks)
         if boundary_callbacks is None:
             boundary_callbacks = boundaries.default_callbacks(workdir)
         if not distribution.is_chief(self.distribute_strategy):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from ltgans_tf.methods import registry
 from ltgans_tf.methods.lifelong import LifelongModel
 from ltgans_tf.settings import architectures, method_settings, presets
 
@@ -41,17 +42,19 @@ class RecipeModel(LifelongModel):
           settings: what the method has beside the recipe, an `LGMSettings` for one; None for its defaults.
 
         Raises:
-          ValueError: an unknown name, with the nearest ones; settings for a method that has none; or a recipe that
-            asks for what the method does not have.
+          ValueError: an unknown name, with the nearest ones; other channels; settings for a method that has none; or a
+            recipe that asks for what the method does not have.
         """
         if settings is not None and cls.settings_name is None:
             raise ValueError(
                 f"settings is {settings!r}, and {cls.__name__} has none beside its recipe; leave it out."
             )
+        if channels not in (1, 3):
+            raise ValueError(f"channels is {channels!r}; it must be 1 (grey) or 3 (RGB).")
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
-            recipe = presets.recipe(recipe, arch.name, cls.method)
-        presets.check_method(recipe, cls.method)
+            recipe = presets.recipe(recipe, arch.name, cls._base_method())
+        presets.check_method(recipe, cls._base_method())
         recipe = dataclasses.replace(recipe, **cls.fixed)
         if settings is None and cls.settings_name:
             settings = method_settings.SETTINGS[cls.settings_name]()
@@ -64,13 +67,57 @@ class RecipeModel(LifelongModel):
         }
         return model
 
+    @classmethod
+    def from_builder(cls, builder):
+        """Builds a model from networks of your own, so that a workdir can build it again.
+
+        ```python
+        # my_networks.py
+        def make():
+            return lt.TwinGAN([generator(0), generator(1)], critic(), lt.Student(encoder(), decoder()))
+
+        # in the program that trains, and in any other
+        model = lt.TwinGAN.from_builder("my_networks:make")
+        model = lt.load("runs/mine", method="my_networks:make")
+        ```
+
+        Args:
+          builder: 'module:function', or the function, in a module that Python finds. It takes nothing and returns
+            a new model of the same networks and recipe each time.
+
+        Raises:
+          ValueError: there is no such function, or it returned something else.
+        """
+        name, function = builder, builder
+        if callable(builder):
+            name = f"{builder.__module__}:{builder.__qualname__}"
+        else:
+            function = registry.of_ones_own(builder)
+        is_function = callable(function) and not isinstance(function, type)
+        model = function() if is_function else None
+        if not isinstance(model, cls):
+            raise ValueError(
+                f"the builder is {name!r}, which {f'returned {model!r}' if is_function else 'is no function'}; name a"
+                f" function without arguments that returns a {cls.__name__}."
+            )
+        model.method, model._built_from = name, {"seed": model.seed}
+        return model
+
+    @classmethod
+    def _base_method(cls):
+        """The method of the package that a class of one's own derives from, whose recipes it has."""
+        return next(
+            (base.method for base in cls.__mro__ if vars(base).get("method") in registry.METHODS), None
+        )
+
     def get_settings(self):
         if self._built_from is None:
+            name = type(self).__name__
             raise ValueError(
-                f"this {type(self).__name__} was made from networks of your own, which a workdir cannot"
-                f" rebuild; make it with {type(self).__name__}.from_architecture, or train without"
-                " workdir."
+                f"this {name} was made from networks of your own, which a workdir cannot rebuild; have a function in"
+                f" a file of its own make it, {name}.from_builder('my_networks:make'), or train without workdir."
             )
+        registry.check_lasting(self.method)
         own = {self.settings_name: dataclasses.asdict(self.settings)} if self.settings_name else {}
         return {
             "method": self.method,

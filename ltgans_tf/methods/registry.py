@@ -46,12 +46,31 @@ def method_class(name):
     Raises:
       ValueError: no method has this name, or no such class is there.
     """
-    check_method(name)
-    module, _, its_class = METHODS.get(name, name).partition(":")
     if name in METHODS:
+        module, _, its_class = METHODS[name].partition(":")
         return getattr(importlib.import_module(module), its_class)
+    found = of_ones_own(name)
+    if not all(hasattr(found, needed) for needed in _NEEDED):
+        module, _, its_class = name.partition(":")
+        raise ValueError(
+            f"the method is {name!r}, and {module} has no class {its_class} with {', '.join(_NEEDED)}; derive"
+            " one from LifelongModel or from a method of this package. (A function is for TwinGAN.from_builder in"
+            " Python.)"
+        )
+    found.method = name
+    return found
+
+
+def of_ones_own(name):
+    """Imports a module outside the package; returns what 'module:name' names there, None where it is missing.
+
+    Raises:
+      ValueError: `name` has another form, or there is no such module.
+    """
+    check_method(name)
+    module, _, inside = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), its_class, None)
+        return getattr(importlib.import_module(module), inside, None)
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
             raise  # what it imports itself is missing
@@ -59,10 +78,12 @@ def method_class(name):
             f"the method is {name!r}, and there is no module {error.name!r}; start from the folder that"
             " has it, or add that folder to PYTHONPATH."
         ) from error
-    if not all(hasattr(found, needed) for needed in _NEEDED):
+
+
+def check_lasting(name):
+    """Refuses the name of a method that another program could not find: ValueError with what to do."""
+    if name not in METHODS and (name.startswith("__main__:") or not _OWN.fullmatch(name)):
         raise ValueError(
-            f"the method is {name!r}, and {module} has no class {its_class} with {', '.join(_NEEDED)}; derive"
-            " one from LifelongModel or from a method of this package."
+            f"the method is {name!r}, which other programs cannot import, so that a workdir could not be loaded;"
+            " put it into a file of its own and import it from there, or train without workdir."
         )
-    found.method = name
-    return found

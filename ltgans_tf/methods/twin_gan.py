@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.methods import lakd
+from ltgans_tf.methods import keras_calls, lakd
 from ltgans_tf.methods.recipe_model import RecipeModel
 from ltgans_tf.networks import augmentation, domain_codes, losses, networks, normalization, sampling
 from ltgans_tf.networks.student import Student
@@ -58,12 +58,17 @@ class TwinGAN(RecipeModel):
     ```
 
     Args:
-      generators: two Keras models latents [B, Z] -> images [B, H, W, C] in [-1, 1], identical
-        but for their weights; the first recipe.domain_dim numbers of a latent are the code of its domain.
+      generators: two Keras models (`Sequential` or functional) latents [B, Z] -> images [B, H, W, C] in [-1, 1],
+        identical but for their weights; the first recipe.domain_dim numbers of a latent are the code of its domain.
       critic: Keras model images -> values [B, recipe.critic_heads].
       student: a `Student` or None.
       recipe: a `presets.Recipe`.
       seed: int, seed of the noise.
+
+    A run with a workdir needs `from_architecture` or, for networks of your own, `from_builder`.
+
+    Raises:
+      ValueError: networks that do not fit each other.
     """
 
     method = "ltgan"
@@ -88,6 +93,7 @@ class TwinGAN(RecipeModel):
         name="twin_gan",
     ):
         super().__init__(seed=seed, name=name)
+        keras_calls.check_networks(generators, self.generator_count, critic, student, recipe)
         self.generators = list(generators)
         self.critic = critic
         self.student = student
@@ -145,6 +151,8 @@ class TwinGAN(RecipeModel):
 
     def compile(
         self,
+        optimizer=None,
+        *,
         critic_optimizer=None,
         generator_optimizer=None,
         student_optimizer=None,
@@ -154,13 +162,14 @@ class TwinGAN(RecipeModel):
         """Gives each network an optimizer of its own; those of the recipe where none is given.
 
         Args:
+          optimizer: None; one for all networks is refused.
           critic_optimizer, generator_optimizer, student_optimizer: Keras optimizers; of the
             generators' a copy is made for each.
           jit_compile: see `LifelongModel.compile`.
           **kwargs: for `keras.Model.compile`, run_eagerly for one. Leave steps_per_execution at 1:
             callbacks count single steps.
         """
-        super().compile(jit_compile=jit_compile, **kwargs)
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         generator_optimizer = optimizers.get(generator_optimizer, self.recipe.generator_optimizer)
         self.generator_optimizers = [
             type(generator_optimizer).from_config(generator_optimizer.get_config()) for _ in self.generators

@@ -32,7 +32,15 @@ class Student(keras.Model):
         self.built = True
 
     def encode(self, images):
-        """Posterior over codes: images [B, H, W, C] in [-1, 1] -> tfd distribution, event [D]."""
+        """Posterior over codes: images [B, H, W, C] in [-1, 1] -> tfd distribution, event [D].
+
+        Raises:
+          ValueError: images of integers.
+        """
+        if tf.as_dtype(getattr(images, "dtype", "float32")).is_integer:
+            raise ValueError(
+                f"images are {images.dtype}; give floats in [-1, 1]: images / 127.5 - 1 of uint8."
+            )
         mean, stddev = self._moments(images)
         return tfd.MultivariateNormalDiag(loc=mean, scale_diag=stddev)
 

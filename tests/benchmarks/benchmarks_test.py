@@ -37,7 +37,8 @@ def _after_a_step(method, task, recipe, shares_draws=True):
     """All weights that one step with plain gradient descent trains, by network, and its report."""
     model = method.from_architecture(TINY, recipe=presets.Recipe(**recipe))
     # Gradient descent, so that weights differ as gradients do (Adam's first step has their signs).
-    model.compile(*(keras.optimizers.SGD(0.1) for _ in range(3)), run_eagerly=True)
+    named = ("critic_optimizer", "generator_optimizer", "student_optimizer")
+    model.compile(**{name: keras.optimizers.SGD(0.1) for name in named}, run_eagerly=True)
     model.shares_draws = shares_draws
     model.task_index.assign(task)
     model.make_train_function()

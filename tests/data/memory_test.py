@@ -106,11 +106,24 @@ def test_two_tasks_of_one_name_are_refused():
         _stream(("a", _images(4)), ("a", _images(4, 1)))
 
 
+def test_images_without_a_name_are_refused():
+    for tasks in ([_images(4), _images(4)], [tf.data.Dataset.from_tensor_slices(_images(4))]):
+        with pytest.raises(ValueError, match="A task of the stream is .*; images need a name: give {'cats'"):
+            _stream(*tasks)
+    with pytest.raises(ValueError, match="A stream needs a list of one or more tasks .* got ndarray"):
+        streams.TaskStream(_images(4), (8, 8, 3), 2)
+
+
 def test_what_a_dataset_turns_out_to_be_is_told(monkeypatch):
     monkeypatch.setattr(datasets, "MEMORY_LIMIT_BYTES", 50 * 8 * 8 * 3)
-    endless = tf.data.Dataset.from_tensor_slices(_images(20)).repeat()
+    large = tf.data.Dataset.from_tensor_slices(_images(60))
     with pytest.raises(ValueError, match="has more than 0 MiB of images; .*does it repeat without end"):
-        _stream(("a", endless)).tasks[0].train_images()
+        _stream(("a", large)).tasks[0].train_images()
+    with pytest.raises(ValueError, match="The dataset of task 'a' repeats without end; leave its repeat"):
+        _stream(("a", large.repeat())).tasks[0].train_images()
+    by_name = large.map(lambda image: {"image": image})
+    with pytest.raises(ValueError, match=r"has elements of type dict; give images or \(image, label\)"):
+        _stream(("a", by_name)).tasks[0].train_images()
     floats = tf.data.Dataset.from_tensor_slices(np.zeros((3, 8, 8, 3), np.float32))
     with pytest.raises(ValueError, match="must be uint8"):
         _stream(("a", floats)).tasks[0].train_images()

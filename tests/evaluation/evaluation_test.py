@@ -63,6 +63,7 @@ def _stream(specs):
 class _Model:
     """Replays real images with a little noise: a domain that is asked for, `shares` of each, or each in turn."""
 
+    method = "replay of real images"
     latent_law = sampling.LatentLaw(noise_dim=2, domain_dim=2)
     images_are_decoded = False
     wrong = 0.0  # share of the images that a code draws of the other domain
@@ -80,9 +81,6 @@ class _Model:
         chosen = by_code if domain or not self.shares else draw.random(count) < self.shares[1]
         made = np.where(chosen[:, None, None, None], parts[1], parts[0])
         return images.normalize(made) + draw.normal(0, 0.05, made.shape).astype(np.float32)
-
-    def get_settings(self):
-        return {"method": "replay of real images"}
 
 
 @pytest.fixture(name="model")

@@ -18,8 +18,9 @@ def _trained(stream, jit_compile=False, method="ltgan", **recipe):
     recipe = presets.Recipe(**{"student_optimizer": "adam(0.001)", **recipe})
     model = registry.method_class(method).from_architecture(TINY, 3, True, recipe)
     # Gradient descent, so that weights differ as gradients do (Adam's first step has their signs).
-    given = [keras.optimizers.SGD(1e-3) for _ in range(3 if method == "ltgan" else 1)]
-    model.compile(*given, jit_compile=jit_compile)
+    networks = ("critic", "generator", "student") if method == "ltgan" else ("student",)
+    given = {f"{network}_optimizer": keras.optimizers.SGD(1e-3) for network in networks}
+    model.compile(**given, jit_compile=jit_compile)
     keep = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, found: logs.append(found))
     assert model.fit_stream(stream, 2, stop_after_task=1, callbacks=[keep])
     return model, {name: float(value) for name, value in logs[-1].items()}

@@ -31,7 +31,10 @@ def _model(**compiled):
     "call, named",
     [
         ("fit", "model.fit_stream(stream"),
+        ("train_on_batch", "model.fit_stream(stream"),
         ("predict", "model.sample(64) draws"),
+        ("predict_on_batch", "model.sample(64) draws"),
+        ("test_on_batch", "model.evaluate_stream(stream)"),
         ("__call__", "model.sample(64) draws"),
         ("evaluate", "model.evaluate_stream(stream)"),
         ("save", "ltgans_tf.load('runs/mine')"),
@@ -56,12 +59,13 @@ def test_a_summary_can_be_had():
     [
         (_images(), 2, r"fit_stream takes a TaskStream, got ndarray; make one: ltgans_tf.TaskStream\("),
         (["digits"], 2, "fit_stream takes a TaskStream, got list"),
-        (_stream(), 0, "steps_per_task is 0; give 1 or more"),
+        (_stream(), 0, "steps_per_task is 0; give a whole number, 1 or more"),
         (
             _stream((16, 16, 3)),
             2,
             r"images of \[16, 16, 3\] and the networks are made for \[8, 8, 3\]; .*small16",
         ),
+        (_stream(), 1.5, "steps_per_task is 1.5; give a whole"),
         (_stream((8, 8, 1)), 2, r"images of \[8, 8, 1\] and .* with channels=1"),
     ],
 )
@@ -70,11 +74,34 @@ def test_what_is_no_stream_for_this_model_is_refused_before_a_step(stream, steps
         _model().fit_stream(stream, steps)
 
 
-def test_one_optimizer_for_all_is_refused():
-    with pytest.raises(
-        ValueError, match="optimizer is 'adam', and each network of a TwinGAN has an optimizer"
-    ):
-        _model(optimizer="adam")
+def test_one_optimizer_for_all_and_a_loss_are_refused():
+    model = _model()
+    for given in ((("adam",), {}), ((), {"optimizer": "adam"})):
+        with pytest.raises(
+            ValueError, match="optimizer is 'adam', and each network of a TwinGAN has an optimizer"
+        ):
+            model.compile(*given[0], **given[1])
+    with pytest.raises(ValueError, match="loss is 'mse', and a TwinGAN has losses of its own; leave it out"):
+        model.compile(loss="mse")
+
+
+@pytest.mark.parametrize(
+    "callbacks, sentence",
+    [
+        (
+            [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)],
+            "LearningRateScheduler sets .* give compile",
+        ),
+        (
+            [keras.callbacks.ReduceLROnPlateau("student/loss")],
+            "ReduceLROnPlateau sets .* schedules.CosineDecay",
+        ),
+        (keras.callbacks.TerminateOnNaN(), "give a list of Keras callbacks"),
+    ],
+)
+def test_callbacks_of_one_learning_rate_are_refused_before_a_step(callbacks, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        _model().fit_stream(_stream(), 2, callbacks=callbacks)
 
 
 def test_optimizers_are_named_as_in_keras_or_in_a_recipe():
@@ -122,3 +149,15 @@ def test_keras_callbacks_that_keep_a_model_name_the_right_call(tmp_path):
         _model().fit_stream(
             _stream(), 1, callbacks=[keras.callbacks.ModelCheckpoint(str(tmp_path / "x.keras"))]
         )
+
+
+def test_four_channels_are_refused():
+    with pytest.raises(ValueError, match=r"channels is 4; it must be 1 \(grey\) or 3"):
+        lt.TwinGAN.from_architecture(TINY, channels=4)
+
+
+def test_images_of_uint8_are_not_taken_for_floats():
+    with pytest.raises(
+        ValueError, match=r"images are .*uint8.*; give floats in \[-1, 1\]: images / 127.5 - 1"
+    ):
+        _model().student.encode(_images())

@@ -513,7 +513,7 @@ def test_own_networks_train_without_a_workdir_and_are_refused_with_one(tiny_mode
     model = twin_gan.TwinGAN(made.generators, made.critic)
     model.compile()
     model.fit_stream(tiny_stream(tasks=1), 1)
-    with pytest.raises(ValueError, match="from_architecture"):
+    with pytest.raises(ValueError, match="TwinGAN.from_builder"):
         model.fit_stream(tiny_stream(tasks=2), 1, workdir=str(tmp_path / "run"))
 
 
