@@ -4,6 +4,7 @@
 #   make test-all                  run the programs and all campaigns too; all but campaigns on other Pythons
 #   make explore                   open a page on which runs/demo is tried out; ARGS=--workdir=... for another run
 #   make exits                     install what exports to ONNX and LiteRT and mlflow need into .venv-exits
+#   make notebook                  run docs/notebook.md, which writes runs/notebook.ipynb with its pictures
 #   make docs                      build docs/ into the site .site/index.html
 #   make test PYTHON=python3.12    choose the Python that .venv is made with
 
@@ -19,7 +20,7 @@ COMMAND := $(VENV)/bin/ltgans
 ON_PATH := command -v ltgans > /dev/null || echo 'For these commands, first: source $(VENV)/bin/activate'
 DOCS_INSTALLED := .venv-docs/.installed
 
-.PHONY: demo smoke test test-all explore exits docs clean
+.PHONY: demo smoke test test-all explore exits notebook docs clean
 
 demo: $(COMMAND)
 	$(COMMAND) train --preset=demo --workdir=runs/demo $(ARGS)
@@ -43,6 +44,10 @@ explore:
 exits:
 	$(MAKE) VENV=.venv-exits REQUIREMENTS=requirements-exits.txt .venv-exits/bin/ltgans
 	@echo 'To export: .venv-exits/bin/ltgans export --workdir=runs/demo --format=onnx --out=runs/demo-onnx'
+
+notebook:
+	$(MAKE) VENV=.venv-notebook REQUIREMENTS=requirements-notebook.txt .venv-notebook/bin/ltgans
+	.venv-notebook/bin/python -m docs.run_notebook runs/notebook.ipynb
 
 docs: $(DOCS_INSTALLED)
 	.venv-docs/bin/mkdocs build --strict
