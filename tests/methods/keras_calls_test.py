@@ -94,7 +94,7 @@ def test_one_optimizer_for_all_and_a_loss_are_refused():
         ),
         (
             [keras.callbacks.ReduceLROnPlateau("student/loss")],
-            "ReduceLROnPlateau sets .* schedules.CosineDecay",
+            "ReduceLROnPlateau sets .*schedules.CosineDecay",
         ),
         (keras.callbacks.TerminateOnNaN(), "give a list of Keras callbacks"),
     ],
