@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.methods import twin_gan
+from ltgans_tf.methods import twin_gan, twin_step
 from ltgans_tf.networks import losses, networks, normalization
 from ltgans_tf.settings import presets
 
@@ -88,7 +88,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         noise = tf.split(noise, n_critic)[i]
         taught = self.teacher_images(law.place(noise, domains), roles)
         mixed = None if self.recipe.domain_dim else self._mixed_rows(i, rows)
-        return twin_gan._Replay(noise, taught, domains, mixed)
+        return twin_step.Replay(noise, taught, domains, mixed)
 
     def _learner_latents(self, i, rows, replay, tag, past_tag):
         law = self.latent_law
@@ -102,7 +102,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
 
     def _plain_critic(self, i, new_images, n_critic, roles):
         rows, total = new_images.shape[0], 0.0
-        replay = self._plain_replay(i, rows, n_critic, roles, twin_gan._TEACHER_LATENTS)
+        replay = self._plain_replay(i, rows, n_critic, roles, twin_step.TEACHER_LATENTS)
         real = self._real(new_images, replay)
         past = real.shape[0] - rows
         all_heads = tf.split(self._heads(i, rows, roles, replay), len(roles.learners))
@@ -110,12 +110,12 @@ class PlainTwinGAN(twin_gan.TwinGAN):
             real_values = self.critic(real, training=True)
             for learner, heads in zip(roles.learners, all_heads):
                 tag = 2 * i + learner
-                tags = twin_gan._LATENTS + tag, twin_gan._PAST_LATENTS + tag
+                tags = twin_step.LATENTS + tag, twin_step.PAST_LATENTS + tag
                 latents = self._learner_latents(i, rows, replay, *tags)
                 fake = tf.stop_gradient(self._judged([self.generators[learner](latents, training=True)]))
-                epsilon = self.noise(twin_gan._EPSILON + tag, rows, 1, law="unit")
+                epsilon = self.noise(twin_step.EPSILON + tag, rows, 1, law="unit")
                 if past:
-                    others = self.noise(twin_gan._PAST_EPSILON + tag, past, 1, law="unit")
+                    others = self.noise(twin_step.PAST_EPSILON + tag, past, 1, law="unit")
                     epsilon = tf.concat([epsilon, others], axis=0)
                 points = losses.interpolate(real, fake, epsilon[:, :, None, None])
                 value = lambda u, heads=heads: self._head_values(self.critic(u, training=True), heads)
@@ -130,7 +130,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         total, norms, last = 0.0, [], n_critic - 1
         tags = _OWN_TEACHER_LATENTS, _OWN_LATENTS, _OWN_PAST_LATENTS
         if self.shares_draws:
-            tags = twin_gan._TEACHER_LATENTS, twin_gan._LATENTS + 2 * last, twin_gan._PAST_LATENTS + 2 * last
+            tags = twin_step.TEACHER_LATENTS, twin_step.LATENTS + 2 * last, twin_step.PAST_LATENTS + 2 * last
         teacher_tag, *tags = tags
         replay = self._plain_replay(last, rows, n_critic, roles, teacher_tag)
         all_heads = tf.split(self._heads(last, rows, roles, replay), len(roles.learners))
@@ -155,7 +155,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
     def _plain_student(self, new_images, n_critic, roles):
         rows, brackets = new_images[0].shape[0], [(1.0, new_images[0]), (1.0, new_images[-1])]
         if roles.teachers:
-            tag = twin_gan._TEACHER_LATENTS if self.shares_draws else _OWN_STUDENT_REPLAY
+            tag = twin_step.TEACHER_LATENTS if self.shares_draws else _OWN_STUDENT_REPLAY
             brackets[1] = (1.0, self._plain_replay(n_critic - 1, rows, n_critic, roles, tag).images)
             if self.recipe.student_replay == "share":
                 numerator, denominator = self._share()
@@ -163,7 +163,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
                 brackets = [(2.0 * (1.0 - share), brackets[0][1]), (2.0 * share, brackets[1][1])]
         draws = len(brackets)
         noise = tf.split(
-            self.noise(twin_gan._STUDENT_NOISE, draws * rows, self.student.code_dim, draws), draws
+            self.noise(twin_step.STUDENT_NOISE, draws * rows, self.student.code_dim, draws), draws
         )
         student, former, total = self.trained_student, self.former_student, 0.0
         with tf.GradientTape() as tape:

@@ -41,6 +41,13 @@ class CompiledSteps(keras_calls.KerasCalls):
         super().compile(optimizer=None, jit_compile=False, **kwargs)
         self.jit = bool(jit_compile)
 
+    def reset_optimizers(self):
+        """Sets all slots and step counts to 0, for the beginning of a task; learning rates stay."""
+        for optimizer in self.optimizers:
+            for variable in optimizer.variables:
+                if variable is not optimizer._learning_rate:
+                    variable.assign(tf.zeros_like(variable.value))
+
     def by_xla(self, function):
         """`function`, compiled by XLA where `compile` was told so.
 

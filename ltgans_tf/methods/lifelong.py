@@ -99,13 +99,6 @@ class LifelongModel(compiled_steps.CompiledSteps):
     def begin_task(self):
         """Called before the first step of a task; again, from the same state, if the run died before that step."""
 
-    def reset_optimizers(self):
-        """Sets all slots and step counts to 0, for the beginning of a task; learning rates stay."""
-        for optimizer in self.optimizers:
-            for variable in optimizer.variables:
-                if variable is not optimizer._learning_rate:
-                    variable.assign(tf.zeros_like(variable.value))
-
     def finish_task(self):
         """Called once after the last step of a task, before its boundary callbacks."""
 

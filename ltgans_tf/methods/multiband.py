@@ -24,7 +24,7 @@ import keras
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.methods import lakd, twin_gan
+from ltgans_tf.methods import lakd, twin_gan, twin_step
 from ltgans_tf.networks import losses, networks
 from ltgans_tf.settings.method_settings import MultibandSettings
 from ltgans_tf.training import optimizers
@@ -160,7 +160,7 @@ class Multiband(twin_gan.TwinGAN):
     def _consolidate(self, rows, replay):
         """One update by the squared error to the local and to the frozen generator's images, on equal noise."""
         law, generator = self.latent_law, self.generators[GLOBAL]
-        noise = self.noise(twin_gan._LATENTS, rows, law.noise_dim, law=law.noise)
+        noise = self.noise(twin_step.LATENTS, rows, law.noise_dim, law=law.noise)
         new = law.place(noise, self._domains(0, rows))
         taught = tf.stop_gradient(self.generators[LOCAL](new, training=False))
         latents = tf.concat([new, law.place(replay.noise, replay.domains)], axis=0)

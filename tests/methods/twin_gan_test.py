@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf.methods import lakd, twin_gan
+from ltgans_tf.methods import lakd, twin_gan, twin_step
 from ltgans_tf.networks import domain_codes, losses, sampling
 from ltgans_tf.settings import presets
 from tests.tiny import TINY
@@ -127,7 +127,7 @@ def test_the_accumulated_replay_share_is_exact(tiny_model, share, task_index):
     replayed = 0
     for update in range(40):
         model.task_step.assign(update // 2)
-        mixed = twin_gan._Replay(None, taught, None, model._mixed_rows(update % 2, 8))
+        mixed = twin_step.Replay(None, taught, None, model._mixed_rows(update % 2, 8))
         replayed += int(tf.reduce_sum(model._real(new, mixed)))
         assert replayed == (update + 1) * 8 * fraction.numerator // fraction.denominator
 
