@@ -1,27 +1,19 @@
 """The evaluator: which data each protocol reads, what a row holds, and why a score is absent."""
 
 import dataclasses
-import gc
 import json
-import os
-import pathlib
-import weakref
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf.data import datasets, images, streams
+from ltgans_tf.data import images, streams
 from ltgans_tf.evaluation import (
     evaluation,
     evaluator_settings,
-    features,
-    holdings,
     likelihood,
-    measuring,
     memorisation,
     metrics,
-    references,
     representations,
     scores,
 )
@@ -29,6 +21,8 @@ from ltgans_tf.evaluation import row as row_lib
 from ltgans_tf.networks import sampling
 
 COUNT = 700  # test images of each task, enough for a covariance of 64 features
+
+
 SIDE = 8
 
 
@@ -40,19 +34,6 @@ def _shown(task, count, seed):
     for image, label in zip(made, labels):
         image[:, label * 4 : label * 4 + 4] += draw.uniform(60, 100)
     return np.clip(255 - made if task else made, 0, 255).astype(np.uint8), labels
-
-
-@pytest.fixture(scope="module", name="specs")
-def _specs(tmp_path_factory):
-    folder, specs = tmp_path_factory.mktemp("evaluation"), []
-    for task, name in enumerate(("dark", "bright")):
-        parts = {}
-        for split, count in (("train", 600), ("test", COUNT)):
-            parts[f"{split}_images"], parts[f"{split}_labels"] = _shown(task, count, len(split))
-            parts[f"{split}_side"] = parts[f"{split}_labels"] * 10
-        np.savez(folder / f"{name}.npz", **parts)
-        specs.append(f"npz:{folder}/{name}.npz")
-    return specs
 
 
 @pytest.fixture(name="stream")
@@ -86,12 +67,6 @@ class _Model:
 @pytest.fixture(name="model")
 def _model(tiny_model):
     return _Model(tiny_model().student)
-
-
-@pytest.fixture(scope="module", name="extractor")
-def _extractor(specs):
-    """One extractor for all tests of this file, as the research protocol trains it."""
-    return evaluation.Evaluator().prepare(streams.TaskStream(specs, (SIDE, SIDE, 3), 8))
 
 
 def _evaluator(extractor=None, **settings):
@@ -229,32 +204,6 @@ def test_a_share_of_decoded_images_stands_with_what_the_classifier_makes_of_reco
 
 
 @pytest.mark.program
-def test_extractors_of_other_seeds_measure_the_union_beside_the_first(model, specs, stream, tmp_path):
-    settings = {"parts": ("distances",), "samples": 700, "extractor_images": 200, "extractor_seeds": (2,)}
-    model.own_scores = lambda: {"components": 3}
-    row = _evaluator(**settings).evaluate(model, stream, str(tmp_path))
-    assert row.union["components"] == 3
-    other = features.load(str(tmp_path / "eval/extractor_seed2.npz"))
-    assert row.of_seeds[2]["sha256"] == other.sha256 != row.extractor["sha256"]
-    assert other.about["seed"] == 2 and other.about["trained_on"] == row.extractor["trained_on"]
-    batches = [model.sample(min(250, 700 - i), 1_000_000 + i) for i in range(0, 700, 250)]
-    made = np.asarray(other.features(images.normalize(images.to_uint8(tf.concat(batches, 0)))))
-    tests = [np.asarray(other.features(images.normalize(task.test_images()))) for task in stream.tasks]
-    expected = metrics.frechet_distance(made, np.concatenate(tests))
-    assert row.union["fcd_seed2"] == pytest.approx(expected, rel=1e-2) and "kcd_seed2" in row.union
-    assert "fcd_seed2_floor" in row.union and "fcd_seed1" not in row.union
-    assert not any("fcd_seed2" in found for found in row.scores.values())
-    (tmp_path / "eval/extractor_seed2.npz").unlink()
-    gone = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-    for task in gone.tasks[:1]:
-        task.train_images = lambda limit=None: (_ for _ in ()).throw(ValueError("its images are gone."))
-    again = _evaluator(**settings).evaluate(model, gone, str(tmp_path))
-    assert again.union_absent["fcd_seed2"] == "its images are gone." and "fcd" in again.union
-    with pytest.raises(ValueError, match="extractor_seeds is 7; choose of 1, 2"):
-        _evaluator(extractor_seeds=(7,))
-
-
-@pytest.mark.program
 @pytest.mark.parametrize("samples, drawn", [(100, 590), (1300, 0)])
 def test_a_domain_drawn_by_its_code_has_distances_though_few_samples_are_of_it(
     extractor, model, stream, samples, drawn
@@ -343,187 +292,6 @@ def test_without_a_student_what_needs_one_is_absent(extractor, model, stream):
 
 
 @pytest.mark.program
-def test_the_extractor_is_fixed_by_data_and_seed_before_the_first_task(model, stream, tmp_path):
-    """The model has no part in it, and a later evaluator takes the one that is there."""
-    evaluator = _evaluator(parts=("distances",), extractor_images=100)
-    first = evaluator.prepare(stream, str(tmp_path))
-    assert features.load(str(tmp_path / "eval" / "extractor.npz")).sha256 == first.sha256
-    row = _evaluator(parts=("distances",), seed=9).evaluate(model, stream, str(tmp_path))
-    assert row.extractor["sha256"] == first.sha256 and row.extractor["trained_on"] == {
-        "dark.npz": 100,
-        "bright.npz": 100,
-    }
-
-
-@pytest.mark.program
-def test_runs_of_several_seeds_have_one_extractor(stream, tmp_path):
-    """Else no distance could be compared over seeds; the cache makes it the same to the bit."""
-    first, second = (
-        _evaluator(seed=seed, extractor_images=50, cache=str(tmp_path)).prepare(stream) for seed in (1, 2)
-    )
-    assert first.sha256 == second.sha256 and first is not second
-
-
-def test_the_likelihood_alone_needs_no_extractor(model, stream, monkeypatch):
-    monkeypatch.setattr(features, "train", None)
-    row = evaluation.Evaluator(parts=("likelihood",), test_images=5).evaluate(model, stream)
-    assert row.extractor is None and row.scores["dark.npz"]["images"] == 5
-
-
-@pytest.mark.program
-def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor, model, specs, tmp_path):
-    workdir, stream = str(tmp_path), streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-    model.task_index.assign(1)
-    before = _evaluator(extractor, parts=("likelihood", "distances")).evaluate(model, stream, workdir)
-    gone = streams.TaskStream([f"npz:{tmp_path}/dark.npz", specs[1]], (SIDE, SIDE, 3), 8, unchecked=1)
-    model.task_index.assign(2)
-    row = _evaluator(extractor).evaluate(model, gone, workdir)
-    absent, found = row.absent["dark.npz"], row.scores["dark.npz"]
-    assert set(absent) == {"likelihood", "representation", "smoothness", "iwae", "audit"} | {
-        "kcd",
-        "kcd_drawn",
-        "precision",
-        "recall",
-        "density",
-        "coverage",
-    }
-    for part in ("likelihood", "representation", "smoothness", "iwae", "audit"):
-        assert "dark.npz is not there any more" in absent[part]
-    assert "moments alone are left" in absent["kcd"]
-    # Its distance is measured to the moments that were kept after it.
-    whole = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
-    assert found["fcd"] == pytest.approx(whole.scores["dark.npz"]["fcd"], rel=1e-6)
-    assert row.union["fcd"] == pytest.approx(whole.union["fcd"], rel=1e-6)
-    assert row.data["dark.npz"] == before.data["dark.npz"] != {}
-
-
-@pytest.mark.program
-def test_each_part_of_a_past_task_is_read_once_and_let_go_of(extractor, model, specs, monkeypatch):
-    load, read = datasets.load, []
-
-    def noted(spec, split, *args, **kwargs):
-        source = load(spec, split, *args, **kwargs)
-        read.append((str(spec), split, weakref.ref(source)))
-        return source
-
-    monkeypatch.setattr(datasets, "load", noted)
-    stream = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-    evaluation.Evaluator(extractor=extractor, samples=400).evaluate(model, stream)
-    gc.collect()
-    alive = {(spec, split): source() is not None for spec, split, source in read}
-    assert len(read) == len(alive) == 4
-    assert alive == {(spec, split): spec == specs[1] for spec in specs for split in ("train", "test")}
-
-
-@pytest.mark.parametrize("limit", [1, 40, 50, 60, None])
-def test_a_holding_gives_the_images_that_its_task_gives(stream, limit):
-    task = stream.tasks[0]
-    holding = holdings.Holding(task, 50, 50, True, None, past=True)
-    given = min(limit or 50, 50)
-    np.testing.assert_array_equal(holding.test(limit), task.test_images(given))
-    np.testing.assert_array_equal(holding.train(limit), task.train_images(given))
-    np.testing.assert_array_equal(holding.test_labels(), task.test_labels(50))
-    np.testing.assert_array_equal(holding.test_factors()["side"], task.test_factors(50)["side"])
-
-
-@pytest.mark.program
-def test_production_reads_no_image_of_a_past_task(tiny_model, model, specs, tmp_path, monkeypatch):
-    workdir, stream = str(tmp_path), streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-    read = []
-    original = streams.Task._source
-    monkeypatch.setattr(
-        streams.Task, "_source", lambda task, split: read.append(task.index) or original(task, split)
-    )
-    evaluator = _evaluator(protocol="production")
-    extractor = evaluator.prepare(stream, workdir)
-    assert set(read) == {0} and extractor.domain_names == ("dark.npz",)
-    model.task_index.assign(1)
-    first = evaluator.evaluate(model, stream, workdir)
-    assert set(read) == {0} and first.absent == {} and first.union_absent == {}
-    read.clear()
-    model.task_index.assign(2)
-    row = evaluator.evaluate(model, stream, workdir)
-    assert set(read) == {1}
-    nlog = first.scores["dark.npz"]["nlog"]
-    assert row.protocol == "production" and "no image" in row.protocol_text
-    assert row.absent["dark.npz"]["likelihood"] == (
-        f"A production run keeps no image of a past task; its NLOG was {nlog:.1f} when it was new."
-    )
-    assert {"fcd", "fcd_floor", "share"} <= set(row.scores["dark.npz"])
-    assert {"nlog", "fcd", "kcd", "precision", "copies", "knn"} <= set(row.scores["bright.npz"])
-    assert {"fcd", "fcd_floor"} <= set(row.union) and set(row.union_absent) == {
-        "kcd",
-        "precision",
-        "recall",
-        "density",
-        "coverage",
-    }
-    # The extractor never saw the second domain, yet the references tell the two apart.
-    assert row.scores["dark.npz"]["share"] == pytest.approx(0.5, abs=0.06)
-    assert row.extractor["domain_accuracy"] > 0.9
-
-
-@pytest.mark.program
-def test_both_protocols_measure_the_same_distance_under_one_extractor(extractor, model, stream, tmp_path):
-    rows = {}
-    for protocol in evaluator_settings.PROTOCOLS:
-        for learnt in (1, 2):
-            model.task_index.assign(learnt)
-            evaluator = _evaluator(extractor, protocol=protocol, parts=("distances",))
-            rows[protocol] = evaluator.evaluate(model, stream, str(tmp_path / protocol))
-    for name in ("dark.npz", "bright.npz"):
-        pair = [rows[protocol].scores[name]["fcd"] for protocol in rows]
-        assert pair[0] == pytest.approx(pair[1], rel=1e-9)
-    assert rows["research"].union["fcd"] == pytest.approx(rows["production"].union["fcd"], rel=1e-9)
-
-
-@pytest.mark.program
-def test_no_part_is_begun_after_the_time_limit(extractor, model, stream, monkeypatch):
-    clock = iter(range(0, 10_000, 3))
-    monkeypatch.setattr(measuring.time, "monotonic", lambda: float(next(clock)))
-    row = _evaluator(extractor, max_seconds=10).evaluate(model, stream)
-    # A look at the clock before and one after each piece: the third is begun after 15 s.
-    assert "nlog" in row.scores["dark.npz"] and "nlog" in row.scores["bright.npz"]
-    reason = "The time for the evaluation, 10 s, was over."
-    assert row.absent["dark.npz"]["representation"] == row.union_absent["fcd"] == reason
-    assert row.absent["bright.npz"]["audit"] == row.absent["dark.npz"]["fcd"] == reason
-    assert set(row.seconds) == {"likelihood"}
-
-
-@pytest.mark.program
-def test_a_task_out_of_turn_has_the_same_scores_that_a_push_compares(extractor, model, specs, monkeypatch):
-    longer = streams.TaskStream([*specs, specs[0]], (SIDE, SIDE, 3), 8)
-    full = _evaluator(extractor).evaluate(model, longer)
-    monkeypatch.setattr(
-        evaluator_settings.EvaluatorSettings, "in_full", lambda self, index, learnt: index == 1 < learnt
-    )
-    evaluator = _evaluator(extractor, past_tasks=1)
-    row = evaluator.evaluate(model, longer)
-    own, whole = row.scores["dark.npz"], full.scores["dark.npz"]
-    assert {"nlog", "mean_image_nlog", "share", "fcd", "fcd_drawn"} <= set(own)
-    assert own == {name: whole[name] for name in own}
-    waiting = {
-        "nlog_sampled",
-        "iwae",
-        "audit",
-        "representation",
-        "smoothness",
-        "kcd",
-        "kcd_drawn",
-        "precision",
-    }
-    assert waiting <= set(row.absent["dark.npz"])
-    reason = "Not this task's turn (past_tasks is 1); ltgans evaluate measures it."
-    assert set(row.absent["dark.npz"].values()) == {reason}
-    assert row.scores["bright.npz"] == full.scores["bright.npz"] and row.union == full.union
-    # After the last task of a stream nothing waits; what the evaluator keeps from row to row changes nothing.
-    short = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-    assert evaluator.evaluate(model, short).scores == full.scores
-    production = _evaluator(extractor, past_tasks=1, protocol="production").evaluate(model, longer)
-    assert reason not in production.absent["dark.npz"].values()
-
-
-@pytest.mark.program
 def test_a_later_row_sees_the_students_new_weights_without_new_graphs(extractor, model, stream, monkeypatch):
     settings = {"parts": ("likelihood", "representation", "iwae")}
     evaluator, traced = _evaluator(extractor, **settings), []
@@ -567,24 +335,6 @@ def test_an_audit_without_enough_held_out_images_is_absent(extractor, model, str
 
 
 @pytest.mark.program
-def test_inception_is_measured_beside_the_classifier(extractor, model, stream):
-    class Fake:
-        dimensions, frechet, kernel, sha256 = 3, "fid", "kid", "ff"
-        about = {"name": "FID"}
-
-        def features(self, batch):
-            return tf.reduce_mean(batch, axis=[1, 2])
-
-    row = _evaluator(extractor, parts=("distances",), inception=Fake()).evaluate(model, stream)
-    made = np.concatenate([model.sample(250, 1_000_000 + i) for i in range(0, 1500, 250)])
-    means = [(np.round((x + 1) * 127.5).clip(0, 255) / 127.5 - 1).mean((1, 2)) for x in (made,)]
-    tests = np.concatenate([images.normalize(t.test_images()) for t in stream.tasks]).mean((1, 2))
-    assert row.union["fid"] == pytest.approx(metrics.frechet_distance(means[0], tests), rel=0.02, abs=1e-3)
-    assert {"fcd", "fid", "kid", "fid_floor"} <= set(row.scores["dark.npz"])
-    assert row.inception == {"name": "FID"}
-
-
-@pytest.mark.program
 def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
     extractor, model, specs, tmp_path
 ):
@@ -611,33 +361,6 @@ def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
         assert row.scores[f"{name}.npz"] == {}
 
 
-@pytest.mark.program
-def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
-    """A folder of few images: the extractor is not checked, and what needs test images is absent."""
-    from PIL import Image
-
-    (tmp_path / "few" / "train").mkdir(parents=True)
-    (tmp_path / "few" / "test").mkdir()
-    for i in range(12):
-        pixels = np.random.default_rng(i).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "few" / "train" / f"{i}.png")
-    lines = []
-    stream = streams.TaskStream([f"folder:{tmp_path}/few"], (SIDE, SIDE, 3), 8)
-    model.task_index.assign(1)
-    row = _evaluator(progress=lines.append, parts=("likelihood", "distances")).evaluate(model, stream)
-    assert any("not checked, for want of test images" in line for line in lines)
-    assert "has no image in its test split" in row.absent["few"]["likelihood"]
-    assert "has no image in its test split" in row.union_absent["fcd"]
-    assert row.scores["few"]["share"] == 1.0
-
-
-@pytest.mark.program
-def test_an_extractor_that_confuses_the_domains_says_so(specs):
-    twice = streams.TaskStream([specs[0], specs[0]], (SIDE, SIDE, 3), 8)
-    extractor = _evaluator(extractor_images=200).prepare(twice)
-    assert extractor.about["domain_accuracy"] == pytest.approx(0.5, abs=0.1)
-
-
 @pytest.mark.parametrize(
     "settings, message",
     [
@@ -659,80 +382,3 @@ def test_settings_are_given_whole_or_by_name():
     assert evaluation.Evaluator("production", few).settings.protocol == "production"
     with pytest.raises(TypeError, match="smaples"):
         evaluation.Evaluator(smaples=7)
-
-
-def test_training_images_that_are_gone_stop_a_research_run_before_it_begins(specs, tmp_path):
-    gone = streams.TaskStream([specs[0], f"npz:{tmp_path}/b.npz"], (SIDE, SIDE, 3), 8, unchecked=2)
-    with pytest.raises(ValueError, match="b.npz is not there any more"):
-        evaluation.Evaluator().prepare(gone)
-    evaluation.Evaluator("production", extractor_images=50).prepare(gone)
-
-
-@pytest.fixture(name="two_rows")
-def _two_rows(extractor, model, stream, tmp_path):
-    """Two rows of a run as the boundaries keep them: (evaluator, workdir, rows)."""
-    evaluator, workdir, rows = (
-        _evaluator(extractor, parts=("likelihood", "distances")),
-        str(tmp_path / "run"),
-        [],
-    )
-    for learnt in (1, 2):
-        model.task_index.assign(learnt)
-        rows.append(evaluator.evaluate(model, stream, workdir))
-        rows[-1].save(row_lib.row_path(workdir, learnt - 1))
-    return evaluator, workdir, rows
-
-
-@pytest.mark.program
-@pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_lost_reference_is_made_again_of_the_images_of_its_row(two_rows, model, stream, caplog, damage):
-    evaluator, workdir, rows = two_rows
-    before = references.load(workdir, 0)
-    path = pathlib.Path(references.path_of(workdir, 0))
-    path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:99])
-    assert evaluator.evaluate(model, stream, workdir).scores == rows[1].scores
-    again = references.load(workdir, 0)
-    assert again.numbers == before.numbers and "made again of the same images" in caplog.text
-    for sha256, pair in before.moments.items():
-        for found, expected in zip(again.moments[sha256], pair):
-            np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-6)
-
-
-@pytest.mark.program
-def test_a_lost_reference_is_not_made_of_other_images(two_rows, model, specs, tmp_path, caplog):
-    _, workdir, rows = two_rows
-    os.remove(references.path_of(workdir, 0))
-    rows[0].data[rows[0].task]["test_fingerprint"] = "of other images"
-    rows[0].save(row_lib.row_path(workdir, 0))
-    stream = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-    _evaluator(parts=("distances",)).evaluate(model, stream, workdir)
-    assert "not known to be those of its row, so it is not made again" in caplog.text
-    production = _evaluator(protocol="production", parts=("likelihood", "distances"))
-    row = production.evaluate(model, stream, workdir)
-    assert references.load(workdir, 0) is None
-    assert "task_00.npz is missing" in row.absent["dark.npz"]["likelihood"]
-    assert "task_00.npz is missing" in row.absent["dark.npz"]["fcd"]
-    assert {"nlog"} <= set(row.scores["bright.npz"])
-
-
-@pytest.mark.program
-@pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_lost_extractor_is_made_again_the_same_or_not_at_all(
-    two_rows, extractor, model, stream, specs, damage, monkeypatch
-):
-    _, workdir, rows = two_rows
-    path = pathlib.Path(workdir) / "eval" / "extractor.npz"
-    path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:99])
-    fewer = streams.TaskStream([specs[1], specs[0]], (SIDE, SIDE, 3), 8)
-    fewer.tasks[1].name = "another.npz"  # so that the images of a task that it was trained on are not there
-    row = _evaluator(parts=("likelihood", "distances", "audit")).evaluate(model, fewer, workdir)
-    assert row.extractor is None and not path.is_file() or damage == "cut"
-    reason = row.absent["bright.npz"]["distances"]
-    assert "the extractor that earlier rows were measured on, is missing or damaged" in reason
-    assert row.union_absent["distances"] == row.absent["bright.npz"]["audit"] == reason
-    assert "nlog" in row.scores["bright.npz"] and "fcd" not in row.scores["bright.npz"]
-    asked = []
-    monkeypatch.setattr(features, "train", lambda domains, *_, **__: asked.extend(domains) or extractor)
-    again = _evaluator(parts=("distances",), extractor_images=7).evaluate(model, stream, workdir)
-    assert [(domain.name, len(domain.images)) for domain in asked] == [("dark.npz", 600), ("bright.npz", 600)]
-    assert again.extractor["sha256"] == rows[1].extractor["sha256"] == features.load(str(path)).sha256

@@ -3,7 +3,7 @@
 import pytest
 from absl import flags
 
-from tests.hostile import inputs
+from tests.hostile import drawn_inputs, inputs
 
 inputs.import_tensorflow()
 TARGETS = inputs.targets()
@@ -32,4 +32,4 @@ def test_an_input_that_ends_in_another_error_is_told():
         return {}[value]
 
     with pytest.raises(KeyError):
-        inputs.campaign(read, inputs.texts, 5)
+        inputs.campaign(read, drawn_inputs.texts, 5)
