@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from ltgans_tf.data import streams
-from ltgans_tf.methods import replay, twin_gan
+from ltgans_tf.methods import replay, twin_step
 
 # So many steps lie between the places where a task's endless order begins with one task and with one more.
 _STRETCH = 1 << 32
@@ -28,7 +28,7 @@ class Joint(replay.Finetune):
         step = tf.cast(self.task_step.value, tf.int64)
         batch = step * self.new_batches(self.traced_task) + tf.cast(i, tf.int64)
         position = batch * self.global_rows + self._global_row(rows)
-        return twin_gan._remainder(position, self.task_index.value + 1)
+        return twin_step.remainder(position, self.task_index.value + 1)
 
 
 def shared_batches(tasks, start_step, batch_size, updates, rows=slice(None)):

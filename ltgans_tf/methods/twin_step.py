@@ -158,7 +158,7 @@ class TwinStep(RecipeModel):
         """
         step, earlier = tf.cast(self.task_step.value, tf.int64), self.recipe.n_critic - 1
         update = step if self._is_last(i) else step * earlier + tf.cast(i, tf.int64)
-        return _remainder(update * self.global_rows + self._global_row(rows), self.task_index.value)
+        return remainder(update * self.global_rows + self._global_row(rows), self.task_index.value)
 
     def _global_row(self, rows):
         """Where this replica's rows stand in the global batch, int64 [rows]."""
@@ -381,7 +381,7 @@ class TwinStep(RecipeModel):
         }
 
 
-def _remainder(values, divisor):
+def remainder(values, divisor):
     """int64 [N] modulo an int64 scalar, as int32 [N]; GPUs have no kernel for the remainder of int64."""
     divisor = tf.cast(divisor, tf.int64)
     return tf.cast(values - values // divisor * divisor, tf.int32)
