@@ -5,7 +5,7 @@ import os
 from ltgans_tf import exported
 from ltgans_tf.data import specs, streams
 from ltgans_tf.files import paths
-from ltgans_tf.methods import recipe_model, registry
+from ltgans_tf.methods import own_code, recipe_model, registry
 from ltgans_tf.training import checkpoints
 
 
@@ -46,7 +46,7 @@ def load(path, method=None):
 def _rebuilt(settings):
     """The compiled model that the settings of a run describe, with fresh weights."""
     method = settings["method"]
-    if method not in registry.METHODS and not isinstance(registry.of_ones_own(method), type):
+    if method not in registry.METHODS and not isinstance(own_code.find(method), type):
         model = recipe_model.RecipeModel.from_builder(method)
         model.compile()
         return model

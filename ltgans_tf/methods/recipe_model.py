@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ltgans_tf.methods import registry
+from ltgans_tf.methods import own_code
 from ltgans_tf.methods.lifelong import LifelongModel
 from ltgans_tf.settings import architectures, method_settings, presets
 
@@ -92,7 +92,7 @@ class RecipeModel(LifelongModel):
         if callable(builder):
             name = f"{builder.__module__}:{builder.__qualname__}"
         else:
-            function = registry.of_ones_own(builder)
+            function = own_code.find(builder)
         is_function = callable(function) and not isinstance(function, type)
         model = function() if is_function else None
         if not isinstance(model, cls):
@@ -107,7 +107,7 @@ class RecipeModel(LifelongModel):
     def _base_method(cls):
         """The method of the package that a class of one's own derives from, whose recipes it has."""
         return next(
-            (base.method for base in cls.__mro__ if vars(base).get("method") in registry.METHODS), None
+            (base.method for base in cls.__mro__ if ":" not in (vars(base).get("method") or ":")), None
         )
 
     def get_settings(self):
@@ -117,7 +117,7 @@ class RecipeModel(LifelongModel):
                 f"this {name} was made from networks of your own, which a workdir cannot rebuild; have a function in"
                 f" a file of its own make it, {name}.from_builder('my_networks:make'), or train without workdir."
             )
-        registry.check_lasting(self.method)
+        own_code.check_lasting(self.method)
         own = {self.settings_name: dataclasses.asdict(self.settings)} if self.settings_name else {}
         return {
             "method": self.method,

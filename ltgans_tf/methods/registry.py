@@ -6,9 +6,9 @@ package goes by 'module:Class'.
 """
 
 import importlib
-import re
 
 from ltgans_tf.files import near_names
+from ltgans_tf.methods import own_code
 
 METHODS = {
     "ltgan": "ltgans_tf.methods.twin_gan:TwinGAN",
@@ -22,16 +22,13 @@ METHODS = {
 }
 
 
-# Of a class outside the package: 'my_idea:MyGAN' is MyGAN of my_idea.py.
-_OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-
 # What programs and `lt.load` ask of a method's class.
 _NEEDED = ("from_architecture", "from_settings", "fit_stream")
 
 
 def check_method(name):
     """Refuses what can be no method, without importing any: ValueError with the nearest names."""
-    if name in METHODS or _OWN.fullmatch(str(name)):
+    if name in METHODS or own_code.NAME.fullmatch(str(name)):
         return
     raise near_names.unknown("method", name, METHODS, ", and MODULE:CLASS for a class of your own")
 
@@ -49,7 +46,8 @@ def method_class(name):
     if name in METHODS:
         module, _, its_class = METHODS[name].partition(":")
         return getattr(importlib.import_module(module), its_class)
-    found = of_ones_own(name)
+    check_method(name)
+    found = own_code.find(name)
     if not all(hasattr(found, needed) for needed in _NEEDED):
         module, _, its_class = name.partition(":")
         raise ValueError(
@@ -59,31 +57,3 @@ def method_class(name):
         )
     found.method = name
     return found
-
-
-def of_ones_own(name):
-    """Imports a module outside the package; returns what 'module:name' names there, None where it is missing.
-
-    Raises:
-      ValueError: `name` has another form, or there is no such module.
-    """
-    check_method(name)
-    module, _, inside = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), inside, None)
-    except ModuleNotFoundError as error:
-        if not f"{module}.".startswith(f"{error.name}."):
-            raise  # what it imports itself is missing
-        raise ValueError(
-            f"the method is {name!r}, and there is no module {error.name!r}; start from the folder that"
-            " has it, or add that folder to PYTHONPATH."
-        ) from error
-
-
-def check_lasting(name):
-    """Refuses the name of a method that another program could not find: ValueError with what to do."""
-    if name not in METHODS and (name.startswith("__main__:") or not _OWN.fullmatch(name)):
-        raise ValueError(
-            f"the method is {name!r}, which other programs cannot import, so that a workdir could not be loaded;"
-            " put it into a file of its own and import it from there, or train without workdir."
-        )

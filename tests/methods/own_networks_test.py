@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ltgans_tf as lt
-from ltgans_tf.methods import lgm, registry
+from ltgans_tf.methods import lgm, own_code
 from tests import source_imports
 
 RECIPE = lt.Recipe()
@@ -104,9 +104,9 @@ def test_a_class_of_ones_own_has_its_own_name_and_one_that_cannot_be_imported_is
     assert Mine.method.endswith("<locals>.Mine") and lt.TwinGAN.method == "ltgan"
     for name in (Mine.method, "__main__:Mine", "__main__:make"):
         with pytest.raises(ValueError, match="put it into a file of its own and import it from there"):
-            registry.check_lasting(name)
-    registry.check_lasting("ltgan")
-    registry.check_lasting("package.my_idea:Mine")
+            own_code.check_lasting(name)
+    own_code.check_lasting("ltgan")
+    own_code.check_lasting("package.my_idea:Mine")
 
 
 def test_a_class_derived_from_a_method_has_the_recipes_of_that_method():
