@@ -46,7 +46,8 @@ def load(path, method=None):
 def _rebuilt(settings):
     """The compiled model that the settings of a run describe, with fresh weights."""
     method = settings["method"]
-    if method not in registry.METHODS and not isinstance(own_code.find(method), type):
+    found = None if method in registry.METHODS else own_code.find(method)
+    if callable(found) and not isinstance(found, type):
         model = recipe_model.RecipeModel.from_builder(method)
         model.compile()
         return model
