@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import pathlib
+import statistics
 import subprocess
 import sys
 
@@ -192,3 +193,13 @@ def test_public_names_are_those_that_dir_shows():
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_files_are_short():
+    """At most 400 lines each, half of them at most 130."""
+    lengths = {
+        path: len((source_imports.ROOT / path).read_text("utf-8").splitlines())
+        for path in source_imports.source_files()
+    }
+    assert not (long := {path: length for path, length in lengths.items() if length > 400}), long
+    assert statistics.median(lengths.values()) <= 130
