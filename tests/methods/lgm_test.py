@@ -328,7 +328,7 @@ def test_settings_rebuild_the_same_networks():
     for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     own = lgm.LGM(_linear(_params(0)), _linear(_params(0), "teacher"), settings=LGMSettings(K))
-    with pytest.raises(ValueError, match="from_architecture"):
+    with pytest.raises(ValueError, match="from_builder"):
         own.get_settings()
 
 
