@@ -39,6 +39,9 @@ _ELSEWHERE = {
     **dict.fromkeys(("n", "num", "num_images", "num_samples", "samples"), "count"),
     **dict.fromkeys(("amp", "fp16", "bf16", "mixed_precision"), "precision"),
     **dict.fromkeys(("config", "experiment"), "preset"),
+    **dict.fromkeys(("aug", "augment", "augmentation", "ada"), "diffaugment"),
+    **dict.fromkeys(("mirror", "flip", "hflip", "flips"), "horizontal_flips"),
+    **dict.fromkeys(("wandb", "mlflow", "logger", "report_to"), "tracker"),
 }
 # What is to be known of a flag that was meant.
 _MEANT = {

@@ -40,6 +40,9 @@ def test_the_help_has_the_values_that_hold(parsed):
         ("size", "image_size?"),
         ("resolution", "image_size?"),
         ("folder", "tasks?"),
+        ("augment", "diffaugment?"),
+        ("mirror", "horizontal_flips?"),
+        ("wandb", "tracker?"),
         ("epochs", "steps_per_task? It counts steps, not epochs: an epoch is"),
         ("gpus", "replicas? It goes with --distribution=mirrored, which takes all GPUs"),
     ],
@@ -48,7 +51,7 @@ def test_a_flag_of_another_project_leads_to_ours(word, meant):
     assert program._nearest(word).startswith(f"; did you mean --{meant}")
 
 
-@pytest.mark.parametrize("word", ["cuda", "wandb", "augment"])
+@pytest.mark.parametrize("word", ["cuda", "cudnn", "normalise"])
 def test_a_flag_that_nothing_here_is_like_leads_to_the_help(word):
     assert program._nearest(word) == "; --help lists the flags."
 
