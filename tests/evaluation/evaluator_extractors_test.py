@@ -12,6 +12,9 @@ from ltgans_tf.evaluation import (
 )
 from ltgans_tf.networks import sampling
 
+COUNT = 700  # test images of each task, enough for a covariance of 64 features
+
+
 SIDE = 8
 
 
@@ -23,6 +26,19 @@ def _shown(task, count, seed):
     for image, label in zip(made, labels):
         image[:, label * 4 : label * 4 + 4] += draw.uniform(60, 100)
     return np.clip(255 - made if task else made, 0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture(scope="module", name="specs")
+def _specs(tmp_path_factory):
+    folder, specs = tmp_path_factory.mktemp("evaluation"), []
+    for task, name in enumerate(("dark", "bright")):
+        parts = {}
+        for split, count in (("train", 600), ("test", COUNT)):
+            parts[f"{split}_images"], parts[f"{split}_labels"] = _shown(task, count, len(split))
+            parts[f"{split}_side"] = parts[f"{split}_labels"] * 10
+        np.savez(folder / f"{name}.npz", **parts)
+        specs.append(f"npz:{folder}/{name}.npz")
+    return specs
 
 
 @pytest.fixture(name="stream")
@@ -56,6 +72,12 @@ class _Model:
 @pytest.fixture(name="model")
 def _model(tiny_model):
     return _Model(tiny_model().student)
+
+
+@pytest.fixture(scope="module", name="extractor")
+def _extractor(specs):
+    """One extractor for all tests of this file, as the research protocol trains it."""
+    return evaluation.Evaluator().prepare(streams.TaskStream(specs, (SIDE, SIDE, 3), 8))
 
 
 def _evaluator(extractor=None, **settings):

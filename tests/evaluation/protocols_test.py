@@ -21,6 +21,9 @@ from ltgans_tf.evaluation import (
 from ltgans_tf.evaluation import row as row_lib
 from ltgans_tf.networks import sampling
 
+COUNT = 700  # test images of each task, enough for a covariance of 64 features
+
+
 SIDE = 8
 
 
@@ -32,6 +35,19 @@ def _shown(task, count, seed):
     for image, label in zip(made, labels):
         image[:, label * 4 : label * 4 + 4] += draw.uniform(60, 100)
     return np.clip(255 - made if task else made, 0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture(scope="module", name="specs")
+def _specs(tmp_path_factory):
+    folder, specs = tmp_path_factory.mktemp("evaluation"), []
+    for task, name in enumerate(("dark", "bright")):
+        parts = {}
+        for split, count in (("train", 600), ("test", COUNT)):
+            parts[f"{split}_images"], parts[f"{split}_labels"] = _shown(task, count, len(split))
+            parts[f"{split}_side"] = parts[f"{split}_labels"] * 10
+        np.savez(folder / f"{name}.npz", **parts)
+        specs.append(f"npz:{folder}/{name}.npz")
+    return specs
 
 
 @pytest.fixture(name="stream")
@@ -65,6 +81,12 @@ class _Model:
 @pytest.fixture(name="model")
 def _model(tiny_model):
     return _Model(tiny_model().student)
+
+
+@pytest.fixture(scope="module", name="extractor")
+def _extractor(specs):
+    """One extractor for all tests of this file, as the research protocol trains it."""
+    return evaluation.Evaluator().prepare(streams.TaskStream(specs, (SIDE, SIDE, 3), 8))
 
 
 def _evaluator(extractor=None, **settings):
@@ -320,3 +342,12 @@ def test_a_lost_extractor_is_made_again_the_same_or_not_at_all(
     again = _evaluator(parts=("distances",), extractor_images=7).evaluate(model, stream, workdir)
     assert [(domain.name, len(domain.images)) for domain in asked] == [("dark.npz", 600), ("bright.npz", 600)]
     assert again.extractor["sha256"] == rows[1].extractor["sha256"] == features.load(str(path)).sha256
+
+
+def test_a_row_says_whether_its_images_were_held_out_for_tuning(model, specs, stream):
+    held = streams.TaskStream(specs, (SIDE, SIDE, 3), 8, tuning=True)
+    tuned, tested = (_evaluator(parts=("likelihood",)).evaluate(model, of) for of in (held, stream))
+    assert (tuned.tuning, tested.tuning) == (True, False)
+    counts = [held.tasks[0].num_test, held.tasks[0].num_train]
+    assert tuned.data["dark.npz"]["test_images"] == counts[0] and sum(counts) == 600
+    assert tested.data["dark.npz"]["test_images"] == COUNT
