@@ -334,3 +334,8 @@ def test_features_that_are_not_finite_are_refused():
         representations.interpolation_smoothness(
             lambda codes: np.full((len(codes), 1, 1, 1), np.nan), _flat, np.zeros((2, 3)), np.ones((2, 3))
         )
+
+
+@pytest.mark.parametrize("accuracy", ACCURACIES)
+def test_few_images_of_many_classes_bring_no_warning(accuracy):
+    assert 0 <= accuracy(np.random.default_rng(0).normal(size=(60, 3)), np.repeat(np.arange(30), 2)) <= 1
