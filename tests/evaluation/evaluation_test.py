@@ -19,83 +19,12 @@ from ltgans_tf.evaluation import (
 )
 from ltgans_tf.evaluation import row as row_lib
 from ltgans_tf.networks import sampling
-
-COUNT = 700  # test images of each task, enough for a covariance of 64 features
-
-
-SIDE = 8
-
-
-def _shown(task, count, seed):
-    """Task 0 is dark with a bright half, the left or the right; task 1 is bright with a dark one."""
-    draw = np.random.default_rng([seed, task])
-    labels = draw.integers(0, 2, count)
-    made = draw.normal(60, 20, (count, SIDE, SIDE, 3))
-    for image, label in zip(made, labels):
-        image[:, label * 4 : label * 4 + 4] += draw.uniform(60, 100)
-    return np.clip(255 - made if task else made, 0, 255).astype(np.uint8), labels
-
-
-@pytest.fixture(scope="module", name="specs")
-def _specs(tmp_path_factory):
-    folder, specs = tmp_path_factory.mktemp("evaluation"), []
-    for task, name in enumerate(("dark", "bright")):
-        parts = {}
-        for split, count in (("train", 600), ("test", COUNT)):
-            parts[f"{split}_images"], parts[f"{split}_labels"] = _shown(task, count, len(split))
-            parts[f"{split}_side"] = parts[f"{split}_labels"] * 10
-        np.savez(folder / f"{name}.npz", **parts)
-        specs.append(f"npz:{folder}/{name}.npz")
-    return specs
-
-
-@pytest.fixture(name="stream")
-def _stream(specs):
-    return streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-
-
-class _Model:
-    """Replays real images with a little noise: a domain that is asked for, `shares` of each, or each in turn."""
-
-    method = "replay of real images"
-    latent_law = sampling.LatentLaw(noise_dim=2, domain_dim=2)
-    images_are_decoded = False
-    wrong = 0.0  # share of the images that a code draws of the other domain
-
-    def __init__(self, student, shares=None, task_index=2):
-        self.student, self.shares = student, shares
-        self.task_index, self.global_step = tf.Variable(task_index), tf.Variable(10 * task_index)
-        self.seed = 4
-
-    def sample(self, count, seed, domain=None):
-        draw = np.random.default_rng(seed)
-        parts = [_shown(task, count, [seed, 77])[0] for task in range(2)]
-        domains = np.arange(count) % self.task_index.numpy() if domain is None else np.full(count, domain - 1)
-        by_code = (domains == 1) ^ (draw.random(count) < self.wrong)
-        chosen = by_code if domain or not self.shares else draw.random(count) < self.shares[1]
-        made = np.where(chosen[:, None, None, None], parts[1], parts[0])
-        return images.normalize(made) + draw.normal(0, 0.05, made.shape).astype(np.float32)
-
-
-@pytest.fixture(name="model")
-def _model(tiny_model):
-    return _Model(tiny_model().student)
-
-
-@pytest.fixture(scope="module", name="extractor")
-def _extractor(specs):
-    """One extractor for all tests of this file, as the research protocol trains it."""
-    return evaluation.Evaluator().prepare(streams.TaskStream(specs, (SIDE, SIDE, 3), 8))
-
-
-def _evaluator(extractor=None, **settings):
-    settings = {"samples": 1500, "iwae_k": 2, "iwae_images": 4, "kernel_subsets": 2, **settings}
-    return evaluation.Evaluator(extractor=extractor, **settings)
+from tests.evaluation import two_domains
 
 
 @pytest.mark.program
 def test_a_row_has_every_part_of_each_task_and_is_json(extractor, model, stream):
-    row = _evaluator(extractor, about={"preset": "demo"}).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, about={"preset": "demo"}).evaluate(model, stream)
     assert row_lib.Row.from_json(json.loads(json.dumps(row.as_json()))) == row
     assert row.absent == {} and row.union_absent == {}
     assert (row.after_task, row.task, row.step) == (1, "bright.npz", 20)
@@ -109,7 +38,7 @@ def test_a_row_has_every_part_of_each_task_and_is_json(extractor, model, stream)
         kinds = set(found) & set(scores.SCORES)
         others = {"fid", "kid", "fid_keras", "kid_keras", *scores.of_part(""), *scores.shown("mix")}
         assert kinds == {each for each in scores.SCORES if "_seed" not in each} - others, name
-        assert found["images"] == COUNT and found["iwae_images"] == 4
+        assert found["images"] == two_domains.COUNT and found["iwae_images"] == 4
         baselines = (scores.SCORES[name].baseline for name in kinds - {"share"})
         assert {baseline.name for baseline in baselines if baseline} <= set(found)
     assert {"fcd", "fcd_floor", "kcd", "kcd_floor", "kcd_se", "precision", "mix_gap"} <= set(row.union)
@@ -118,7 +47,7 @@ def test_a_row_has_every_part_of_each_task_and_is_json(extractor, model, stream)
 @pytest.mark.program
 def test_scores_are_those_of_the_functions_that_define_them(extractor, model, stream):
     parts = ("likelihood", "representation", "iwae")
-    row = _evaluator(extractor, seed=3, parts=parts).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, seed=3, parts=parts).evaluate(model, stream)
     task, student = stream.tasks[1], model.student
     found, test = row.scores[task.name], images.normalize(task.test_images())
     expected = likelihood.nlog(student, test, seed=3)
@@ -136,7 +65,7 @@ def test_scores_are_those_of_the_functions_that_define_them(extractor, model, st
 @pytest.mark.program
 def test_distances_are_to_the_union_and_to_each_domain(extractor, model, stream):
     """All again by hand: samples as whole pixels, assigned by the extractor, features in [-1, 1]."""
-    row = _evaluator(extractor, seed=0, parts=("distances",)).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, seed=0, parts=("distances",)).evaluate(model, stream)
     batches = [model.sample(min(250, 1500 - i), 1_000_000 + i) for i in range(0, 1500, 250)]
     made = images.normalize(images.to_uint8(tf.concat(batches, 0)))
     domains = extractor.domains(made)
@@ -161,7 +90,7 @@ def test_distances_are_to_the_union_and_to_each_domain(extractor, model, stream)
 @pytest.mark.program
 def test_a_domain_that_is_hardly_drawn_has_no_distance_and_the_reason(extractor, model, stream):
     model.shares = (0.9, 0.1)
-    row = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, parts=("distances",)).evaluate(model, stream)
     found, count = row.scores["bright.npz"], round(row.scores["bright.npz"]["share"] * 1500)
     reason = f"{count} of 1500 generated images are in this domain; 640 are needed, 10 for each of the 64"
     for name in ("fcd", "kcd", "precision", "recall", "density", "coverage"):
@@ -194,7 +123,7 @@ def test_a_share_of_decoded_images_stands_with_what_the_classifier_makes_of_reco
 
     def row(student):
         model.student = student
-        return _evaluator(extractor, parts=("distances",), samples=1000).evaluate(model, stream)
+        return two_domains.evaluator(extractor, parts=("distances",), samples=1000).evaluate(model, stream)
 
     sure = row(_Rebuilds(0.0))
     for found in sure.scores.values():
@@ -224,9 +153,9 @@ def test_a_domain_drawn_by_its_code_has_distances_though_few_samples_are_of_it(
     model.sample = lambda count, seed, domain=None: (
         asked.append((count, domain)) or sample(count, seed, domain)
     )
-    row = _evaluator(extractor, samples=samples, seed=3, test_images=200, parts=("distances",)).evaluate(
-        model, stream
-    )
+    row = two_domains.evaluator(
+        extractor, samples=samples, seed=3, test_images=200, parts=("distances",)
+    ).evaluate(model, stream)
     assert [each for each in asked if each[1]] == ([(drawn, 1), (drawn, 2)] if drawn else [])
     union = np.concatenate(
         [
@@ -234,7 +163,7 @@ def test_a_domain_drawn_by_its_code_has_distances_though_few_samples_are_of_it(
             for place in (0, 1)
             for i in range(0, samples, 250)
         ]
-    ).reshape([2, samples // 2, SIDE, SIDE, 3])
+    ).reshape([2, samples // 2, two_domains.SIDE, two_domains.SIDE, 3])
     for place, task in enumerate(stream.tasks):
         found, absent = row.scores[task.name], row.absent[task.name]
         assert "fcd" in absent and "fcd_drawn" not in absent and "kcd_drawn" not in absent
@@ -257,7 +186,7 @@ def test_what_a_code_draws_is_measured_with_as_many_images_in_every_row(extracto
     found = []
     for learnt, samples in ((1, 1500), (2, 1500), (2, 300)):
         model.task_index.assign(learnt)
-        row = _evaluator(extractor, samples=samples, parts=("distances",)).evaluate(model, stream)
+        row = two_domains.evaluator(extractor, samples=samples, parts=("distances",)).evaluate(model, stream)
         floor = ("fcd_drawn_images", "fcd_drawn_floor", "fcd_drawn_floor_images", "kcd_drawn_floor")
         found.append({name: row.scores["dark.npz"][name] for name in floor})
     assert found[0] == found[1] == found[2] and found[0]["fcd_drawn_images"] == 640
@@ -265,8 +194,8 @@ def test_what_a_code_draws_is_measured_with_as_many_images_in_every_row(extracto
 
 @pytest.mark.program
 def test_a_model_without_codes_has_no_distances_of_domains_drawn(extractor, model, stream, monkeypatch):
-    monkeypatch.setattr(_Model, "latent_law", sampling.LatentLaw(noise_dim=4))
-    row = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
+    monkeypatch.setattr(two_domains.Model, "latent_law", sampling.LatentLaw(noise_dim=4))
+    row = two_domains.evaluator(extractor, parts=("distances",)).evaluate(model, stream)
     reason = "The latents of this model have no domain codes, so that no domain can be drawn by itself."
     for task in stream.tasks:
         assert row.absent[task.name] == {"fcd_drawn": reason, "kcd_drawn": reason}
@@ -275,16 +204,18 @@ def test_a_model_without_codes_has_no_distances_of_domains_drawn(extractor, mode
 
 @pytest.mark.program
 def test_as_many_test_images_as_features_have_no_covariance(extractor, model, stream):
-    row = _evaluator(extractor, test_images=64, parts=("distances",)).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, test_images=64, parts=("distances",)).evaluate(model, stream)
     assert row.absent["dark.npz"]["fcd_drawn"] == "64 test images are too few; 65 are needed."
     assert "kcd_drawn" in row.scores["dark.npz"]
-    row = _evaluator(extractor, test_images=65, parts=("distances",)).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, test_images=65, parts=("distances",)).evaluate(model, stream)
     assert "fcd_drawn" in row.scores["dark.npz"] and "fcd" in row.absent["dark.npz"]
 
 
 @pytest.mark.program
 def test_too_few_test_images_for_a_covariance_are_named(extractor, model, stream):
-    row = _evaluator(extractor, test_images=600, parts=("likelihood", "distances")).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, test_images=600, parts=("likelihood", "distances")).evaluate(
+        model, stream
+    )
     reason = "600 test images are too few; 640 are needed, 10 for each of the 64 features."
     assert row.absent["dark.npz"] == {"fcd": reason} and "fcd" not in row.scores["dark.npz"]
     assert "kcd" in row.scores["dark.npz"] and row.scores["dark.npz"]["images"] == 600
@@ -294,7 +225,7 @@ def test_too_few_test_images_for_a_covariance_are_named(extractor, model, stream
 @pytest.mark.program
 def test_without_a_student_what_needs_one_is_absent(extractor, model, stream):
     model.student = None
-    row = _evaluator(extractor).evaluate(model, stream)
+    row = two_domains.evaluator(extractor).evaluate(model, stream)
     for name in row.scores:
         parts = ("likelihood", "representation", "smoothness", "iwae")
         assert row.absent[name] == dict.fromkeys(parts, "The model has no Student.")
@@ -304,21 +235,23 @@ def test_without_a_student_what_needs_one_is_absent(extractor, model, stream):
 @pytest.mark.program
 def test_a_later_row_sees_the_students_new_weights_without_new_graphs(extractor, model, stream, monkeypatch):
     settings = {"parts": ("likelihood", "representation", "iwae")}
-    evaluator, traced = _evaluator(extractor, **settings), []
+    evaluator, traced = two_domains.evaluator(extractor, **settings), []
     first = evaluator.evaluate(model, stream)
     encode = model.student.encode
     monkeypatch.setattr(model.student, "encode", lambda images: traced.append(images) or encode(images))
     model.student.set_weights([0.5 * weight for weight in model.student.get_weights()])
     second = evaluator.evaluate(model, stream)
     assert not any(tf.is_symbolic_tensor(images) for images in traced)
-    assert second.scores == _evaluator(extractor, **settings).evaluate(model, stream).scores
+    assert second.scores == two_domains.evaluator(extractor, **settings).evaluate(model, stream).scores
     assert second.scores["dark.npz"]["nlog"] != first.scores["dark.npz"]["nlog"]
 
 
 @pytest.mark.program
 def test_progress_names_task_and_part(extractor, model, stream):
     lines = []
-    _evaluator(extractor, parts=("likelihood", "distances"), progress=lines.append).evaluate(model, stream)
+    two_domains.evaluator(extractor, parts=("likelihood", "distances"), progress=lines.append).evaluate(
+        model, stream
+    )
     assert lines[:2] == ["evaluating dark.npz (1/2): likelihood", "evaluating bright.npz (2/2): likelihood"]
     assert "evaluating: fcd" in lines and "evaluating bright.npz (2/2): kcd" in lines
 
@@ -326,10 +259,10 @@ def test_progress_names_task_and_part(extractor, model, stream):
 @pytest.mark.program
 def test_the_audit_finds_a_model_that_copies_its_training_images(extractor, model, stream):
     model.shares = (1.0, 0.0)
-    honest = _evaluator(extractor, parts=("audit",)).evaluate(model, stream).scores["dark.npz"]
+    honest = two_domains.evaluator(extractor, parts=("audit",)).evaluate(model, stream).scores["dark.npz"]
     train = stream.tasks[0].train_images()
     model.sample = lambda count, seed: images.normalize(train[np.arange(count) % len(train)])
-    row = _evaluator(extractor, parts=("audit",)).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, parts=("audit",)).evaluate(model, stream)
     copied = row.scores["dark.npz"]
     assert copied["copies"] == 1.0 and copied["nearest_ratio"] == 0.0
     assert honest["copies"] < 0.1 and honest["nearest_ratio"] > 0.8
@@ -338,7 +271,7 @@ def test_the_audit_finds_a_model_that_copies_its_training_images(extractor, mode
 
 @pytest.mark.program
 def test_an_audit_without_enough_held_out_images_is_absent(extractor, model, stream):
-    row = _evaluator(extractor, parts=("audit",), test_images=50).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, parts=("audit",), test_images=50).evaluate(model, stream)
     with pytest.raises(ValueError) as error:
         memorisation.memorisation(*[np.zeros((50, 1), np.uint8)] * 3)
     assert row.absent["dark.npz"] == {"audit": str(error.value)}
@@ -352,12 +285,12 @@ def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
         arrays = dict(file)
     for name in ("test_side", "train_side"):
         del arrays[name]
-    np.savez(tmp_path / "one.npz", **{**arrays, "test_labels": np.zeros(COUNT, int)})
+    np.savez(tmp_path / "one.npz", **{**arrays, "test_labels": np.zeros(two_domains.COUNT, int)})
     np.savez(tmp_path / "none.npz", **{n: a for n, a in arrays.items() if not n.endswith("labels")})
     np.savez(
         tmp_path / "still.npz",
         **{n: a for n, a in arrays.items() if not n.endswith("labels")},
-        test_view=np.zeros(COUNT),
+        test_view=np.zeros(two_domains.COUNT),
     )
     model.task_index.assign(1)
     for name, reason in {
@@ -365,8 +298,10 @@ def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
         "none": "Its images have neither labels nor known factors.",
         "still": "factor",
     }.items():
-        stream = streams.TaskStream([f"npz:{tmp_path}/{name}.npz"], (SIDE, SIDE, 3), 8)
-        row = _evaluator(extractor, parts=("representation",)).evaluate(model, stream)
+        stream = streams.TaskStream(
+            [f"npz:{tmp_path}/{name}.npz"], (two_domains.SIDE, two_domains.SIDE, 3), 8
+        )
+        row = two_domains.evaluator(extractor, parts=("representation",)).evaluate(model, stream)
         assert reason in row.absent[f"{name}.npz"]["representation"], name
         assert row.scores[f"{name}.npz"] == {}
 

@@ -10,86 +10,14 @@ from ltgans_tf.evaluation import (
     features,
     metrics,
 )
-from ltgans_tf.networks import sampling
-
-COUNT = 700  # test images of each task, enough for a covariance of 64 features
-
-
-SIDE = 8
-
-
-def _shown(task, count, seed):
-    """Task 0 is dark with a bright half, the left or the right; task 1 is bright with a dark one."""
-    draw = np.random.default_rng([seed, task])
-    labels = draw.integers(0, 2, count)
-    made = draw.normal(60, 20, (count, SIDE, SIDE, 3))
-    for image, label in zip(made, labels):
-        image[:, label * 4 : label * 4 + 4] += draw.uniform(60, 100)
-    return np.clip(255 - made if task else made, 0, 255).astype(np.uint8), labels
-
-
-@pytest.fixture(scope="module", name="specs")
-def _specs(tmp_path_factory):
-    folder, specs = tmp_path_factory.mktemp("evaluation"), []
-    for task, name in enumerate(("dark", "bright")):
-        parts = {}
-        for split, count in (("train", 600), ("test", COUNT)):
-            parts[f"{split}_images"], parts[f"{split}_labels"] = _shown(task, count, len(split))
-            parts[f"{split}_side"] = parts[f"{split}_labels"] * 10
-        np.savez(folder / f"{name}.npz", **parts)
-        specs.append(f"npz:{folder}/{name}.npz")
-    return specs
-
-
-@pytest.fixture(name="stream")
-def _stream(specs):
-    return streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-
-
-class _Model:
-    """Replays real images with a little noise: a domain that is asked for, `shares` of each, or each in turn."""
-
-    method = "replay of real images"
-    latent_law = sampling.LatentLaw(noise_dim=2, domain_dim=2)
-    images_are_decoded = False
-    wrong = 0.0  # share of the images that a code draws of the other domain
-
-    def __init__(self, student, shares=None, task_index=2):
-        self.student, self.shares = student, shares
-        self.task_index, self.global_step = tf.Variable(task_index), tf.Variable(10 * task_index)
-        self.seed = 4
-
-    def sample(self, count, seed, domain=None):
-        draw = np.random.default_rng(seed)
-        parts = [_shown(task, count, [seed, 77])[0] for task in range(2)]
-        domains = np.arange(count) % self.task_index.numpy() if domain is None else np.full(count, domain - 1)
-        by_code = (domains == 1) ^ (draw.random(count) < self.wrong)
-        chosen = by_code if domain or not self.shares else draw.random(count) < self.shares[1]
-        made = np.where(chosen[:, None, None, None], parts[1], parts[0])
-        return images.normalize(made) + draw.normal(0, 0.05, made.shape).astype(np.float32)
-
-
-@pytest.fixture(name="model")
-def _model(tiny_model):
-    return _Model(tiny_model().student)
-
-
-@pytest.fixture(scope="module", name="extractor")
-def _extractor(specs):
-    """One extractor for all tests of this file, as the research protocol trains it."""
-    return evaluation.Evaluator().prepare(streams.TaskStream(specs, (SIDE, SIDE, 3), 8))
-
-
-def _evaluator(extractor=None, **settings):
-    settings = {"samples": 1500, "iwae_k": 2, "iwae_images": 4, "kernel_subsets": 2, **settings}
-    return evaluation.Evaluator(extractor=extractor, **settings)
+from tests.evaluation import two_domains
 
 
 @pytest.mark.program
 def test_extractors_of_other_seeds_measure_the_union_beside_the_first(model, specs, stream, tmp_path):
     settings = {"parts": ("distances",), "samples": 700, "extractor_images": 200, "extractor_seeds": (2,)}
     model.own_scores = lambda: {"components": 3}
-    row = _evaluator(**settings).evaluate(model, stream, str(tmp_path))
+    row = two_domains.evaluator(**settings).evaluate(model, stream, str(tmp_path))
     assert row.union["components"] == 3
     other = features.load(str(tmp_path / "eval/extractor_seed2.npz"))
     assert row.of_seeds[2]["sha256"] == other.sha256 != row.extractor["sha256"]
@@ -102,22 +30,22 @@ def test_extractors_of_other_seeds_measure_the_union_beside_the_first(model, spe
     assert "fcd_seed2_floor" in row.union and "fcd_seed1" not in row.union
     assert not any("fcd_seed2" in found for found in row.scores.values())
     (tmp_path / "eval/extractor_seed2.npz").unlink()
-    gone = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    gone = streams.TaskStream(specs, (two_domains.SIDE, two_domains.SIDE, 3), 8)
     for task in gone.tasks[:1]:
         task.train_images = lambda limit=None: (_ for _ in ()).throw(ValueError("its images are gone."))
-    again = _evaluator(**settings).evaluate(model, gone, str(tmp_path))
+    again = two_domains.evaluator(**settings).evaluate(model, gone, str(tmp_path))
     assert again.union_absent["fcd_seed2"] == "its images are gone." and "fcd" in again.union
     with pytest.raises(ValueError, match="extractor_seeds is 7; choose of 1, 2"):
-        _evaluator(extractor_seeds=(7,))
+        two_domains.evaluator(extractor_seeds=(7,))
 
 
 @pytest.mark.program
 def test_the_extractor_is_fixed_by_data_and_seed_before_the_first_task(model, stream, tmp_path):
     """The model has no part in it, and a later evaluator takes the one that is there."""
-    evaluator = _evaluator(parts=("distances",), extractor_images=100)
+    evaluator = two_domains.evaluator(parts=("distances",), extractor_images=100)
     first = evaluator.prepare(stream, str(tmp_path))
     assert features.load(str(tmp_path / "eval" / "extractor.npz")).sha256 == first.sha256
-    row = _evaluator(parts=("distances",), seed=9).evaluate(model, stream, str(tmp_path))
+    row = two_domains.evaluator(parts=("distances",), seed=9).evaluate(model, stream, str(tmp_path))
     assert row.extractor["sha256"] == first.sha256 and row.extractor["trained_on"] == {
         "dark.npz": 100,
         "bright.npz": 100,
@@ -128,7 +56,8 @@ def test_the_extractor_is_fixed_by_data_and_seed_before_the_first_task(model, st
 def test_runs_of_several_seeds_have_one_extractor(stream, tmp_path):
     """Else no distance could be compared over seeds; the cache makes it the same to the bit."""
     first, second = (
-        _evaluator(seed=seed, extractor_images=50, cache=str(tmp_path)).prepare(stream) for seed in (1, 2)
+        two_domains.evaluator(seed=seed, extractor_images=50, cache=str(tmp_path)).prepare(stream)
+        for seed in (1, 2)
     )
     assert first.sha256 == second.sha256 and first is not second
 
@@ -148,7 +77,7 @@ def test_inception_is_measured_beside_the_classifier(extractor, model, stream):
         def features(self, batch):
             return tf.reduce_mean(batch, axis=[1, 2])
 
-    row = _evaluator(extractor, parts=("distances",), inception=Fake()).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, parts=("distances",), inception=Fake()).evaluate(model, stream)
     made = np.concatenate([model.sample(250, 1_000_000 + i) for i in range(0, 1500, 250)])
     means = [(np.round((x + 1) * 127.5).clip(0, 255) / 127.5 - 1).mean((1, 2)) for x in (made,)]
     tests = np.concatenate([images.normalize(t.test_images()) for t in stream.tasks]).mean((1, 2))
@@ -159,6 +88,6 @@ def test_inception_is_measured_beside_the_classifier(extractor, model, stream):
 
 @pytest.mark.program
 def test_an_extractor_that_confuses_the_domains_says_so(specs):
-    twice = streams.TaskStream([specs[0], specs[0]], (SIDE, SIDE, 3), 8)
-    extractor = _evaluator(extractor_images=200).prepare(twice)
+    twice = streams.TaskStream([specs[0], specs[0]], (two_domains.SIDE, two_domains.SIDE, 3), 8)
+    extractor = two_domains.evaluator(extractor_images=200).prepare(twice)
     assert extractor.about["domain_accuracy"] == pytest.approx(0.5, abs=0.1)

@@ -7,9 +7,8 @@ import weakref
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from ltgans_tf.data import datasets, images, streams
+from ltgans_tf.data import datasets, streams
 from ltgans_tf.evaluation import (
     evaluation,
     evaluator_settings,
@@ -19,89 +18,21 @@ from ltgans_tf.evaluation import (
     references,
 )
 from ltgans_tf.evaluation import row as row_lib
-from ltgans_tf.networks import sampling
-
-COUNT = 700  # test images of each task, enough for a covariance of 64 features
-
-
-SIDE = 8
-
-
-def _shown(task, count, seed):
-    """Task 0 is dark with a bright half, the left or the right; task 1 is bright with a dark one."""
-    draw = np.random.default_rng([seed, task])
-    labels = draw.integers(0, 2, count)
-    made = draw.normal(60, 20, (count, SIDE, SIDE, 3))
-    for image, label in zip(made, labels):
-        image[:, label * 4 : label * 4 + 4] += draw.uniform(60, 100)
-    return np.clip(255 - made if task else made, 0, 255).astype(np.uint8), labels
-
-
-@pytest.fixture(scope="module", name="specs")
-def _specs(tmp_path_factory):
-    folder, specs = tmp_path_factory.mktemp("evaluation"), []
-    for task, name in enumerate(("dark", "bright")):
-        parts = {}
-        for split, count in (("train", 600), ("test", COUNT)):
-            parts[f"{split}_images"], parts[f"{split}_labels"] = _shown(task, count, len(split))
-            parts[f"{split}_side"] = parts[f"{split}_labels"] * 10
-        np.savez(folder / f"{name}.npz", **parts)
-        specs.append(f"npz:{folder}/{name}.npz")
-    return specs
-
-
-@pytest.fixture(name="stream")
-def _stream(specs):
-    return streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-
-
-class _Model:
-    """Replays real images with a little noise: a domain that is asked for, `shares` of each, or each in turn."""
-
-    method = "replay of real images"
-    latent_law = sampling.LatentLaw(noise_dim=2, domain_dim=2)
-    images_are_decoded = False
-    wrong = 0.0  # share of the images that a code draws of the other domain
-
-    def __init__(self, student, shares=None, task_index=2):
-        self.student, self.shares = student, shares
-        self.task_index, self.global_step = tf.Variable(task_index), tf.Variable(10 * task_index)
-        self.seed = 4
-
-    def sample(self, count, seed, domain=None):
-        draw = np.random.default_rng(seed)
-        parts = [_shown(task, count, [seed, 77])[0] for task in range(2)]
-        domains = np.arange(count) % self.task_index.numpy() if domain is None else np.full(count, domain - 1)
-        by_code = (domains == 1) ^ (draw.random(count) < self.wrong)
-        chosen = by_code if domain or not self.shares else draw.random(count) < self.shares[1]
-        made = np.where(chosen[:, None, None, None], parts[1], parts[0])
-        return images.normalize(made) + draw.normal(0, 0.05, made.shape).astype(np.float32)
-
-
-@pytest.fixture(name="model")
-def _model(tiny_model):
-    return _Model(tiny_model().student)
-
-
-@pytest.fixture(scope="module", name="extractor")
-def _extractor(specs):
-    """One extractor for all tests of this file, as the research protocol trains it."""
-    return evaluation.Evaluator().prepare(streams.TaskStream(specs, (SIDE, SIDE, 3), 8))
-
-
-def _evaluator(extractor=None, **settings):
-    settings = {"samples": 1500, "iwae_k": 2, "iwae_images": 4, "kernel_subsets": 2, **settings}
-    return evaluation.Evaluator(extractor=extractor, **settings)
+from tests.evaluation import two_domains
 
 
 @pytest.mark.program
 def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor, model, specs, tmp_path):
-    workdir, stream = str(tmp_path), streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    workdir, stream = str(tmp_path), streams.TaskStream(specs, (two_domains.SIDE, two_domains.SIDE, 3), 8)
     model.task_index.assign(1)
-    before = _evaluator(extractor, parts=("likelihood", "distances")).evaluate(model, stream, workdir)
-    gone = streams.TaskStream([f"npz:{tmp_path}/dark.npz", specs[1]], (SIDE, SIDE, 3), 8, unchecked=1)
+    before = two_domains.evaluator(extractor, parts=("likelihood", "distances")).evaluate(
+        model, stream, workdir
+    )
+    gone = streams.TaskStream(
+        [f"npz:{tmp_path}/dark.npz", specs[1]], (two_domains.SIDE, two_domains.SIDE, 3), 8, unchecked=1
+    )
     model.task_index.assign(2)
-    row = _evaluator(extractor).evaluate(model, gone, workdir)
+    row = two_domains.evaluator(extractor).evaluate(model, gone, workdir)
     absent, found = row.absent["dark.npz"], row.scores["dark.npz"]
     assert set(absent) == {"likelihood", "representation", "smoothness", "iwae", "audit"} | {
         "kcd",
@@ -115,7 +46,7 @@ def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor,
         assert "dark.npz is not there any more" in absent[part]
     assert "moments alone are left" in absent["kcd"]
     # Its distance is measured to the moments that were kept after it.
-    whole = _evaluator(extractor, parts=("distances",)).evaluate(model, stream)
+    whole = two_domains.evaluator(extractor, parts=("distances",)).evaluate(model, stream)
     assert found["fcd"] == pytest.approx(whole.scores["dark.npz"]["fcd"], rel=1e-6)
     assert row.union["fcd"] == pytest.approx(whole.union["fcd"], rel=1e-6)
     assert row.data["dark.npz"] == before.data["dark.npz"] != {}
@@ -131,7 +62,7 @@ def test_each_part_of_a_past_task_is_read_once_and_let_go_of(extractor, model, s
         return source
 
     monkeypatch.setattr(datasets, "load", noted)
-    stream = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    stream = streams.TaskStream(specs, (two_domains.SIDE, two_domains.SIDE, 3), 8)
     evaluation.Evaluator(extractor=extractor, samples=400).evaluate(model, stream)
     gc.collect()
     alive = {(spec, split): source() is not None for spec, split, source in read}
@@ -152,13 +83,13 @@ def test_a_holding_gives_the_images_that_its_task_gives(stream, limit):
 
 @pytest.mark.program
 def test_production_reads_no_image_of_a_past_task(tiny_model, model, specs, tmp_path, monkeypatch):
-    workdir, stream = str(tmp_path), streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    workdir, stream = str(tmp_path), streams.TaskStream(specs, (two_domains.SIDE, two_domains.SIDE, 3), 8)
     read = []
     original = streams.Task._source
     monkeypatch.setattr(
         streams.Task, "_source", lambda task, split: read.append(task.index) or original(task, split)
     )
-    evaluator = _evaluator(protocol="production")
+    evaluator = two_domains.evaluator(protocol="production")
     extractor = evaluator.prepare(stream, workdir)
     assert set(read) == {0} and extractor.domain_names == ("dark.npz",)
     model.task_index.assign(1)
@@ -193,7 +124,7 @@ def test_both_protocols_measure_the_same_distance_under_one_extractor(extractor,
     for protocol in evaluator_settings.PROTOCOLS:
         for learnt in (1, 2):
             model.task_index.assign(learnt)
-            evaluator = _evaluator(extractor, protocol=protocol, parts=("distances",))
+            evaluator = two_domains.evaluator(extractor, protocol=protocol, parts=("distances",))
             rows[protocol] = evaluator.evaluate(model, stream, str(tmp_path / protocol))
     for name in ("dark.npz", "bright.npz"):
         pair = [rows[protocol].scores[name]["fcd"] for protocol in rows]
@@ -205,7 +136,7 @@ def test_both_protocols_measure_the_same_distance_under_one_extractor(extractor,
 def test_no_part_is_begun_after_the_time_limit(extractor, model, stream, monkeypatch):
     clock = iter(range(0, 10_000, 3))
     monkeypatch.setattr(measuring.time, "monotonic", lambda: float(next(clock)))
-    row = _evaluator(extractor, max_seconds=10).evaluate(model, stream)
+    row = two_domains.evaluator(extractor, max_seconds=10).evaluate(model, stream)
     # A look at the clock before and one after each piece: the third is begun after 15 s.
     assert "nlog" in row.scores["dark.npz"] and "nlog" in row.scores["bright.npz"]
     reason = "The time for the evaluation, 10 s, was over."
@@ -216,12 +147,12 @@ def test_no_part_is_begun_after_the_time_limit(extractor, model, stream, monkeyp
 
 @pytest.mark.program
 def test_a_task_out_of_turn_has_the_same_scores_that_a_push_compares(extractor, model, specs, monkeypatch):
-    longer = streams.TaskStream([*specs, specs[0]], (SIDE, SIDE, 3), 8)
-    full = _evaluator(extractor).evaluate(model, longer)
+    longer = streams.TaskStream([*specs, specs[0]], (two_domains.SIDE, two_domains.SIDE, 3), 8)
+    full = two_domains.evaluator(extractor).evaluate(model, longer)
     monkeypatch.setattr(
         evaluator_settings.EvaluatorSettings, "in_full", lambda self, index, learnt: index == 1 < learnt
     )
-    evaluator = _evaluator(extractor, past_tasks=1)
+    evaluator = two_domains.evaluator(extractor, past_tasks=1)
     row = evaluator.evaluate(model, longer)
     own, whole = row.scores["dark.npz"], full.scores["dark.npz"]
     assert {"nlog", "mean_image_nlog", "share", "fcd", "fcd_drawn"} <= set(own)
@@ -241,9 +172,9 @@ def test_a_task_out_of_turn_has_the_same_scores_that_a_push_compares(extractor, 
     assert set(row.absent["dark.npz"].values()) == {reason}
     assert row.scores["bright.npz"] == full.scores["bright.npz"] and row.union == full.union
     # After the last task of a stream nothing waits; what the evaluator keeps from row to row changes nothing.
-    short = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
+    short = streams.TaskStream(specs, (two_domains.SIDE, two_domains.SIDE, 3), 8)
     assert evaluator.evaluate(model, short).scores == full.scores
-    production = _evaluator(extractor, past_tasks=1, protocol="production").evaluate(model, longer)
+    production = two_domains.evaluator(extractor, past_tasks=1, protocol="production").evaluate(model, longer)
     assert reason not in production.absent["dark.npz"].values()
 
 
@@ -255,12 +186,16 @@ def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
     (tmp_path / "few" / "train").mkdir(parents=True)
     (tmp_path / "few" / "test").mkdir()
     for i in range(12):
-        pixels = np.random.default_rng(i).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+        pixels = np.random.default_rng(i).integers(
+            0, 256, (two_domains.SIDE, two_domains.SIDE, 3), dtype=np.uint8
+        )
         Image.fromarray(pixels).save(tmp_path / "few" / "train" / f"{i}.png")
     lines = []
-    stream = streams.TaskStream([f"folder:{tmp_path}/few"], (SIDE, SIDE, 3), 8)
+    stream = streams.TaskStream([f"folder:{tmp_path}/few"], (two_domains.SIDE, two_domains.SIDE, 3), 8)
     model.task_index.assign(1)
-    row = _evaluator(progress=lines.append, parts=("likelihood", "distances")).evaluate(model, stream)
+    row = two_domains.evaluator(progress=lines.append, parts=("likelihood", "distances")).evaluate(
+        model, stream
+    )
     assert any("not checked, for want of test images" in line for line in lines)
     assert "has no image in its test split" in row.absent["few"]["likelihood"]
     assert "has no image in its test split" in row.union_absent["fcd"]
@@ -268,7 +203,9 @@ def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
 
 
 def test_training_images_that_are_gone_stop_a_research_run_before_it_begins(specs, tmp_path):
-    gone = streams.TaskStream([specs[0], f"npz:{tmp_path}/b.npz"], (SIDE, SIDE, 3), 8, unchecked=2)
+    gone = streams.TaskStream(
+        [specs[0], f"npz:{tmp_path}/b.npz"], (two_domains.SIDE, two_domains.SIDE, 3), 8, unchecked=2
+    )
     with pytest.raises(ValueError, match="b.npz is not there any more"):
         evaluation.Evaluator().prepare(gone)
     evaluation.Evaluator("production", extractor_images=50).prepare(gone)
@@ -278,7 +215,7 @@ def test_training_images_that_are_gone_stop_a_research_run_before_it_begins(spec
 def _two_rows(extractor, model, stream, tmp_path):
     """Two rows of a run as the boundaries keep them: (evaluator, workdir, rows)."""
     evaluator, workdir, rows = (
-        _evaluator(extractor, parts=("likelihood", "distances")),
+        two_domains.evaluator(extractor, parts=("likelihood", "distances")),
         str(tmp_path / "run"),
         [],
     )
@@ -310,10 +247,10 @@ def test_a_lost_reference_is_not_made_of_other_images(two_rows, model, specs, tm
     os.remove(references.path_of(workdir, 0))
     rows[0].data[rows[0].task]["test_fingerprint"] = "of other images"
     rows[0].save(row_lib.row_path(workdir, 0))
-    stream = streams.TaskStream(specs, (SIDE, SIDE, 3), 8)
-    _evaluator(parts=("distances",)).evaluate(model, stream, workdir)
+    stream = streams.TaskStream(specs, (two_domains.SIDE, two_domains.SIDE, 3), 8)
+    two_domains.evaluator(parts=("distances",)).evaluate(model, stream, workdir)
     assert "not known to be those of its row, so it is not made again" in caplog.text
-    production = _evaluator(protocol="production", parts=("likelihood", "distances"))
+    production = two_domains.evaluator(protocol="production", parts=("likelihood", "distances"))
     row = production.evaluate(model, stream, workdir)
     assert references.load(workdir, 0) is None
     assert "task_00.npz is missing" in row.absent["dark.npz"]["likelihood"]
@@ -329,9 +266,9 @@ def test_a_lost_extractor_is_made_again_the_same_or_not_at_all(
     _, workdir, rows = two_rows
     path = pathlib.Path(workdir) / "eval" / "extractor.npz"
     path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:99])
-    fewer = streams.TaskStream([specs[1], specs[0]], (SIDE, SIDE, 3), 8)
+    fewer = streams.TaskStream([specs[1], specs[0]], (two_domains.SIDE, two_domains.SIDE, 3), 8)
     fewer.tasks[1].name = "another.npz"  # so that the images of a task that it was trained on are not there
-    row = _evaluator(parts=("likelihood", "distances", "audit")).evaluate(model, fewer, workdir)
+    row = two_domains.evaluator(parts=("likelihood", "distances", "audit")).evaluate(model, fewer, workdir)
     assert row.extractor is None and not path.is_file() or damage == "cut"
     reason = row.absent["bright.npz"]["distances"]
     assert "the extractor that earlier rows were measured on, is missing or damaged" in reason
@@ -339,15 +276,17 @@ def test_a_lost_extractor_is_made_again_the_same_or_not_at_all(
     assert "nlog" in row.scores["bright.npz"] and "fcd" not in row.scores["bright.npz"]
     asked = []
     monkeypatch.setattr(features, "train", lambda domains, *_, **__: asked.extend(domains) or extractor)
-    again = _evaluator(parts=("distances",), extractor_images=7).evaluate(model, stream, workdir)
+    again = two_domains.evaluator(parts=("distances",), extractor_images=7).evaluate(model, stream, workdir)
     assert [(domain.name, len(domain.images)) for domain in asked] == [("dark.npz", 600), ("bright.npz", 600)]
     assert again.extractor["sha256"] == rows[1].extractor["sha256"] == features.load(str(path)).sha256
 
 
 def test_a_row_says_whether_its_images_were_held_out_for_tuning(model, specs, stream):
-    held = streams.TaskStream(specs, (SIDE, SIDE, 3), 8, tuning=True)
-    tuned, tested = (_evaluator(parts=("likelihood",)).evaluate(model, of) for of in (held, stream))
+    held = streams.TaskStream(specs, (two_domains.SIDE, two_domains.SIDE, 3), 8, tuning=True)
+    tuned, tested = (
+        two_domains.evaluator(parts=("likelihood",)).evaluate(model, of) for of in (held, stream)
+    )
     assert (tuned.tuning, tested.tuning) == (True, False)
     counts = [held.tasks[0].num_test, held.tasks[0].num_train]
     assert tuned.data["dark.npz"]["test_images"] == counts[0] and sum(counts) == 600
-    assert tested.data["dark.npz"]["test_images"] == COUNT
+    assert tested.data["dark.npz"]["test_images"] == two_domains.COUNT
