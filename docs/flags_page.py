@@ -7,7 +7,7 @@ from absl import flags
 
 import ltgans_tf.trainers.train  # noqa: F401, defines the flags
 from ltgans_tf.methods import registry
-from ltgans_tf.settings import presets
+from ltgans_tf.settings import checked, presets
 from ltgans_tf.trainers import flag_help
 
 PAGE = pathlib.Path(__file__).with_name("reference") / "flags.md"
@@ -32,7 +32,7 @@ def page():
     """Returns the page as Markdown: str."""
     demo, columns = presets.preset("demo"), _recipes()
     recipe = presets.recipe(demo.recipe, demo.architecture)
-    held = {**flag_help.defaults(), **presets.flag_settings(demo), **presets.flag_settings(recipe)}
+    held = {**flag_help.defaults(), **checked.flag_values(demo), **checked.flag_values(recipe)}
     parts = [HEAD]
     for title, names in flag_help.groups():
         parts.append(f"## {title}")
@@ -83,7 +83,7 @@ def _changes(settings, others):
     """`--name=value` of the flags in which two presets or two recipes differ."""
     names = [
         f.name
-        for f in presets.flag_fields(type(others))
+        for f in checked.flag_fields(type(others))
         if getattr(settings, f.name) != getattr(others, f.name)
     ]
     return ", ".join(_setting(name, getattr(settings, name)) for name in names)

@@ -17,6 +17,7 @@ from absl import flags, logging
 
 from ltgans_tf.evaluation import row as rows
 from ltgans_tf.export import (
+    class_flags,
     continuation,
     desired,
     path_flags,
@@ -27,7 +28,7 @@ from ltgans_tf.export import (
     validation,
     versions,
 )
-from ltgans_tf.export.terms import Terms, define_flags, from_flags
+from ltgans_tf.export.terms import Terms
 from ltgans_tf.files import atomic, paths, run_ids
 
 _PATIENCE = 20.0  # seconds in which training begins, so that it need not share the cores
@@ -252,7 +253,7 @@ def main(_):
     given = flags.FLAGS
     base = given.base or os.path.join(given.workdir, "exports")
     try:
-        version = push_workdir(given.workdir, base, from_flags(), given.method)
+        version = push_workdir(given.workdir, base, class_flags.made(Terms), given.method)
     except validation.NotBlessed as error:
         print(f"not pushed: {error}")
         return 3
@@ -272,6 +273,6 @@ if __name__ == "__main__":
     path_flags.define_path(
         "base", None, "Folder that holds generator/ and encoder/; by default `exports` in the workdir."
     )
-    define_flags()
+    class_flags.define(Terms)
     program.define_method()
     program.run(main)

@@ -4,7 +4,7 @@ import textwrap
 
 from absl import flags
 
-from ltgans_tf.settings import presets
+from ltgans_tf.settings import checked, presets
 from ltgans_tf.settings.method_settings import SETTINGS
 
 FLAGS = flags.FLAGS
@@ -39,11 +39,11 @@ def groups():
         ("Export after each task", [name for name in FLAGS if name.startswith("push")]),
     ]
     placed = {name for _, names in named for name in names}
-    recipe = [field.name for field in presets.flag_fields(presets.Recipe) if field.name not in placed]
+    recipe = [field.name for field in checked.flag_fields(presets.Recipe) if field.name not in placed]
     own = [
         (
             f"Settings of {method} alone",
-            [f"{method}_{field.name}" for field in presets.flag_fields(cls)],
+            [f"{method}_{field.name}" for field in checked.flag_fields(cls)],
         )
         for method, cls in SETTINGS.items()
     ]
@@ -72,7 +72,7 @@ def defaults():
     return {
         f"{method}_{field.name}": field.default
         for method, cls in SETTINGS.items()
-        for field in presets.flag_fields(cls)
+        for field in checked.flag_fields(cls)
     }
 
 

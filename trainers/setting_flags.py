@@ -4,30 +4,22 @@ import dataclasses
 
 from absl import flags
 
-from ltgans_tf.settings import architectures, presets, seeds
+from ltgans_tf.export import class_flags, terms
+from ltgans_tf.settings import architectures, checked, presets
 from ltgans_tf.settings.method_settings import SETTINGS
 from ltgans_tf.trainers import task_flag
 
 flags.disclaim_key_flags()  # --help lists them with the program that defines them
 FLAGS = flags.FLAGS
-_DEFINE = {
-    bool: flags.DEFINE_bool,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-    str: flags.DEFINE_string,
-}
 
 
 def define():
     """Defines a flag for each setting; that of a method alone has the method's name before it."""
-    classes = [("", presets.Preset), ("", presets.Recipe)]
-    classes += [(f"{method}_", cls) for method, cls in SETTINGS.items()]
-    for prefix, field in ((prefix, field) for prefix, cls in classes for field in presets.flag_fields(cls)):
-        if field.name == "tasks":
-            task_flag.define(field.name, field.metadata["help"])
-        else:
-            bounds = {"lower_bound": 0, "upper_bound": seeds.LARGEST} if field.name == "seed" else {}
-            _DEFINE[type(field.default)](prefix + field.name, None, field.metadata["help"], **bounds)
+    task_flag.define("tasks", presets.Preset.__dataclass_fields__["tasks"].metadata["help"])
+    classes = {presets.Preset: "", presets.Recipe: ""} | {cls: f"{name}_" for name, cls in SETTINGS.items()}
+    for cls, prefix in classes.items():
+        class_flags.define(cls, prefix, with_defaults=False)
+    class_flags.define(terms.Terms, "push_")
     flags.DEFINE_integer(
         "image_size",
         None,
@@ -35,15 +27,9 @@ def define():
     )
 
 
-def given(cls, prefix=""):
-    """Those fields of the settings class `cls` that the command line names: {name: value}."""
-    names = [field.name for field in presets.flag_fields(cls)]
-    return {name: FLAGS[prefix + name].value for name in names if FLAGS[prefix + name].value is not None}
-
-
 def of_preset():
     """What the command line says of the preset: {name: value}; --image_size as the networks that it stands for."""
-    named = given(presets.Preset)
+    named = class_flags.given(presets.Preset)
     if FLAGS.image_size is not None:
         architecture = architectures.small(FLAGS.image_size).name
         if named.setdefault("architecture", architecture) != architecture:
@@ -57,24 +43,24 @@ def of_preset():
 def of_method():
     """What the chosen method has beyond a recipe, or None; ValueError for a flag of another method."""
     for method, cls in SETTINGS.items():
-        if method != FLAGS.method and (named := given(cls, f"{method}_")):
+        if method != FLAGS.method and (named := class_flags.given(cls, f"{method}_")):
             raise ValueError(
                 f"--{method}_{next(iter(named))} is a setting of {method} and --method is {FLAGS.method};"
                 f" leave it out or choose --method={method}."
             )
-    if FLAGS.method not in SETTINGS:
-        return None
-    prefix = f"{FLAGS.method}_"
-    try:
-        return SETTINGS[FLAGS.method](**given(SETTINGS[FLAGS.method], prefix))
-    except ValueError as error:  # which names the field; its flag has the method before that
-        raise ValueError(f"--{prefix}{error}") from error
+    cls = SETTINGS.get(FLAGS.method)
+    return cls and class_flags.made(cls, f"{FLAGS.method}_")
+
+
+def of_push():
+    """The `Terms` of exports; ValueError for a flag with a wrong value."""
+    return class_flags.made(terms.Terms, "push_")
 
 
 def overruled(recipe):
     """Flags of the recipe that were given and do not hold, because the method fixes them; as text."""
     held = dataclasses.asdict(recipe)
-    named = given(presets.Recipe).items()
+    named = class_flags.given(presets.Recipe).items()
     return ", ".join(f"{name} ({held[name]})" for name, value in named if value != held[name])
 
 
@@ -84,7 +70,7 @@ def values(preset, recipe, settings):
     return {
         "preset": FLAGS.preset,
         "method": FLAGS.method,
-        **presets.flag_settings(preset),
-        **presets.flag_settings(recipe),
+        **checked.flag_values(preset),
+        **checked.flag_values(recipe),
         **{f"{FLAGS.method}_{name}": value for name, value in own.items()},
     }

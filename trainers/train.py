@@ -18,7 +18,7 @@ import sys
 from absl import flags
 
 from ltgans_tf import trainers
-from ltgans_tf.export import continuation, path_flags, push, terms
+from ltgans_tf.export import class_flags, continuation, path_flags, push
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.trainers import (
@@ -114,9 +114,6 @@ path_flags.define_path(
 )
 flags.DEFINE_bool("push", True, "Whether generator and encoder are exported after each task.")
 path_flags.define_path("push_base", None, "Folder to push exports to; by default `exports` in the workdir.")
-terms.define_flags("push_")
-
-
 setting_flags.define()
 FLAGS = flags.FLAGS
 # Flags of one call, which flags.txt does not repeat.
@@ -193,7 +190,7 @@ def resolve():
     """
     layout.check()
     _profiled()
-    terms.from_flags("push_")
+    setting_flags.of_push()
     trainers.extractor_seeds(FLAGS.extractor_seed)
     registry.check_method(FLAGS.method)
     preset = presets.preset(FLAGS.preset)
@@ -201,7 +198,7 @@ def resolve():
     preset = dataclasses.replace(preset, **{"tasks": preset.tasks_with(FLAGS.data_dir), **changes})
     architectures.architecture(preset.architecture)
     recipe = presets.recipe(preset.recipe, preset.architecture, FLAGS.method)
-    recipe = dataclasses.replace(recipe, **setting_flags.given(presets.Recipe))
+    recipe = dataclasses.replace(recipe, **class_flags.given(presets.Recipe))
     presets.check_method(recipe, FLAGS.method)
     return preset, recipe, setting_flags.of_method()
 
@@ -263,7 +260,7 @@ def _train(preset, recipe, settings):
             boundaries.BoundarySamples(),
             boundaries.BoundaryScores(evaluator),
             tracker.boundary,
-            *([push.BoundaryExport(FLAGS.push_base, terms.from_flags("push_"), say)] if FLAGS.push else []),
+            *([push.BoundaryExport(FLAGS.push_base, setting_flags.of_push(), say)] if FLAGS.push else []),
             lambda model, stream, task, workdir: say(closing.boundary(task, workdir)),
         ],
         preset.checkpoint_every,

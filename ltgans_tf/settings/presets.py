@@ -1,7 +1,7 @@
 """Settings as data: RECIPES hold the method's settings, PRESETS the experiments.
 
-Both are frozen dataclasses whose fields become flags of `ltgans train` with the help text
-given here; the presets are listed in preset_table.py. Nothing in this file needs TensorFlow.
+The fields of both are flags of `ltgans train`, see checked.py; the presets are listed in preset_table.py. Nothing
+in this file needs TensorFlow.
 """
 
 import dataclasses
@@ -9,24 +9,11 @@ import fractions
 import re
 
 from ltgans_tf.files import near_names
-from ltgans_tf.settings import preset_table
+from ltgans_tf.settings import checked, preset_table, seeds
+from ltgans_tf.settings.checked import Checked, setting
 
 AUGMENTATIONS = ("color", "translation", "cutout")
 VAES = ("lgm", "curl")  # methods without generator and critic
-
-
-def _setting(default, text, flag=True):
-    return dataclasses.field(default=default, metadata={"help": text, "flag": flag})
-
-
-def flag_fields(cls):
-    """The fields of a class of settings that are flags of `ltgans train`."""
-    return [field for field in dataclasses.fields(cls) if field.metadata.get("flag", True)]
-
-
-def flag_settings(settings):
-    """{name: value} of the fields of a preset or a recipe that are flags."""
-    return {field.name: getattr(settings, field.name) for field in flag_fields(type(settings))}
 
 
 def replay_fraction(share, task_index):
@@ -46,7 +33,8 @@ def replay_fraction(share, task_index):
         number = fractions.Fraction(str(share)).limit_denominator(10_000)
     except (ValueError, ZeroDivisionError):
         number = fractions.Fraction(-1)
-    _check(0 <= number <= 1, "replay_share", share, "'paper', 'balanced' or a number in [0, 1]")
+    if not 0 <= number <= 1:
+        raise checked.wrong("replay_share", share, "'paper', 'balanced' or a number in [0, 1]")
     return number
 
 
@@ -69,8 +57,8 @@ def augmentations(text):
     if text == "none":
         return ()
     names = tuple(name.strip() for name in str(text).split(","))
-    known = set(names) <= set(AUGMENTATIONS) and len(set(names)) == len(names)
-    _check(known, "diffaugment", text, f"'none' or some of {','.join(AUGMENTATIONS)}, each once")
+    if not set(names) <= set(AUGMENTATIONS) or len(set(names)) < len(names):
+        raise checked.wrong("diffaugment", text, f"'none' or some of {','.join(AUGMENTATIONS)}, each once")
     return names
 
 
@@ -94,107 +82,116 @@ def parse_optimizer(text, name="optimizer"):
     return match[1], numbers
 
 
-def _known(name, table, kind):
-    if name in table:
-        return name
-    raise near_names.unknown(kind, name, table)
-
-
-def _check(holds, name, value, rule):
-    if not holds:
-        raise ValueError(f"{name} is {value!r}; it must be {rule}.")
-
-
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Recipe(Checked):
     """Settings of the method; RECIPES has the named ones."""
 
-    n_critic: int = _setting(1, "Critic updates per generator update, 1 to 100.")
-    penalty_weight: float = _setting(10.0, "Weight lambda of the gradient penalty.")
-    replay_share: str = _setting(
+    n_critic: int = setting(1, "Critic updates per generator update, 1 to 100.", least=1, most=100)
+    penalty_weight: float = setting(10.0, "Weight lambda of the gradient penalty.", least=0)
+    replay_share: str = setting(
         "balanced",
         "Share of the past in what is learnt from task 2 on: 'paper' = 1/2, 'balanced' = (k-1)/k in"
         " task k, or a number in [0, 1]. So many of the images that the critic takes for real are the"
         " Teacher's. With domain codes as many of them as new ones stand beside these, and only student_replay reads"
         " the share.",
+        check=lambda share, name: replay_fraction(share, 1),
     )
-    student_replay: str = _setting(
+    student_replay: str = setting(
         "paper",
         "Weights of new and replayed images in the Student's loss: 'paper' = 1 and 1"
         " (Eq. 5), 'share' = 2(1-s) and 2s with the replay share s.",
+        choices=("paper", "share"),
     )
-    beta: float = _setting(1.0, "Weight of the KL term in the Student's loss (Eq. 6: 4).")
-    latent_law: str = _setting(
+    beta: float = setting(1.0, "Weight of the KL term in the Student's loss (Eq. 6: 4).", least=0)
+    latent_law: str = setting(
         "normal",
         "Law of the noise in a generator's latents: 'normal' = N(0, I) as in the paper, 'uniform' ="
         " uniform in [-1, 1] as in the authors' later code.",
+        choices=("normal", "uniform"),
     )
-    domain_dim: int = _setting(
+    domain_dim: int = setting(
         0,
         "Dimensions of the domain codes that stand before the noise of a latent; 0 = none, as in the paper, and"
         " then no domain can be asked for.",
+        least=0,
+        most=1024,
     )
-    domain_length: float = _setting(2.0, "Length of a domain code.")
-    domain_scales: bool = _setting(
+    domain_length: float = setting(2.0, "Length of a domain code.", above=0)
+    domain_scales: bool = setting(
         False,
         "Whether the scale and the shift of each of the generators' normalisers follow from the domain code too"
         " (conditional batch normalisation).",
     )
-    critic_heads: int = _setting(
+    critic_heads: int = setting(
         2,
         "Outputs of the critic on one trunk: 1 = Eq. 1 as written; 2 = one for each twin in the first task and,"
         " with domain codes, one for the past and one for the new task from then on.",
+        choices=(1, 2),
     )
-    critic_on_past: bool = _setting(
+    critic_on_past: bool = setting(
         True, "Whether the critic judges images of past domains too; without, distillation alone keeps them."
     )
-    distillation: float = _setting(
+    distillation: float = setting(
         0.0,
         "Weight of the squared error between the Assistant's and the Teacher's images of the same latents, which"
         " needs domain codes; 0 = the critic alone passes knowledge on.",
+        least=0,
     )
-    diffaugment: str = _setting(
+    diffaugment: str = setting(
         "none",
         "Random transforms, of real and generated images alike, before the critic judges them (DiffAugment): some of"
         " color,translation,cutout, or none. Meant for few images; in short runs FCD became worse"
         " (docs/small_collections.md).",
+        check=lambda text, name: augmentations(text),
     )
-    first_learners: int = _setting(
-        2, "Generators that learn the first task: 2 = both twins, as in Eq. 1; 1 = the Teacher alone."
+    first_learners: int = setting(
+        2,
+        "Generators that learn the first task: 2 = both twins, as in Eq. 1; 1 = the Teacher alone.",
+        choices=(1, 2),
     )
-    ema: float = _setting(
+    ema: float = setting(
         0.0,
         "Decay per step of a moving average of the learners' weights that becomes the"
         " generator at the end of each task, (1+t)/(10+t) in step t where that is less; 0 = none.",
+        least=0,
+        below=1,
     )
-    warm_start: float = _setting(
+    warm_start: float = setting(
         0.0,
         "Share of the Teacher's weights in those that the Assistant starts each task from, in [0, 1]: 0 = its"
         " own, as in the paper; 1 = the Teacher's, which is generative replay in all but name; between them"
         " the weighted mean of both twins.",
+        least=0,
+        most=1,
     )
-    critic_optimizer: str = _setting(
-        "adam(0.001, 0, 0.9)", "Critic's optimizer: adam(lr, beta_1, beta_2) or rmsprop(lr)."
+    critic_optimizer: str = setting(
+        "adam(0.001, 0, 0.9)",
+        "Critic's optimizer: adam(lr, beta_1, beta_2) or rmsprop(lr).",
+        check=parse_optimizer,
     )
-    generator_optimizer: str = _setting(
-        "adam(0.001, 0, 0.9)", "Generators' optimizer, one of its own for each."
+    generator_optimizer: str = setting(
+        "adam(0.001, 0, 0.9)", "Generators' optimizer, one of its own for each.", check=parse_optimizer
     )
-    student_optimizer: str = _setting("adam(0.001)", "The Student's optimizer.")
-    student_ema: float = _setting(
+    student_optimizer: str = setting("adam(0.001)", "The Student's optimizer.", check=parse_optimizer)
+    student_ema: float = setting(
         0.0,
         "Decay per step of a moving average of the Student's weights, (1+t)/(10+t) in step t of a task where that"
         " is less. It is the Student that encodes, is scored and exported, and each task trains on from it; 0 ="
         " none.",
+        least=0,
+        below=1,
     )
-    student_distillation: float = _setting(
+    student_distillation: float = setting(
         0.0,
         "Weight, on replayed images, of the Student's distance to its frozen copy from the end of the task before:"
         " the squared error between both reconstructions and the KL between both posteriors; 0 = none.",
+        least=0,
     )
-    precision: str = _setting(
+    precision: str = setting(
         "float32",
         "Arithmetic of the hidden layers: float32, mixed_bfloat16 or mixed_float16; weights, outputs, losses"
         " and the norm in the gradient penalty are float32 in any case.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
 
     @property
@@ -207,29 +204,11 @@ class Recipe:
         return 256.0 if self.precision == "mixed_float16" else 1.0
 
     def __post_init__(self):
-        _check(1 <= self.n_critic <= 100, "n_critic", self.n_critic, "from 1 to 100")
-        _check(self.penalty_weight >= 0, "penalty_weight", self.penalty_weight, "at least 0")
-        _check(
-            self.student_replay in ("paper", "share"),
-            "student_replay",
-            self.student_replay,
-            "'paper' or 'share'",
-        )
-        _check(self.beta >= 0, "beta", self.beta, "at least 0")
-        _check(
-            self.latent_law in ("normal", "uniform"),
-            "latent_law",
-            self.latent_law,
-            "'normal' or 'uniform'",
-        )
-        _check(0 <= self.domain_dim <= 1024, "domain_dim", self.domain_dim, "from 0 to 1024")
-        _check(0 < self.domain_length < float("inf"), "domain_length", self.domain_length, "above 0")
+        super().__post_init__()
         if self.domain_scales and not self.domain_dim:
             raise ValueError(
                 "domain_scales is True with domain_dim 0; it needs domain codes, domain_dim 32 say, or must be False."
             )
-        _check(self.critic_heads in (1, 2), "critic_heads", self.critic_heads, "1 or 2")
-        _check(0 <= self.distillation < float("inf"), "distillation", self.distillation, "at least 0")
         if self.distillation and not self.domain_dim:
             raise ValueError(
                 f"distillation is {self.distillation} with domain_dim 0; it needs domain codes, domain_dim 32 say,"
@@ -240,22 +219,6 @@ class Recipe:
                 "critic_on_past is False with distillation 0, so that nothing would keep the past; give distillation"
                 " a weight, 0.01 say, or leave critic_on_past True."
             )
-        augmentations(self.diffaugment)
-        _check(self.first_learners in (1, 2), "first_learners", self.first_learners, "1 or 2")
-        _check(0 <= self.ema < 1, "ema", self.ema, "in [0, 1)")
-        _check(0 <= self.student_ema < 1, "student_ema", self.student_ema, "in [0, 1)")
-        weight = self.student_distillation
-        _check(0 <= weight < float("inf"), "student_distillation", weight, "at least 0")
-        _check(0 <= self.warm_start <= 1, "warm_start", self.warm_start, "in [0, 1]")
-        replay_fraction(self.replay_share, 1)
-        _check(
-            self.precision in ("float32", "mixed_bfloat16", "mixed_float16"),
-            "precision",
-            self.precision,
-            "'float32', 'mixed_bfloat16' or 'mixed_float16'",
-        )
-        for name in ("critic_optimizer", "generator_optimizer", "student_optimizer"):
-            parse_optimizer(getattr(self, name), name)
 
 
 # Found on small nets in minutes of two CPU cores; see docs/domain_codes.md.
@@ -300,66 +263,52 @@ _OF_METHOD = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Preset:
+class Preset(Checked):
     """An experiment: the stream, the sizes and the lengths."""
 
-    tasks: tuple[str, ...] = _setting(
+    tasks: tuple[str, ...] = setting(
         ("digits", "glyphs", "textures"), "Task specs in order, separated by commas."
     )
-    data_dir_tasks: tuple[str, ...] = _setting(
+    data_dir_tasks: tuple[str, ...] = setting(
         (), "Task specs in place of `tasks` where a data folder is given; empty = the same.", flag=False
     )
-    architecture: str = _setting(
+    architecture: str = setting(
         "small32", "Networks: smallN for images of NxN pixels, N from 16 to 256, or paper32 or paper64."
     )
-    channels: int = _setting(3, "Channels of the images, 1 or 3.")
-    recipe: str = _setting("recommended", "The method's settings, 'paper' or 'recommended'.")
-    student: bool = _setting(True, "Whether a VAE Student is trained in step.")
-    batch_size: int = _setting(32, "Images per critic update, over all replicas.")
-    steps_per_task: int = _setting(2000, "Generator updates in each task.")
-    fit: str = _setting("crop", "How images are brought to one shape: crop, pad or stretch.")
-    horizontal_flips: bool = _setting(
+    channels: int = setting(3, "Channels of the images, 1 or 3.", choices=(1, 3))
+    recipe: str = setting("recommended", "The method's settings, 'paper' or 'recommended'.")
+    student: bool = setting(True, "Whether a VAE Student is trained in step.")
+    batch_size: int = setting(32, "Images per critic update, over all replicas.", least=1)
+    steps_per_task: int = setting(2000, "Generator updates in each task.", least=1)
+    fit: str = setting(
+        "crop",
+        "How images are brought to one shape: crop, pad or stretch.",
+        choices=("crop", "pad", "stretch"),
+    )
+    horizontal_flips: bool = setting(
         False, "Whether training images are seen as their mirror images too; not for letters and digits."
     )
-    seed: int = _setting(0, "Seed of weights, data order and noise.")
-    log_every: int = _setting(50, "Steps between points of metrics.jsonl and TensorBoard.")
-    sample_every: int = _setting(500, "Steps between sample grids.")
-    checkpoint_every: int = _setting(500, "Steps between checkpoints.")
-    protocol: str = _setting(
+    seed: int = setting(
+        0, "Seed of weights, data order and noise.", check=lambda seed, name: seeds.check(seed)
+    )
+    log_every: int = setting(50, "Steps between points of metrics.jsonl and TensorBoard.", least=1)
+    sample_every: int = setting(500, "Steps between sample grids.", least=1)
+    checkpoint_every: int = setting(500, "Steps between checkpoints.", least=1)
+    protocol: str = setting(
         "research",
         "What the evaluator may keep of past tasks: 'research' = test parts and an extractor of all"
         " tasks, 'production' = moments and counts alone.",
+        choices=("research", "production"),
     )
-    eval_images: int = _setting(2000, "At most so many test images per task in a boundary's row.")
-    eval_samples: int = _setting(5000, "Generated images for the distances in a boundary's row.")
-    eval_iwae_images: int = _setting(50, "Test images per task for the IWAE bound there; 0 = none.")
-    extractor_images: int = _setting(12_000, "At most so many training images per task for the extractor.")
-    max_eval_seconds: int = _setting(
-        0, "Time for a boundary's row; what does not fit is absent. 0 = no limit."
+    eval_images: int = setting(2000, "At most so many test images per task in a boundary's row.", least=1)
+    eval_samples: int = setting(5000, "Generated images for the distances in a boundary's row.", least=1)
+    eval_iwae_images: int = setting(50, "Test images per task for the IWAE bound there; 0 = none.", least=0)
+    extractor_images: int = setting(
+        12_000, "At most so many training images per task for the extractor.", least=1
     )
-
-    def __post_init__(self):
-        for name in (
-            "batch_size",
-            "steps_per_task",
-            "log_every",
-            "sample_every",
-            "checkpoint_every",
-            "eval_images",
-            "eval_samples",
-            "extractor_images",
-        ):
-            _check(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("eval_iwae_images", "max_eval_seconds"):
-            _check(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        _check(
-            self.protocol in ("research", "production"),
-            "protocol",
-            self.protocol,
-            "'research' or 'production'",
-        )
-        _check(self.channels in (1, 3), "channels", self.channels, "1 or 3")
-        _check(self.fit in ("crop", "pad", "stretch"), "fit", self.fit, "crop, pad or stretch")
+    max_eval_seconds: int = setting(
+        0, "Time for a boundary's row; what does not fit is absent. 0 = no limit.", least=0
+    )
 
     def tasks_with(self, data_dir):
         """The task specs of a run that has this `--data_dir`, or None: tuple of str."""
@@ -369,9 +318,15 @@ class Preset:
 PRESETS = {name: Preset(**settings) for name, settings in preset_table.TABLE.items()}
 
 
+def _known(name, table, kind):
+    if name not in table:
+        raise near_names.unknown(kind, name, table)
+    return table[name]
+
+
 def recipe(name, architecture, method="ltgan"):
     """Returns the `Recipe` called `name` for nets of `architecture` and a method (all str)."""
-    named = RECIPES[_known(name, RECIPES, "recipe")](architecture)
+    named = _known(name, RECIPES, "recipe")(architecture)
     return dataclasses.replace(named, **_OF_METHOD.get(method, {}))
 
 
@@ -386,4 +341,4 @@ def check_method(recipe, method):
 
 def preset(name):
     """Returns the `Preset` called `name`; ValueError with the nearest names otherwise."""
-    return PRESETS[_known(name, PRESETS, "preset")]
+    return _known(name, PRESETS, "preset")

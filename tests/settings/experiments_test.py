@@ -6,7 +6,7 @@ import pytest
 
 from ltgans_tf.evaluation import scores
 from ltgans_tf.methods import registry
-from ltgans_tf.settings import experiments, presets
+from ltgans_tf.settings import checked, experiments, presets
 from ltgans_tf.settings.method_settings import SETTINGS
 
 NAMES = list(experiments.EXPERIMENTS)
@@ -25,7 +25,7 @@ def test_an_experiment_names_things_that_there_are(name):
     known = {
         f"{prefix.strip()}{field.name}"
         for prefix, cls in classes.items()
-        for field in presets.flag_fields(cls)
+        for field in checked.flag_fields(cls)
     }
     assert found.preset == name and found.departures.endswith(".")
     labels = [run.label for run in found.runs]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ltgans_tf.data import catalogue, datasets, specs, streams
 from ltgans_tf.methods import twin_gan
-from ltgans_tf.settings import architectures, presets
+from ltgans_tf.settings import architectures, checked, presets
 from tests import source_imports
 from tests.tiny import TINY
 
@@ -124,9 +124,9 @@ def test_tasks_for_a_data_folder_take_the_place_of_the_others_only_with_one():
 
 
 def test_tasks_for_a_data_folder_are_no_flag():
-    names = [field.name for field in presets.flag_fields(presets.Preset)]
+    names = [field.name for field in checked.flag_fields(presets.Preset)]
     assert "data_dir_tasks" not in names and {"tasks", "seed"} <= set(names)
-    assert list(presets.flag_settings(presets.Preset())) == names
+    assert list(checked.flag_values(presets.Preset())) == names
 
 
 @pytest.mark.parametrize("architecture", architectures.ARCHITECTURES)

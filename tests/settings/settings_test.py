@@ -53,12 +53,6 @@ def test_a_wrong_value_is_refused_in_one_sentence_that_names_the_field(cls, fiel
         assert "\n" not in message and ". " not in message
 
 
-def test_the_bounds_themselves_and_whole_numbers_of_numpy_are_taken():
-    LGMSettings(categories=1, consistency=0, anneal_steps=1)
-    CURLSettings(1, 1, buffer_size=1, expansion_wait=0, expansion_passes=0, threshold_decay=0)
-    CURLSettings(5, 5), CURLSettings(components=np.int64(3), threshold_deviations=-2.0)
-
-
 def test_every_field_has_a_help_text_and_a_plain_default():
     for cls in SETTINGS.values():
         for field in dataclasses.fields(cls):

@@ -41,7 +41,7 @@ def test_an_image_size_stands_for_the_small_nets_of_that_size(tmp_path):
 
 def test_a_dry_run_checks_the_terms_of_a_push(tmp_path):
     sentence = _refused(f"--workdir={tmp_path}/run", "--dry_run", "--push_max_regression=nan")
-    assert sentence.endswith("max_regression is nan; it must be at least 0.")
+    assert sentence.endswith("--push_max_regression is nan; it must be a number of at least 0.")
 
 
 def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tmp_path):
