@@ -325,7 +325,7 @@ def _notes(recipe, student):
 
 
 def _evaluator(preset, say):
-    from ltgans_tf.evaluation import evaluation, features, inception
+    from ltgans_tf.evaluation import evaluation, extractor_cache, features, inception
 
     path = FLAGS.inception_path
     return evaluation.Evaluator(
@@ -341,7 +341,7 @@ def _evaluator(preset, say):
         extractor_images=preset.extractor_images,
         extractor_seeds=trainers.extractor_seeds(FLAGS.extractor_seed),
         seed=preset.seed,
-        cache=features.cache_folder(),
+        cache=extractor_cache.folder(),
         about={"preset": FLAGS.preset, "recipe": preset.recipe},
         progress=say.passing,
     )

@@ -7,6 +7,7 @@ import os
 import time
 
 from ltgans_tf.evaluation import features, restoring
+from ltgans_tf.files import jsonfiles
 
 
 class Extractors:
@@ -30,7 +31,7 @@ class Extractors:
         known = None
         if path is not None:
             if os.path.isfile(path):
-                with contextlib.suppress(features.Damaged):
+                with contextlib.suppress(jsonfiles.Damaged):
                     return self._load(path)
             known = restoring.known_extractor(workdir)
         if known:

@@ -9,23 +9,20 @@ same extractor only, so under the same sha256.
 
 import dataclasses
 import hashlib
-import json
 import logging
 import os
 import uuid
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.data import images as images_lib
 from ltgans_tf.evaluation import extractor_cache, extractor_network
-from ltgans_tf.files import atomic, keras_config
+from ltgans_tf.files import array_files, jsonfiles, keras_config
 
 _log = logging.getLogger(__name__)
 
 FEATURES = extractor_network.FEATURES
-cache_folder = extractor_cache.folder  # for ltgans train and benchmarks
 EPOCHS = 4
 MOST_IMAGES = 12_000  # of each domain, for training
 _MOST_SIDE = 4096  # of images that a file may say it is for
@@ -46,10 +43,6 @@ class Domain:
     name: str
     images: np.ndarray
     labels: np.ndarray | None = None
-
-
-class Damaged(ValueError):
-    """A file holds no extractor that could be read."""
 
 
 class Extractor:
@@ -160,14 +153,12 @@ class Extractor:
         """Writes weights and description to one .npz file, in one move; no pickle is in it."""
         weights = {f"weight_{i:03d}": w for i, w in enumerate(self.network.get_weights())}
         description = {
-            "format_version": _FORMAT_VERSION,
             "image_shape": self.network.input_shape[1:],
             "classes": self.class_table,
             "about": self.about,
         }
         # The cache may be that of several machines.
-        with atomic.writing(path, f"{path}.{uuid.uuid4().hex}.tmp") as f:
-            np.savez(f, description=json.dumps(description), **weights)
+        array_files.write(path, _FORMAT_VERSION, description, weights, f"{path}.{uuid.uuid4().hex}.tmp")
 
     def _outputs(self, images):
         return self._apply(tf.convert_to_tensor(images, tf.float32))
@@ -249,31 +240,22 @@ def load(path):
     """Loads what `Extractor.save` wrote.
 
     Raises:
-      Damaged: it is none, or damaged.
-      ValueError: it is of another format version.
+      jsonfiles.Damaged: it is none, or damaged.
+      ValueError: it is of another format version, or was changed.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            description = json.loads(str(file["description"]))
-            weights = [file[name] for name in sorted(file.files) if name.startswith("weight_")]
-        version = description["format_version"]
-        extractor = _described(description, weights) if version == _FORMAT_VERSION else None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
-        raise Damaged(
-            f"{path} is no extractor of this package ({error}); remove it, or name another."
+        extractor, sha256 = array_files.read(path, _FORMAT_VERSION, _described)
+    except jsonfiles.Damaged as error:
+        raise jsonfiles.Damaged(
+            f"{path} is no extractor of this package ({error.__cause__}); remove it, or name another."
         ) from error
-    if extractor is None:
-        raise ValueError(
-            f"{path} has format version {version}, this ltgans_tf reads {_FORMAT_VERSION}; use the ltgans_tf"
-            " that wrote it."
-        )
-    if extractor.sha256 != description["about"].get("sha256"):
+    if extractor.sha256 != sha256:
         raise ValueError(f"{path} has changed since it was written; remove it, so that it is made again.")
     return extractor
 
 
-def _described(description, weights):
-    """The extractor of a file's description; a KeyError, TypeError or ValueError where it is none."""
+def _described(description, arrays):
+    """(the extractor of a file, the sha256 that it was written with)."""
     shape, about = description["image_shape"], description["about"]
     if len(shape) != 3 or not all(type(n) is int and 0 < n <= _MOST_SIDE for n in shape):
         raise ValueError(f"image_shape is {shape!r}; it must be three numbers from 1 to {_MOST_SIDE}")
@@ -281,8 +263,8 @@ def _described(description, weights):
         raise TypeError(f"about is {about!r}")
     classes = tuple(tuple(row) for row in description["classes"])
     network, _ = extractor_network.build(tuple(shape), len(classes), 0, False)
-    network.set_weights(weights)
-    return Extractor(network, classes, about)
+    network.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight_")])
+    return Extractor(network, classes, about), about.get("sha256")
 
 
 def _class_table(domains):

@@ -5,23 +5,17 @@ under each extractor, counts, and the NLOG that the Student had when the task wa
 """
 
 import dataclasses
-import json
 import os
-import zipfile
 
 import numpy as np
 
 from ltgans_tf.evaluation import metrics
-from ltgans_tf.files import atomic
+from ltgans_tf.files import array_files
 
 _FORMAT_VERSION = 1
 # Scores of a task when it was new that a reference keeps.
 NUMBERS = ("nlog", "mean_image_nlog", "share_reconstructed")
 _RIDGE = 0.01  # of the mean variance; features after a ReLU may have columns without any
-
-
-class Damaged(ValueError):
-    """A reference cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,21 +44,18 @@ def save(workdir, index, reference):
                 arrays[f"{sha256}_{part}_mean"] = found.mean
                 arrays[f"{sha256}_{part}_root"] = found.root
     description = {
-        "format_version": _FORMAT_VERSION,
         "task": reference.task,
         "extractors": list(reference.moments),
         "numbers": reference.numbers,
     }
-    path = path_of(workdir, index)
-    with atomic.writing(path) as f:
-        np.savez(f, description=json.dumps(description), **arrays)
+    array_files.write(path_of(workdir, index), _FORMAT_VERSION, description, arrays)
 
 
 def load(workdir, index):
     """The `Reference` of the task at `index`; None where none was written.
 
     Raises:
-      Damaged, ValueError: see `read`.
+      jsonfiles.Damaged, ValueError: see `array_files.read`.
     """
     path = path_of(workdir, index)
     return read(path) if os.path.isfile(path) else None
@@ -74,27 +65,12 @@ def read(path):
     """The `Reference` that a file holds.
 
     Raises:
-      Damaged: it is damaged.
-      ValueError: it is of another format version.
+      jsonfiles.Damaged, ValueError: see `array_files.read`.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            description = json.loads(str(file["description"]))
-            arrays = {name: file[name] for name in file.files if name != "description"}
-        version = description["format_version"]
-        reference = _described(description, arrays) if version == _FORMAT_VERSION else None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
-        raise Damaged(f"{path} is damaged ({error}).") from error
-    if reference is None:
-        raise ValueError(
-            f"{path} has format version {version}, this ltgans_tf reads {_FORMAT_VERSION}; use the ltgans_tf"
-            " that wrote it."
-        )
-    return reference
+    return array_files.read(path, _FORMAT_VERSION, _described)
 
 
 def _described(description, arrays):
-    """The reference of a file's description; a KeyError, TypeError or ValueError where it is none."""
     moments = {
         sha256: tuple(_moments(arrays, f"{sha256}_{part}") for part in ("test", "train"))
         for sha256 in description["extractors"]

@@ -8,6 +8,7 @@ import logging
 import os
 
 from ltgans_tf.evaluation import distances, references, row
+from ltgans_tf.files import jsonfiles
 
 _log = logging.getLogger(__name__)
 _COMPARED = ("fingerprint", "test_fingerprint")
@@ -54,7 +55,7 @@ def load_reference(workdir, task, learnt):
     path = references.path_of(workdir, task.index)
     try:
         kept = references.load(workdir, task.index)
-    except references.Damaged as error:
+    except jsonfiles.Damaged as error:
         kept, reason = None, str(error).rstrip(".")
     else:
         reason = "" if kept else f"{path} is missing"

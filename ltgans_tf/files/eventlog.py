@@ -11,8 +11,6 @@ from tensorboard.plugins.hparams import api as hparams
 
 from ltgans_tf.files import atomic, metrics_log
 
-read_points = metrics_log.read  # the name that training/verification.py has for it
-
 
 def writer(folder, name):
     """Returns a TensorBoard writer for a new event file in `folder` whose name ends in `name`."""

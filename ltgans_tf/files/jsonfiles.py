@@ -8,13 +8,14 @@ class Damaged(ValueError):
     """A file does not hold what was written to it."""
 
 
-def read_object(path, newest=None, **fields):
+def read_object(path, newest=None, oldest=1, **fields):
     """Reads a file that holds a JSON object.
 
     Args:
         path: the file.
         newest: the newest format version that the caller reads; None for a file without one. A file that
             has no 'format_version' counts as version 1.
+        oldest: the oldest one.
         **fields: the type that each value must have, such as stream=dict.
 
     Returns:
@@ -33,7 +34,7 @@ def read_object(path, newest=None, **fields):
     if not isinstance(found, dict):
         raise damaged(path, f"it holds a {type(found).__name__}")
     if newest is not None:
-        check_version(found.get("format_version", 1), newest, path)
+        check_version(found.get("format_version", 1), newest, path, oldest)
     for name, kind in fields.items():
         if not isinstance(found.get(name), kind):
             raise damaged(path, f"it has no {name} of type {kind.__name__}")
@@ -45,13 +46,17 @@ def read_if_there(path, newest=None, **fields):
     return read_object(path, newest, **fields) if os.path.isfile(path) else {}
 
 
-def check_version(version, newest, path):
-    """Raises a ValueError if the format version of `path` is not a whole number up to `newest`."""
-    if not isinstance(version, int) or version > newest:
-        raise ValueError(
-            f"{path} has format version {version}, this ltgans_tf reads up to {newest}; use the newer ltgans_tf"
-            " that wrote it."
-        )
+def check_version(version, newest, path, oldest=1):
+    """Raises a ValueError if the format version of `path` is not a whole number from `oldest` to `newest`."""
+    if not isinstance(version, int) or not oldest <= version <= newest:
+        raise other_version(path, version, newest if oldest == newest else f"up to {newest}")
+
+
+def other_version(path, version, read):
+    """Returns the exception for a file of a format version that is none of those that are `read`."""
+    return ValueError(
+        f"{path} has format version {version}, this ltgans_tf reads {read}; use the ltgans_tf that wrote it."
+    )
 
 
 def damaged(path, reason):

@@ -3,6 +3,7 @@
 import dataclasses
 
 from ltgans_tf.data import specs
+from ltgans_tf.files import jsonfiles
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.settings.method_settings import SETTINGS
 
@@ -21,15 +22,6 @@ _STREAM = {"upright": False, "split_by": "path", "tuning": False, "horizontal_fl
 _SECTIONS = {"recipe": presets.Recipe, "architecture": architectures.Architecture, **SETTINGS}
 
 
-def check_version(version, newest, path):
-    """Raises a ValueError where `path` has a format version that is none, or newer than `newest`."""
-    if not isinstance(version, int) or version > newest:
-        raise ValueError(
-            f"{path} has format version {version}, this ltgans_tf reads up to"
-            f" {newest}; use the newer ltgans_tf that wrote it."
-        )
-
-
 def complete(config, path):
     """The content of a config.json with all fields of today.
 
@@ -43,7 +35,7 @@ def complete(config, path):
     Raises:
       ValueError: it is of a newer format version, or of the form before domain codes.
     """
-    check_version(config.get("format_version"), FORMAT_VERSION, path)
+    jsonfiles.check_version(config.get("format_version"), FORMAT_VERSION, path)
     config = _with_tidy_specs(config)
     if isinstance(config.get("stream"), dict):
         config = {**config, "stream": {**_STREAM, **config["stream"]}}

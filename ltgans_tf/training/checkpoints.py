@@ -184,7 +184,7 @@ def damage(path):
     except (OSError, ValueError) as error:
         return f"manifest: {type(error).__name__}"
     files = manifest["files"]
-    upgrades.check_version(manifest["format_version"], upgrades.FORMAT_VERSION, path)
+    jsonfiles.check_version(manifest["format_version"], upgrades.FORMAT_VERSION, path)
     if "state.index" not in files or any(name != os.path.basename(name) for name in files):
         return "manifest: files"
     for name, expected in files.items():

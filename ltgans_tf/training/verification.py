@@ -7,8 +7,8 @@ import re
 
 from PIL import Image
 
-from ltgans_tf.evaluation import features, references, scores
-from ltgans_tf.files import eventlog, jsonfiles, ordering
+from ltgans_tf.evaluation import features, references, row
+from ltgans_tf.files import jsonfiles, metrics_log, ordering
 from ltgans_tf.training import boundaries, checkpoints
 
 _EXTRACTOR = os.path.join("eval", "extractor.npz")
@@ -71,7 +71,7 @@ def _missing(workdir, there):
         ),
         (
             os.path.join("eval", "*", "scores.json"),
-            lambda i: os.path.relpath(scores.row_path(workdir, i), workdir),
+            lambda i: os.path.relpath(row.row_path(workdir, i), workdir),
         ),
     )
     wanted = [
@@ -86,11 +86,11 @@ def _reader(name):
     """The function that reads a file of this name, in the workdir or in a bundle."""
     name = re.sub(r"^exports/continuation/\d+/", "", name)
     readers = {
-        "metrics.jsonl": eventlog.read_points,
+        "metrics.jsonl": metrics_log.read,
         "newest_checkpoint.txt": _read_newest,
         _EXTRACTOR: features.load,
         os.path.join("eval", "references", "*.npz"): references.read,
-        os.path.join("eval", "task_*", "scores.json"): scores.read_row,
+        os.path.join("eval", "task_*", "scores.json"): row.Row.load,
         os.path.join("boundary", "task_*.npz"): boundaries.read_samples,
         "*.json": jsonfiles.read_object,
         "*.png": _read_picture,

@@ -207,16 +207,16 @@ def test_a_file_that_is_no_extractor_is_refused(extractor, tmp_path):
 
 def test_the_cache_folder_follows_the_users_setting(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert features.cache_folder() == "/somewhere/ltgans_tf"
+    assert extractor_cache.folder() == "/somewhere/ltgans_tf"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert features.cache_folder() == "/home/me/.cache/ltgans_tf"
+    assert extractor_cache.folder() == "/home/me/.cache/ltgans_tf"
 
 
 def test_without_a_home_folder_there_is_a_warning_and_no_cache(monkeypatch, caplog):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
-    assert features.cache_folder() is None
+    assert extractor_cache.folder() is None
     assert "There is no cache of trained extractors: ~/.cache: this user has no home" in caplog.text
 
 

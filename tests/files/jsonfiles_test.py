@@ -53,6 +53,12 @@ def test_an_unknown_format_version_is_refused_with_the_remedy(tmp_path, version)
     assert jsonfiles.read_object(str(path)) == {"format_version": version}
 
 
+def test_a_caller_may_refuse_older_format_versions(tmp_path):
+    (tmp_path / "x.json").write_text('{"format_version": 1}')
+    with pytest.raises(ValueError, match="has format version 1, this ltgans_tf reads 2; use"):
+        jsonfiles.read_object(str(tmp_path / "x.json"), 2, oldest=2)
+
+
 def test_files_of_older_format_versions_are_read(tmp_path):
     for content in ({}, {"format_version": 1}, {"format_version": 2}):
         (tmp_path / "x.json").write_text(json.dumps(content))
