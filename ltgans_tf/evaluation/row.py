@@ -4,7 +4,6 @@ Each boundary writes one row, eval/task_00/scores.json; `read_rows` reads those 
 """
 
 import dataclasses
-import json
 import os
 import re
 
@@ -21,10 +20,8 @@ def _empty(kind=dict):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Row(dict):
+class Row:
     """The scores of each task learnt and of all together, with all that they rest on.
-
-    As a dict it has the content of its file, for `training.boundaries`, which writes it.
 
     Attributes:
       after_task: index of the task learnt last, from 0 on.
@@ -67,9 +64,6 @@ class Row(dict):
     seconds: dict = _empty()
     kept: dict | None = None
 
-    def __post_init__(self):
-        self.update(self.as_json())
-
     @classmethod
     def from_json(cls, found):
         """The row of a dict as `as_json` gives it, or of one that an earlier version wrote.
@@ -94,25 +88,17 @@ class Row(dict):
     def load(cls, path):
         """The row that a file holds; a ValueError where it is damaged or of another format version."""
         try:
-            found = jsonfiles.read_object(path)
+            found = jsonfiles.read_object(path, FORMAT_VERSION, oldest=FORMAT_VERSION)
+            try:
+                return cls.from_json(found)
+            except ValueError as error:
+                raise jsonfiles.damaged(path, error) from error
         except ValueError as error:
             raise ValueError(f"{error} Or evaluate the run again.") from error
-        version = found.get("format_version", 1)
-        if version != FORMAT_VERSION:
-            raise ValueError(
-                f"{path} has format version {version}, this ltgans_tf reads {FORMAT_VERSION}; evaluate the run"
-                " again, or use the ltgans_tf that wrote it."
-            )
-        try:
-            return cls.from_json(found)
-        except ValueError as error:
-            raise ValueError(
-                f"{path} is damaged ({error}); restore it from a backup. Or evaluate the run again."
-            ) from error
 
     def save(self, path):
         """Writes the file of this row in one move, in a folder that is made where it is not there."""
-        atomic.write_text(path, json.dumps(self.as_json(), indent=1) + "\n")
+        atomic.write_json(path, self.as_json())
 
     def as_json(self):
         """The content of its file, a dict."""

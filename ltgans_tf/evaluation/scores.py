@@ -12,9 +12,6 @@ import numpy as np
 
 from ltgans_tf.evaluation import matrix, row
 
-# What training still looks up here.
-read_row, read_rows, row_path = row.Row.load, row.read_rows, row.row_path
-
 # The parts of an evaluation, in the order in which they are measured.
 PARTS = ("likelihood", "distances", "representation", "smoothness", "iwae", "audit")
 # What a push compares of every domain, and what it needs for that; always measured, also of tasks out of turn.

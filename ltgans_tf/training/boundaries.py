@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import evaluation, scores
+from ltgans_tf.evaluation import row as rows
 from ltgans_tf.figures import figures
 from ltgans_tf.files import atomic, eventlog
 from ltgans_tf.training import callbacks
@@ -118,14 +119,12 @@ class BoundaryScores:
 
 
 def keep_row(workdir, row):
-    """Writes a row of scores to its place in the workdir and shows what is kept in TensorBoard.
+    """Writes a `row.Row` to its place in the workdir and shows what is kept in TensorBoard.
 
     There it has a few tags however many tasks there are; scores.json and figures have every score.
     """
-    path = scores.row_path(workdir, row["after_task"])
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    atomic.write_json(path, row)
-    name = f"eval_{row['after_task']:02d}"
+    row.save(rows.row_path(workdir, row.after_task))
+    name = f"eval_{row.after_task:02d}"
     with eventlog.once(os.path.join(workdir, "tensorboard"), name).as_default():
         _show_kept(workdir, row)
 
@@ -133,23 +132,23 @@ def keep_row(workdir, row):
 def _show_kept(workdir, row):
     """Tags of `_GROUP` at the step of the row: what is forgotten, the distance of all tasks, and a table."""
     try:
-        rows = [one for one in scores.read_rows(workdir) if one.after_task <= row["after_task"]]
+        found = [one for one in rows.read_rows(workdir) if one.after_task <= row.after_task]
     except ValueError as error:
-        _log.warning("%s TensorBoard goes without what is kept after %s.", error, row["task"])
+        _log.warning("%s TensorBoard goes without what is kept after %s.", error, row.task)
         return
-    found = scores.score_matrix(rows)
-    matrices = [found[name] for name in scores.shown("lost") if name in found]
+    known = scores.score_matrix(found)
+    matrices = [known[name] for name in scores.shown("lost") if name in known]
     for matrix in matrices:
         lost = matrix.mean_forgetting()
         if math.isfinite(lost):
             about = "Mean over the earlier tasks of how much worse each is than at its best."
-            tf.summary.scalar(f"{_GROUP}/forgotten_{matrix.score.name}", lost, row["step"], about)
+            tf.summary.scalar(f"{_GROUP}/forgotten_{matrix.score.name}", lost, row.step, about)
     for name in scores.shown("line"):
-        if name in row["union"]:
+        if name in row.union:
             about = scores.SCORES[name].about
-            tf.summary.scalar(f"{_GROUP}/{name}_of_all", row["union"][name], row["step"], about)
+            tf.summary.scalar(f"{_GROUP}/{name}_of_all", row.union[name], row.step, about)
     if matrices:
-        tf.summary.text(f"{_GROUP}/kept", _table(matrices), row["step"])
+        tf.summary.text(f"{_GROUP}/kept", _table(matrices), row.step)
 
 
 def _table(matrices):

@@ -35,7 +35,6 @@ def test_a_row_is_read_as_it_was_written(tmp_path, fields, written):
     assert set(content) & {"inception", "extractor_seed2", "kept", "of_seeds"} == set(fields) - {
         "of_seeds"
     } | ({"extractor_seed2"} if "of_seeds" in fields else set())
-    assert json.loads(json.dumps(_row(**fields))) == content  # as training writes it
 
 
 def test_a_row_cannot_be_changed():

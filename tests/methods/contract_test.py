@@ -221,15 +221,15 @@ def test_an_export_draws_and_encodes_as_the_model_does(run, tmp_path):
 def test_the_likelihood_of_every_task_is_measured(run):
     model, folder, _ = run
     row = evaluation.Evaluator(parts=("likelihood",)).evaluate(model, _stream(folder))
-    assert row["about"]["method"] == model.method and not any(row["absent"].values())
-    for name, found in row["scores"].items():
+    assert row.about["method"] == model.method and not any(row.absent.values())
+    for name, found in row.scores.items():
         images = np.float32(np.load(os.path.join(folder, name))["test_images"]) / 127.5 - 1
         sse, kl = (np.float64(terms) for terms in model.student.elbo_terms(images))
         assert sse.shape == kl.shape == (20,) and (kl >= 0).all()
         rebuilt = np.float64(model.student(images))
         np.testing.assert_allclose(sse, ((images - rebuilt) ** 2).sum((1, 2, 3)), rtol=1e-4)
         assert np.isfinite(found["nlog"]) and found["nlog"] > 0
-    assert len(row["scores"]) == 3
+    assert len(row.scores) == 3
 
 
 @pytest.mark.campaign("workers")
@@ -251,7 +251,7 @@ def test_two_replicas_take_the_steps_of_one_and_save_score_and_export_as_one(run
     for a, b in zip(_state(two), _state(alone), strict=True):
         np.testing.assert_array_equal(a, b)
     evaluator = evaluation.Evaluator(parts=("likelihood",))
-    rows = [evaluator.evaluate(each, _stream(folder))["scores"] for each in (two, alone)]
+    rows = [evaluator.evaluate(each, _stream(folder)).scores for each in (two, alone)]
     for name, found in rows[0].items():
         assert found["nlog"] == pytest.approx(rows[1][name]["nlog"], rel=1e-6)
     info = {"run_id": "run", "image_shape": [8, 8, 3], "fit": "crop"}

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from ltgans_tf.evaluation import evaluation, holdings, references
+from ltgans_tf.evaluation import evaluation, holdings, references, row
 from ltgans_tf.training import boundaries, checkpoints, data_changes
 from tests.tiny import make_model, make_stream
 
@@ -114,7 +114,7 @@ def test_a_run_whose_images_change_is_refused_or_notes_it(tmp_path):
         learn(make_model(), make_stream(tmp_path, tasks=2))
     assert sorted(checkpoints.checkpoints(workdir)) == before
     assert learn(make_model(), make_stream(tmp_path, tasks=2), accept_changed_data=True)
-    notes = evaluation.scores.read_rows(workdir)[-1]["notes"]
+    notes = row.read_rows(workdir)[-1].notes
     assert [note.split(" of ")[0] for note in notes] == [
         "The training images",
         "The test images",
