@@ -5,36 +5,17 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from ltgans_tf.data import catalogue, datasets, folders, sources, specs
-
-SHAPE = (8, 8, 3)
-
-
-def _gather(source, indices):
-    return np.stack(list(tf.data.Dataset.from_tensors(np.array(indices, np.int64)).map(source.gather)))[0]
-
-
-def _save(path, value, size=(8, 8), **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full(size + (3,), value, np.uint8)).save(path, **options)
-
-
-@pytest.fixture(name="folder")
-def _folder(tmp_path):
-    """Classes a and b of 40 images each; the value of an image is its number."""
-    for i in range(80):
-        _save(tmp_path / "ab"[i // 40] / f"{i:02d}.png", i)
-    return tmp_path
+from tests.data.small_images import SHAPE, gathered, save_image, save_with_factors
 
 
 def test_classes_and_polarity_are_applied(tmp_path):
     images = np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None, None], (6, 8, 8, 3))
     np.savez(tmp_path / "x.npz", train_images=images, train_labels=[0, 1, 2, 0, 1, 2])
     source = datasets.load(f"npz:{tmp_path}/x.npz@1-2?invert", "train", SHAPE)
-    np.testing.assert_array_equal(_gather(source, range(4))[:, 0, 0, 0], 255 - np.array([1, 2, 4, 5]))
+    np.testing.assert_array_equal(gathered(source, range(4))[:, 0, 0, 0], 255 - np.array([1, 2, 4, 5]))
     with pytest.raises(ValueError, match="classes there are 0-2"):
         datasets.load(f"npz:{tmp_path}/x.npz@7", "train", SHAPE)
 
@@ -42,7 +23,7 @@ def test_classes_and_polarity_are_applied(tmp_path):
 def test_tiff_and_avif_are_read_for_training(tmp_path, monkeypatch):
     for i, suffix in enumerate([".tif", ".TIFF", ".avif", ".png"]):
         form = {".png": "PNG", ".avif": "AVIF"}.get(suffix, "TIFF")
-        _save(
+        save_image(
             tmp_path / f"{i}{suffix}",
             40 * i + 40,
             format=form,
@@ -53,7 +34,7 @@ def test_tiff_and_avif_are_read_for_training(tmp_path, monkeypatch):
         monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
         source = datasets.load(f"folder:{tmp_path}", "train", SHAPE)
         np.testing.assert_allclose(
-            _gather(source, range(4))[:, 0, 0, 0].astype(int), [40, 80, 120, 160], atol=2
+            gathered(source, range(4))[:, 0, 0, 0].astype(int), [40, 80, 120, 160], atol=2
         )
     (tmp_path / "x.tif").write_bytes(b"II*\0 cut off")
     with pytest.raises(ValueError, match="x.tif is broken"):
@@ -64,7 +45,7 @@ def test_whole_files_of_each_kind_look_whole_and_cut_ones_do_not(tmp_path):
     forms = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "WEBP": "webp", "AVIF": "avif"}
     for form, suffix in forms.items():
         path = tmp_path / f"x.{suffix}"
-        _save(path, 7, format=form)
+        save_image(path, 7, format=form)
         assert folders.look(str(path))[1], form
         path.write_bytes(path.read_bytes()[:-1])
         assert not folders.look(str(path))[1], form
@@ -80,7 +61,7 @@ def test_photographs_are_turned_unless_asked_not_to_be(tmp_path, monkeypatch):
         monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
         for upright, wanted in ((True, np.rot90(pixels, -1)), (False, pixels)):
             source = datasets.load(f"folder:{tmp_path}", "train", (8, 8, 1), upright=upright)
-            np.testing.assert_array_equal(_gather(source, [0])[0, ..., 0], wanted)
+            np.testing.assert_array_equal(gathered(source, [0])[0, ..., 0], wanted)
 
 
 def test_mixed_sources_are_concatenated_in_order(folder, monkeypatch):
@@ -92,19 +73,9 @@ def test_mixed_sources_are_concatenated_in_order(folder, monkeypatch):
     joined = sources.concatenate([array, files, array])
     count = len(files)
     assert len(joined) == count + 6 and len(joined.labels) == count + 6
-    expected = np.concatenate([array.array, _gather(files, range(count)), array.array])
+    expected = np.concatenate([array.array, gathered(files, range(count)), array.array])
     order = np.random.default_rng(0).permutation(count + 6)
-    np.testing.assert_array_equal(_gather(joined, order), expected[order])
-
-
-def _save_with_factors(path, **more):
-    arrays = {
-        "test_images": np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((8, 8), np.uint8),
-        "test_labels": np.array([0, 1, 0, 1]),
-        **more,
-    }
-    np.savez(path, **arrays)
-    return f"npz:{path}"
+    np.testing.assert_array_equal(gathered(joined, order), expected[order])
 
 
 def test_joined_sources_keep_the_factors_that_all_have(folder, monkeypatch):
@@ -121,7 +92,7 @@ def test_joined_sources_keep_the_factors_that_all_have(folder, monkeypatch):
 
 
 def test_missing_names_what_is_not_there(tmp_path, folder):
-    _save_with_factors(tmp_path / "x.npz")
+    save_with_factors(tmp_path / "x.npz")
     (tmp_path / "empty" / "train").mkdir(parents=True)
 
     def missing(text):
@@ -142,12 +113,12 @@ def test_set_got_by_hand_is_read_from_its_folder_or_its_npz(tmp_path):
     assert datasets.missing(part, str(tmp_path)) == f"rendered_chairs (data_dir is {tmp_path})"
     for split in catalogue.SPLITS:
         for chair in "ab":
-            _save(tmp_path / "rendered_chairs" / split / chair / "1.png", 7)
+            save_image(tmp_path / "rendered_chairs" / split / chair / "1.png", 7)
     assert datasets.missing(part, str(tmp_path)) is None
     alone = specs.parse("rendered_chairs?train").parts[0]
     assert len(datasets.load(alone, "train", SHAPE, data_dir=str(tmp_path))) == 2
     source = datasets.load("rendered_chairs@1", "test", SHAPE, data_dir=str(tmp_path))
-    assert len(source) == 1 and (_gather(source, [0]) == 7).all()
+    assert len(source) == 1 and (gathered(source, [0]) == 7).all()
     np.savez(tmp_path / "rendered_chairs.npz", train_images=np.full((5, 8, 8), 9, np.uint8))
     assert len(datasets.load("rendered_chairs", "train", SHAPE, data_dir=str(tmp_path))) == 5
 
@@ -179,7 +150,7 @@ def _mocked(monkeypatch):
 @pytest.mark.parametrize("split", catalogue.SPLITS)
 def test_tfds_set_gives_fitted_images(mocked, name, split):
     source = datasets.load(name, split, (16, 16, 3))
-    assert _gather(source, [0, 5]).shape == (2, 16, 16, 3)
+    assert gathered(source, [0, 5]).shape == (2, 16, 16, 3)
     assert (source.labels is None) == (name == "celeb_a")
 
 
@@ -197,7 +168,7 @@ def test_large_tfds_set_is_read_by_random_access(mocked, monkeypatch):
     monkeypatch.setattr(datasets, "MEMORY_LIMIT_BYTES", 10)
     source = datasets.load("imagenet_resized", "train", SHAPE)
     assert isinstance(source, sources.RecordSource) and len(source.labels) == 6
-    assert _gather(source, [3, 1]).shape == (2,) + SHAPE
+    assert gathered(source, [3, 1]).shape == (2,) + SHAPE
     chosen = datasets.load(f"imagenet_resized@{source.labels[2]}", "train", SHAPE)
     assert set(chosen.labels) == {source.labels[2]}
 

@@ -8,25 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ltgans_tf.data import catalogue, datasets, folders, listing, sources, specs
-
-SHAPE = (8, 8, 3)
-
-
-def _gather(source, indices):
-    return np.stack(list(tf.data.Dataset.from_tensors(np.array(indices, np.int64)).map(source.gather)))[0]
-
-
-def _save(path, value, size=(8, 8), **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full(size + (3,), value, np.uint8)).save(path, **options)
-
-
-@pytest.fixture(name="folder")
-def _folder(tmp_path):
-    """Classes a and b of 40 images each; the value of an image is its number."""
-    for i in range(80):
-        _save(tmp_path / "ab"[i // 40] / f"{i:02d}.png", i)
-    return tmp_path
+from tests.data.small_images import SHAPE, gathered, save_image
 
 
 def _test_values(folder, **options):
@@ -41,7 +23,7 @@ def test_folder_is_split_by_contents_without_overlap(folder):
 
 def test_the_split_stays_when_files_are_added_and_files_and_folders_renamed(folder):
     before = _test_values(folder)
-    _save(folder / "a" / "another.png", 200)
+    save_image(folder / "a" / "another.png", 200)
     assert before <= _test_values(folder) <= before | {200}
     (folder / "a").rename(folder / "cats")
     for i, path in enumerate((folder / "b").iterdir()):
@@ -86,7 +68,7 @@ def test_subfolders_are_classes(folder):
 
 def test_train_and_test_subfolders_are_the_splits(tmp_path):
     for i, path in enumerate(["train/x/0.png", "train/y/1.png", "test/y/2.png"]):
-        _save(tmp_path / path, i)
+        save_image(tmp_path / path, i)
     test = datasets.load(f"folder:{tmp_path}", "test", SHAPE)
     assert test.array[:, 0, 0, 0].tolist() == [2] and test.labels.tolist() == [1]
 
@@ -97,7 +79,7 @@ def test_large_folder_streams_the_same_images(folder, monkeypatch):
     monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
     streamed = datasets.load(f"folder:{folder}", "train", SHAPE)
     assert isinstance(streamed, sources.FileSource)
-    np.testing.assert_array_equal(_gather(streamed, range(len(streamed))), in_memory.array)
+    np.testing.assert_array_equal(gathered(streamed, range(len(streamed))), in_memory.array)
 
 
 @pytest.mark.parametrize("limit", [0, 1000])
@@ -106,7 +88,7 @@ def test_broken_file_is_named_or_skipped_and_counted(folder, monkeypatch, limit)
     count = len(datasets.load(f"folder:{folder}", "train", SHAPE))
     names = [f"a/broken{i}.png" for i in range(30)]
     for number, name in enumerate(names):
-        _save(folder / name, 100 + number)
+        save_image(folder / name, 100 + number)
         (folder / name).write_bytes((folder / name).read_bytes()[:-20])
     is_test = dict(zip((found := folders.Folder(str(folder))).names, found.is_test))
     trained = sum(not is_test[name] for name in names)
@@ -127,7 +109,7 @@ def test_damage_met_while_streaming_names_the_file(folder, monkeypatch):
     open(victim, "wb").write(data)
     source.raise_if_broken()  # nothing was read yet
     with pytest.raises(tf.errors.InvalidArgumentError):
-        _gather(source, range(10))
+        gathered(source, range(10))
     with pytest.raises(ValueError, match=f"{os.path.basename(victim)} is broken"):
         source.raise_if_broken()
     with pytest.raises(ValueError, match=f"{os.path.basename(victim)} is broken"):
@@ -138,7 +120,7 @@ def test_fingerprint_of_files_changes_with_them(folder, monkeypatch):
     monkeypatch.setattr(folders, "IN_MEMORY_FILES", 0)
     before = datasets.load(f"folder:{folder}@0", "train", SHAPE).fingerprint
     assert datasets.load(f"folder:{folder}@0", "train", SHAPE).fingerprint == before
-    _save(folder / "a" / "00.png", 3, size=(9, 9))
+    save_image(folder / "a" / "00.png", 3, size=(9, 9))
     assert datasets.load(f"folder:{folder}@0", "train", SHAPE).fingerprint != before
 
 
@@ -159,7 +141,7 @@ def test_images_beside_a_subfolder_are_kept_and_have_no_classes(tmp_path):
 
 def test_links_lead_nowhere_out_of_a_folder(folder, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
-    _save(outside / "1.png", 5)
+    save_image(outside / "1.png", 5)
     inside, count = folder / "a" / "again.png", len(datasets.load(f"folder:{folder}", "train", SHAPE))
     inside.symlink_to(folder / "a" / "00.png")
     assert len(listing.scan(str(folder)).files) == 81
@@ -182,5 +164,5 @@ def test_file_names_may_be_any_bytes(tmp_path, monkeypatch):
     for limit in (0, 1000):
         monkeypatch.setattr(folders, "IN_MEMORY_FILES", limit)
         source = datasets.load(f"folder:{tmp_path}", "train", SHAPE)
-        assert sorted(_gather(source, range(5))[:, 0, 0, 0]) == list(range(5)) and source.fingerprint
+        assert sorted(gathered(source, range(5))[:, 0, 0, 0]) == list(range(5)) and source.fingerprint
     assert folders.zlib.crc32(os.fsencode("\udcff.png")) == folders.zlib.crc32(b"\xff.png")

@@ -5,21 +5,15 @@ import zipfile
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from ltgans_tf.data import datasets
-
-SHAPE = (8, 8, 3)
-
-
-def _gather(source, indices):
-    return np.stack(list(tf.data.Dataset.from_tensors(np.array(indices, np.int64)).map(source.gather)))[0]
+from tests.data.small_images import SHAPE, gathered, save_with_factors
 
 
 def test_npz_is_read_with_labels_and_fitted(tmp_path):
     np.savez(tmp_path / "x.npz", train_images=np.full((5, 16, 16), 9, np.uint8), train_labels=np.arange(5))
     source = datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE)
-    np.testing.assert_array_equal(_gather(source, [0, 4]), np.full((2,) + SHAPE, 9))
+    np.testing.assert_array_equal(gathered(source, [0, 4]), np.full((2,) + SHAPE, 9))
     np.testing.assert_array_equal(source.labels, np.arange(5))
 
 
@@ -49,21 +43,11 @@ def test_damaged_npz_is_named(tmp_path):
 def test_changed_npz_is_read_anew(tmp_path):
     for value in (1, 2):
         np.savez(tmp_path / "x.npz", train_images=np.full((2 + value, 8, 8), value, np.uint8))
-        assert _gather(datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE), [0]).max() == value
-
-
-def _save_with_factors(path, **more):
-    arrays = {
-        "test_images": np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((8, 8), np.uint8),
-        "test_labels": np.array([0, 1, 0, 1]),
-        **more,
-    }
-    np.savez(path, **arrays)
-    return f"npz:{path}"
+        assert gathered(datasets.load(f"npz:{tmp_path}/x.npz", "train", SHAPE), [0]).max() == value
 
 
 def test_numbers_beside_the_images_are_factors(tmp_path):
-    spec = _save_with_factors(
+    spec = save_with_factors(
         tmp_path / "x.npz",
         test_shape=np.array([7, 8, 9, 65535], np.uint16),
         test_lit=np.array([True, False, True, True]),
@@ -88,7 +72,7 @@ def test_numbers_beside_the_images_are_factors(tmp_path):
 
 
 def test_other_arrays_are_no_factors_and_are_not_read(tmp_path):
-    spec = _save_with_factors(
+    spec = save_with_factors(
         tmp_path / "x.npz",
         test_names=np.array(list("abcd")),
         test_anything=np.array([object()] * 4),  # would need pickle
@@ -107,7 +91,7 @@ def test_other_arrays_are_no_factors_and_are_not_read(tmp_path):
 
 
 def test_classes_choose_among_factors_too(tmp_path):
-    spec = _save_with_factors(tmp_path / "x.npz", test_size=np.arange(4) * 10)
+    spec = save_with_factors(tmp_path / "x.npz", test_size=np.arange(4) * 10)
     source = datasets.load(spec + "@1?invert", "test", SHAPE)
     assert source.factors["size"].tolist() == [10, 30]
     assert (255 - source.array[:, 0, 0, 0]).tolist() == [1, 3]
@@ -115,7 +99,7 @@ def test_classes_choose_among_factors_too(tmp_path):
 
 @pytest.mark.parametrize("images", [np.zeros((0, 8, 8), np.uint8), np.uint8(3)])
 def test_factors_of_wrong_images_change_no_message(tmp_path, images):
-    spec = _save_with_factors(tmp_path / "x.npz", test_images=images, test_size=np.zeros(0))
+    spec = save_with_factors(tmp_path / "x.npz", test_images=images, test_size=np.zeros(0))
     with pytest.raises(ValueError, match="test_images of .* must be uint8"):
         datasets.load(spec, "test", SHAPE)
 

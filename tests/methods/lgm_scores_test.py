@@ -1,6 +1,5 @@
 """Tests of what LGM says of images and codes once it is trained: bounds, codes, samples."""
 
-import keras
 import numpy as np
 import pytest
 import scipy.special
@@ -10,53 +9,8 @@ from ltgans_tf.evaluation import likelihood
 from ltgans_tf.methods import lgm
 from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import LGMSettings
+from tests.methods.linear_lgm import D, K, draw_params, kls_of, linear_vae
 from tests.tiny import TINY
-
-D, K = 2, 3  # of the linear nets on images [2, 2, 1]
-
-
-_PARTS = ("mean", "stddev", "logits", "decoder")
-
-
-def _params(seed):
-    draw = np.random.default_rng(seed)
-    shapes = {"mean": (4, D), "stddev": (4, D), "logits": (4, K), "decoder": (D + K, 4)}
-    return {
-        name: (draw.normal(0, 0.5, shape), draw.normal(0, 0.5, shape[1])) for name, shape in shapes.items()
-    }
-
-
-def _linear(params, name="student", active=None):
-    """A `MixedVAE` of dense layers with these weights and biases."""
-    images, codes = keras.Input([2, 2, 1]), keras.Input([D + K])
-    flat = keras.layers.Flatten()(images)
-    activations = {"stddev": "softplus"}
-    layers = {p: keras.layers.Dense(len(params[p][1]), activations.get(p), name=p) for p in _PARTS}
-    heads = tuple(layers[p](flat) for p in _PARTS[:3])
-    decoder = keras.Model(codes, keras.layers.Reshape([2, 2, 1])(layers["decoder"](codes)))
-    vae = lgm.MixedVAE(keras.Model(images, heads), decoder, name)
-    for part, layer in layers.items():
-        layer.set_weights(params[part])
-    if active is not None:
-        vae.active.assign(active)
-    return vae
-
-
-def _affine(params, part, x):
-    return x @ params[part][0] + params[part][1]
-
-
-def _softmax(x, active=K):
-    e = np.exp(x[:, :active] - x[:, :active].max(-1, keepdims=True))
-    return np.pad(e / e.sum(-1, keepdims=True), ((0, 0), (0, K - active)))
-
-
-def _kls(params, x):
-    """KL of z_c and of z_d to their priors by their formulas, and the probabilities of z_d."""
-    mean, stddev = _affine(params, "mean", x), np.log1p(np.exp(_affine(params, "stddev", x)))
-    probabilities = _softmax(_affine(params, "logits", x))
-    normal = 0.5 * (mean**2 + stddev**2 - 1 - 2 * np.log(stddev)).sum(-1)
-    return mean, stddev, probabilities, normal + (probabilities * np.log(K * probabilities)).sum(-1)
 
 
 def _tiny(seed=0, recipe=presets.Recipe(), **settings):
@@ -71,11 +25,11 @@ def _images(count, seed=0):
 
 def test_elbo_terms_average_to_the_bound_with_the_exact_sum_over_categories():
     """Over noise, SSE has the mean sum_j q_j E SSE(z_c, j): a bound, for no relaxed category is decoded."""
-    params, image = _params(0), _images(1)
+    params, image = draw_params(0), _images(1)
     params["stddev"] = (params["stddev"][0] * 0, params["stddev"][1] * 0 - 1)
-    vae, count = _linear(params), 20_000
+    vae, count = linear_vae(params), 20_000
     x = np.float64(image.reshape(1, 4))
-    mean, stddev, probabilities, expected_kl = _kls(params, x)
+    mean, stddev, probabilities, expected_kl = kls_of(params, x)
     matrix = params["decoder"][0]
     spread = (stddev[0] ** 2 @ matrix[:D] ** 2).sum()
     centres = mean @ matrix[:D] + matrix[D:] + params["decoder"][1]
@@ -94,12 +48,12 @@ def test_elbo_terms_average_to_the_bound_with_the_exact_sum_over_categories():
 @pytest.mark.program
 def test_the_importance_weighted_bound_reaches_the_exact_likelihood():
     """A decoder that ignores z_c: p(x) = mean_j exp(-SSE_j), but for the constant of the decoder."""
-    params, images = _params(4), _images(40, seed=5)
+    params, images = draw_params(4), _images(40, seed=5)
     params["decoder"][0][:D] = 0
     params["mean"] = (np.zeros((4, D)), np.zeros(D))
     params["stddev"] = (np.zeros((4, D)), np.full(D, np.log(np.e - 1)))  # so q(z_c|x) is the prior
     params["logits"] = (3 * params["logits"][0], params["logits"][1])
-    vae = _linear(params)
+    vae = linear_vae(params)
     centres = params["decoder"][0][D:] + params["decoder"][1]
     sse = ((images.reshape(-1, 1, 4) - centres) ** 2).sum(-1)
     exact = np.mean(np.log(K) - scipy.special.logsumexp(-sse, axis=1))
@@ -111,11 +65,11 @@ def test_the_importance_weighted_bound_reaches_the_exact_likelihood():
 
 def test_codes_have_the_moments_of_the_posterior():
     """u given z_d = j is a draw from the prior whose largest is u_j; unused units keep the prior."""
-    params = _params(0)
+    params = draw_params(0)
     image = _images(1)
     draws = np.random.default_rng(1).normal(size=(200_000, K))
     for active in (1, 2, 3):
-        vae = _linear(params, active=active)
+        vae = linear_vae(params, active=active)
         probabilities = vae.probabilities(image).numpy()[0]
         largest = draws[:, :active].argmax(-1)
         weights = probabilities[largest] * active
@@ -144,11 +98,11 @@ def test_samples_are_decoded_draws_from_the_prior():
 
 
 def test_a_sample_takes_each_category_in_use_equally_often():
-    params = _params(0)
+    params = draw_params(0)
     params["decoder"] = (np.eye(D + K)[:, 1:], np.zeros(4))  # shows z_d in the last three pixels
     codes = tf.random.stateless_normal([6000, D + K], [1, 2])
     for active in (1, 2, 3):
-        shown = _linear(params, active=active).decode(codes).numpy().reshape(-1, 4)[:, 1:]
+        shown = linear_vae(params, active=active).decode(codes).numpy().reshape(-1, 4)[:, 1:]
         expected = [1 / active] * active + [0] * (3 - active)
         np.testing.assert_allclose(shown.mean(0), expected, atol=0.025)
         assert set(shown.ravel()) <= {0.0, 1.0}

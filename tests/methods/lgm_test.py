@@ -13,65 +13,22 @@ from ltgans_tf.methods import lgm
 from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import LGMSettings
 from ltgans_tf.training import callbacks
+from tests.methods.linear_lgm import PARTS, D, K, affine, draw_params, kls_of, linear_vae, softmax
 from tests.mirrored import MIRRORED
 from tests.tiny import TINY
-
-D, K = 2, 3  # of the linear nets on images [2, 2, 1]
-_PARTS = ("mean", "stddev", "logits", "decoder")
-
-
-def _params(seed):
-    draw = np.random.default_rng(seed)
-    shapes = {"mean": (4, D), "stddev": (4, D), "logits": (4, K), "decoder": (D + K, 4)}
-    return {
-        name: (draw.normal(0, 0.5, shape), draw.normal(0, 0.5, shape[1])) for name, shape in shapes.items()
-    }
-
-
-def _linear(params, name="student", active=None):
-    """A `MixedVAE` of dense layers with these weights and biases."""
-    images, codes = keras.Input([2, 2, 1]), keras.Input([D + K])
-    flat = keras.layers.Flatten()(images)
-    activations = {"stddev": "softplus"}
-    layers = {p: keras.layers.Dense(len(params[p][1]), activations.get(p), name=p) for p in _PARTS}
-    heads = tuple(layers[p](flat) for p in _PARTS[:3])
-    decoder = keras.Model(codes, keras.layers.Reshape([2, 2, 1])(layers["decoder"](codes)))
-    vae = lgm.MixedVAE(keras.Model(images, heads), decoder, name)
-    for part, layer in layers.items():
-        layer.set_weights(params[part])
-    if active is not None:
-        vae.active.assign(active)
-    return vae
-
-
-def _affine(params, part, x):
-    return x @ params[part][0] + params[part][1]
-
-
-def _softmax(x, active=K):
-    e = np.exp(x[:, :active] - x[:, :active].max(-1, keepdims=True))
-    return np.pad(e / e.sum(-1, keepdims=True), ((0, 0), (0, K - active)))
 
 
 def _gumbel(noise):
     return -np.log(-scipy.special.log_ndtr(np.float64(noise)))
 
 
-def _kls(params, x):
-    """KL of z_c and of z_d to their priors by their formulas, and the probabilities of z_d."""
-    mean, stddev = _affine(params, "mean", x), np.log1p(np.exp(_affine(params, "stddev", x)))
-    probabilities = _softmax(_affine(params, "logits", x))
-    normal = 0.5 * (mean**2 + stddev**2 - 1 - 2 * np.log(stddev)).sum(-1)
-    return mean, stddev, probabilities, normal + (probabilities * np.log(K * probabilities)).sum(-1)
-
-
 def _loss(params, teacher, x, noise, heat, replayed, beta, gamma):
     """The method's loss in float64, written from its formulas."""
-    mean, stddev, probabilities, kl = _kls(params, x)
-    relaxed = _softmax((_affine(params, "logits", x) + _gumbel(noise[:, D:])) / heat)
-    decoded = _affine(params, "decoder", np.concatenate([mean + stddev * noise[:, :D], relaxed], -1))
+    mean, stddev, probabilities, kl = kls_of(params, x)
+    relaxed = softmax((affine(params, "logits", x) + _gumbel(noise[:, D:])) / heat)
+    decoded = affine(params, "decoder", np.concatenate([mean + stddev * noise[:, :D], relaxed], -1))
     sse = ((x - decoded) ** 2).sum(-1)
-    theirs = _softmax(_affine(teacher, "logits", x))
+    theirs = softmax(affine(teacher, "logits", x))
     consistency = (probabilities * np.log(probabilities / theirs)).sum(-1)[replayed].mean()
     return (sse + beta * kl).mean() + gamma * consistency, sse.mean(), kl.mean(), consistency
 
@@ -96,10 +53,10 @@ def _images(count, seed=0):
 
 
 def test_loss_and_gradient_are_those_of_the_formulas():
-    ours, theirs, beta, gamma = _params(0), _params(1), 2.0, 3.0
+    ours, theirs, beta, gamma = draw_params(0), draw_params(1), 2.0, 3.0
     model = lgm.LGM(
-        _linear(ours),
-        _linear(theirs, "teacher"),
+        linear_vae(ours),
+        linear_vae(theirs, "teacher"),
         presets.Recipe(beta=beta),
         LGMSettings(K, consistency=gamma),
     )
@@ -111,14 +68,14 @@ def test_loss_and_gradient_are_those_of_the_formulas():
     # Task 3: four of six rows come from the teacher, spread evenly.
     replayed = np.array([False, True, True, False, True, True])
     chosen = np.eye(K)[latents[:, D:].argmax(-1)]
-    samples = _affine(theirs, "decoder", np.concatenate([latents[:, :D], chosen], -1))
+    samples = affine(theirs, "decoder", np.concatenate([latents[:, :D], chosen], -1))
     x = np.where(replayed[:, None], samples, data.reshape(6, 4) / 127.5 - 1)
     rest = (theirs, x, noise, 0.5**0.3, replayed, beta, gamma)
     expected = _loss(ours, *rest)
     for name, value in zip(("loss", "sse", "kl", "consistency"), expected):
         np.testing.assert_allclose(report[f"student/{name}"], value, rtol=1e-4, err_msg=name)
     np.testing.assert_allclose(report["student/temperature"], 0.5**0.3, rtol=1e-6)
-    for part in _PARTS:
+    for part in PARTS:
         net = model.student.decoder if part == "decoder" else model.student.encoder
         for i, weight in enumerate(net.get_layer(part).get_weights()):
             gradient = ours[part][i] - weight  # of SGD with rate 1
@@ -133,14 +90,18 @@ def test_loss_and_gradient_are_those_of_the_formulas():
 
 
 def test_the_first_task_has_no_replay_and_no_consistency():
-    model = lgm.LGM(_linear(_params(0)), _linear(_params(1), "teacher"), settings=LGMSettings(K))
+    model = lgm.LGM(
+        linear_vae(draw_params(0)), linear_vae(draw_params(1), "teacher"), settings=LGMSettings(K)
+    )
     model.compile()
     _at(model, 0)
     data = np.random.default_rng(2).integers(0, 256, (6, 1, 2, 2, 1), dtype=np.uint8)
     noise = model.noise(1, 6, D + K).numpy()
     report = model.train_step(tf.constant(data))
     everything = np.ones(6, bool)
-    expected = _loss(_params(0), _params(1), data.reshape(6, 4) / 127.5 - 1, noise, 1.0, everything, 1.0, 0.0)
+    expected = _loss(
+        draw_params(0), draw_params(1), data.reshape(6, 4) / 127.5 - 1, noise, 1.0, everything, 1.0, 0.0
+    )
     np.testing.assert_allclose(report["student/loss"], expected[0], rtol=1e-4)
     assert float(report["student/consistency"]) == 0
 
@@ -157,10 +118,10 @@ def test_kl_of_the_categories_has_its_closed_form():
 def test_categories_out_of_use_have_no_probability_and_cost_a_newcomer_a_finite_price():
     x = _images(5)
     flat = np.float64(x.reshape(5, 4))
-    student, teacher = _linear(_params(0), active=3), _linear(_params(0), "teacher", active=2)
+    student, teacher = linear_vae(draw_params(0), active=3), linear_vae(draw_params(0), "teacher", active=2)
     theirs = teacher.probabilities(x).numpy()
     assert (theirs[:, 2] == 0).all()
-    np.testing.assert_allclose(theirs, _softmax(_affine(_params(0), "logits", flat), 2), rtol=1e-4)
+    np.testing.assert_allclose(theirs, softmax(affine(draw_params(0), "logits", flat), 2), rtol=1e-4)
     ours = np.float64(student.probabilities(x))
     price = lgm.categorical_kl(np.float32(ours), theirs).numpy()
     padded = np.where(theirs > 0, theirs, 1e-6)
@@ -327,7 +288,7 @@ def test_settings_rebuild_the_same_networks():
     assert float(again.student_optimizer.learning_rate) == pytest.approx(0.002)
     for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    own = lgm.LGM(_linear(_params(0)), _linear(_params(0), "teacher"), settings=LGMSettings(K))
+    own = lgm.LGM(linear_vae(draw_params(0)), linear_vae(draw_params(0), "teacher"), settings=LGMSettings(K))
     with pytest.raises(ValueError, match="from_builder"):
         own.get_settings()
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from ltgans_tf.methods import lakd, twin_gan
 from ltgans_tf.networks import domain_codes, sampling
 from ltgans_tf.settings import presets
+from tests.methods.coded import CODES, DISTILLED, codes_of, taught_by
 from tests.tiny import TINY
 
 
@@ -38,22 +39,6 @@ def test_the_frozen_generator_keeps_every_bit_and_the_learners_move(tiny_model, 
             assert all(same) if i in roles.teachers else not any(same), (task.index, i)
 
 
-CODES = {"domain_dim": 4, "domain_length": 1.5}
-
-
-DISTILLED = {"distillation": 0.3, **CODES}
-
-
-def _codes(domains):
-    return 1.5 * domain_codes.code_book(4)[domains].astype(np.float32)
-
-
-def _taught(model, past):
-    """Latents of the Teacher at the first step, and its images of them."""
-    latents = np.concatenate([_codes(np.arange(8) % past), model.noise(0, 8, 4)], 1)
-    return latents, model.teacher_images(latents, model.roles(past)).numpy()
-
-
 @pytest.mark.program
 def test_an_old_latent_is_the_same_image_when_the_next_task_begins(tiny_model, tiny_stream):
     """The Assistant from the Teacher: before its first step nothing of the past has moved."""
@@ -66,8 +51,8 @@ def test_an_old_latent_is_the_same_image_when_the_next_task_begins(tiny_model, t
     np.testing.assert_array_equal(model.generators[0](latents, training=False), taught)
     # What is left of the squared error in a step is that of batch statistics to those at rest.
     _at(model, 2)
-    recalled, taught = _taught(model, 2)
-    own = np.concatenate([_codes(np.full(8, 2)), model.noise(100, 8, 4)], 1)
+    recalled, taught = taught_by(model, 2)
+    own = np.concatenate([codes_of(np.full(8, 2)), model.noise(100, 8, 4)], 1)
     apart = (model.generators[0](np.concatenate([own, recalled]), training=True)[8:] - taught) ** 2
     model.generators[0].set_weights(model.generators[1].get_weights())
     found = model.train_step(_data())["generator/distillation"]
@@ -105,7 +90,7 @@ def test_a_domain_is_drawn_by_its_name_or_number(tiny_model, tiny_stream):
     both = model.sample(6, 3).numpy()
     np.testing.assert_allclose(both[1::2], second[1::2], atol=1e-6)
     np.testing.assert_allclose(both[::2], model.sample(6, 3, 1)[::2], atol=1e-6)
-    np.testing.assert_array_equal(model.latents(3, domain=2)[:, :4], _codes([1, 1, 1]))
+    np.testing.assert_array_equal(model.latents(3, domain=2)[:, :4], codes_of([1, 1, 1]))
     with pytest.raises(ValueError, match="domain 'set2.npz' is not learnt yet"):
         model.sample(1, domain="set2.npz")
     with pytest.raises(ValueError, match="unknown domain 'set9.npz'; did you mean set"):
@@ -113,7 +98,7 @@ def test_a_domain_is_drawn_by_its_name_or_number(tiny_model, tiny_stream):
     with pytest.raises(ValueError, match="domain is 1, and .* no domain codes"):
         tiny_model().sample(1, domain=1)
     # While a task is learnt its own domain is among the latents that show the progress.
-    np.testing.assert_array_equal(model.progress_latents(6)[:, :4], _codes([0, 0, 1, 1, 2, 2]))
+    np.testing.assert_array_equal(model.progress_latents(6)[:, :4], codes_of([0, 0, 1, 1, 2, 2]))
 
 
 def test_teacher_and_assistant_get_independent_latents(tiny_model):
@@ -196,7 +181,7 @@ def test_latents_follow_the_law_of_the_recipe(tiny_model):
     model = tiny_model(latent_law="uniform", **CODES)
     assert model.latent_law == sampling.LatentLaw(4, "uniform", 4, 1.5) and model.latent_dim == 8
     latents = model.latents(400).numpy()
-    np.testing.assert_array_equal(latents[:, :4], _codes(np.zeros(400, int)))
+    np.testing.assert_array_equal(latents[:, :4], codes_of(np.zeros(400, int)))
     assert 0.9 < np.abs(latents[:, 4:]).max() <= 1
     generators, critic = tiny_model().generators, tiny_model().critic
     with pytest.raises(ValueError, match="domain_dim is 4 and the generators take latents of 4; nothing is"):

@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from ltgans_tf.methods import lakd, twin_step
-from ltgans_tf.networks import domain_codes, losses
+from ltgans_tf.networks import losses
 from ltgans_tf.settings import presets
+from tests.methods.coded import CODES, DISTILLED, codes_of, taught_by
 
 
 def _data(n_critic=1, rows=8, seed=0):
@@ -140,29 +141,13 @@ def test_which_domain_a_row_has_is_a_function_of_the_step_and_the_row_alone(tiny
     np.testing.assert_array_equal(model._past_domains(0, 8), first)
 
 
-CODES = {"domain_dim": 4, "domain_length": 1.5}
-
-
-DISTILLED = {"distillation": 0.3, **CODES}
-
-
-def _codes(domains):
-    return 1.5 * domain_codes.code_book(4)[domains].astype(np.float32)
-
-
-def _taught(model, past):
-    """Latents of the Teacher at the first step, and its images of them."""
-    latents = np.concatenate([_codes(np.arange(8) % past), model.noise(0, 8, 4)], 1)
-    return latents, model.teacher_images(latents, model.roles(past)).numpy()
-
-
 def test_with_codes_the_critic_has_a_head_for_the_past_and_one_for_the_new(tiny_model, monkeypatch):
     """Eq. 2 for each of the two: the new batch at head 0, beside it the Teacher's at head 1, no row against its own pair."""
     model = _at(tiny_model(student=False, **DISTILLED), 2)
     penalties, made = _spy(monkeypatch, "gradient_penalty"), _spy_fakes(model, monkeypatch)
     weights = model.critic.get_weights()
-    recalled, taught = _taught(model, 2)
-    own = np.concatenate([_codes(np.full(8, 2)), model.noise(100, 8, 4)], 1)
+    recalled, taught = taught_by(model, 2)
+    own = np.concatenate([codes_of(np.full(8, 2)), model.noise(100, 8, 4)], 1)
     expected_fakes = model.generators[0](np.concatenate([own, recalled]), training=True)
     report = model.train_step(_data())
     model.critic.set_weights(weights)
@@ -178,8 +163,8 @@ def test_with_codes_the_critic_has_a_head_for_the_past_and_one_for_the_new(tiny_
 def test_without_distillation_teacher_and_assistant_have_noise_of_their_own(tiny_model, monkeypatch):
     model = _at(tiny_model(student=False, **CODES), 2)
     made, past = _spy_fakes(model, monkeypatch), np.arange(8) % 2
-    own = np.concatenate([_codes(np.full(8, 2)), model.noise(100, 8, 4)], 1)
-    recalled = np.concatenate([_codes(past), model.noise(300, 8, 4)], 1)
+    own = np.concatenate([codes_of(np.full(8, 2)), model.noise(100, 8, 4)], 1)
+    recalled = np.concatenate([codes_of(past), model.noise(300, 8, 4)], 1)
     expected = model.generators[0](np.concatenate([own, recalled]), training=True)
     model.train_step(_data())
     np.testing.assert_allclose(made[0], expected, atol=1e-5)
@@ -188,7 +173,7 @@ def test_without_distillation_teacher_and_assistant_have_noise_of_their_own(tiny
 def test_distillation_weighs_all_that_the_teacher_supplies(tiny_model, monkeypatch):
     model = _at(tiny_model(student=False, critic_on_past=False, **DISTILLED), 2)
     made = _spy_fakes(model, monkeypatch)
-    _, taught = _taught(model, 2)
+    _, taught = taught_by(model, 2)
     report = model.train_step(_data())
     apart = np.square(np.float64(made[0][8:]) - taught).sum(axis=(1, 2, 3)).mean()
     np.testing.assert_allclose(report["generator/distillation"], apart, rtol=1e-4)
@@ -232,8 +217,8 @@ def test_the_assistant_descends_the_distance_to_the_teacher_where_it_knows(
         "apply",
         lambda g, v: seen.update(gradients=[x.numpy() for x in g]),
     )
-    recalled, taught = _taught(model, tasks_before)
-    own = np.concatenate([_codes(np.full(8, tasks_before)), model.noise(100 + assistant, 8, 4)], 1)
+    recalled, taught = taught_by(model, tasks_before)
+    own = np.concatenate([codes_of(np.full(8, tasks_before)), model.noise(100 + assistant, 8, 4)], 1)
     report = model.train_step(_data())
     with tf.GradientTape() as tape:
         fake = model.generators[assistant](np.concatenate([own, recalled]), training=True)

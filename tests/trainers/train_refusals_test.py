@@ -8,24 +8,12 @@ import pytest
 from PIL import Image
 
 from ltgans_tf.settings import presets
-from tests import artefacts, programs
-
-
-def _run(*flags, module="ltgans_tf.trainers.train", **settings):
-    return programs.run(module, *flags, **settings)
-
-
-def _refused(*flags, **settings):
-    """Runs with bad input; returns its one sentence."""
-    done = _run(*flags, **settings)
-    assert done.returncode == 2, (done.returncode, done.stderr[-500:])
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr[-1000:]
-    return lines[0]
+from tests import artefacts
+from tests.trainers.training_program import refused_sentence, run_program
 
 
 def test_a_dry_run_shows_settings_and_plan_and_trains_nothing(tmp_path):
-    done = _run("--preset=table1_msfo", f"--workdir={tmp_path}/run", "--dry_run", "--n_critic=3")
+    done = run_program("--preset=table1_msfo", f"--workdir={tmp_path}/run", "--dry_run", "--n_critic=3")
     assert done.returncode == 0, done.stderr
     for text in ("n_critic: 3", "architecture: paper32", "task 4: omniglot", "estimate: "):
         assert text in done.stdout
@@ -33,14 +21,14 @@ def test_a_dry_run_shows_settings_and_plan_and_trains_nothing(tmp_path):
 
 
 def test_an_image_size_stands_for_the_small_nets_of_that_size(tmp_path):
-    done = _run("--preset=demo", "--image_size=48", f"--workdir={tmp_path}/run", "--dry_run")
+    done = run_program("--preset=demo", "--image_size=48", f"--workdir={tmp_path}/run", "--dry_run")
     assert "architecture: small48" in done.stdout and not done.returncode
     recipe = presets.recipe("recommended", "small48")
     assert f"generator_optimizer: {recipe.generator_optimizer}" in done.stdout
 
 
 def test_a_dry_run_checks_the_terms_of_a_push(tmp_path):
-    sentence = _refused(f"--workdir={tmp_path}/run", "--dry_run", "--push_max_regression=nan")
+    sentence = refused_sentence(f"--workdir={tmp_path}/run", "--dry_run", "--push_max_regression=nan")
     assert sentence.endswith("--push_max_regression is nan; it must be a number of at least 0.")
 
 
@@ -48,11 +36,11 @@ def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tm
     for name in ("mnist", "mnist_m", "fashion_mnist", "omniglot"):
         np.savez(tmp_path / f"{name}.npz", train_images=np.zeros((1, 8, 8), np.uint8))
     flags = ["--preset=table1_msfo_cpu", f"--workdir={tmp_path}/run", "--dry_run"]
-    with_folder = _run(*flags, f"--data_dir={tmp_path}").stdout
+    with_folder = run_program(*flags, f"--data_dir={tmp_path}").stdout
     assert "task 2: mnist_m" in with_folder and "data_dir_tasks" not in with_folder
-    assert "task 2: svhn_cropped" in _run(*flags).stdout
-    assert "task 1: mnist\nest" in _run(*flags, f"--data_dir={tmp_path}", "--tasks=mnist").stdout
-    assert "unknown flag --data_dir_tasks" in _refused(*flags, "--data_dir_tasks=mnist")
+    assert "task 2: svhn_cropped" in run_program(*flags).stdout
+    assert "task 1: mnist\nest" in run_program(*flags, f"--data_dir={tmp_path}", "--tasks=mnist").stdout
+    assert "unknown flag --data_dir_tasks" in refused_sentence(*flags, "--data_dir_tasks=mnist")
 
 
 @pytest.mark.parametrize(
@@ -85,46 +73,48 @@ def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tm
 )
 def test_bad_settings_get_one_sentence_at_once(tmp_path, flags, expected):
     begin = time.monotonic()
-    assert expected in _refused(*flags, f"--workdir={tmp_path}/run")
+    assert expected in refused_sentence(*flags, f"--workdir={tmp_path}/run")
     assert time.monotonic() - begin < 5
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.program
 def test_a_layout_that_cannot_be_had_is_told(tmp_path):
-    refused = _refused("--distribution=mirrored", f"--workdir={tmp_path}/run")
+    refused = refused_sentence("--distribution=mirrored", f"--workdir={tmp_path}/run")
     assert "found no GPU; use 'one', or give the number of replicas" in refused
     assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_workdir_is_asked_for():
-    assert "--workdir" in _refused("--preset=smoke")
+    assert "--workdir" in refused_sentence("--preset=smoke")
 
 
 @pytest.mark.program
 def test_a_workdir_that_cannot_be_written_gets_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in _refused("--preset=smoke", f"--workdir={tmp_path}/file/run")
+    assert "cannot be written" in refused_sentence("--preset=smoke", f"--workdir={tmp_path}/file/run")
 
 
 @pytest.mark.program
 def test_bad_data_gets_one_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "holds no images" in _refused(f"--tasks=folder:{tmp_path}/empty", f"--workdir={tmp_path}/a")
+    assert "holds no images" in refused_sentence(
+        f"--tasks=folder:{tmp_path}/empty", f"--workdir={tmp_path}/a"
+    )
     broken = tmp_path / "broken"
     broken.mkdir()
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(broken / "good.png")
     (broken / "bad.png").write_bytes(b"no image")
-    assert f"{broken}/bad.png" in _refused(
+    assert f"{broken}/bad.png" in refused_sentence(
         *artefacts.SMALL, f"--tasks=folder:{broken}", f"--workdir={tmp_path}/b"
     )
     specs = artefacts.sets(tmp_path, 1)
-    assert "chooses no image" in _refused(
+    assert "chooses no image" in refused_sentence(
         *artefacts.SMALL, f"--tasks={specs[0]}@7", f"--workdir={tmp_path}/c"
     )
     (tmp_path / "tiny").mkdir()
     tiny = artefacts.sets(tmp_path / "tiny", 1, side=3)
-    assert "4" in _refused(*artefacts.SMALL, f"--tasks={tiny[0]}", f"--workdir={tmp_path}/d")
+    assert "4" in refused_sentence(*artefacts.SMALL, f"--tasks={tiny[0]}", f"--workdir={tmp_path}/d")
 
 
 @pytest.mark.program
@@ -133,7 +123,7 @@ def test_broken_images_can_be_left_out(tmp_path):
     for i in range(40):
         Image.fromarray(draw.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
     (tmp_path / "bad.png").write_bytes(b"no image")
-    done = _run(
+    done = run_program(
         *artefacts.SMALL, "--skip_broken_images", f"--tasks=folder:{tmp_path}", f"--workdir={tmp_path}/run"
     )
     assert done.returncode == 0, done.stderr
@@ -145,7 +135,7 @@ def test_no_network_is_told_within_five_seconds(tmp_path):
     if subprocess.run(["getent", "hosts", "storage.googleapis.com"], capture_output=True).returncode == 0:
         pytest.skip("this machine has a network, so nothing would be refused")
     begin = time.monotonic()
-    sentence = _refused(
+    sentence = refused_sentence(
         *artefacts.SMALL,
         "--tasks=mnist",
         f"--workdir={tmp_path}/run",

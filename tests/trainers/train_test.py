@@ -14,22 +14,10 @@ import pytest
 from PIL import Image
 
 from ltgans_tf.trainers import flagfile
-from tests import artefacts, programs, source_imports
+from tests import artefacts, source_imports
+from tests.trainers.training_program import refused_sentence, run_program
 
 COMMAND = "ltgans_tf.trainers.command"
-
-
-def _run(*flags, module="ltgans_tf.trainers.train", **settings):
-    return programs.run(module, *flags, **settings)
-
-
-def _refused(*flags, **settings):
-    """Runs with bad input; returns its one sentence."""
-    done = _run(*flags, **settings)
-    assert done.returncode == 2, (done.returncode, done.stderr[-500:])
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr[-1000:]
-    return lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +65,14 @@ def test_the_next_commands_that_are_printed_work(finished, tmp_path):
     assert [name for _, name, *_ in commands] == ["evaluate", "figures", "report", "sample", "encode"]
     assert done.stdout.splitlines()[-1].startswith("  python -m tensorboard.main --logdir=")
     for _, *words in commands[:3]:
-        done = _run(*words, module=COMMAND)
+        done = run_program(*words, module=COMMAND)
         assert done.returncode == 0, done.stderr
     assert (workdir / "figures/fig2_domains.png").exists() and (workdir / "report.html").exists()
-    sample = _run(*commands[3][1:-2], "--count=3", f"--out={tmp_path}/s.npz", module=COMMAND)
+    sample = run_program(*commands[3][1:-2], "--count=3", f"--out={tmp_path}/s.npz", module=COMMAND)
     assert sample.returncode == 0, sample.stderr
     assert np.load(tmp_path / "s.npz")["images"].shape == (3, 32, 32, 3)
     Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(tmp_path / "one.png")
-    encode = _run(
+    encode = run_program(
         "encode", f"--workdir={workdir}", f"--images={tmp_path}", f"--out={tmp_path}/c.npz", module=COMMAND
     )
     assert encode.returncode == 0, encode.stderr
@@ -95,7 +83,7 @@ def test_the_next_commands_that_are_printed_work(finished, tmp_path):
 def test_the_flagfile_of_a_run_is_the_same_run(finished):
     workdir, _, specs = finished
     before = (workdir / "config.json").read_text()
-    again = _run(f"--flagfile={workdir}/flags.txt")
+    again = run_program(f"--flagfile={workdir}/flags.txt")
     assert again.returncode == 0 and "done" in again.stdout
     assert (workdir / "config.json").read_text() == before
     rows = [json.loads(line)["step"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
@@ -111,7 +99,7 @@ def test_the_flagfile_of_a_run_is_the_same_run(finished):
         "skip_broken_images",
     } <= names
     assert not names & {"resume", "dry_run", "stop_after_task", "init_from", "flagfile", "verbosity"}
-    changed = _refused(f"--flagfile={workdir}/flags.txt", "--beta=4")  # the last one wins
+    changed = refused_sentence(f"--flagfile={workdir}/flags.txt", "--beta=4")  # the last one wins
     assert "model.recipe.beta (was 1.0, now 4.0)" in changed
 
 
@@ -122,9 +110,9 @@ def test_a_moved_run_goes_on_where_it_lies_now_and_nowhere_else(finished, tmp_pa
     shutil.copytree(workdir, moved)
     flags = moved / "flags.txt"
     flags.write_text(flags.read_text().replace(str(workdir), str(old)))
-    assert "was moved or copied" in _refused(f"--flagfile={flags}")
+    assert "was moved or copied" in refused_sentence(f"--flagfile={flags}")
     assert not old.exists()
-    again = _run(f"--flagfile={flags}", f"--workdir={moved}/")
+    again = run_program(f"--flagfile={flags}", f"--workdir={moved}/")
     assert again.returncode == 0 and "done" in again.stdout and not old.exists()
     assert f"'--workdir={moved}/'" in again.stdout
 
@@ -132,7 +120,7 @@ def test_a_moved_run_goes_on_where_it_lies_now_and_nowhere_else(finished, tmp_pa
 @pytest.mark.program
 def test_tasks_are_appended_to_a_finished_run(finished):
     workdir, _, specs = finished
-    done = _run(f"--flagfile={workdir}/flags.txt", f"--tasks={','.join(specs)}")
+    done = run_program(f"--flagfile={workdir}/flags.txt", f"--tasks={','.join(specs)}")
     assert done.returncode == 0, done.stderr
     scores = json.loads((workdir / "eval/task_02/scores.json").read_text())["scores"]
     assert list(scores) == ["set0.npz", "set1.npz", "set2.npz"]
@@ -241,7 +229,9 @@ def test_a_signal_after_the_end_does_not_change_the_status(finished):
 @pytest.mark.program
 def test_a_run_that_diverges_goes_back_three_times_and_says_so_in_its_log(tmp_path):
     flags = [*artefacts.SMALL, "--nopush", "--critic_optimizer=rmsprop(1e30)", "--on_nonfinite=rollback"]
-    sentence = _refused(*flags, f"--tasks={artefacts.sets(tmp_path, 1)[0]}", f"--workdir={tmp_path}/run")
+    sentence = refused_sentence(
+        *flags, f"--tasks={artefacts.sets(tmp_path, 1)[0]}", f"--workdir={tmp_path}/run"
+    )
     assert "after 3 rollbacks, so other noise is no help; lower the learning rates" in sentence
     assert sentence.endswith("task_000_step_000000000.")  # its beginning
     log = (tmp_path / "run" / "log.txt").read_text()
@@ -264,7 +254,7 @@ def test_programs_do_not_wait_for_packages_that_keras_can_do_without():
 
 
 def test_help_names_presets_and_settings():
-    done = _run("--help")
+    done = run_program("--help")
     assert done.returncode == 0
     for text in ("--preset", "table1_msfo", "--replay_share", "--workdir"):
         assert text in done.stdout
@@ -273,7 +263,7 @@ def test_help_names_presets_and_settings():
 @pytest.mark.program
 def test_a_nonfinite_loss_is_named_with_step_and_last_good_checkpoint(tmp_path):
     specs = artefacts.sets(tmp_path, 1)
-    sentence = _refused(
+    sentence = refused_sentence(
         *artefacts.SMALL,
         "--critic_optimizer=rmsprop(1e25)",
         "--steps_per_task=60",
@@ -294,12 +284,14 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path):
         pytest.skip("mounting a small file system needs root")
     try:
         specs = artefacts.sets(tmp_path, 1)
-        sentence = _refused(
+        sentence = refused_sentence(
             *artefacts.SMALL, "--steps_per_task=8", f"--tasks={specs[0]}", f"--workdir={small}/run"
         )
         assert "could not write a checkpoint" in sentence and "last good one is" in sentence
         subprocess.run(["mount", "-o", "remount,size=400m", small], check=True)
-        again = _run(*artefacts.SMALL, "--steps_per_task=8", f"--tasks={specs[0]}", f"--workdir={small}/run")
+        again = run_program(
+            *artefacts.SMALL, "--steps_per_task=8", f"--tasks={specs[0]}", f"--workdir={small}/run"
+        )
         assert again.returncode == 0, again.stderr
     finally:
         subprocess.run(["umount", small], check=True)
@@ -313,7 +305,7 @@ def test_a_workdir_in_use_is_refused_and_harmed_by_nothing(finished):
     before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()}
     with open(workdir / ".lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "is in use" in _refused(f"--flagfile={workdir}/flags.txt")
+        assert "is in use" in refused_sentence(f"--flagfile={workdir}/flags.txt")
     assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()} == before
 
 
@@ -336,22 +328,22 @@ def test_a_run_for_tuning_says_so_and_is_no_other_run(tmp_path):
     np.savez(path, train_images=shown, test_images=shown[:1])
     flags = [*artefacts.SMALL, "--nostudent", "--eval_images=50", f"--tasks=npz:{path}"]
     flags.append(f"--workdir={tmp_path}/run")
-    done = _run(*flags, "--tuning")
+    done = run_program(*flags, "--tuning")
     assert done.returncode == 0, done.stderr
     assert "measured on held-out training images" in done.stdout and "held out for tuning" in done.stdout
     row = json.loads((tmp_path / "run/eval/task_00/scores.json").read_text())
     held_out = row["data"]["set.npz"]["test_images"]
     assert row["tuning"] and 2 <= held_out == 100 - row["data"]["set.npz"]["train_images"]
     assert "--tuning=True" in (tmp_path / "run/flags.txt").read_text()
-    assert "tuning" in _refused(*flags)
-    evaluated = _run(f"--workdir={tmp_path}/run", "--samples=20", module="ltgans_tf.trainers.evaluate")
+    assert "tuning" in refused_sentence(*flags)
+    evaluated = run_program(f"--workdir={tmp_path}/run", "--samples=20", module="ltgans_tf.trainers.evaluate")
     assert "no test scores: the scores are on a tenth" in evaluated.stdout, evaluated.stderr
 
 
 @pytest.mark.program
 def test_a_run_without_student_offers_no_encoder(tmp_path):
     specs = artefacts.sets(tmp_path, 1)
-    done = _run(
+    done = run_program(
         *artefacts.SMALL, "--nostudent", "--recipe=paper", f"--tasks={specs[0]}", f"--workdir={tmp_path}/run"
     )
     assert done.returncode == 0, done.stderr

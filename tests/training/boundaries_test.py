@@ -21,7 +21,7 @@ from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.training import boundaries, callbacks
 from tests import fake_runs
-from tests.tiny import TINY
+from tests.tiny import TINY, make_stream
 
 pytestmark = pytest.mark.program
 _DEFAULT = boundaries.default_callbacks  # before the tests do without
@@ -34,16 +34,8 @@ def _evaluator():
 @pytest.fixture(name="run", scope="module")
 def _run(tmp_path_factory):
     """Two tasks learnt, with samples and scores after each: (model, stream, workdir)."""
-    folder, specs = tmp_path_factory.mktemp("boundaries"), []
-    for i in range(2):
-        draw = np.random.default_rng(i)
-        np.savez(
-            folder / f"set{i}.npz",
-            train_images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
-            test_images=draw.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8),
-        )
-        specs.append(f"npz:{folder}/set{i}.npz")
-    stream, workdir = streams.TaskStream(specs, (8, 8, 3), 8), str(folder / "run")
+    folder = tmp_path_factory.mktemp("boundaries")
+    stream, workdir = make_stream(folder, tasks=2), str(folder / "run")
     model = twin_gan.TwinGAN.from_architecture(TINY, recipe=presets.Recipe(domain_dim=4))
     model.compile(run_eagerly=True)
     first_row = []

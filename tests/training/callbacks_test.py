@@ -22,35 +22,8 @@ from ltgans_tf.evaluation import evaluation
 from ltgans_tf.figures import figures
 from ltgans_tf.methods import lifelong, twin_gan
 from ltgans_tf.training import boundaries, callbacks, checkpoints, loop
-from tests.tiny import TINY
-
-
-class Ramp(lifelong.LifelongModel):
-    """Learns nothing; its loss at global step t is t, so that every mean is known."""
-
-    watched = ("ramp loss",)
-    student = None
-
-    def __init__(self, nan_at=-1):
-        super().__init__()
-        self.nan_at, self.built, self.grids = nan_at, True, []
-        self.compile(optimizer=None, jit_compile=False)
-
-    def train_step(self, data):
-        step = tf.cast(self.global_step.value, tf.float32) + 1
-        self.end_step({"ramp/loss": tf.where(step == self.nan_at, np.nan, step)})
-        return {"ramp/loss": step, "ramp/square": step * step}
-
-    def get_settings(self):
-        return {"method": "ramp"}
-
-    def progress_latents(self, count, seed=0):
-        return tf.random.stateless_normal([count, 2], [seed, 0])
-
-    def progress_samples(self, latents):
-        self.grids.append(np.array(latents))
-        flat = tf.ones([1, 8, 8, 3])
-        return [flat * tf.tanh(latents[:, i, None, None, None]) for i in (0, 1)]
+from tests.tiny import TINY, make_stream
+from tests.training.ramp import Ramp
 
 
 def _rows(workdir):
@@ -232,16 +205,8 @@ def test_grids_come_at_step_100_and_at_multiples_of_the_task_step(tiny_stream, t
 @pytest.fixture(name="run", scope="module")
 def _run(tmp_path_factory):
     """A run of a TwinGAN over three tasks with all that it writes: (model, stream, workdir)."""
-    folder, specs = tmp_path_factory.mktemp("callbacks"), []
-    for i in range(3):
-        draw = np.random.default_rng(i)
-        np.savez(
-            folder / f"set{i}.npz",
-            train_images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
-            test_images=draw.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8),
-        )
-        specs.append(f"npz:{folder}/set{i}.npz")
-    stream, workdir = streams.TaskStream(specs, (8, 8, 3), 8), str(folder / "run")
+    folder = tmp_path_factory.mktemp("callbacks")
+    stream, workdir = make_stream(folder), str(folder / "run")
     model = twin_gan.TwinGAN.from_architecture(TINY)
     model.compile(run_eagerly=True)
     evaluator = evaluation.Evaluator(parts=("likelihood",))
