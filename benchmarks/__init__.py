@@ -1,6 +1,5 @@
 """The programs that measure: `python -m benchmarks.<name>`; see docs/benchmarks.md."""
 
-import json
 import os
 import platform
 import re
@@ -10,7 +9,7 @@ import sys
 from absl import flags
 
 from ltgans_tf.export import path_flags
-from ltgans_tf.files import paths, provenance
+from ltgans_tf.files import atomic, paths, provenance
 
 flags.disclaim_key_flags()  # --help lists them with the program that defines them
 
@@ -53,8 +52,7 @@ def fill(path, name, text):
         raise ValueError(
             f"{path} has no block from {begin} to {end}; write these two lines where it belongs."
         )
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(f"{before}{begin}\n{text}\n{end}{after}")
+    atomic.write_text(path, f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def _described(about, report):
@@ -101,10 +99,7 @@ def write(path, results):
     """Writes `results` (JSON-ready) to the file `path`; None writes nothing."""
     if path is None:
         return
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump(results, f, indent=1)
-        f.write("\n")
+    atomic.write_json(path, results)
 
 
 def table(header, rows):

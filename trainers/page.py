@@ -11,8 +11,6 @@ import io
 import numpy as np
 from PIL import Image
 
-from ltgans_tf.files import atomic
-
 CHART_DENSITY = 150 / 96  # charts are drawn with 150 pixels per inch, a page has 96
 _VOID = ("img", "meta")
 _INLINE = ("a", "code", "em", "small", "span", "strong")
@@ -176,11 +174,6 @@ def document(title, lead, sections):
     nav = tag("nav", tag("ol", links), aria_label="contents")
     body = tag("body", tag("header", lead), nav, tag("main", parts))
     return "<!doctype html>\n" + tag("html", head, body, lang="en")
-
-
-def write(path, content):
-    """Writes text; see `atomic.write_text`."""
-    atomic.write_text(path, content)
 
 
 _STYLE = """

@@ -13,7 +13,7 @@ from absl import flags
 from ltgans_tf import trainers
 from ltgans_tf.evaluation import scores
 from ltgans_tf.export import path_flags
-from ltgans_tf.files import paths
+from ltgans_tf.files import atomic, paths
 from ltgans_tf.trainers import page, report_protocol, report_scores, runs, wording
 
 _DRAWN = 0.25  # of the even share: from there on a domain counts as drawn
@@ -51,7 +51,7 @@ def report(workdir, out=None):
         raise ValueError(f"--out={out} is a folder; give the name of an HTML file.")
     paths.ending(out, (".html", ".htm"))
     content = page.document(f"{run.name}: {wording.stream(run.tasks)}", _lead(run), _sections(run))
-    page.write(out, content)
+    atomic.write_text(out, content)
     pictures = wording.count(range(content.count("<img ")), "picture")
     return f"Wrote the report of {run.name} ({pictures}, {len(content) / 1e6:.1f} MB) to {out}."
 

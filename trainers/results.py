@@ -7,9 +7,9 @@ from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
 from ltgans_tf.export import path_flags
 from ltgans_tf.figures import figures, method_curves
-from ltgans_tf.files import provenance
+from ltgans_tf.files import atomic, provenance
 from ltgans_tf.settings import experiments, presets
-from ltgans_tf.trainers import groups, page, paired, records, result_table, wording
+from ltgans_tf.trainers import groups, paired, records, result_table, wording
 
 _RATIOS = {
     "bound": f"over {experiments.BOUND}",
@@ -82,8 +82,8 @@ def write(experiment, folder, kept, data_dir=None, command="", results_folder=No
     real = not experiment.small and not data_dir
     for path in paths(experiment, folder, results_folder):
         own = pictures if os.path.dirname(path) == folder else []
-        page.write(path, records.as_json(facts, kept))
-        page.write(f"{path.removesuffix('.json')}.md", _markdown(experiment, facts, own, real))
+        atomic.write_text(path, records.as_json(facts, kept))
+        atomic.write_text(f"{path.removesuffix('.json')}.md", _markdown(experiment, facts, own, real))
     return "\n".join([*_text(experiment, facts, real), "", *_ending(experiment, folder, every, pictures)])
 
 

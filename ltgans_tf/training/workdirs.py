@@ -51,9 +51,7 @@ def open_workdir(workdir, settings, resume="auto", chief=True):
         settings = _checked(workdir, settings)
         if chief:
             _remove_remains(workdir)
-            atomic.write_text(
-                os.path.join(workdir, checkpoints.CONFIG), json.dumps(settings, indent=1) + "\n"
-            )
+            atomic.write_json(os.path.join(workdir, checkpoints.CONFIG), settings)
             if run_ids.read(workdir) is None:
                 run_ids.keep(workdir, next(filter(None, map(checkpoints.run_of, found)), None))
         yield Workdir(workdir, chief, check)

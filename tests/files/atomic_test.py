@@ -73,3 +73,11 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OSError, match=str(tmp_path / "a")):
         atomic.write_text(str(tmp_path / "a"), "text")
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_text_replaces_a_file_in_utf_8(tmp_path):
+    path = tmp_path / "new" / "page.html"
+    for content in ("long content \N{MINUS SIGN}", "short"):
+        atomic.write_text(str(path), content)
+        assert path.read_text(encoding="utf-8") == content
+    assert [each.name for each in path.parent.iterdir()] == ["page.html"]

@@ -69,11 +69,3 @@ def test_document_forbids_all_that_is_not_inside():
     policy = "default-src &#x27;none&#x27;; img-src data:; style-src &#x27;unsafe-inline&#x27;"
     assert f'http-equiv="Content-Security-Policy" content="{policy}"' in page.document("", [], [])
     assert not re.search(r"@import|url\(", page.document("", [], []))
-
-
-def test_write_replaces_a_file_and_makes_folders(tmp_path):
-    path = tmp_path / "new" / "page.html"
-    for content in ("long content \N{MINUS SIGN}", "short"):
-        page.write(str(path), content)
-        assert path.read_text(encoding="utf-8") == content
-    assert [each.name for each in path.parent.iterdir()] == ["page.html"]
