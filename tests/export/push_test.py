@@ -52,7 +52,7 @@ def test_the_version_of_another_run_is_no_parent():
 
 
 @pytest.mark.program
-def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_model, tmp_path):
+def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_model, tmp_path, quick):
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, _row(0))
     before = (tmp_path / "latest.json").read_text(), (tmp_path / "models.config").read_text()
@@ -78,7 +78,7 @@ def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_mode
 
 
 @pytest.mark.program
-def test_another_state_is_pushed_though_its_run_and_task_were(tiny_model, tmp_path):
+def test_another_state_is_pushed_though_its_run_and_task_were(tiny_model, tmp_path, quick):
     """As in a copied workdir, which has the id of the run that it was copied from."""
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, _row(0))
@@ -92,7 +92,7 @@ def test_another_state_is_pushed_though_its_run_and_task_were(tiny_model, tmp_pa
 
 
 @pytest.mark.program
-def test_a_served_version_without_scores_lets_nothing_pass(tiny_model, tmp_path):
+def test_a_served_version_without_scores_lets_nothing_pass(tiny_model, tmp_path, quick):
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, None, _terms("always"))
     with pytest.raises(validation.NotBlessed, match="the served version has no scores to compare with"):
@@ -119,7 +119,9 @@ def test_marks_tell_what_a_version_has_passed(tiny_model, tmp_path):
 
 
 @pytest.mark.program
-def test_a_version_that_was_tried_says_so_and_one_that_fails_is_not_pushed(tiny_model, tmp_path, monkeypatch):
+def test_a_version_that_was_tried_says_so_and_one_that_fails_is_not_pushed(
+    tiny_model, tmp_path, monkeypatch, quick
+):
     model = tiny_model()
     tried = []
 
@@ -157,7 +159,7 @@ def test_the_manual_policy_waits_for_approval(tiny_model, tmp_path):
 
 
 @pytest.mark.program
-def test_versions_are_kept_up_to_a_number(tiny_model, tmp_path):
+def test_versions_are_kept_up_to_a_number(tiny_model, tmp_path, quick):
     model, made = tiny_model(student=False), []
     for task in range(5):
         made.append(_push(model, tmp_path, task, None, push.Terms("always", validate=False, keep=2)))
@@ -165,7 +167,7 @@ def test_versions_are_kept_up_to_a_number(tiny_model, tmp_path):
 
 
 @pytest.mark.program
-def test_a_served_version_that_is_gone_is_told_and_nothing_is_pushed(tiny_model, tmp_path):
+def test_a_served_version_that_is_gone_is_told_and_nothing_is_pushed(tiny_model, tmp_path, quick):
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, _row(0))
     os.rename(versions.place(tmp_path, "generator", first), tmp_path / "elsewhere")
@@ -184,7 +186,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tiny_model, tmp_path):
 
 
 @pytest.mark.program
-def test_a_model_with_other_halves_is_for_another_folder(tiny_model, tmp_path):
+def test_a_model_with_other_halves_is_for_another_folder(tiny_model, tmp_path, quick):
     _push(tiny_model(), tmp_path, 0, _row(0))
     with pytest.raises(ValueError, match="serves encoder and generator and this model has generator, which"):
         _push(tiny_model(student=False), tmp_path, 1, None, UNTRIED)
@@ -245,21 +247,11 @@ def _whole(base):
     return latest
 
 
-def _save(model, kind, folder, about):
-    """In place of a SavedModel, so that a push takes no time."""
-    for name in ("saved_model.pb", warmup.FILE, "variables/variables.index"):
-        path = os.path.join(folder, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(f"{kind} after step {about['step']}")
-
-
 @pytest.mark.program
 def test_a_push_that_is_killed_at_any_step_leaves_what_was_served_and_is_completed(
-    tiny_model, tiny_stream, tmp_path, monkeypatch
+    tiny_model, tiny_stream, tmp_path, monkeypatch, quick
 ):
     model, run, base = tiny_model(), str(tmp_path / "run"), str(tmp_path / "base")
-    monkeypatch.setattr(push.staging, "_save", _save)
     terms = push.Terms("always", validate=False, keep=1)
 
     def again():
