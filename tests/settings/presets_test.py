@@ -129,8 +129,9 @@ def test_tasks_for_a_data_folder_are_no_flag():
     assert list(checked.flag_values(presets.Preset())) == names
 
 
-@pytest.mark.parametrize("architecture", architectures.ARCHITECTURES)
-@pytest.mark.parametrize("name", presets.RECIPES)
+@pytest.mark.parametrize(
+    "name, architecture", [("paper", "paper32"), ("recommended", "small32"), ("recommended", "paper32")]
+)
 def test_a_recipe_builds_a_model_with_its_optimizers(name, architecture):
     recipe = presets.recipe(name, architecture)
     model = twin_gan.TwinGAN.from_architecture(TINY, recipe=recipe)
