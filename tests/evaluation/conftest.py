@@ -8,7 +8,7 @@ from ltgans_tf.evaluation import evaluation
 from tests.evaluation import two_domains
 
 
-@pytest.fixture(scope="module", name="specs")
+@pytest.fixture(scope="session", name="specs")
 def _specs(tmp_path_factory):
     folder, specs = tmp_path_factory.mktemp("evaluation"), []
     for task, name in enumerate(("dark", "bright")):
@@ -31,9 +31,9 @@ def _model(tiny_model):
     return two_domains.Model(tiny_model().student)
 
 
-@pytest.fixture(scope="module", name="extractor")
+@pytest.fixture(scope="session", name="extractor")
 def _extractor(specs):
-    """One extractor for all tests of this file, as the research protocol trains it."""
+    """One extractor for all tests, as the research protocol trains it."""
     return evaluation.Evaluator().prepare(
         streams.TaskStream(specs, (two_domains.SIDE, two_domains.SIDE, 3), 8)
     )
