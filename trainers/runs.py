@@ -11,7 +11,7 @@ from ltgans_tf.evaluation import row, scores
 from ltgans_tf.files import jsonfiles, metrics_log
 from ltgans_tf.settings import upgrades
 
-TOGETHER = "all together"  # what stands in the place of a task's name for the union of all
+TOGETHER = "all together"  # stands for a task's name in scores of all tasks
 _FRECHET = [name for name in scores.shown("verdict") if scores.SCORES[name].part == "distances"]
 _STALE = 60  # seconds that a picture may be older than its boundary: copying a run takes a while
 

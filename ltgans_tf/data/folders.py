@@ -147,7 +147,7 @@ _ENDS = {b"\x89PNG": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9", b"GIF8": b
 
 
 def _looks_whole(size, head, tail):
-    """Whether the end is that of a whole file; a TIFF or BMP has none that tells, and has to be decoded."""
+    """Whether the end is that of a whole file. The end of a TIFF or BMP does not tell; these have to be decoded."""
     if head[:4] == b"RIFF":
         return head[8:12] == b"WEBP" and int.from_bytes(head[4:8], "little") + 8 <= size
     if head[4:8] == b"ftyp":

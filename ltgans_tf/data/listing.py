@@ -94,7 +94,7 @@ def scan(root, splits=True):
 
 
 def require(root, splits=True):
-    """Like `scan`, with a ValueError that says what is there where it is no image."""
+    """Like `scan`, but raises a ValueError that says what is there if the folder has no image."""
     found = scan(root, splits)
     if not found.files:
         told = f" It was {found.told()}" if found.left_out else ""
@@ -155,7 +155,7 @@ def _pillow_reads_avif():
 
 
 def _splits(root, folders):
-    """The subfolders that are the splits, by their names, whatever the case; None where no name is a split's."""
+    """The subfolders that are splits, recognised by their names in any case; None if there are none."""
     tops = [name for name in folders if os.sep not in name]
     roles = collections.defaultdict(list)
     for name in sorted(tops):

@@ -1,4 +1,4 @@
-"""Reads the images, labels and factors of an .npz file, which may be damaged or made to mislead."""
+"""Reads the images, labels and factors of an .npz file, which may be damaged or hostile."""
 
 import functools
 import lzma
@@ -67,7 +67,7 @@ def _read(path, split, stamp):
 
 
 def _refuse_bombs(path, archive):
-    """ValueError where a member says that it unpacks to more than its array or than images ever do."""
+    """Raises a ValueError if a member would unpack to more than its array needs or than images ever do."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for info in archive.infolist():
         packed = max(info.compress_size, 1)

@@ -83,7 +83,7 @@ def _bytes(data, start, count):
 
 
 def _number(values, little):
-    """int64 [..., n], bytes -> int64 [...], the number that they are."""
+    """int64 [..., n], bytes -> int64 [...], the numbers that they encode."""
     powers = 256 ** np.arange(values.shape[-1])
     return tf.reduce_sum(values * tf.where(little, powers, powers[::-1]), axis=-1)
 

@@ -50,7 +50,7 @@ class ArraySource:
         return tf.gather(self._tensor, indices)
 
     def raise_if_broken(self):
-        """Nothing here can be."""
+        """Does nothing: images in memory cannot be broken."""
 
 
 class FileSource:
@@ -103,7 +103,7 @@ class FileSource:
         return indices
 
     def raise_if_broken(self):
-        """Raises a ValueError that names those of the files asked for last that are broken."""
+        """Raises a ValueError that names the broken ones of the files that were read last."""
         asked = np.unique(np.concatenate([*self._asked_last, []])).astype(int)
         found = [(self.path(i), reason) for i in asked if (reason := damage(self.path(i)))]
         if found:
@@ -146,7 +146,7 @@ class RecordSource:
         return tf.map_fn(one, data, fn_output_signature=tf.TensorSpec(self._shape, tf.uint8))
 
     def raise_if_broken(self):
-        """No file of the user's own is read here."""
+        """Does nothing: no file of the user is read."""
 
 
 class _Concatenation:
@@ -209,7 +209,7 @@ class _Chosen:
 
 
 def choose(source, chosen):
-    """The source of those images for which bool [n] `chosen` is True."""
+    """The source of the images for which bool [n] `chosen` is True."""
     places = np.flatnonzero(chosen)
     if not isinstance(source, ArraySource):
         return _Chosen(source, places)
@@ -293,7 +293,7 @@ def damage(path):
 
 
 def broken(found, most=100):
-    """What is said of broken files.
+    """The sentence about broken files.
 
     Args:
         found: list of (path, reason), at least one.

@@ -66,7 +66,7 @@ class TaskStream:
             upright: whether the rotation that a camera noted in an image file is applied.
             split_by: what chooses the test split of a folder without subfolders for it: 'contents' of
                 its files, or 'path', as runs of earlier versions have it; see `folders.Folder`.
-            tuning: whether a tenth of each training part is held out and stands in the place of the test part,
+            tuning: whether a tenth of each training part is held out and serves as the test part,
                 which is then never read: settings are chosen on it. What an image is chooses the tenth, so
                 that no task trains on an image that another one holds out.
             horizontal_flips: whether `batches` has each training image as its mirror image too, once in an epoch,
@@ -188,7 +188,7 @@ class Task:
 
     @property
     def in_memory(self):
-        """Whether the training images are, so that reading them costs next to nothing."""
+        """Whether the training images are in memory, so that reading them costs next to nothing."""
         return isinstance(self._source("train"), sources.ArraySource)
 
     def train_images(self, limit=None):
@@ -247,12 +247,12 @@ class Task:
         return self._source("test").fingerprint
 
     def raise_if_broken(self):
-        """Raises a ValueError that names the file, where one that was read last is broken."""
+        """Raises a ValueError that names the broken files among those that were read last."""
         for source in self._sources.values():
             source.raise_if_broken()
 
     def release(self):
-        """Lets go of the images; they are read again when they are next asked for."""
+        """Frees the images; they are read again when they are needed."""
         self._sources.clear()
 
     def _source(self, split):

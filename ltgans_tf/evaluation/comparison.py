@@ -1,4 +1,4 @@
-"""Generated against real images: one draw from the model, set beside each task and beside all.
+"""Compares generated with real images: one draw from the model with each task and with all.
 
 What of a task's images can be had decides what is compared: test and training images, test images
 alone, or the moments that a reference kept.
@@ -188,7 +188,7 @@ class Comparison:
         return self._reconstructed[place]
 
     def _mix(self):
-        """The evenness of the shares, where each of them counts."""
+        """The evenness of the shares, if every share counts."""
         for place in range(len(self._holdings)):
             self._share(place)
         return self._shares[1]

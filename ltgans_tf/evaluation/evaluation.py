@@ -164,7 +164,7 @@ class Evaluator:
             return None, str(absent)
 
     def _of_seeds(self, stream, workdir):
-        """({seed: extractor}, the reasons for those that cannot be had: list of `measuring.Measured`)."""
+        """({seed: extractor}, a list of `measuring.Measured` with the reasons for missing ones)."""
         found, absent = {}, []
         for seed in self.settings.extractor_seeds if "distances" in self.settings.parts else ():
             try:
@@ -175,7 +175,7 @@ class Evaluator:
         return found, absent
 
     def _graphs_of(self, student):
-        """The graphs of a Student, made anew in each row where more than its weights may have changed."""
+        """The graphs of a Student; new ones in each row if more than its weights may have changed."""
         if type(student) is not student_lib.Student:
             return {}
         if self._graphs[0] is not student:

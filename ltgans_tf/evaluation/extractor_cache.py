@@ -1,4 +1,4 @@
-"""The cache of trained extractors: a folder of files, each called by all that decides its weights."""
+"""The cache of trained extractors: a folder of files, each named by a hash of all that decides its weights."""
 
 import hashlib
 import logging
@@ -28,7 +28,7 @@ def folder():
 
 
 def content_hash(domains, seed, epochs, version):
-    """What decides the weights: images, settings, and what computes them; a str of 64 letters.
+    """A hash of all that decides the weights: images, settings, and what computes them; a str of 64 letters.
 
     Args:
       domains: list of `features.Domain`.
@@ -48,7 +48,7 @@ def content_hash(domains, seed, epochs, version):
 
 
 def read(path, load):
-    """What `load` makes of the file at `path`; None, with a warning, where what is there cannot be used."""
+    """Returns `load(path)`; None if the file is missing or, with a warning, cannot be used."""
     try:
         owner = os.stat(path).st_uid
     except FileNotFoundError:

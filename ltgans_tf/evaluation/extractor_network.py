@@ -1,6 +1,6 @@
 """The network of an extractor and its training: features, logits, and images rebuilt from features.
 
-What is changed here needs another _FORMAT_VERSION in features.py, or older files and caches are taken for the new ones.
+After a change here raise _FORMAT_VERSION in features.py; else files and caches of the old network are read as new ones.
 """
 
 import keras

@@ -11,7 +11,7 @@ from ltgans_tf.files import jsonfiles
 
 
 class Extractors:
-    """Has each extractor ready before it is asked for again.
+    """Loads, trains and keeps the extractors of an evaluator, each once.
 
     Args:
       settings: `evaluator_settings.EvaluatorSettings`.
@@ -69,13 +69,13 @@ class Extractors:
         return self._loaded[path][1]
 
     def _retrain(self, stream, known):
-        """One on the images that a row names; a KeyError where the stream has no such task."""
+        """Trains an extractor on the images that a row names; a KeyError if the stream lacks a task."""
         by_name = {task.name: task for task in stream.tasks}
         most = known["trained_on"]
         return self._train(stream, {by_name[name]: most[name] for name in known["domains"]})
 
     def _train(self, stream, most=None, seed=0):
-        """Trains on at most {task: images}; None for the tasks of the protocol."""
+        """Trains an extractor on at most {task: images}; None for the tasks of the protocol."""
         begin = time.monotonic()
         if most is None:
             tasks = stream.tasks if self._settings.protocol == "research" else stream.tasks[:1]

@@ -1,4 +1,4 @@
-"""Extractors: networks whose features the distances between image sets are taken on.
+"""Extractors: networks that compute the features for distances between sets of images.
 
 By default a small classifier of the real training images, trained on their labels and on the
 domain that they come from; images without labels are reconstructed instead. Distances on it are

@@ -52,7 +52,7 @@ def save(workdir, index, reference):
 
 
 def load(workdir, index):
-    """The `Reference` of the task at `index`; None where none was written.
+    """The `Reference` of the task at `index`; None if none was written.
 
     Raises:
       jsonfiles.Damaged, ValueError: see `array_files.read`.

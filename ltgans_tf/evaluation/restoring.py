@@ -1,4 +1,4 @@
-"""Makes again what was lost or damaged of an evaluator's files, where that gives the same: extractor and references.
+"""Makes lost or damaged files of an evaluator again, if that gives the same: extractor and references.
 
 Each row of scores tells which extractor it was measured on and which images it compared with. So what is made
 again is held against the rows, and is absent, with the reason, where it is another one.
@@ -21,7 +21,7 @@ def known_extractor(workdir):
 
 
 def extractor(path, known, made, train):
-    """The extractor of earlier rows, whose file is gone or damaged.
+    """Makes the extractor of earlier rows again, whose file is gone or damaged.
 
     Args:
       path: of its file.

@@ -66,10 +66,10 @@ class Row:
 
     @classmethod
     def from_json(cls, found):
-        """The row of a dict as `as_json` gives it, or of one that an earlier version wrote.
+        """Makes a row from a dict as `as_json` gives it, or as an earlier version wrote it.
 
         Raises:
-          ValueError: it is none: scores are missing, or something is of a wrong type.
+          ValueError: scores are missing, or something is of a wrong type.
         """
         known = {field.name: found[field.name] for field in dataclasses.fields(cls) if field.name in found}
         seeds = {
@@ -86,7 +86,7 @@ class Row:
 
     @classmethod
     def load(cls, path):
-        """The row that a file holds; a ValueError where it is damaged or of another format version."""
+        """Reads the row in a file; a ValueError if it is damaged or of another format version."""
         try:
             found = jsonfiles.read_object(path, FORMAT_VERSION, oldest=FORMAT_VERSION)
             try:
@@ -97,7 +97,7 @@ class Row:
             raise ValueError(f"{error} Or evaluate the run again.") from error
 
     def save(self, path):
-        """Writes the file of this row in one move, in a folder that is made where it is not there."""
+        """Writes the file of this row in one move; makes the folder if it does not exist."""
         atomic.write_json(path, self.as_json())
 
     def as_json(self):
@@ -118,7 +118,7 @@ class Row:
 
 
 def _has_scores(known):
-    """Whether there are scores, numbers or None, of as many tasks as were learnt."""
+    """Whether every task that was learnt has scores, each a number or None."""
     index, found = known.get("after_task"), known.get("scores")
     if type(index) is not int or index < 0 or not isinstance(found, dict) or len(found) != index + 1:
         return False

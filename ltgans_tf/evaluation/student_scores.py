@@ -84,7 +84,7 @@ class StudentScores:
 
 @contextlib.contextmanager
 def _absent_where_undefined():
-    """For scores that some data do not have: a task of one class, factors that never vary."""
+    """Makes scores absent that are undefined for some data: a task of one class, factors that never vary."""
     try:
         yield
     except ValueError as error:

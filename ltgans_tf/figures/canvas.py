@@ -89,7 +89,7 @@ def label_ends(figure, axes, ends):
 
 
 def spread(wanted, least):
-    """Moves rising places apart to distances of `least`, by the smallest sum of squared moves.
+    """Moves rising places apart to distances of at least `least`, with the smallest sum of squared moves.
 
     Isotonic regression by pooling: places that would come too near share out around their mean.
 
@@ -111,7 +111,7 @@ def spread(wanted, least):
 
 
 def tilt(names, letters):
-    """How ticks stand below an axis that has room for so many letters each."""
+    """How to turn the labels of ticks on an axis that has room for so many letters each."""
     if max(len(name) for name in names) <= letters:
         return {}
     return {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
@@ -136,5 +136,5 @@ def short_names(names, most):
 
 
 def plain(text):
-    """`text` without a meaning for Matplotlib, which takes what stands between two $ for a formula."""
+    """`text` escaped for Matplotlib, which reads text between two $ as a formula."""
     return text.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""The pictures of a run: which there are, what goes into them, and why one cannot be made.
+"""The pictures of a run: which there are, what they show, and why one cannot be made.
 
 ```python
 pictures, left_out = figures_of_run(model, stream.tasks, workdir)  # {name: uint8 [h, w, 3]}, {name: why not}
@@ -111,7 +111,7 @@ def _check_units(model, units):
 
 
 class _Material:
-    """What several figures are made of, each part made once and when it is first asked for.
+    """The data that several figures need; each part is made once, when it is first needed.
 
     Attributes:
       left_out: {part: reason} of what could not be had so far.

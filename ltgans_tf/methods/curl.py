@@ -99,7 +99,7 @@ class CURL(RecipeModel):
 
     @classmethod
     def build(cls, arch, channels, student, recipe, seed, settings):
-        """The VAE with the trunk and the decoder of an architecture's Student, which is all there is."""
+        """Builds the VAE, with the trunk and the decoder of an architecture's Student; there is no other network."""
         del student
         encoder = networks.encoder(arch, channels, 10 * seed + 3, precision=recipe.precision)
         vae = curl_mixture.MixtureStudent(
@@ -233,7 +233,7 @@ class CURL(RecipeModel):
     # Expansion. All of it is computed from the global batch, and so alike on every replica.
 
     def _take_notice(self, replaying, batch, nlog, q):
-        """On a real step: counts, threshold, buffer and, once that is full, one component more."""
+        """After a step on new images: updates counts, threshold and buffer, and adds a component when that is full."""
         batch, nlog, q = (tf.stop_gradient(self._of_all_replicas(value)) for value in (batch, nlog, q))
         real = tf.logical_not(replaying)
         waited = self.global_step.value - self.expanded_at.value >= self.settings.expansion_wait
@@ -271,7 +271,7 @@ class CURL(RecipeModel):
         )
 
     def _collect(self, batch, poor):
-        """Buffer and number held, with the images of `poor` after those there; what is over is dropped."""
+        """The buffer and its number of images after the `poor` ones are appended; those that do not fit are dropped."""
         held = tf.convert_to_tensor(self.held)
         place = tf.cast(held, tf.float32) + tf.cumsum(tf.cast(poor, tf.float32)) - 1.0
         slots = tf.range(self.settings.buffer_size, dtype=tf.float32)

@@ -51,7 +51,7 @@ class KerasCalls(keras.Model):
 
 
 def check_compiled(model, arguments):
-    """Raises a ValueError where `compile` was given what the networks of `model` have of their own."""
+    """Raises a ValueError if `compile` was given arguments that `model` sets for each network itself."""
     name = type(model).__name__
     if (optimizer := arguments.get("optimizer")) is not None:
         raise ValueError(
@@ -110,7 +110,7 @@ def _listed(shapes):
 
 
 def check_callbacks(model, callbacks):
-    """Raises a ValueError for callbacks of Keras that need what `model` has not: one optimizer."""
+    """Raises a ValueError for callbacks of Keras that need a model with one optimizer."""
     if not isinstance(callbacks, (list, tuple)):
         raise ValueError(f"callbacks is {callbacks!r}; give a list of Keras callbacks.")
     for callback in callbacks:

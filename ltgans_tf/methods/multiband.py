@@ -111,14 +111,14 @@ class Multiband(twin_gan.TwinGAN):
         return self.roles(task_index), self.phase
 
     def begin_task(self):
-        """The frozen copy is taken, and the local generator starts from the global one."""
+        """Takes the frozen copy, and starts the local generator from the global one."""
         if int(self.task_index.numpy()):
             for copy in (FROZEN, LOCAL):
                 self.generators[copy].set_weights(self.generators[GLOBAL].get_weights())
         super().begin_task()
 
     def finish_task(self):
-        """After the first task the global generator is what the local one has become."""
+        """After the first task the global generator becomes a copy of the local one."""
         if not int(self.task_index.numpy()):
             self.generators[GLOBAL].set_weights(self.generators[LOCAL].get_weights())
 

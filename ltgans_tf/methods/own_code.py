@@ -8,7 +8,7 @@ NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def find(name):
-    """Imports a module outside the package; returns what 'module:name' names there, None where it is missing.
+    """Imports a module outside the package; returns the object 'module:name', or None if the module has none.
 
     Raises:
       ValueError: `name` has another form, or there is no such module.

@@ -32,7 +32,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             is_training=training,
         )
         if training:
-            # The kernel's variance is the unbiased one, with N - 1 in the place of Keras' N.
+            # The kernel's variance is the unbiased one, with N - 1 where Keras has N.
             biased = normal.batch_variance * (max(values - 1, 1) / values)
             for moving, of_batch in zip(statistics, (normal.batch_mean, biased)):
                 blend(moving, of_batch, 1.0 - self.momentum)

@@ -25,12 +25,12 @@ _LARGEST = 1_000_000  # bytes of images in one boundary file
 
 
 def default_callbacks(workdir):
-    """What `fit_stream` does after each task when it is told nothing: samples and quick scores; nothing without a workdir."""
+    """What `fit_stream` does after each task by default: samples and quick scores; nothing without a workdir."""
     return [] if workdir is None else [BoundarySamples(), BoundaryScores()]
 
 
 class BoundarySamples:
-    """Stores what the latest teacher makes of the fixed latents, and shows it.
+    """Stores and shows the images that the latest teacher makes of fixed latents.
 
     boundary/task_00.npz has uint8 `images` [N, H, W, C] (at most 1 MB); with domain codes as many of each
     domain learnt, in their order, and `domains` [N], else N of all together. The latents are the same in

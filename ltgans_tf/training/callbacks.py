@@ -93,7 +93,7 @@ class StopNonFinite(StepCallback):
 
 
 def of_other_workers(callbacks):
-    """What workers that are not the chief have in place of `callbacks`: all stop at the same step."""
+    """The callbacks of workers that are not the chief, instead of `callbacks`: all stop at the same step."""
     return [StopNonFinite(callback.every) for callback in callbacks if isinstance(callback, LogMetrics)]
 
 

@@ -47,12 +47,12 @@ def checkpoints(workdir):
 
 
 def _place(path):
-    """Where in a run a checkpoint is, by its name: [task_index, global_step]."""
+    """The place of a checkpoint in its run, from its name: [task_index, global_step]."""
     return [int(number) for number in re.findall(r"\d+", os.path.basename(path))]
 
 
 def last_saved(workdir):
-    """Name of the checkpoint that was saved last, there or not; None where none is known of."""
+    """Name of the checkpoint that was saved last, even if it is gone; None if none was noted."""
     path = os.path.join(workdir, NEWEST)
     if not os.path.isfile(path):
         return None
@@ -197,7 +197,7 @@ def damage(path):
 
 
 def _foreign(path, manifest):
-    """Why a checkpoint is not one of the run that it lies in, in a few words; '' where it is, or does not tell."""
+    """Why a checkpoint belongs to another run than its folder, in a few words; '' if it does not, or does not tell."""
     workdir = os.path.dirname(os.path.dirname(os.path.abspath(path)))
     run, its = run_ids.read(workdir), manifest.get("run")
     if None not in (run, its) and its != run:
@@ -250,7 +250,7 @@ def _checksum(path):
 
 
 def reason(error):
-    """What was the matter with the storage, by an OSError or an error of TensorFlow, in a few words."""
+    """What an OSError or an error of TensorFlow says of the storage, in a few words."""
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
         return "no space is left on the disk"
     return str(error).splitlines()[0]

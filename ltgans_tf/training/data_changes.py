@@ -1,4 +1,4 @@
-"""Whether a run goes on with the images that it began with.
+"""Checks whether a run goes on with the images that it began with.
 
 A model notes in `data_read` the fingerprints of the training images that it learnt each task from. The
 checkpoints keep them, so that a resumed run can compare. A fingerprint covers the pixels of images that lie

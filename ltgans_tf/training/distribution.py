@@ -75,7 +75,7 @@ def strategy(name="one", replicas=None):
 
 
 def await_workers():
-    """Returns once all workers that TF_CONFIG or SLURM names have come to this point or gone on from it.
+    """Waits until all workers that TF_CONFIG or SLURM names have reached this point.
 
     To be called before `strategy`, which waits for them in C code that hears no signal.
 
@@ -94,7 +94,7 @@ def await_workers():
 
 @contextlib.contextmanager
 def _telling(what):
-    """Where this worker waits until the others `what`: warns of it every half minute."""
+    """Around a wait for the other workers to `what`: warns every half minute."""
     over, begin = threading.Event(), time.monotonic()
 
     def tell():
@@ -290,7 +290,7 @@ def check_alike(strategy, facts):
 
 @contextlib.contextmanager
 def all_workers(strategy):
-    """Where all workers are needed: one that is gone is told in a sentence."""
+    """Around code that needs all workers: an error because one is gone becomes one sentence."""
     try:
         yield
     except _LOST as error:

@@ -1,4 +1,4 @@
-"""Divergence that is finite: the signs of it, each told once per task, and never a reason to stop.
+"""Signs of divergence while all numbers are still finite: each is told once per task, and none stops the run.
 
 Each threshold lies far from what runs that learn have shown; docs/reliability.md has their figures.
 """

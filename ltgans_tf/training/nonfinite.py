@@ -1,4 +1,4 @@
-"""What happens when a number stops being finite: nothing of it is saved, and the run may go back."""
+"""What happens when a number stops being finite: the state is not saved, and the run may go back."""
 
 import itertools
 import logging

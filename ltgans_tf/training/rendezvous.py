@@ -1,4 +1,4 @@
-"""A wait for the other workers of a run in Python, before TensorFlow's own, which hears no SIGTERM.
+"""Waits in Python for the other workers of a run, before TensorFlow does so and hears no SIGTERM.
 
 A worker listens at its address until it has reached each of the others at theirs. One that has reached all goes on
 to TensorFlow, whose server then listens at the same address.

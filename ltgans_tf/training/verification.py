@@ -1,4 +1,4 @@
-"""What of a workdir is whole and what is damaged or missing, by manifests and by reading every file."""
+"""Tells which files of a workdir are whole, damaged or missing: checks manifests and reads every file."""
 
 import fnmatch
 import glob
@@ -59,7 +59,7 @@ def _files(workdir):
 
 
 def _missing(workdir, there):
-    """{path: reason} of what other files tell of and is not there."""
+    """{path: reason} of the files that are missing although others show that they were written."""
     marks = sorted(
         int(m.group(1)) for name in there if (m := re.fullmatch(r"boundary/task_(\d+)\.done", name))
     )
@@ -118,7 +118,7 @@ def _read_bytes(path):
 
 
 def _reason(read, path):
-    """What `read` says is wrong: the words that it returns, or the sentence that it raises."""
+    """What is wrong with a file: the text that `read` returns or the message that it raises; '' if nothing is."""
     try:
         found = read(path)
     except (ValueError, OSError) as error:

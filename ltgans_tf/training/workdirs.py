@@ -1,4 +1,4 @@
-"""The workdir of a run: one process writes there at a time, and only a run of its settings goes on in it."""
+"""The workdir of a run: one process at a time writes there, and only a run with the same settings resumes there."""
 
 import contextlib
 import glob
@@ -58,7 +58,7 @@ def open_workdir(workdir, settings, resume="auto", chief=True):
 
 
 class Workdir:
-    """What `fit_stream` keeps of a run; keeps nothing for the path None, and writes only for the chief."""
+    """What `fit_stream` keeps of a run. It keeps nothing if the path is None, and only the chief writes."""
 
     def __init__(self, path, chief=True, check_lock=None):
         self.path = path
@@ -126,7 +126,7 @@ def _check_nothing_is_lost(workdir, found):
 
 
 def _remove_remains(workdir):
-    """Removes what a run that was killed while it wrote a checkpoint has left; to be called under the lock."""
+    """Removes what a run has left that was killed while it wrote a checkpoint. Call it under the lock."""
     for remains in glob.glob(os.path.join(glob.escape(workdir), "checkpoints", ".tmp-*")):
         if re.fullmatch(r"\.tmp-(\d+|task_\d+_step_\d+)", os.path.basename(remains)):
             shutil.rmtree(remains)
@@ -134,7 +134,7 @@ def _remove_remains(workdir):
 
 @contextlib.contextmanager
 def _lock(workdir):
-    """Holds the lock of a workdir; yields a function that raises an OSError where it is no longer held."""
+    """Holds the lock of a workdir; yields a function that raises an OSError once the lock is lost."""
     try:
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
@@ -161,7 +161,7 @@ def _unwritable(workdir, error):
 
 
 def _checked(workdir, settings):
-    """The settings as they are written; an old workdir is held to its own, tasks may be appended."""
+    """Returns the settings to write. In a workdir that has a run they must equal its own; tasks may be appended."""
     settings = json.loads(json.dumps({"format_version": upgrades.FORMAT_VERSION, **settings}))
     path = os.path.join(workdir, checkpoints.CONFIG)
     if os.path.exists(path):
