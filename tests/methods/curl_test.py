@@ -11,6 +11,7 @@ from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import CURLSettings
 from ltgans_tf.training import callbacks
 from tests.methods.mixture_reference import numpy_terms, shaken, some_images
+from tests.methods.steps import at_task
 from tests.mirrored import MIRRORED
 from tests.tiny import TINY
 
@@ -19,13 +20,6 @@ def _model(seed=0, recipe=presets.Recipe(), optimizer=None, jit_compile=False, *
     settings = CURLSettings(**{"components": 4, "buffer_size": 6, "expansion_wait": 3, **settings})
     model = curl.CURL.from_architecture(TINY, 3, True, recipe, seed, settings)
     model.compile(optimizer, jit_compile=jit_compile)
-    return model
-
-
-def _at(model, task_index, task_step=0):
-    model.task_index.assign(task_index)
-    model.task_step.assign(task_step)
-    model.make_train_function()
     return model
 
 
@@ -180,7 +174,7 @@ def _batches(model, monkeypatch):
 @pytest.mark.program
 @pytest.mark.parametrize("task_index", [0, 1, 5])
 def test_every_second_step_is_replay_from_task_2_on(monkeypatch, task_index):
-    model = _at(_model(), task_index)
+    model = at_task(_model(), task_index)
     model.begin_task()
     seen, kinds = _batches(model, monkeypatch), []
     for step in range(6):
@@ -306,7 +300,7 @@ def test_xla_takes_the_same_steps(tiny_stream):
 
 
 def test_the_loss_weighs_the_kl_by_beta_and_the_threshold_does_not(monkeypatch):
-    model = _at(_model(recipe=presets.Recipe(beta=4.0)), 0)
+    model = at_task(_model(recipe=presets.Recipe(beta=4.0)), 0)
     noise = model.noise(0, 8, 3)
     sse, kl = model.student.elbo_terms(_data()[:, 0].numpy() / np.float32(127.5) - 1, noise)
     report = model.train_step(_data())
@@ -316,7 +310,7 @@ def test_the_loss_weighs_the_kl_by_beta_and_the_threshold_does_not(monkeypatch):
 
 
 def test_a_boundary_resets_the_optimizer_but_not_its_rate():
-    model = _at(_model(), 0)
+    model = at_task(_model(), 0)
     model.train_step(_data())
     assert int(model.student_optimizer.iterations) == 1
     model.begin_task()
@@ -331,7 +325,7 @@ def test_a_short_training_explains_far_more_than_the_mean_image():
     level = draw.uniform(0, 255, (400, 1, 1, 1, 1))
     left = np.arange(8)[:, None] < draw.integers(1, 8, (400, 1, 1, 1, 1))
     data = (np.where(left, level, 255 - level) * np.ones((1, 1, 8, 8, 3))).astype(np.uint8)
-    model = _at(_model(recipe=presets.Recipe(student_optimizer="adam(0.005)")), 0)
+    model = at_task(_model(recipe=presets.Recipe(student_optimizer="adam(0.005)")), 0)
     keras.Model.fit(
         model,
         tf.data.Dataset.from_tensor_slices(data).repeat().batch(32, drop_remainder=True),

@@ -6,26 +6,13 @@ import scipy.special
 import tensorflow as tf
 
 from ltgans_tf.evaluation import likelihood
-from ltgans_tf.methods import lgm
-from ltgans_tf.settings import presets
-from ltgans_tf.settings.method_settings import LGMSettings
-from tests.methods.linear_lgm import D, K, draw_params, kls_of, linear_vae
+from tests.methods.linear_lgm import D, K, draw_images, draw_params, kls_of, linear_vae, make_lgm
 from tests.tiny import TINY
-
-
-def _tiny(seed=0, recipe=presets.Recipe(), **settings):
-    model = lgm.LGM.from_architecture(TINY, recipe=recipe, seed=seed, settings=LGMSettings(**settings))
-    model.compile()
-    return model
-
-
-def _images(count, seed=0):
-    return np.random.default_rng(seed).uniform(-1, 1, (count, 2, 2, 1)).astype(np.float32)
 
 
 def test_elbo_terms_average_to_the_bound_with_the_exact_sum_over_categories():
     """Over noise, SSE has the mean sum_j q_j E SSE(z_c, j): a bound, for no relaxed category is decoded."""
-    params, image = draw_params(0), _images(1)
+    params, image = draw_params(0), draw_images(1)
     params["stddev"] = (params["stddev"][0] * 0, params["stddev"][1] * 0 - 1)
     vae, count = linear_vae(params), 20_000
     x = np.float64(image.reshape(1, 4))
@@ -48,7 +35,7 @@ def test_elbo_terms_average_to_the_bound_with_the_exact_sum_over_categories():
 @pytest.mark.program
 def test_the_importance_weighted_bound_reaches_the_exact_likelihood():
     """A decoder that ignores z_c: p(x) = mean_j exp(-SSE_j), but for the constant of the decoder."""
-    params, images = draw_params(4), _images(40, seed=5)
+    params, images = draw_params(4), draw_images(40, seed=5)
     params["decoder"][0][:D] = 0
     params["mean"] = (np.zeros((4, D)), np.zeros(D))
     params["stddev"] = (np.zeros((4, D)), np.full(D, np.log(np.e - 1)))  # so q(z_c|x) is the prior
@@ -66,7 +53,7 @@ def test_the_importance_weighted_bound_reaches_the_exact_likelihood():
 def test_codes_have_the_moments_of_the_posterior():
     """u given z_d = j is a draw from the prior whose largest is u_j; unused units keep the prior."""
     params = draw_params(0)
-    image = _images(1)
+    image = draw_images(1)
     draws = np.random.default_rng(1).normal(size=(200_000, K))
     for active in (1, 2, 3):
         vae = linear_vae(params, active=active)
@@ -84,7 +71,7 @@ def test_codes_have_the_moments_of_the_posterior():
 
 
 def test_samples_are_decoded_draws_from_the_prior():
-    model = _tiny(categories=4)
+    model = make_lgm(categories=4)
     latents = model.latents(9, 3)
     assert model.latent_dim == model.student.code_dim == TINY.code_dim + 4
     chosen = tf.one_hot(tf.argmax(latents[:, TINY.code_dim :], axis=-1), 4)

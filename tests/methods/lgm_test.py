@@ -13,7 +13,18 @@ from ltgans_tf.methods import lgm
 from ltgans_tf.settings import presets
 from ltgans_tf.settings.method_settings import LGMSettings
 from ltgans_tf.training import callbacks
-from tests.methods.linear_lgm import PARTS, D, K, affine, draw_params, kls_of, linear_vae, softmax
+from tests.methods.linear_lgm import (
+    PARTS,
+    D,
+    K,
+    affine,
+    draw_images,
+    draw_params,
+    kls_of,
+    linear_vae,
+    make_lgm,
+    softmax,
+)
 from tests.mirrored import MIRRORED
 from tests.tiny import TINY
 
@@ -40,16 +51,6 @@ def _at(model, task_index, task_step=0, global_step=0):
         weight.assign(value)
     model.make_train_function()
     return model
-
-
-def _tiny(seed=0, recipe=presets.Recipe(), **settings):
-    model = lgm.LGM.from_architecture(TINY, recipe=recipe, seed=seed, settings=LGMSettings(**settings))
-    model.compile()
-    return model
-
-
-def _images(count, seed=0):
-    return np.random.default_rng(seed).uniform(-1, 1, (count, 2, 2, 1)).astype(np.float32)
 
 
 def test_loss_and_gradient_are_those_of_the_formulas():
@@ -116,7 +117,7 @@ def test_kl_of_the_categories_has_its_closed_form():
 
 
 def test_categories_out_of_use_have_no_probability_and_cost_a_newcomer_a_finite_price():
-    x = _images(5)
+    x = draw_images(5)
     flat = np.float64(x.reshape(5, 4))
     student, teacher = linear_vae(draw_params(0), active=3), linear_vae(draw_params(0), "teacher", active=2)
     theirs = teacher.probabilities(x).numpy()
@@ -134,7 +135,7 @@ def test_categories_out_of_use_have_no_probability_and_cost_a_newcomer_a_finite_
 
 
 def test_consistency_is_zero_between_equals_and_pulls_to_the_teacher():
-    model = _at(_tiny(), 1)
+    model = _at(make_lgm(), 1)
     data = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8, 3), dtype=np.uint8)
     assert abs(float(model.train_step(tf.constant(data))["student/consistency"])) < 1e-6
     theirs = tf.constant([[0.6, 0.3, 0.1]])
@@ -151,7 +152,7 @@ def test_consistency_is_zero_between_equals_and_pulls_to_the_teacher():
 
 @pytest.mark.parametrize("task_index", [1, 2, 5])
 def test_the_accumulated_replay_share_is_exact(task_index, monkeypatch):
-    model = _at(_tiny(), task_index)
+    model = _at(make_lgm(), task_index)
     model.global_rows = 8
     monkeypatch.setattr(model, "teacher_images", lambda latents: tf.ones([8, 8, 8, 3]))
     replayed, share = 0, fractions.Fraction(task_index, task_index + 1)
@@ -178,7 +179,7 @@ class Teachers(callbacks.StepCallback):
 
 @pytest.mark.program
 def test_the_teacher_is_the_student_of_the_boundary_and_keeps_every_bit(tiny_stream):
-    model, diary, ends = _tiny(), Teachers(), []
+    model, diary, ends = make_lgm(), Teachers(), []
     keep = lambda model, stream, task, workdir: ends.append([w.numpy() for w in model.student.weights])
     model.fit_stream(tiny_stream(tasks=3), 3, callbacks=[diary], boundary_callbacks=[keep])
     for index in (1, 2):
@@ -191,7 +192,7 @@ def test_the_teacher_is_the_student_of_the_boundary_and_keeps_every_bit(tiny_str
 
 
 def test_the_optimizer_starts_anew_and_the_student_goes_on():
-    model = _at(_tiny(), 0)
+    model = _at(make_lgm(), 0)
     data = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8, 3), dtype=np.uint8)
     model.train_step(tf.constant(data))
     rate, before = float(model.student_optimizer.learning_rate), model.student.get_weights()
@@ -220,7 +221,7 @@ def test_gumbel_numbers_are_the_quantiles_of_normal_ones():
 
 
 def test_categories_grow_by_one_a_task_up_to_the_most_and_twice_is_once():
-    model = _tiny(categories=3, grow=True)
+    model = make_lgm(categories=3, grow=True)
     assert int(model.student.active) == 1
     for task, (student, teacher) in enumerate([(1, 1), (2, 1), (3, 2), (3, 3), (3, 3)]):
         model.task_index.assign(task)
@@ -236,7 +237,7 @@ def test_categories_grow_by_one_a_task_up_to_the_most_and_twice_is_once():
 
 @pytest.mark.program
 def test_memory_does_not_grow_with_the_tasks(tiny_stream):
-    model = _tiny(grow=True)
+    model = make_lgm(grow=True)
     shapes = lambda: [tuple(w.shape) for w in [*model.weights, *model.student_optimizer.variables]]
     before = shapes()
     model.fit_stream(tiny_stream(tasks=5), 2)
@@ -249,7 +250,7 @@ def test_two_replicas_equal_one_over_two_boundaries(tiny_stream):
     models = []
     for strategy in (tf.distribute.get_strategy(), MIRRORED):
         with strategy.scope():
-            models.append(_tiny(grow=True))
+            models.append(make_lgm(grow=True))
         models[-1].fit_stream(tiny_stream(tasks=3), 3)  # in task 3 the replicas' replayed rows differ
     # While one category is in use the gradient of the logits is rounding, of which Adam makes steps of up to 1e-3.
     for a, b in zip(*(model.weights for model in models), strict=True):
@@ -272,7 +273,7 @@ def _gradients_stream(tmp_path):
 
 @pytest.mark.program
 def test_a_short_training_learns_both_tasks(tmp_path):
-    model, stream = _tiny(anneal_steps=200, categories=4), _gradients_stream(tmp_path)
+    model, stream = make_lgm(anneal_steps=200, categories=4), _gradients_stream(tmp_path)
     model.fit_stream(stream, 300)
     rows = list(model.evaluate_stream(stream).values())
     assert all(row["nlog"] < 0.5 * row["mean_image_nlog"] for row in rows), rows
@@ -280,7 +281,7 @@ def test_a_short_training_learns_both_tasks(tmp_path):
 
 def test_settings_rebuild_the_same_networks():
     recipe = presets.Recipe(latent_law="uniform", replay_share="paper", student_optimizer="adam(0.002)")
-    model = _tiny(3, recipe, categories=5, grow=True)
+    model = make_lgm(3, recipe, categories=5, grow=True)
     again = lgm.LGM.from_settings(model.get_settings())
     assert again.settings == model.settings and again.recipe == model.recipe
     assert model.latent_law.noise == model.recipe.latent_law == "normal" and model.recipe.domain_dim == 0

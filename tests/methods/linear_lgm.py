@@ -1,9 +1,12 @@
-"""LGM with linear networks on images [2, 2, 1], and its formulas in NumPy."""
+"""LGM with linear networks on images [2, 2, 1] and with tiny ones, and its formulas in NumPy."""
 
 import keras
 import numpy as np
 
 from ltgans_tf.methods import lgm
+from ltgans_tf.settings import presets
+from ltgans_tf.settings.method_settings import LGMSettings
+from tests.tiny import TINY
 
 D, K = 2, 3  # of the linear nets on images [2, 2, 1]
 
@@ -50,3 +53,13 @@ def kls_of(params, x):
     probabilities = softmax(affine(params, "logits", x))
     normal = 0.5 * (mean**2 + stddev**2 - 1 - 2 * np.log(stddev)).sum(-1)
     return mean, stddev, probabilities, normal + (probabilities * np.log(K * probabilities)).sum(-1)
+
+
+def draw_images(count, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (count, 2, 2, 1)).astype(np.float32)
+
+
+def make_lgm(seed=0, recipe=presets.Recipe(), **settings):
+    model = lgm.LGM.from_architecture(TINY, recipe=recipe, seed=seed, settings=LGMSettings(**settings))
+    model.compile()
+    return model

@@ -11,19 +11,8 @@ from ltgans_tf.methods import lakd, twin_gan
 from ltgans_tf.networks import domain_codes, sampling
 from ltgans_tf.settings import presets
 from tests.methods.coded import CODES, DISTILLED, codes_of, taught_by
+from tests.methods.steps import at_task, random_batch
 from tests.tiny import TINY
-
-
-def _data(n_critic=1, rows=8, seed=0):
-    shape = (rows, n_critic, 8, 8, 3)
-    return tf.constant(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
-
-
-def _at(model, task_index, task_step=0):
-    model.task_index.assign(task_index)
-    model.task_step.assign(task_step)
-    model.make_train_function()
-    return model
 
 
 @pytest.mark.program
@@ -50,20 +39,20 @@ def test_an_old_latent_is_the_same_image_when_the_next_task_begins(tiny_model, t
     assert model.roles(2).learners == (0,)
     np.testing.assert_array_equal(model.generators[0](latents, training=False), taught)
     # What is left of the squared error in a step is that of batch statistics to those at rest.
-    _at(model, 2)
+    at_task(model, 2)
     recalled, taught = taught_by(model, 2)
     own = np.concatenate([codes_of(np.full(8, 2)), model.noise(100, 8, 4)], 1)
     apart = (model.generators[0](np.concatenate([own, recalled]), training=True)[8:] - taught) ** 2
     model.generators[0].set_weights(model.generators[1].get_weights())
-    found = model.train_step(_data())["generator/distillation"]
+    found = model.train_step(random_batch())["generator/distillation"]
     np.testing.assert_allclose(found, np.sum(apart) / 8, rtol=1e-3)
 
 
 @pytest.mark.parametrize("learners", [1, 2])
 def test_the_first_task_is_learnt_by_both_twins_or_by_the_teacher_alone(tiny_model, learners):
-    model = _at(tiny_model(student=False, first_learners=learners, **CODES), 0)
+    model = at_task(tiny_model(student=False, first_learners=learners, **CODES), 0)
     before = [generator.get_weights() for generator in model.generators]
-    model.train_step(_data())
+    model.train_step(random_batch())
     moved = [
         any((a != b).any() for a, b in zip(weights, generator.get_weights(), strict=True))
         for weights, generator in zip(before, model.generators)
@@ -102,7 +91,7 @@ def test_a_domain_is_drawn_by_its_name_or_number(tiny_model, tiny_stream):
 
 
 def test_teacher_and_assistant_get_independent_latents(tiny_model):
-    model = _at(tiny_model(), 1)
+    model = at_task(tiny_model(), 1)
     draws = [model.noise(tag, 8, 4).numpy().ravel() for tag in (0, 1, 100, 101, 102, 500)]
     for a, b in itertools.combinations(draws, 2):
         assert abs(np.corrcoef(a, b)[0, 1]) < 0.8 and not np.array_equal(a, b)
@@ -141,7 +130,7 @@ def test_the_moving_average_becomes_the_generator_at_the_end_of_its_task(tiny_mo
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_the_assistant_starts_from_the_mean_of_both_twins_that_the_recipe_asks_for(tiny_model, share):
-    model = _at(tiny_model(warm_start=share, ema=0.9), 2)
+    model = at_task(tiny_model(warm_start=share, ema=0.9), 2)
     own, teacher = (generator.get_weights() for generator in model.generators)
     model.begin_task()
     for network in (model.generators[0], model.averages[0]):
@@ -209,7 +198,7 @@ def test_every_op_of_the_train_graph_has_a_gpu_kernel_for_its_type(tiny_model):
     if not any(k.device_type == "GPU" for k in kernels.get_registered_kernels_for_op("MatMul").kernel):
         pytest.skip("this TensorFlow was built without GPU kernels, so there is nothing to read")
     for task_index in (0, 1):
-        model = _at(tiny_model(n_critic=2, ema=0.9, student_replay="share", **DISTILLED), task_index)
+        model = at_task(tiny_model(n_critic=2, ema=0.9, student_replay="share", **DISTILLED), task_index)
         graph = (
             tf.function(model.train_step)
             .get_concrete_function(tf.TensorSpec([8, 2, 8, 8, 3], tf.uint8))

@@ -1,6 +1,5 @@
 """What is kept after each task, and that keeping it twice changes nothing."""
 
-import collections
 import glob
 import json
 import os
@@ -11,7 +10,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing import plugin_event_accumulator
-from tensorboard.compat.proto import event_pb2
 
 import ltgans_tf as lt
 from ltgans_tf.data import images, streams
@@ -22,6 +20,7 @@ from ltgans_tf.settings import architectures, presets
 from ltgans_tf.training import boundaries, callbacks
 from tests import fake_runs
 from tests.tiny import TINY, make_stream
+from tests.training.events import points_of
 
 pytestmark = pytest.mark.program
 _DEFAULT = boundaries.default_callbacks  # before the tests do without
@@ -58,16 +57,6 @@ def _fixed(model):
 def _png(*path):
     with Image.open(os.path.join(*path)) as image:
         return np.asarray(image)
-
-
-def _events(workdir):
-    """How often each (tag, step) stands in the event files."""
-    return collections.Counter(
-        (value.tag, event.step)
-        for file in glob.glob(os.path.join(workdir, "tensorboard", "*"))
-        for event in map(event_pb2.Event.FromString, tf.data.TFRecordDataset(file).as_numpy_iterator())
-        for value in event.summary.value
-    )
 
 
 def test_the_images_of_the_fixed_latents_are_stored(run):
@@ -158,7 +147,7 @@ def _expected():
 
 def test_tensorboard_has_each_boundary_once(run):
     _, _, workdir, _ = run
-    assert _events(workdir) == _expected()
+    assert points_of(workdir) == _expected()
 
 
 def _values(workdir, plugin):
@@ -235,7 +224,7 @@ def test_a_boundary_kept_twice_is_kept_once(run):
     before, row = [open(path, "rb").read() for path in paths[1:-1]], _row(paths[-1])
     for boundary in (boundaries.BoundarySamples(), boundaries.BoundaryScores(_evaluator())):
         boundary(model, stream, stream.tasks[1], workdir)
-    assert _events(workdir) == _expected()
+    assert points_of(workdir) == _expected()
     assert [open(path, "rb").read() for path in paths[1:-1]] == before
     again = _row(paths[-1])
     assert again.pop("seconds").keys() == row.pop("seconds").keys() and again == row
@@ -255,7 +244,7 @@ def test_likelihoods_without_a_student_are_absent(tmp_path, tiny_model, tiny_str
     row = _row(tmp_path / "eval" / "task_00" / "scores.json")
     assert row["scores"] == {"set0.npz": {}}
     assert row["absent"] == {"set0.npz": {"likelihood": "The model has no Student."}}
-    assert not _events(str(tmp_path))
+    assert not points_of(str(tmp_path))
 
 
 def test_damaged_samples_of_an_earlier_task_are_left_out_of_the_sheet(run, tmp_path, caplog):

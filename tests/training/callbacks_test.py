@@ -1,7 +1,5 @@
 """What a run writes while it trains: each point once, whatever happened to the run."""
 
-import collections
-import glob
 import json
 import os
 import re
@@ -14,7 +12,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing import plugin_event_accumulator
-from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from ltgans_tf.data import images, streams
@@ -23,22 +20,13 @@ from ltgans_tf.figures import figures
 from ltgans_tf.methods import lifelong, twin_gan
 from ltgans_tf.training import boundaries, callbacks, checkpoints, loop
 from tests.tiny import TINY, make_stream
+from tests.training.events import points_of
 from tests.training.ramp import Ramp
 
 
 def _rows(workdir):
     with open(os.path.join(workdir, "metrics.jsonl"), encoding="utf-8") as f:
         return [json.loads(line) for line in f]
-
-
-def _on_disk(workdir):
-    """How often each (tag, step) stands in the event files."""
-    return collections.Counter(
-        (value.tag, event.step)
-        for file in glob.glob(os.path.join(workdir, "tensorboard", "*"))
-        for event in map(event_pb2.Event.FromString, tf.data.TFRecordDataset(file).as_numpy_iterator())
-        for value in event.summary.value
-    )
 
 
 def _tensorboard(workdir):
@@ -111,7 +99,7 @@ def test_a_run_that_goes_back_has_every_point_once(tiny_stream, tmp_path):
     tags = ("ramp/loss", "ramp/square", "speed/steps_per_second")
     expected = {(tag, step): 1 for tag in tags for step in (1, 3, 6, 9, 12, 15)}
     settings = {("settings", 0): 1, ("_hparams_/session_start_info", 0): 1}
-    assert _on_disk(workdir) == {**expected, **settings}
+    assert points_of(workdir) == {**expected, **settings}
     assert {(tag, step): 1 for tag, points in _scalars(workdir).items() for step, _ in points} == expected
 
 
@@ -132,7 +120,7 @@ def test_a_run_that_died_within_a_task_has_every_point_once(tiny_stream, tmp_pat
     _fit(tiny_stream(tasks=2), workdir, every=2)
     assert [row["step"] for row in _rows(workdir)] == [1, 2, 4, 6, 8, 10]
     assert sorted(
-        step for (tag, step), count in _on_disk(workdir).items() if tag == "ramp/loss" for _ in range(count)
+        step for (tag, step), count in points_of(workdir).items() if tag == "ramp/loss" for _ in range(count)
     ) == [1, 2, 4, 6, 8, 10]
 
 
@@ -199,7 +187,7 @@ def test_grids_come_at_step_100_and_at_multiples_of_the_task_step(tiny_stream, t
     expected = figures.side_by_side(pictures).repeat(2, 0).repeat(2, 1)
     np.testing.assert_array_equal(_png(tmp_path / "samples" / "task_01" / grids[1]), expected)
     tags = ("samples/progress", "generator/spread")
-    assert _on_disk(str(tmp_path)) == {(tag, step): 1 for step in (60, 100, 120, 190, 250) for tag in tags}
+    assert points_of(str(tmp_path)) == {(tag, step): 1 for step in (60, 100, 120, 190, 250) for tag in tags}
 
 
 @pytest.fixture(name="run", scope="module")
@@ -259,7 +247,7 @@ def test_a_reconstruction_stands_below_its_image(run):
 def test_tensorboard_stays_at_a_few_groups(run):
     """The settings, as text and as hyperparameters, stand on pages of their own."""
     _, _, workdir = run
-    tags = {tag for tag, _ in _on_disk(workdir)}
+    tags = {tag for tag, _ in points_of(workdir)}
     tags -= {"settings", "_hparams_/session_start_info"}
     groups = {tag.partition("/")[0] for tag in tags}
     assert groups == {"critic", "generator", "student", "speed", "samples", "after_each_task"}
