@@ -21,7 +21,7 @@ _RUN = (
     "resume stop_after_task checkpoint_every log_every sample_every on_nonfinite dry_run verify_checkpoint"
     " profile_steps tracker"
 )
-_MACHINE = "distribution replicas deterministic jit_compile precision"
+_MACHINE = "distribution replicas deterministic jit_compile steps_per_execution precision"
 _SCORES = (
     "protocol tuning eval_images eval_samples eval_iwae_images max_eval_seconds extractor_images extractor_path"
     " extractor_seed inception_path inception_sha256"

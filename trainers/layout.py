@@ -6,8 +6,40 @@ from absl import flags
 
 from ltgans_tf.trainers import stopping
 
+flags.disclaim_key_flags()  # --help lists them with the program that defines them
 FLAGS = flags.FLAGS
 _LONGEST_JOIN = 120.0  # seconds
+
+
+def define_flags():
+    """Defines the flags of this module."""
+    flags.DEFINE_bool("deterministic", True, "Make every operation give the same bits again.")
+    flags.DEFINE_enum(
+        "distribution",
+        "one",
+        ["one", "mirrored", "multi_worker"],
+        "Where the replicas are: on one device, on the GPUs of this machine, or on the machines that TF_CONFIG or"
+        " SLURM names, each of which runs this command.",
+    )
+    flags.DEFINE_integer(
+        "replicas",
+        None,
+        "Devices that --distribution=mirrored takes; by default all GPUs. Without GPUs: logical CPUs.",
+        lower_bound=1,
+    )
+    flags.DEFINE_bool(
+        "jit_compile",
+        None,
+        "Whether XLA compiles the passes of a step and their gradients, on one device and with --nodeterministic; None ="
+        " there where it is a GPU. Slower on CPU.",
+    )
+    flags.DEFINE_integer(
+        "steps_per_execution",
+        None,
+        "How many steps one call of a graph takes at most, where no log, sample or checkpoint comes between them; None ="
+        " 50 on a GPU and 1 elsewhere. It changes no weight.",
+        lower_bound=1,
+    )
 
 
 def check():
@@ -16,6 +48,11 @@ def check():
         raise ValueError(
             f"--jit_compile with --distribution={FLAGS.distribution}: XLA has been tried on one device alone; leave one of"
             " them out."
+        )
+    if (FLAGS.steps_per_execution or 1) > 1 and FLAGS.distribution == "multi_worker":
+        raise ValueError(
+            f"--steps_per_execution={FLAGS.steps_per_execution} with --distribution=multi_worker: several workers take"
+            " steps one by one, so that all of them stop at the same one; leave it out."
         )
     if FLAGS.jit_compile and FLAGS.deterministic:
         raise ValueError(

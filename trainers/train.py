@@ -78,26 +78,7 @@ flags.DEFINE_list(
 )
 path_flags.define_path("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
 flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
-flags.DEFINE_bool("deterministic", True, "Make every operation give the same bits again.")
-flags.DEFINE_enum(
-    "distribution",
-    "one",
-    ["one", "mirrored", "multi_worker"],
-    "Where the replicas are: on one device, on the GPUs of this machine, or on the machines that TF_CONFIG or"
-    " SLURM names, each of which runs this command.",
-)
-flags.DEFINE_integer(
-    "replicas",
-    None,
-    "Devices that --distribution=mirrored takes; by default all GPUs. Without GPUs: logical CPUs.",
-    lower_bound=1,
-)
-flags.DEFINE_bool(
-    "jit_compile",
-    None,
-    "Whether XLA compiles the passes of a step and their gradients, on one device and with --nodeterministic; None ="
-    " there where it is a GPU. Slower on CPU.",
-)
+layout.define_flags()
 flags.DEFINE_enum(
     "on_nonfinite",
     "stop",
@@ -254,7 +235,11 @@ def _train(preset, recipe, settings):
         [
             keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_end=clock.end),
             *_watchers(preset, say),
-            keras.callbacks.LambdaCallback(on_train_begin=tracker.begin, on_train_batch_end=tracker.step),
+            keras.callbacks.LambdaCallback(
+                on_train_begin=tracker.begin,
+                on_train_batch_end=tracker.step,
+                needs_model=lambda *_: False,  # it reads files
+            ),
         ],
         [
             boundaries.BoundarySamples(),
@@ -306,7 +291,7 @@ def _model(preset, recipe, settings, tf):
         preset.seed,
         **({"settings": settings} if settings else {}),
     )
-    model.compile(jit_compile=layout.jit_compile(tf))
+    model.compile(jit_compile=layout.jit_compile(tf), steps_per_execution=FLAGS.steps_per_execution)
     return model
 
 

@@ -8,23 +8,31 @@ import tensorflow as tf
 from tensorflow.python.framework import config  # which alone tells whether it is enabled
 
 from ltgans_tf.methods import keras_calls
+from ltgans_tf.training import step_calls
 
 
 class CompiledSteps(keras_calls.KerasCalls):
-    """A Keras model with a `task_index`, the number of tasks learnt, and a train function for each kind of task."""
+    """A Keras model with a `task_index`, the number of tasks learnt, and a train function for each kind of task.
+
+    Attributes:
+      step_calls: a `step_calls.StepCalls`, how many steps a call of the train function takes.
+    """
 
     def __init__(self, name=None):
         super().__init__(name=name)
         self._train_functions = {}
+        self.step_calls = step_calls.StepCalls()
         self.jit = False
         self._xla_functions = {}
 
-    def compile(self, *, optimizer=None, jit_compile=False, **kwargs):
+    def compile(self, *, optimizer=None, jit_compile=False, steps_per_execution=None, **kwargs):
         """Configures training as Keras does.
 
         Args:
           jit_compile: whether XLA compiles what a step hands to `by_xla`; slower on CPU. Noise, updates and what
             replicas exchange stay outside, so that it changes no random number. Tried on one device alone.
+          steps_per_execution: how many steps one call of a graph takes at most: fewer where a callback needs the model
+            (`StepCallback.needs_model`) or they take long. It changes no weight. None for 50 on a GPU and 1 elsewhere.
           optimizer: None; networks have optimizers of their own, each with an argument of its own.
           **kwargs: further arguments of `keras.Model.compile`.
 
@@ -39,6 +47,9 @@ class CompiledSteps(keras_calls.KerasCalls):
             )
         # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
         super().compile(optimizer=None, jit_compile=False, **kwargs)
+        most = step_calls.most_steps(steps_per_execution, self.distribute_strategy, self.run_eagerly)
+        self.step_calls = step_calls.StepCalls(most)
+        self._train_functions = {}
         self.jit = bool(jit_compile)
 
     def reset_optimizers(self):
@@ -75,7 +86,10 @@ class CompiledSteps(keras_calls.KerasCalls):
         key = self.trace_key(self.traced_task)
         if force or key not in self._train_functions:
             self._xla_functions = {}
-            super().make_train_function(force=True)
+            if self.step_calls.most > 1:
+                self.train_function = self.step_calls.train_function(self)
+            else:
+                super().make_train_function(force=True)
             self._train_functions[key] = self.train_function
         self.train_function = self._train_functions[key]
         return self.train_function

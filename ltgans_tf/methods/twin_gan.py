@@ -128,8 +128,7 @@ class TwinGAN(TwinStep):
           critic_optimizer, generator_optimizer, student_optimizer: Keras optimizers; of the
             generators' a copy is made for each.
           jit_compile: see `LifelongModel.compile`.
-          **kwargs: for `keras.Model.compile`, run_eagerly for one. Leave steps_per_execution at 1:
-            callbacks count single steps.
+          **kwargs: for `LifelongModel.compile`, steps_per_execution and run_eagerly for two.
         """
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         generator_optimizer = optimizers.get(generator_optimizer, self.recipe.generator_optimizer)

@@ -27,14 +27,49 @@ def default_callbacks(workdir, log_every=50, sample_every=500):
 class TensorLogs(keras.callbacks.CallbackList):
     """A list of callbacks that hands the logs of a step on as tensors.
 
-    Keras' own list turns them into floats on every step, so that every step waits for the device.
+    Keras' own list turns them into floats on every step, so that every step waits for the device. It also says how many
+    steps one call may take: up to the next one after which a callback needs the model. Of one without a method
+    `needs_model`, as `StepCallback` has it, that is each step if it is called on steps at all.
+
+    Args:
+      steps: how many steps `fit` takes.
     """
+
+    def on_train_begin(self, logs=None):
+        self._before = [int(counter.numpy()) for counter in (self.model.global_step, self.model.task_step)]
+        self.model.step_calls.begin()
+        super().on_train_begin(logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if not self.model.step_calls.ahead:
+            self.model.step_calls.free = self._free(batch)
+        super().on_train_batch_begin(batch, logs)
+
+    def _free(self, batch):
+        """How many steps may be taken in one call, the one at place `batch` of these first."""
+        most = min(self.model.step_calls.most, self.params["steps"] - batch)
+        for count in range(1, most):
+            done = [before + batch + count for before in self._before]
+            if any(_needs_model(callback, *done) for callback in self.callbacks):
+                return count
+        return most
 
     def on_train_batch_end(self, batch, logs=None):
         self.model.keep_steps()  # before any callback writes of the step
         logs = distribution.unpacked(logs)
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs)
+
+
+def _needs_model(callback, step, task_step):
+    """Whether `callback` is to see the model as it is after that step, as `StepCallback.needs_model`."""
+    if hasattr(callback, "needs_model"):
+        return callback.needs_model(step, task_step)
+    hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+    return any(
+        getattr(getattr(callback, hook), "__func__", None) is not getattr(keras.callbacks.Callback, hook)
+        for hook in hooks
+    )
 
 
 class StepCallback(keras.callbacks.Callback):
@@ -58,7 +93,15 @@ class StepCallback(keras.callbacks.Callback):
         self.on_step(self._reached, self._before_task + batch + 1, logs)
 
     def on_step(self, step, task_step, logs):
-        """Called after each step with the steps done in the run and in the task, and the logs (tensors)."""
+        """Called after each step with the steps done in the run and in the task, and the logs (tensors or float32)."""
+
+    def needs_model(self, step, task_step):
+        """Whether the model must be as it is after this step while `on_step` is called for it.
+
+        Elsewhere it may have taken further steps by then, where `compile` got steps_per_execution.
+        """
+        del step, task_step
+        return True
 
 
 class SaveCheckpoints(StepCallback):
@@ -73,10 +116,15 @@ class SaveCheckpoints(StepCallback):
         # Workers must stop after the same step, and asking all of them takes a moment.
         self._ask_every = 1 if distribution.workers(self.model.distribute_strategy) == 1 else 10
 
+    def needs_model(self, step, task_step):
+        return step % self.every == 0
+
     def on_step(self, step, task_step, logs):
+        if self.model.step_calls.ahead:
+            return
         if step % self._ask_every == 0 and self.model.stop_agreed():
             self.model.stop_training = True  # fit_stream saves after it
-        elif step % self.every == 0:
+        elif self.needs_model(step, task_step):
             self.run.save(self.model)
 
 
@@ -87,8 +135,11 @@ class StopNonFinite(StepCallback):
         super().__init__()
         self.every = every
 
+    def needs_model(self, step, task_step):
+        return step == 1 or step % self.every == 0
+
     def on_step(self, step, task_step, logs):
-        if step == 1 or step % self.every == 0:
+        if self.needs_model(step, task_step):
             self.model.raise_if_nonfinite()
 
 
@@ -126,7 +177,7 @@ class LogMetrics(StopNonFinite):
 
     def on_step(self, step, task_step, logs):
         self._pending.append(logs)
-        if step != 1 and step % self.every:
+        if not self.needs_model(step, task_step):
             return
         super().on_step(step, task_step, logs)
         point = {
@@ -177,8 +228,11 @@ class SampleGrids(StepCallback):
         self._reals = self.model.task.train_images(32)
         self._save("reals.png", figures.grid(self._reals))
 
+    def needs_model(self, step, task_step):
+        return step == 100 or task_step % self.every == 0
+
     def on_step(self, step, task_step, logs):
-        if step != 100 and task_step % self.every:
+        if not self.needs_model(step, task_step):
             return
         made = [images.to_uint8(batch).numpy() for batch in self.model.progress_samples(self._latents)]
         sheets = [figures.grid(batch) for batch in made]
@@ -221,6 +275,9 @@ class Profile(StepCallback):
         self.folder, self.first, self.last = os.path.join(workdir, "tensorboard"), first, last
         self._running = False
 
+    def needs_model(self, step, task_step):
+        return step in (self.first - 1, self.last)  # a call of several steps is profiled as a whole
+
     def on_train_batch_begin(self, batch, logs=None):
         if self._before + batch + 1 == self.first:
             tf.profiler.experimental.start(self.folder)
@@ -261,6 +318,9 @@ class Progress(StepCallback):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self._marks = []
+
+    def needs_model(self, step, task_step):
+        return False
 
     def on_step(self, step, task_step, logs):
         now = time.monotonic()

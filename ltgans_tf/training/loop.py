@@ -170,7 +170,9 @@ class Loop:
                     steps_per_epoch=end - done,
                     shuffle=False,
                     verbose=0,
-                    callbacks=callbacks_lib.TensorLogs(self._callbacks, add_history=True, model=model),
+                    callbacks=callbacks_lib.TensorLogs(
+                        self._callbacks, add_history=True, model=model, steps=end - done
+                    ),
                 )
         except tf.errors.InvalidArgumentError:
             for read in stream.tasks:

@@ -66,6 +66,10 @@ def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tm
         (["--precision=half"], "precision is 'half'; it must be 'float32'"),
         (["--jit_compile", "--distribution=mirrored"], "XLA has been tried on one device alone"),
         (["--jit_compile"], "--jit_compile needs --nodeterministic"),
+        (
+            ["--steps_per_execution=5", "--distribution=multi_worker"],
+            "--steps_per_execution=5 with --distribution=multi_worker: several workers take steps one by one",
+        ),
         (["--profile_steps=9,3"], "--profile_steps is '9,3'; give the first and the last step"),
         (["--extractor_seed=1,7"], "--extractor_seed has '7'; give 1 or 2, or both"),
         (["--profile_steps=9"], "--profile_steps is '9'"),
