@@ -37,7 +37,22 @@ def test_a_step_executes_no_more_kernels_than_it_needs(name):
 
 
 @pytest.mark.program
-def test_more_critic_updates_cost_no_graph():
-    arch = architectures.architecture("small32")
-    one, five = (kernels.traced(kernels.made(arch, _recipe("small32", n_critic=n)))[2] for n in (1, 5))
-    assert five <= 1.4 * one
+@pytest.mark.parametrize(
+    "name", ["small32", pytest.param("paper32", marks=pytest.mark.campaign("measurements"))]
+)
+def test_more_critic_updates_cost_no_graph(name):
+    arch = architectures.architecture(name)
+    one, five = (kernels.traced(kernels.made(arch, _recipe(name, n_critic=n)))[2] for n in (1, 5))
+    assert 0 < five <= 1.4 * one
+
+
+@pytest.mark.campaign("measurements")
+def test_the_step_of_the_largest_preset_is_traced_and_compiled_in_time():
+    """At its recommended settings; seconds are of the processor, as other programs may run beside."""
+    arch, recipe = architectures.architecture("paper32"), _recipe("paper32")
+    assert recipe.n_critic == 5
+    _, seconds, _ = kernels.traced(kernels.made(arch, recipe))
+    assert seconds < 5
+    xla = kernels.compiled(kernels.made(arch, recipe, True), 64)
+    passes = {"generator_0", "generator_1", "_critic_gradients", "_gradients_of_images", "_gradients"}
+    assert set(xla) == passes and 0 < sum(xla.values()) < 90
