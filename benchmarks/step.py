@@ -167,10 +167,10 @@ def _candidates(arch, recipe, batches, student, task):
     return made | {(f"  {name}", task): stage for name, stage in stages.items()}
 
 
-def model_at(method, arch, recipe, batches, student, task, jit_compile=False):
+def model_at(method, arch, recipe, batches, student, task, jit_compile=False, steps=1):
     """A compiled model of the class `method`, whose next step is one of `task`, FIRST or LATER."""
     model = method.from_architecture(arch, batches.shape[-1], student, recipe)
-    model.compile(jit_compile=jit_compile)
+    model.compile(jit_compile=jit_compile, steps_per_execution=steps)
     model.task_index.assign(0 if task == FIRST else 1)
     return model
 
@@ -182,6 +182,12 @@ def compiled_step(model, batches):
     step = model.make_train_function()
     iterator = iter(tf.data.Dataset.from_tensor_slices(batches).repeat())
     return lambda: step(iterator)["critic/loss"]
+
+
+def several(model, batches, steps):
+    """So many train steps as one function, in as few calls of a graph as training takes; it returns the last loss."""
+    take, model.step_calls.free = compiled_step(model, batches), steps
+    return lambda: [take() for _ in range(steps)][-1]
 
 
 def _stages(model, batch):

@@ -99,5 +99,6 @@ def test_the_dry_run_measures_each_part_on_a_cpu(tmp_path):
     assert set(results["failed"]) <= {"torch"}
     measured = results["measured"]
     assert measured["ours small32 float32"]["median"] > 0
+    assert measured["ours small32 float32, 50 steps a call"]["median"] > 0
     assert measured["bits run 1 sha256"] == measured["bits run 2 sha256"]
     assert len(measured["table 1"]["union"]) == 3 and (tmp_path / "gpu_samples.png").stat().st_size > 1000
