@@ -1,4 +1,4 @@
-"""Measures from how many training images on DiffAugment helps: one task, with it and without.
+"""Measures from how many training images on DiffAugment or mirror images help: one task, with and without.
 
   python -m benchmarks.small_collections --data_dir=DIR --set=fashion_mnist --out=small.json
 
@@ -19,6 +19,7 @@ from ltgans_tf.export import path_flags
 from ltgans_tf.settings import presets
 from ltgans_tf.trainers import import_tensorflow, run
 
+_SETTINGS = ("set", "steps", "batch_size", "held_out", "horizontal_flips", "seed")
 _SCORES = ("fcd", "fcd_floor", "recall", "copies", "nearest_ratio", "generated_nearer")
 
 
@@ -27,7 +28,7 @@ def main(_):
     import_tensorflow()
     results = {
         "conditions": benchmarks.conditions(),
-        "settings": {name: given[name].value for name in ("set", "steps", "batch_size", "held_out", "seed")},
+        "settings": {name: given[name].value for name in _SETTINGS},
         "rows": [],
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +84,12 @@ def measure(path, policy, extractor):
     from ltgans_tf.methods import twin_gan
 
     given, began = flags.FLAGS, time.monotonic()
-    stream = streams.TaskStream([f"npz:{path}"], batch_size=given.batch_size, seed=given.seed)
+    stream = streams.TaskStream(
+        [f"npz:{path}"],
+        batch_size=given.batch_size,
+        seed=given.seed,
+        horizontal_flips=given.horizontal_flips,
+    )
     recipe = presets.recipe("recommended", given.architecture)
     recipe = dataclasses.replace(recipe, diffaugment=policy, first_learners=1)
     model = twin_gan.TwinGAN.from_architecture(given.architecture, 3, False, recipe, given.seed)
@@ -115,6 +121,7 @@ if __name__ == "__main__":
         ["none", ",".join(presets.AUGMENTATIONS)],
         "A run's --diffaugment; may be given several times.",
     )
+    flags.DEFINE_boolean("horizontal_flips", False, "Show training images as their mirror images too.")
     flags.DEFINE_string("architecture", "small32", "Networks.")
     flags.DEFINE_integer("steps", 1500, "Steps of each run.", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "Images in a critic update.", lower_bound=1)

@@ -49,3 +49,8 @@ def test_it_reports_a_row_for_each_number_and_policy(tmp_path):
         (20, "color,translation,cutout"),
     ]
     assert rows[0]["fcd"] != rows[1]["fcd"] and all(0 <= row["copies"] <= 1 for row in rows)
+    words += " --policy=none --horizontal_flips"
+    done = programs.run("benchmarks.small_collections", *words.split(), timeout=300)
+    assert done.returncode == 0, done.stderr
+    (mirrored,) = json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert mirrored["fcd_floor"] == rows[0]["fcd_floor"] and mirrored["fcd"] != rows[0]["fcd"]
