@@ -299,7 +299,7 @@ def broken(found, most=100):
         found: list of (path, reason), at least one.
         most: files that are named.
     """
-    remedy = "leave such files out with skip_broken_images."
+    remedy = "leave such files out with --skip_broken_images (in Python: skip_broken_images=True)."
     if len(found) == 1:
         return f"{found[0][0]} {found[0][1]}; remove it, or {remedy}"
     more = f"; and {len(found) - most} more" if len(found) > most else ""

@@ -310,7 +310,7 @@ def _unknown_name(name, data_dir):
     known = list(DATASETS)
     if data_dir and os.path.isdir(paths.local(data_dir)):
         known += [f[:-4] for f in sorted(os.listdir(paths.local(data_dir))) if f.endswith(".npz")]
-    near = near_names.nearest(name, known)
+    near = f"folder:{name}" if os.path.isdir(paths.local(name)) else near_names.nearest(name, known)
     hint = f"did you mean {near}?" if near else f"the names are {', '.join(known)}."
     return f"Unknown data set {name!r}: {hint} Other images are given as folder:PATH, npz:PATH or tfds:NAME."
 

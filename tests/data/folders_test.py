@@ -93,7 +93,9 @@ def test_broken_file_is_named_or_skipped_and_counted(folder, monkeypatch, limit)
     is_test = dict(zip((found := folders.Folder(str(folder))).names, found.is_test))
     trained = sum(not is_test[name] for name in names)
     assert 0 < trained < len(names)
-    with pytest.raises(ValueError, match="^30 files cannot be used: .*skip_broken_images.$") as error:
+    with pytest.raises(
+        ValueError, match=r"^30 files cannot be used: .* --skip_broken_images \(in Python: .*\)\.$"
+    ) as error:
         datasets.load(f"folder:{folder}", "train", SHAPE)  # which tells those of the test part too
     assert all(f"{name} is broken" in str(error.value) for name in names)
     source = datasets.load(f"folder:{folder}", "train", SHAPE, skip_broken_images=True)

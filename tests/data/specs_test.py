@@ -89,6 +89,13 @@ def test_data_dir_gives_names_but_never_replaces_builtin_sets(tmp_path):
         specs.check("chairs64")
 
 
+def test_a_folder_without_its_prefix_is_asked_for_with_it(tmp_path, monkeypatch):
+    (tmp_path / "pets" / "cats").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="did you mean folder:pets/cats"):
+        specs.check("pets/cats")
+
+
 def test_set_got_by_hand_is_asked_for_with_where_to_put_it(tmp_path):
     with pytest.raises(ValueError, match=r"^cacd .*folder cacd or as cacd\.npz .*--data_dir .*None") as no:
         specs.check("cacd")
