@@ -41,6 +41,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("config", "experiment"), "preset"),
     **dict.fromkeys(("aug", "augment", "augmentation", "ada"), "diffaugment"),
     **dict.fromkeys(("mirror", "flip", "hflip", "flips"), "horizontal_flips"),
+    **dict.fromkeys(("server", "address"), "url"),
     **dict.fromkeys(("wandb", "mlflow", "logger", "report_to"), "tracker"),
 }
 # What is to be known of a flag that was meant.

@@ -76,7 +76,7 @@ def unreachable(place, error):
     """Returns the exception for a server that gave no answer."""
     return Busy(
         f"no answer from {place} ({shorten(error) or type(error).__name__})",
-        "start TensorFlow Serving, or give its address.",
+        "start TensorFlow Serving, or give its address with --url or --grpc.",
     )
 
 

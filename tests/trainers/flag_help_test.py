@@ -59,4 +59,4 @@ def test_a_flag_that_nothing_here_is_like_leads_to_the_help(word):
 def test_what_other_projects_call_a_flag_is_none_of_ours_and_leads_to_one():
     ours = {*train._KEPT, *train._ONCE}
     assert not set(program._ELSEWHERE) & ours
-    assert set(program._ELSEWHERE.values()) <= {*ours, "count"}  # of ltgans sample
+    assert set(program._ELSEWHERE.values()) <= {*ours, "count", "url"}  # of ltgans sample and client

@@ -103,6 +103,7 @@ def test_scores_and_status_are_printed(double, pictures):
         (["--status", "--out=a.png"], "--status prints and writes no file; leave --out=a.png away."),
         (["--encode=no.png", "--out=codes.npz"], "no.png: No such file or directory."),
         (["--sample=1", "--out=a.png", "--url=ftp://here"], "the address is 'ftp://here'; it must look like"),
+        (["--status", "--server=http://here"], "unknown flag --server; did you mean --url?"),
         (["--status", "--version=1", "--label=stable"], "version is 1 and label is 'stable'; give one"),
     ],
 )
@@ -115,6 +116,7 @@ def test_server_that_is_away_is_one_sentence():
     code, said, error = _run("--status", "--url=http://127.0.0.1:1", "--retries=0")
     assert (code, said) == (2, "") and "\n" not in error
     assert error.startswith("error: no answer from http://127.0.0.1:1 (") and ", tried once; " in error
+    assert error.endswith("give its address with --url or --grpc.")
 
 
 def test_server_without_both_models_is_an_error():
