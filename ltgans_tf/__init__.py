@@ -3,12 +3,12 @@
 ```python
 import ltgans_tf as lt
 
-stream = lt.TaskStream(["digits", "glyphs", "textures"], image_shape=(32, 32, 3), batch_size=32)
+stream = lt.TaskStream(["digits", "letters", "textures"], image_shape=(32, 32, 3), batch_size=32)
 model = lt.TwinGAN.from_architecture("small32")
 model.compile()
 model.fit_stream(stream, steps_per_task=2000, workdir="runs/mine")
 images = model.sample(64, seed=0)
-letters = model.sample(64, seed=0, domain="glyphs")
+letters = model.sample(64, seed=0, domain="letters")
 ```
 
 `networks`, `data`, `evaluation` and `methods` are what research builds on: the names that `dir` shows of

