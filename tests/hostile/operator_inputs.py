@@ -94,15 +94,15 @@ push_flags = st.dictionaries(
 
 def read_push_flags(folder, given):
     """What is judged and kept by such flags."""
-    from ltgans_tf.export import blessing, release, terms, versions
-    from ltgans_tf.trainers import train
+    from ltgans_tf.export import blessing, release, versions
+    from ltgans_tf.trainers import setting_flags, train
 
     kept, base = flagsaver.save_flag_values(), _base(folder)
     try:
         train.FLAGS(
             ["train", f"--workdir={folder}", *(f"--push_{name}={value}" for name, value in given.items())]
         )
-        found = terms.from_flags("push_")
+        found = setting_flags.of_push()
     except flags.Error as error:  # which the programs print in one line
         raise ValueError(str(error)) from error
     finally:
