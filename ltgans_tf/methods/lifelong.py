@@ -348,7 +348,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
 
     @contextlib.contextmanager
     def breaking_off(self):
-        """Where `request_stop` raises StopRequested, because nothing would be lost; up to `keep_steps`."""
+        """Around work that a stop may abort: `request_stop` raises StopRequested there until `keep_steps`."""
         self._may_break_off = True
         try:
             if self.stop_requested:
@@ -364,7 +364,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
             self._may_break_off = False
 
     def keep_steps(self):
-        """From now on there are steps that no checkpoint has."""
+        """Ends `breaking_off`: from here on there are steps that no checkpoint has."""
         self._may_break_off = False
 
     def stop_agreed(self):

@@ -21,14 +21,13 @@ LEARNERS_AUGMENTATION, AUGMENTATION = 2, 900
 
 
 class Replay(NamedTuple):
-    """What the Teacher supplies to a critic update; of all of a step's updates with one more axis, the first.
+    """What the Teacher supplies to a critic update. For all updates of a step, arrays have one more axis, the first.
 
     Attributes:
       noise: of its latents, [B, noise_dim].
       images: what it makes of them.
       domains: int32 [B], the domain of each of its images, by their codes.
-      mixed: bool [B], which of them stand in the place of a new image; None with codes, where they come after
-        the new ones.
+      mixed: bool [B], which of them replace a new image; None with codes, where they follow the new ones.
     """
 
     noise: tf.Tensor
@@ -37,12 +36,12 @@ class Replay(NamedTuple):
     mixed: tf.Tensor | None
 
     def at(self, i):
-        """That of update i alone."""
+        """The part of update i."""
         return Replay(*(None if part is None else part[i] for part in self))
 
 
 class TwinStep(RecipeModel):
-    """The step of `TwinGAN`, which has the networks, the optimizers and the roles that it takes."""
+    """The step of `TwinGAN`. The subclass supplies networks, optimizers and roles."""
 
     watched = (
         "critic loss",
@@ -210,7 +209,7 @@ class TwinStep(RecipeModel):
         return generator(latents, training=True)
 
     def _judged(self, fakes):
-        """Those of each learner's images that the critic judges, in one batch."""
+        """The learners' images that the critic judges, in one batch."""
         if not self.recipe.critic_on_past:
             new = self.global_rows // self.distribute_strategy.num_replicas_in_sync
             fakes = [made[:new] for made in fakes]
@@ -336,8 +335,8 @@ class TwinStep(RecipeModel):
     def _average(self, average, network, most):
         """Moves a network's average on by one step, with a decay that grows over the task to `most`.
 
-        It grows as in `tf.train.ExponentialMovingAverage` with `num_updates`. What a task began with, noise in the
-        first one, is then out of the average within few steps.
+        It grows as in `tf.train.ExponentialMovingAverage` with `num_updates`. So the weights
+        that a task began with (in the first task noise) leave the average within few steps.
         """
         step = tf.cast(self.task_step.value, tf.float32)
         decay = tf.minimum(most, (1.0 + step) / (10.0 + step))
@@ -348,8 +347,8 @@ class TwinStep(RecipeModel):
         """Eq. 5: one pass over new images and others, each bracket with its weight.
 
         The others are as many images of the Teacher or, without replay, new ones too. With distillation the trained
-        Student is also pulled to what it was when the task began, on the replay. Returns the loss, which has the
-        weights, and the report, which has not.
+        Student is also pulled to what it was when the task began, on the replay. Returns the loss with
+        the weights, and the report without them.
         """
         rows = new_images.shape[0]
         first = second = 1.0

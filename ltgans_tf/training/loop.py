@@ -1,4 +1,4 @@
-"""The loop over the tasks of a stream, which `fit_stream` runs: steps, checkpoints, boundaries, stops, the way back."""
+"""The loop over the tasks of a stream: steps, checkpoints, callbacks after tasks, stops and rollbacks."""
 
 import contextlib
 import gc
@@ -15,7 +15,7 @@ class StopRequested(BaseException):
 
 
 class Loop:
-    """Has a model learn a stream. Arguments as of `LifelongModel.fit_stream`.
+    """Trains a model on a stream. Arguments as of `LifelongModel.fit_stream`.
 
     Args:
       model: a `LifelongModel`.
@@ -72,7 +72,7 @@ class Loop:
                 return self._run_in(run, last, on_nonfinite)
 
     def _run_in(self, run, last, on_nonfinite):
-        """Begins or goes on in a workdir that is open; as `run`."""
+        """Starts or resumes in an open workdir; returns and raises what `run` does."""
         model = self._model
         run.restore(model)
         self._check_all_begin_alike(run.path)
@@ -95,7 +95,7 @@ class Loop:
                 self._check_all_begin_alike(run.path)
 
     def _check_all_begin_alike(self, workdir):
-        """Raises a ValueError where the workers have not restored the same state."""
+        """Raises a ValueError if the workers have not restored the same state."""
         step = int(self._model.global_step.numpy())
         steps = distribution.total(self._strategy, step)
         if steps != step * distribution.workers(self._strategy):
@@ -105,7 +105,7 @@ class Loop:
             )
 
     def _learn_up_to(self, last, run):
-        """Does what is left of the tasks up to the one at `last`; False where a stop was requested before."""
+        """Learns the remaining tasks up to the one at `last`; returns False if a stop was requested before the end."""
         model, tasks = self._model, self._stream.tasks
         for task in tasks[: last + 1]:
             due = task.index >= int(model.task_index.numpy())
@@ -134,7 +134,7 @@ class Loop:
         return True
 
     def learn(self, task):
-        """Learns the rest of one task; returns False where a stop was requested before its end."""
+        """Learns the rest of one task; returns False if a stop was requested before its end."""
         model = self._model
         model.task = task
         done = begun = int(model.task_step.numpy())
@@ -151,9 +151,9 @@ class Loop:
         return True
 
     def _take_steps(self, task, done, end, first):
-        """Takes the steps of one phase, from `done` to `end`; False where a stop was requested before its end.
+        """Takes the steps of one phase, from `done` to `end`; returns False if a stop was requested before its end.
 
-        `first` is whether no step was taken before it that no checkpoint has.
+        `first` is whether every step before them is in a checkpoint.
         """
         model, stream = self._model, self._stream
         rows = distribution.own_rows(self._strategy, stream.batch_size)
