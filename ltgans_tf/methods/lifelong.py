@@ -291,8 +291,8 @@ class LifelongModel(compiled_steps.CompiledSteps):
           steps_per_task: steps in each task.
           workdir: folder for checkpoints, metrics.jsonl, TensorBoard and samples, or None to
             keep nothing.
-          callbacks: Keras callbacks, whose logs are tensors; None means `callbacks.default_callbacks(workdir)`
-            and a line of progress every ten seconds.
+          callbacks: Keras callbacks, whose logs are tensors or, with several steps in a call, float32 numbers; None
+            means `callbacks.default_callbacks(workdir)` and a line of progress every ten seconds.
           boundary_callbacks: called as f(model, stream, task, workdir) after each task, in
             order. If a run dies among them they are all called again, so each must be able to
             do its work twice. One that has a method `prepare` gets prepare(stream, workdir)
