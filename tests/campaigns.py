@@ -19,24 +19,35 @@ GUARDED = {
     "crashes": "export ltgans_tf/data ltgans_tf/files ltgans_tf/methods ltgans_tf/training tests/faults"
     " tests/hostile/fault_checks.py tests/hostile/faults.py tests/hostile/watched_run.py"
     " tests/methods/resume_test.py tests/trainers/reproduce_test.py trainers",
+    "docs": "docs mkdocs.yml requirements-docs.txt tests/extras_test.py",
+    "exits": "export/plain_networks.py export/standalone.py requirements-exits.txt requirements.txt"
+    " tests/export/plain_networks_test.py tests/extras_test.py tests/trainers/export_files_test.py"
+    " tests/trainers/tracking_test.py trainers/card.py trainers/export_files.py trainers/tracking.py",
+    "explore": "requirements-explore.txt requirements.txt tests/extras_test.py tests/trainers/explore_test.py"
+    " tests/trainers/explored_test.py trainers/explore.py trainers/explored.py trainers/page.py",
     "graphs": "ltgans_tf/methods ltgans_tf/networks ltgans_tf/settings tests/methods",
     "measurements": "benchmarks ltgans_tf/methods ltgans_tf/networks tests/benchmarks",
+    "notebook": "docs/notebook.md docs/run_notebook.py requirements-notebook.txt requirements.txt"
+    " tests/extras_test.py tests/notebook_test.py",
     "paper": "ltgans_tf/evaluation/inception.py ltgans_tf/methods ltgans_tf/networks ltgans_tf/settings"
     " tests/evaluation/inception_test.py tests/settings",
     "workers": "ltgans_tf/data/streams.py ltgans_tf/methods ltgans_tf/networks ltgans_tf/training tests/methods"
     " tests/one_worker.py tests/training",
 }
+# Those that run in an environment of their own, .venv-NAME, and skip themselves where pip cannot make it.
+EXTRAS = ("docs", "exits", "explore", "notebook")
 # And what all of them are run with.
 SHARED = "tests/artefacts.py tests/conftest.py tests/mirrored.py tests/programs.py tests/tiny.py"
 RECORD = source_imports.ROOT / "tests" / "campaigns.json"
 
 
 def fingerprint(guarded):
-    """Returns a hash of all Python files at the paths in the string `guarded`, and of SHARED."""
+    """Returns a hash of all Python files and pages at the paths in the string `guarded`, and of SHARED."""
     digest = hashlib.sha256()
     for path in [*guarded.split(), *SHARED.split()]:
         place = source_imports.ROOT / path
-        for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+        inside = (file for file in place.rglob("*.*") if file.suffix in (".md", ".py"))
+        for file in [place] if place.is_file() else sorted(inside):
             digest.update(f"{file.relative_to(source_imports.ROOT).as_posix()}\0".encode())
             digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -49,9 +60,15 @@ def changed():
 
 
 def run_all():
-    """Runs every test and, where all pass, writes what the files were when they began; returns the status."""
+    """Runs every test and, where all pass, writes what the files were when they began; returns the status.
+
+    An extra whose environment could not be made was skipped, so it stays to be run.
+    """
     passed = {name: fingerprint(guarded) for name, guarded in GUARDED.items()}
     status = subprocess.call([sys.executable, "-m", "pytest", "-n", "2", "--dist=worksteal", "-m", ""])
+    for name in EXTRAS:
+        if not (source_imports.ROOT / f".venv-{name}" / ".installed").exists():
+            del passed[name]
     if not status:
         RECORD.write_text(json.dumps(passed, indent=1) + "\n", encoding="utf-8")
     return status

@@ -1,4 +1,4 @@
-"""docs/notebook.md: its code runs as it stands, with fewer steps, and as a notebook where jupytext is installed."""
+"""docs/notebook.md: its code runs with fewer steps, and, where jupytext is installed, the notebook as it stands."""
 
 import importlib.util
 import json
@@ -59,9 +59,7 @@ def test_the_code_of_the_notebook_runs_from_an_empty_folder(tmp_path):
 @needs_jupytext
 @pytest.mark.program
 def test_the_notebook_is_executed_with_its_picture(tmp_path):
-    program = "from docs import run_notebook; run_notebook.execute('made.ipynb', open('text.md').read())"
-    (tmp_path / "text.md").write_text(_text())
-    _run("-c", program, cwd=tmp_path)
+    _run("-m", "docs.run_notebook", "made.ipynb", cwd=tmp_path)
     cells = json.loads((tmp_path / "made.ipynb").read_text())["cells"]
     outputs = [output for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"]]
     assert any("image/png" in output.get("data", {}) for output in outputs)

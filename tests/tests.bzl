@@ -31,7 +31,7 @@ REQUIREMENTS = (
 )
 
 # These read the whole checkout, and a test in Bazel sees only the files that it depends on.
-READ_THE_CHECKOUT = ["build_test.py", "docs_test.py", "layering_test.py", "notebook_test.py", "wheel_test.py"]
+READ_THE_CHECKOUT = ["build_test.py", "docs_test.py", "extras_test.py", "layering_test.py", "notebook_test.py", "wheel_test.py"]
 
 def _label(name):
     return "//" + name if name in FOLDERS else "//ltgans_tf/" + name
