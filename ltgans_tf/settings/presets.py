@@ -140,8 +140,8 @@ class Recipe(Checked):
     diffaugment: str = setting(
         "none",
         "Random transforms, of real and generated images alike, before the critic judges them (DiffAugment): some of"
-        " color,translation,cutout, or none. Meant for few images; in short runs FCD became worse"
-        " (docs/small_collections.md).",
+        " color,translation,cutout, or none. Meant for few images: where it was measured, copies became"
+        " rarer and FCD worse (docs/small_collections.md).",
         check=lambda text, name: augmentations(text),
     )
     first_learners: int = setting(
