@@ -90,22 +90,29 @@ def _gradio(folder):
 
 def _launch(gradio, blocks, host, port, browser):
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-    blocks.launch(
-        server_name=host,
-        server_port=port,
-        inbrowser=browser,
-        share=False,
-        quiet=True,
-        prevent_thread_lock=True,
-        theme=gradio.themes.Default(primary_hue="teal", **fonts),
-        css=_STYLE,
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        max_file_size="100mb",
-    )
+    try:
+        blocks.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=browser,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            theme=gradio.themes.Default(primary_hue="teal", **fonts),
+            css=_STYLE,
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            max_file_size="100mb",
+        )
+    except ValueError as error:
+        if "localhost is not accessible" not in str(error):
+            raise
+        raise ValueError(
+            f"the page at http://{host}:{port} gave no answer within 3 seconds; try again when the machine is less busy."
+        ) from error
 
 
 def _blocks(gradio, explored):
@@ -135,7 +142,8 @@ class _Tabs:
     def draw(self, blocks):
         with self._gradio.Row():
             domain = self._domain("all")
-            count = self._slider(1, self._explored.MOST, 16, 1, "Images of each")
+            label = "Images of each" if self._explored.domains else "Images"
+            count = self._slider(1, self._explored.MOST, 16, 1, label)
             seed = self._seed()
             truncation = self._slider(0, 1, 1, 0.05, "Variety (truncation)")
         self._button(seed)
@@ -145,7 +153,7 @@ class _Tabs:
     def over_time(self, tab):
         with self._gradio.Row():
             controls = [self._domain(), self._slider(1, self._explored.MOST, 8, 1, "Images")]
-        told = "The same latents (random inputs) after each task, which is before the next one, as the run kept them."
+        told = "The same latents (random inputs) after each task, as the run kept them."
         self._gradio.HTML(_note(told))
         self._answer(self._explored.over_time, controls, [tab.select], preprocess=False)
         self._answer(self._explored.scores, [], [tab.select], "wide")
@@ -155,7 +163,10 @@ class _Tabs:
         with self._gradio.Row():
             for last, title in enumerate(("From", "To")):
                 with self._gradio.Column():
-                    controls += [self._domain(label=f"{title}: collection", last=last), self._seed()]
+                    # Without another collection, another seed makes the ends differ.
+                    other = last and len(self._explored.domains) < 2
+                    controls.append(self._domain(label=f"{title}: collection", last=last))
+                    controls.append(self._seed(f"{title}: seed", 1 if other else 0))
                     controls.append(self._gradio.File(label="or an image of your own", height=150))
         self._answer(self._between, controls, [tab.select], "wide")
 
@@ -186,8 +197,8 @@ class _Tabs:
     def _slider(self, least, most, value, step, label):
         return self._gradio.Slider(least, most, value, step=step, label=label)
 
-    def _seed(self):
-        return self._gradio.Number(0, label="Seed", precision=0)
+    def _seed(self, label="Seed", value=0):
+        return self._gradio.Number(value, label=label, precision=0)
 
     def _button(self, seed):
         """Chooses the next seed."""

@@ -12,7 +12,9 @@ import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.request
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -76,6 +78,23 @@ def test_a_port_in_use_is_refused():
         with pytest.raises(ValueError, match=f"--port={port} cannot be had"):
             explore.free_port("127.0.0.1", port)
     assert explore.free_port("127.0.0.1", 0) > 0
+
+
+@pytest.mark.parametrize("domains, seeds", [([], [0, 1]), (["cats"], [0, 1]), (["cats", "dogs"], [0, 0])])
+def test_the_ends_differ_by_their_seeds_where_there_is_no_other_collection(domains, seeds):
+    gradio = mock.MagicMock()
+    explore._Tabs(gradio, types.SimpleNamespace(domains=domains)).between(mock.MagicMock())
+    asked = [(call.args[0], call.kwargs["label"]) for call in gradio.Number.call_args_list]
+    assert asked == [(seeds[0], "From: seed"), (seeds[1], "To: seed")]
+
+
+def test_a_page_that_does_not_answer_gets_a_sentence_of_its_own():
+    def launch(**_):
+        raise ValueError("When localhost is not accessible, a shareable link must be created.")
+
+    gradio = types.SimpleNamespace(themes=types.SimpleNamespace(Default=dict))
+    with pytest.raises(ValueError, match="^the page at http://127.0.0.1:8000 gave no answer within 3 sec"):
+        explore._launch(gradio, types.SimpleNamespace(launch=launch), "127.0.0.1", 8000, False)
 
 
 def test_without_gradio_one_sentence_says_what_to_install(tmp_path):
