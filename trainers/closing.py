@@ -73,7 +73,7 @@ def _extractor(about):
     if accuracy is None:
         return []
     unsure = " (scores of single domains are unsure)" if accuracy < _SURE else ""
-    return [f"the extractor tells {accuracy:.1%} of the test images' domains{unsure}"]
+    return [f"the extractor recognises the domain of {accuracy:.1%} of the test images{unsure}"]
 
 
 class Clock:

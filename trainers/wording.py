@@ -22,8 +22,10 @@ ABSENT = "\N{EN DASH}"
 # Said wherever scores of a run with --tuning are shown.
 TUNING = "the scores are on a tenth of the training images that was held out for tuning (--tuning), not on test images."
 # What the numbers in the line of progress are.
-PROGRESS = "in the lines below W is the critic's estimate of how far generated images are from real ones; it nears 0."
-PROGRESS_STUDENT = "student is the loss of the Student for an image; it falls."
+PROGRESS = (
+    "below, W is the critic's estimate of how far generated images are from real ones; it should come near 0."
+)
+PROGRESS_STUDENT = "student is the Student's loss for each image; it should fall."
 _ARROWS = {
     "lower": "\N{NO-BREAK SPACE}\N{DOWNWARDS ARROW}",
     "higher": "\N{NO-BREAK SPACE}\N{UPWARDS ARROW}",

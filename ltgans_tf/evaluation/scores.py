@@ -127,13 +127,13 @@ _TABLE = {
         _bound(
             "nlog",
             "NLOG",
-            "Squared error of a reconstructed test image + KL of its code, the posterior mean (nats).",
+            "Squared error of a test image rebuilt from the mean of its code, plus the KL of that code (nats).",
             f"line {_FIRST} end",
         ),
         _bound(
             "nlog_sampled",
             "NLOG, sampled",
-            "Squared error of a reconstructed test image + KL of its code, drawn from q(z|x) (nats).",
+            "Squared error of a test image rebuilt from a code drawn from q(z|x), plus the KL of that code (nats).",
             _TABLES,
         ),
         ("elbo", "ELBO", "higher", 1, "Evidence lower bound of N(x_hat, I/2), in nats."),
