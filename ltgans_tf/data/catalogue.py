@@ -90,6 +90,18 @@ DATASETS = {
             "the capitals A to J in ten fonts that come with Matplotlib, dark on light",
         ),
         Dataset(
+            "signs",
+            "builtin",
+            None,
+            SPLITS,
+            (32, 32, 3),
+            5,
+            4_000,
+            1_000,
+            "DejaVu fonts, free",
+            "five white symbols on grounds of any colour",
+        ),
+        Dataset(
             "glyphs",
             "builtin",
             None,

@@ -267,7 +267,7 @@ class Preset(Checked):
     """An experiment: the stream, the sizes and the lengths."""
 
     tasks: tuple[str, ...] = setting(
-        ("digits", "letters", "textures"), "Task specs in order, separated by commas."
+        ("digits", "letters", "signs"), "Task specs in order, separated by commas."
     )
     data_dir_tasks: tuple[str, ...] = setting(
         (), "Task specs in place of `tasks` where a data folder is given; empty = the same.", flag=False
