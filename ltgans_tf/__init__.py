@@ -3,7 +3,7 @@
 ```python
 import ltgans_tf as lt
 
-stream = lt.TaskStream(["digits", "letters", "textures"], image_shape=(32, 32, 3), batch_size=32)
+stream = lt.TaskStream(["digits", "letters", "signs"], image_shape=(32, 32, 3), batch_size=32)
 model = lt.TwinGAN.from_architecture("small32")
 model.compile()
 model.fit_stream(stream, steps_per_task=2000, workdir="runs/mine")

