@@ -30,8 +30,8 @@ def define_flags():
     flags.DEFINE_bool(
         "jit_compile",
         None,
-        "Whether XLA compiles the passes of a step and their gradients, on one device and with --nodeterministic; None ="
-        " there where it is a GPU. Slower on CPU.",
+        "Whether XLA compiles the passes of a step and their gradients, on the devices of one machine and with"
+        " --nodeterministic; None = there where they are GPUs. Slower on CPU.",
     )
     flags.DEFINE_integer(
         "steps_per_execution",
@@ -44,10 +44,10 @@ def define_flags():
 
 def check():
     """Raises a ValueError where the flags ask for what is not known to work together."""
-    if FLAGS.jit_compile and FLAGS.distribution != "one":
+    if FLAGS.jit_compile and FLAGS.distribution == "multi_worker":
         raise ValueError(
-            f"--jit_compile with --distribution={FLAGS.distribution}: XLA has been tried on one device alone; leave one of"
-            " them out."
+            "--jit_compile with --distribution=multi_worker: XLA has been tried on the devices of one machine alone; leave"
+            " one of them out."
         )
     if (FLAGS.steps_per_execution or 1) > 1 and FLAGS.distribution == "multi_worker":
         raise ValueError(
@@ -83,8 +83,8 @@ def strategy(say, not_begun):
 def jit_compile(tf):
     """Whether XLA compiles: what the flag says, or else where it is of use and allowed."""
     if FLAGS.jit_compile is None:
-        alone = FLAGS.distribution == "one" and not FLAGS.deterministic
-        return alone and bool(tf.config.list_physical_devices("GPU"))
+        allowed = FLAGS.distribution != "multi_worker" and not FLAGS.deterministic
+        return allowed and bool(tf.config.list_physical_devices("GPU"))
     return FLAGS.jit_compile
 
 

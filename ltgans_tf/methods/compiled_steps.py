@@ -30,7 +30,7 @@ class CompiledSteps(keras_calls.KerasCalls):
 
         Args:
           jit_compile: whether XLA compiles what a step hands to `by_xla`; slower on CPU. Noise, updates and what
-            replicas exchange stay outside, so that it changes no random number. Tried on one device alone.
+            replicas exchange stay outside, so that it changes no random number. Tried on one machine alone.
           steps_per_execution: how many steps one call of a graph takes at most: fewer where a callback needs the model
             (`StepCallback.needs_model`) or they take long. It changes no weight. None for 50 on a GPU and 1 elsewhere.
           optimizer: None; networks have optimizers of their own, each with an argument of its own.
@@ -64,7 +64,8 @@ class CompiledSteps(keras_calls.KerasCalls):
 
         Args:
           function: takes and returns tensors, and what it does follows from them and from the traced task alone: a
-            bound method or a network, so that each is compiled once for its shapes.
+            bound method or a network, so that each is compiled once for its shapes and, with its variables, for each
+            replica.
         """
         if not self.jit:
             return function

@@ -1,5 +1,7 @@
 """A loop over critic updates and XLA change where a step is computed, not what it computes."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -7,22 +9,24 @@ import tensorflow as tf
 
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import presets
+from tests.mirrored import MIRRORED
 from tests.tiny import TINY
 
 CODES = {"domain_dim": 4, "domain_scales": True, "distillation": 0.3}
 
 
-def _trained(stream, jit_compile=False, method="ltgan", **recipe):
-    """A model after two steps of each of two tasks, and the losses of the last one."""
+def _trained(stream, jit_compile=False, method="ltgan", strategy=None, student=True, **recipe):
+    """A model after two steps of each task, and the losses of the last one."""
     logs = []
     recipe = presets.Recipe(**{"student_optimizer": "adam(0.001)", **recipe})
-    model = registry.method_class(method).from_architecture(TINY, 3, True, recipe)
-    # Gradient descent, so that weights differ as gradients do (Adam's first step has their signs).
-    networks = ("critic", "generator", "student") if method == "ltgan" else ("student",)
-    given = {f"{network}_optimizer": keras.optimizers.SGD(1e-3) for network in networks}
-    model.compile(**given, jit_compile=jit_compile)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = registry.method_class(method).from_architecture(TINY, 3, student, recipe)
+        # Gradient descent, so that weights differ as gradients do (Adam's first step has their signs).
+        networks = ("critic", "generator", "student") if method == "ltgan" else ("student",)
+        given = {f"{network}_optimizer": keras.optimizers.SGD(1e-3) for network in networks}
+        model.compile(**given, jit_compile=jit_compile)
     keep = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, found: logs.append(found))
-    assert model.fit_stream(stream, 2, stop_after_task=1, callbacks=[keep])
+    assert model.fit_stream(stream, 2, callbacks=[keep])
     return model, {name: float(value) for name, value in logs[-1].items()}
 
 
@@ -77,4 +81,15 @@ def test_xla_takes_the_same_steps_with_the_same_noise(tiny_stream, method):
     recipe = {"n_critic": 2, "ema": 0.9, "student_ema": 0.9, **CODES} if method == "ltgan" else {}
     plain, compiled = (_trained(tiny_stream(tasks=2), jit, method=method, **recipe) for jit in (False, True))
     assert compiled[0]._xla_functions and not plain[0]._xla_functions
+    _check_equal(plain, compiled)
+
+
+@pytest.mark.campaign("graphs")
+def test_each_replica_has_its_gradients_from_xla(tiny_stream):
+    """What they exchange stays outside, and so do updates."""
+    stream, recipe = tiny_stream(tasks=1, batch_size=16), {"student": False, "first_learners": 1}
+    plain, compiled = (_trained(stream, jit, strategy=MIRRORED, **recipe) for jit in (False, True))
+    made = {function.__name__: xla for function, xla in compiled[0]._xla_functions.items()}
+    assert set(made) == {"_critic_gradients", "_gradients_of_images"}
+    assert [xla.experimental_get_tracing_count() for xla in made.values()] == [2, 2]
     _check_equal(plain, compiled)

@@ -27,6 +27,11 @@ def test_an_image_size_stands_for_the_small_nets_of_that_size(tmp_path):
     assert f"generator_optimizer: {recipe.generator_optimizer}" in done.stdout
 
 
+def test_replicas_of_one_machine_may_have_xla_and_several_steps_in_a_call(tmp_path):
+    flags = ["--distribution=mirrored", "--jit_compile", "--nodeterministic", "--steps_per_execution=5"]
+    assert _run(*flags, f"--workdir={tmp_path}/run", "--dry_run").returncode == 0
+
+
 def test_a_dry_run_checks_the_terms_of_a_push(tmp_path):
     sentence = refused_sentence(f"--workdir={tmp_path}/run", "--dry_run", "--push_max_regression=nan")
     assert sentence.endswith("--push_max_regression is nan; it must be a number of at least 0.")
@@ -64,7 +69,10 @@ def test_a_data_folder_brings_the_presets_tasks_for_it_unless_tasks_are_given(tm
         ),
         (["--method=lgm", "--diffaugment=color"], "diffaugment is 'color', and lgm has no critic"),
         (["--precision=half"], "precision is 'half'; it must be 'float32'"),
-        (["--jit_compile", "--distribution=mirrored"], "XLA has been tried on one device alone"),
+        (
+            ["--jit_compile", "--distribution=multi_worker"],
+            "XLA has been tried on the devices of one machine alone",
+        ),
         (["--jit_compile"], "--jit_compile needs --nodeterministic"),
         (
             ["--steps_per_execution=5", "--distribution=multi_worker"],
