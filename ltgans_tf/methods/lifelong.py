@@ -396,4 +396,4 @@ class LifelongModel(compiled_steps.CompiledSteps):
           {task name: {score: number}}; `scores.SCORES` says what each is.
         """
         evaluator = evaluator or evaluation.Evaluator(parts=("likelihood",))
-        return evaluator.evaluate(self, stream)["scores"]
+        return evaluator.evaluate(self, stream).scores
