@@ -102,7 +102,7 @@ def test_a_table_what_was_forgotten_and_the_next_commands_are_printed(workdir):
     union = rows[1].union
     assert f"{union['fcd']:.2f} ({union['fcd_floor']:.2f})" in out
     lost = found["nlog"] - rows[0].scores["dark.npz"]["nlog"]
-    assert f"NLOG: final average {np.mean([r['nlog'] for r in rows[1]['scores'].values()]):.1f}" in out
+    assert f"NLOG: final average {np.mean([r['nlog'] for r in rows[1].scores.values()]):.1f}" in out
     assert f"forgetting {lost:.1f}, backward transfer {-lost:.1f}" in out
     assert f"  ltgans report --workdir={workdir}" in out
     assert "measured in" in out and "by the research protocol" in out
