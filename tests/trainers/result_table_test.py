@@ -85,7 +85,7 @@ def test_a_rise_is_from_when_a_task_was_new_to_the_end_in_percent(members):
 def test_union_has_one_column_after_each_task(members):
     table = result_table.table(UNION, members)
     assert table["columns"] == ["after digits", "after glyphs"]
-    values = [row["union"]["fcd"] for row in members["curl"][1].rows]
+    values = [row.union["fcd"] for row in members["curl"][1].rows]
     assert [cell["values"][1] for cell in table["rows"]["curl"]["cells"]] == values
     assert [cell["mean"] for cell in table["beside"]] == pytest.approx([2.1, 2.1])
 
