@@ -85,11 +85,9 @@ def load(name, split):
 
 @functools.lru_cache(maxsize=None)
 def _make(name):
-    return (
-        _letters(*LETTERS[name])
-        if name in LETTERS
-        else {"digits": _digits, "textures": _textures, "signs": _signs}[name]()
-    )
+    if name in LETTERS:
+        return _letters(*LETTERS[name])
+    return {"digits": _digits, "signs": _signs, "textures": _textures}[name]()
 
 
 def _digits():

@@ -99,7 +99,7 @@ DATASETS = {
             4_000,
             1_000,
             "DejaVu fonts, free",
-            "five white symbols on grounds of any colour",
+            "five white symbols from a font that comes with Matplotlib, each on one colour",
         ),
         Dataset(
             "glyphs",
@@ -111,7 +111,7 @@ DATASETS = {
             5_000,
             1_000,
             "DejaVu fonts, free",
-            "50 letters of three alphabets in these fonts, smaller",
+            "50 smaller letters of three alphabets in ten fonts that come with Matplotlib",
         ),
         Dataset(
             "textures",

@@ -14,23 +14,18 @@ from tensorboard.compat.proto import event_pb2
 from ltgans_tf.methods import lifelong
 from ltgans_tf.training import callbacks, checkpoints, nonfinite
 from tests.mirrored import MIRRORED
+from tests.training import walk
 
 pytestmark = pytest.mark.program
 
 
-class Walk(lifelong.LifelongModel):
+class Walk(walk.Walk):
     """Adds the noise of each step to its place; its loss is NaN at the (stream, global step) of `bad`."""
 
-    watched = ("walk loss",)
-    student = None
-
     def __init__(self, bad=((-1, -1),), infinite_at=-1):
-        super().__init__(seed=3)
-        self.place = self.add_weight(
-            shape=(), trainable=False, name="place", initializer="zeros", aggregation="only_first_replica"
-        )
+        super().__init__()
         self.bad, self.infinite_at = np.array(bad, np.int64), infinite_at
-        self.built, self.traces = True, 0
+        self.traces = 0
         self.compile(optimizer=None, jit_compile=False)
 
     def train_step(self, data):
@@ -40,15 +35,6 @@ class Walk(lifelong.LifelongModel):
         bad = tf.reduce_any(tf.reduce_all(here == self.bad, axis=1))
         self.place.assign_add(tf.where(self.global_step.value == self.infinite_at, np.inf, loss))
         return self.end_step({"walk/loss": tf.where(bad, np.nan, loss)})
-
-    def get_settings(self):
-        return {"method": "walk"}
-
-    def progress_latents(self, count, seed=0):
-        return tf.zeros([count, 1])
-
-    def progress_samples(self, latents):
-        return [tf.zeros([len(latents), 8, 8, 3]) + self.place.value / 100]
 
 
 def _run(stream, workdir, model, more=(), steps=8, every=3, **options):

@@ -16,23 +16,17 @@ from ltgans_tf.methods import lifelong
 from ltgans_tf.training import callbacks, checkpoints, step_calls
 from tests.mirrored import MIRRORED
 from tests.tiny import make_model
+from tests.training import walk
 
 pytestmark = pytest.mark.program
 
 
-class Walk(lifelong.LifelongModel):
+class Walk(walk.Walk):
     """Adds the noise of each step to its place; its loss is NaN at the (stream, global step) of `bad`."""
 
-    watched = ("walk loss",)
-    student = None
-
     def __init__(self, most=1, bad=(-1, -1), sleeps=0.0):
-        super().__init__(seed=3)
-        self.sleeps = sleeps
-        self.place = self.add_weight(
-            shape=(), trainable=False, name="place", aggregation="only_first_replica"
-        )
-        self.bad, self.built = bad, True
+        super().__init__()
+        self.bad, self.sleeps = bad, sleeps
         self.compile(steps_per_execution=most)
 
     def train_step(self, data):
@@ -43,15 +37,6 @@ class Walk(lifelong.LifelongModel):
         loss = images + tf.reduce_sum(self.noise(0, 1, 1))
         self.place.assign(0.5 * self.place.value + loss)
         return self.end_step({"walk/loss": tf.where(tf.reduce_all(here == self.bad), np.nan, loss)})
-
-    def get_settings(self):
-        return {"method": "walk"}
-
-    def progress_latents(self, count, seed=0):
-        return tf.zeros([count, 1])
-
-    def progress_samples(self, latents):
-        return [tf.zeros([len(latents), 8, 8, 3]) + self.place.value / 100]
 
 
 class Seen(callbacks.StepCallback):
