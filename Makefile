@@ -11,6 +11,7 @@
 PYTHON ?= python3
 REQUIREMENTS ?= requirements.txt
 ARGS ?=
+PIP_ARGS ?=
 PYTEST_ARGS ?=
 
 VENV ?= .venv
@@ -46,7 +47,7 @@ exits:
 	@echo 'To export: .venv-exits/bin/ltgans export --workdir=runs/demo --format=onnx --out=runs/demo-onnx'
 
 notebook:
-	$(MAKE) VENV=.venv-notebook REQUIREMENTS=requirements-notebook.txt .venv-notebook/bin/ltgans
+	$(MAKE) VENV=.venv-notebook REQUIREMENTS=requirements-notebook.txt PIP_ARGS=--no-compile .venv-notebook/bin/ltgans
 	.venv-notebook/bin/python -m docs.run_notebook runs/notebook.ipynb
 
 docs: $(DOCS_INSTALLED)
@@ -62,7 +63,7 @@ $(DOCS_INSTALLED): requirements-docs.txt
 $(INSTALLED): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11 to 3.13 is needed and $(PYTHON) is " + sys.version.split()[0] + ": name another one with PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV_PYTHON) -m pip install -r $(REQUIREMENTS)
+	$(VENV_PYTHON) -m pip install $(PIP_ARGS) -r $(REQUIREMENTS)
 	touch $@
 
 # The command runs the files of this checkout. setuptools, which makes it, is among the requirements.

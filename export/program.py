@@ -10,6 +10,7 @@ import tempfile
 
 from absl import app, flags, logging
 
+from ltgans_tf import _import_notes
 from ltgans_tf.export import surroundings, terminal
 from ltgans_tf.files import near_names
 from ltgans_tf.settings import seeds
@@ -102,8 +103,7 @@ def import_tensorflow():
     """Imports TensorFlow and Keras without packages that they do not need, and without the notes that they print.
 
     A program calls this in `main`, once the flags are checked. The notes (oneDNN, CUDA) would bury the one
-    sentence of an error, and no log level stops them. They are printed if the import fails, or if the environment
-    sets TF_CPP_MIN_LOG_LEVEL below 2.
+    sentence of an error.
 
     Returns:
       the module `tensorflow`.
@@ -115,8 +115,7 @@ def import_tensorflow():
             f"there is no folder for temporary files that can be written ({error.strerror or error}); let TMPDIR name"
             " one."
         ) from error
-    noted = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1")
-    with _hidden(_OPTIONAL_TO_KERAS), contextlib.nullcontext() if noted else _silenced():
+    with _hidden(_OPTIONAL_TO_KERAS), _import_notes.hidden():
         # Before TensorFlow, or it would import all its experiments.
         importlib.import_module("tensorflow_probability")
         return importlib.import_module("tensorflow")
@@ -132,24 +131,6 @@ def _hidden(names):
     finally:
         for name in hidden:
             del sys.modules[name]
-
-
-@contextlib.contextmanager
-def _silenced():
-    """Drops what is written to the descriptor of stderr, but prints it if there is an error."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _parse(argv, help_text=None):

@@ -17,8 +17,9 @@ them are public. The other packages, and names that begin with _, are internal.
 Names are looked up when they are first used, so that `import ltgans_tf` does not wait for
 TensorFlow.
 
-TensorFlow's C++ code prints errors of no consequence (of a missing GPU, of a graph that it cannot rewrite). The
-log level that hides them is set here, unless the variable TF_CPP_MIN_LOG_LEVEL is there; exceptions are as ever.
+TensorFlow's C++ code prints notes and errors of no consequence (of a missing GPU, of a graph that it cannot
+rewrite). The log level that hides them is set here, unless the variable TF_CPP_MIN_LOG_LEVEL is there; exceptions
+are as ever.
 """
 
 import os

@@ -2,6 +2,8 @@
 
 import importlib
 
+from ltgans_tf import _import_notes
+
 
 def face(package, homes):
     """Returns `__getattr__`, `__dir__` and `__all__` of the package called `package`.
@@ -15,7 +17,8 @@ def face(package, homes):
     def __getattr__(name):
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = importlib.import_module(f"{package}.{homes[name]}")
+        with _import_notes.hidden():
+            module = importlib.import_module(f"{package}.{homes[name]}")
         return module if homes[name] == name else getattr(module, name)
 
     return __getattr__, lambda: sorted(homes), sorted(homes)

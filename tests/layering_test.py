@@ -48,7 +48,7 @@ WITHOUT_TENSORFLOW = """
     ltgans_tf.settings.preset_table ltgans_tf.settings.presets
     ltgans_tf.settings.seeds ltgans_tf.settings.upgrades
 """.split()
-FACE = {"ltgans_tf", "ltgans_tf._checkout", "ltgans_tf._lazy"}
+FACE = {"ltgans_tf", "ltgans_tf._checkout", "ltgans_tf._import_notes", "ltgans_tf._lazy"}
 RUN_WHAT_THEY_READ = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code", "runpy"}
 SAY_NOTHING = {"utils", "util", "common", "helpers", "helper", "misc"}
 
