@@ -18,6 +18,7 @@ from absl import flags
 from ltgans_tf import trainers
 from ltgans_tf.evaluation import row, scores
 from ltgans_tf.export import path_flags, program
+from ltgans_tf.files import user_cache
 from ltgans_tf.trainers import flagfile, wording
 
 
@@ -87,7 +88,7 @@ def evaluate(
         tf.config.experimental.enable_op_determinism()
         tf.random.set_seed(0)
     from ltgans_tf import loading
-    from ltgans_tf.evaluation import evaluation, extractor_cache, inception
+    from ltgans_tf.evaluation import evaluation, inception
     from ltgans_tf.training import boundaries, checkpoints
 
     checkpoints.read_config(workdir)
@@ -104,7 +105,7 @@ def evaluate(
     evaluator = evaluation.Evaluator(
         protocol or (before and before.protocol) or None,
         inception=None if inception_path is None else inception.Inception(inception_path, inception_sha256),
-        cache=extractor_cache.folder(),
+        cache=user_cache.folder(),
         about={name: about.get(name, trained.get(name)) for name in ("preset", "recipe")},
         progress=_Progress(),
         seed=model.seed if seed is None else seed,

@@ -19,6 +19,7 @@ from absl import flags
 
 from ltgans_tf import trainers
 from ltgans_tf.export import class_flags, continuation, path_flags, push
+from ltgans_tf.files import user_cache
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.trainers import (
@@ -310,7 +311,7 @@ def _notes(recipe, student):
 
 
 def _evaluator(preset, say):
-    from ltgans_tf.evaluation import evaluation, extractor_cache, features, inception
+    from ltgans_tf.evaluation import evaluation, features, inception
 
     path = FLAGS.inception_path
     return evaluation.Evaluator(
@@ -326,7 +327,7 @@ def _evaluator(preset, say):
         extractor_images=preset.extractor_images,
         extractor_seeds=trainers.extractor_seeds(FLAGS.extractor_seed),
         seed=preset.seed,
-        cache=extractor_cache.folder(),
+        cache=user_cache.folder(),
         about={"preset": FLAGS.preset, "recipe": preset.recipe},
         progress=say.passing,
     )

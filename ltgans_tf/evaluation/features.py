@@ -9,7 +9,6 @@ same extractor only, so under the same sha256.
 
 import dataclasses
 import hashlib
-import logging
 import os
 import uuid
 
@@ -18,9 +17,7 @@ import tensorflow as tf
 
 from ltgans_tf.data import images as images_lib
 from ltgans_tf.evaluation import extractor_cache, extractor_network
-from ltgans_tf.files import array_files, jsonfiles, keras_config
-
-_log = logging.getLogger(__name__)
+from ltgans_tf.files import array_files, jsonfiles, keras_config, user_cache
 
 FEATURES = extractor_network.FEATURES
 EPOCHS = 4
@@ -202,7 +199,7 @@ def train(domains, seed=0, epochs=EPOCHS, cache=None):
     if cache is not None:
         key = extractor_cache.content_hash(domains, seed, epochs, _FORMAT_VERSION)
         path = os.path.join(cache, f"extractor-{key[:24]}.npz")
-        if (kept := extractor_cache.read(path, load)) is not None:
+        if (kept := user_cache.read(path, load, "the extractor")) is not None:
             return kept
     classes = _class_table(domains)
     unlabelled = [domain.labels is None for domain in domains]
@@ -229,10 +226,7 @@ def train(domains, seed=0, epochs=EPOCHS, cache=None):
         },
     )
     if path is not None:
-        try:
-            extractor.save(path)
-        except OSError as error:
-            _log.warning("The extractor could not be kept in the cache: %s.", error)
+        user_cache.keep(path, extractor.save, "the extractor")
     return extractor
 
 
