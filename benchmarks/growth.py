@@ -73,8 +73,8 @@ def measure(model, stream, steps, workdir):
     times, traces = step_times(), _traces(model)
     rows, before = [], {"disk": 0, "logs": 0}
 
-    def note(model, stream, task, workdir):
-        del stream
+    def note(boundary):
+        model, task, workdir = boundary.model, boundary.task, boundary.workdir
         kept = times.milliseconds[int(_LEFT_OUT * len(times.milliseconds)) :]
         now = {"disk": _size(workdir), "logs": _size(workdir, _LOGS)}
         rows.append(

@@ -36,7 +36,7 @@ Task = collections.namedtuple("Task", ["index", "name"])
 
 
 class BoundaryExport:
-    """Boundary callback that pushes the model, or says why the version is refused.
+    """Boundary callback that pushes the model, or says why the version is refused; `BoundaryScores` comes before it.
 
     Args:
       base: folder to push to; None for `exports` in the workdir.
@@ -55,19 +55,19 @@ class BoundaryExport:
         if self.terms.validate:
             self._trials.prepare(_PATIENCE)
 
-    def __call__(self, model, stream, task, workdir):
+    def __call__(self, boundary):
+        task, workdir = boundary.task, boundary.workdir
         if workdir is None:
             raise ValueError(
                 "exports belong to a run; give fit_stream a workdir, or leave BoundaryExport out."
             )
-        about = {"run_id": run_ids.keep(workdir), **prepared(stream.get_settings())}
+        about = {"run_id": run_ids.keep(workdir), **prepared(boundary.stream.get_settings())}
         base = self.base or os.path.join(workdir, "exports")
         try:
-            row = _measured(workdir, task.index)
-            push(model, task, base, about, self.terms, row, workdir, self._trials)
+            push(boundary.model, task, base, about, self.terms, boundary.row, workdir, self._trials)
         except validation.NotBlessed as error:
             self.say(f"not pushed: {error}")
-        if task.index == len(stream) - 1:
+        if task.index == len(boundary.stream) - 1:
             self._trials.close()
 
 

@@ -5,15 +5,14 @@ import os
 import resource
 import time
 
-from ltgans_tf.evaluation import distances, row, scores
+from ltgans_tf.evaluation import distances, scores
 from ltgans_tf.export import path_flags, versions
 
 _SURE = 0.9  # domain accuracy of an extractor
 
 
-def boundary(task, workdir):
-    """The scores of the row after `task`, a `streams.Task`, in one line; after the first, what they are in further ones."""
-    found = row.Row.load(row.row_path(workdir, task.index))
+def boundary(task, found):
+    """The scores of `found`, the `row.Row` after the `Task`, in a line; after the first, what they are in further ones."""
     known = [scores.SCORES[name] for name in scores.shown("line")]
     parts = [line for score in known if (line := _of_tasks(score, found.scores))]
     parts += [_of_all(score, found.union) for score in known if score.name in found.union]

@@ -247,7 +247,7 @@ def _train(preset, recipe, settings):
             boundaries.BoundaryScores(evaluator),
             tracker.boundary,
             *([push.BoundaryExport(FLAGS.push_base, setting_flags.of_push(), say)] if FLAGS.push else []),
-            lambda model, stream, task, workdir: say(closing.boundary(task, workdir)),
+            lambda boundary: say(closing.boundary(boundary.task, boundary.row)),
         ],
         preset.checkpoint_every,
         None if FLAGS.stop_after_task is None else FLAGS.stop_after_task - 1,

@@ -293,8 +293,8 @@ class LifelongModel(compiled_steps.CompiledSteps):
             keep nothing.
           callbacks: Keras callbacks, whose logs are tensors or, with several steps in a call, float32 numbers; None
             means `callbacks.default_callbacks(workdir)` and a line of progress every ten seconds.
-          boundary_callbacks: called as f(model, stream, task, workdir) after each task, in
-            order. If a run dies among them they are all called again, so each must be able to
+          boundary_callbacks: called as f(boundary) after each task, in order, with a
+            `boundaries.Boundary`: model, stream, task, workdir, and the row of scores that an earlier one measured. If a run dies among them they are all called again, so each must be able to
             do its work twice. One that has a method `prepare` gets prepare(stream, workdir)
             before the first step of the run. None means `boundaries.default_callbacks(workdir)`, samples
             and quick scores for `ltgans_tf.score_matrix`; [] means none.

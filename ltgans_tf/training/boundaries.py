@@ -1,9 +1,10 @@
 """What is kept after each task: samples of the fixed latents and a row of scores.
 
-Each is a boundary callback, called as f(model, stream, task, workdir) by `fit_stream`; any of
-them may be called again after a crash, and does the same again.
+Each is a boundary callback, called with a `Boundary` by `fit_stream`; any of them may be called again after a
+crash, and does the same again.
 """
 
+import dataclasses
 import logging
 import math
 import os
@@ -24,6 +25,25 @@ _GROUP = "after_each_task"  # of TensorBoard's tags; it stands before those of t
 _LARGEST = 1_000_000  # bytes of images in one boundary file
 
 
+@dataclasses.dataclass
+class Boundary:
+    """What each boundary callback after a task gets, and hands on to those after it.
+
+    Attributes:
+      model: the `LifelongModel`, which has learnt the task to its end.
+      stream: the `TaskStream`.
+      task: the `Task` learnt last.
+      workdir: folder of the run, or None.
+      row: the `row.Row` that `BoundaryScores` measured after this task; None before, or without it.
+    """
+
+    model: object
+    stream: object
+    task: object
+    workdir: str | None
+    row: rows.Row | None = None
+
+
 def default_callbacks(workdir):
     """What `fit_stream` does after each task by default: samples and quick scores; nothing without a workdir."""
     return [] if workdir is None else [BoundarySamples(), BoundaryScores()]
@@ -38,7 +58,8 @@ class BoundarySamples:
     learnt so far; both with a row for each domain.
     """
 
-    def __call__(self, model, stream, task, workdir):
+    def __call__(self, boundary):
+        model, stream, task, workdir = boundary.model, boundary.stream, boundary.task, boundary.workdir
         made, domains = _fixed(model, len(stream))
         folder = os.path.join(workdir, "boundary")
         told = {} if domains is None else {"domains": domains}
@@ -113,9 +134,10 @@ class BoundaryScores:
         self._say("training the classifier that distances are measured on")
         self.evaluator.prepare(stream, workdir)
 
-    def __call__(self, model, stream, task, workdir):
-        self._say(f"measuring what the model draws and encodes after {task.name}")
-        keep_row(workdir, self.evaluator.evaluate(model, stream, workdir))
+    def __call__(self, boundary):
+        self._say(f"measuring what the model draws and encodes after {boundary.task.name}")
+        boundary.row = self.evaluator.evaluate(boundary.model, boundary.stream, boundary.workdir)
+        keep_row(boundary.workdir, boundary.row)
 
 
 def keep_row(workdir, row):

@@ -6,8 +6,8 @@ import gc
 import keras
 import tensorflow as tf
 
+from ltgans_tf.training import boundaries, data_changes, distribution, nonfinite, workdirs
 from ltgans_tf.training import callbacks as callbacks_lib
-from ltgans_tf.training import data_changes, distribution, nonfinite, workdirs
 
 
 class StopRequested(BaseException):
@@ -119,9 +119,10 @@ class Loop:
                 if not finished:
                     return False
             if due or not run.boundary_done(task):
+                boundary = boundaries.Boundary(model, self._stream, task, run.path)
                 for callback in self._boundary_callbacks:
                     with contextlib.suppress(StopRequested), model.breaking_off():
-                        callback(model, self._stream, task, run.path)
+                        callback(boundary)
                     if model.stop_requested:
                         break
                 else:

@@ -8,6 +8,7 @@ import types
 import pytest
 import tensorflow as tf
 
+from ltgans_tf.evaluation import row
 from ltgans_tf.export import push, release, signatures, staging, versions
 from ltgans_tf.files import atomic, run_ids
 from ltgans_tf.training import checkpoints
@@ -190,6 +191,31 @@ def test_boundary_pushes_what_push_finds_done_until_the_run_goes_on(tiny_model, 
     checkpoints.save(run, model)
     with pytest.raises(ValueError, match="stands at step 1 of its task 2"):
         push.push_workdir(run, terms=UNTRIED)
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("measured", [True, False])
+def test_boundary_judges_the_row_that_it_is_handed_and_no_other(
+    measured, tiny_model, tiny_stream, tmp_path, quick
+):
+    """Scores that come after the export, or that an earlier boundary of the task left, do not count."""
+    model, stream, run, said = tiny_model(student=False), tiny_stream(tasks=1), str(tmp_path / "run"), []
+    (task,), exports = stream.tasks, push.BoundaryExport(terms=push.Terms(validate=False), say=said.append)
+    found = row.Row(after_task=0, task=task.name, scores={task.name: {"fcd": 1.5}}, union={"fcd": 1.5})
+    if not measured:
+        found.save(row.row_path(run, 0))
+
+    def measure(boundary):
+        boundary.row = found
+
+    both = [measure, exports] if measured else [exports, measure]
+    model.fit_stream(stream, 1, workdir=run, callbacks=[], boundary_callbacks=both)
+    if measured:
+        (version,) = versions.found(os.path.join(run, "exports"), "generator")
+        about = versions.read_info(os.path.join(run, "exports"), "generator", version)
+        assert not said and about["scores"]["tasks"] == {task.name: {"fcd": 1.5}}
+    else:
+        assert len(said) == 1 and said[0].startswith("not pushed: it has no scores")
 
 
 def test_only_a_workdir_is_pushed(tmp_path):

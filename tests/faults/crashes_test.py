@@ -77,9 +77,9 @@ def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(
 ):
     stream, done = tiny_stream(tasks=2), []
 
-    def asked(model, stream, task, workdir):
+    def asked(boundary):
         try:
-            model.request_stop()
+            boundary.model.request_stop()
         except loop.StopRequested:
             if mangled:  # as C code does with what a signal handler raises
                 raise SystemError("bad argument to internal function") from None
@@ -91,7 +91,9 @@ def test_a_stop_in_a_boundary_callback_breaks_it_off_and_it_is_done_again(
     assert ("A stop broke off SystemError" in caplog.text) == mangled
     assert not done and not list(tmp_path.glob("boundary/*.done"))
     again = Counting()
-    assert _fit(again, stream, tmp_path, boundary_callbacks=[lambda m, s, task, w: done.append(task.index)])
+    assert _fit(
+        again, stream, tmp_path, boundary_callbacks=[lambda boundary: done.append(boundary.task.index)]
+    )
     assert done == [0, 1]
     np.testing.assert_array_equal(again.total, _undisturbed(stream))
 

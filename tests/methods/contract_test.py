@@ -90,9 +90,9 @@ class Watch(callbacks.StepCallback):
         if step == STOPPED + 1:  # the checkpoint of this step is not there yet
             shutil.copytree(os.path.join(self.folder, "run"), os.path.join(self.folder, "killed"))
 
-    def boundary(self, model, stream, task, workdir):
-        frozen = _frozen(model) if isinstance(model, twin_gan.TwinGAN) else None
-        self.ends.append((_state(model), frozen))
+    def boundary(self, boundary):
+        frozen = _frozen(boundary.model) if isinstance(boundary.model, twin_gan.TwinGAN) else None
+        self.ends.append((_state(boundary.model), frozen))
 
 
 @pytest.fixture(scope="module", params=registry.METHODS)

@@ -180,7 +180,7 @@ class Teachers(callbacks.StepCallback):
 @pytest.mark.program
 def test_the_teacher_is_the_student_of_the_boundary_and_keeps_every_bit(tiny_stream):
     model, diary, ends = make_lgm(), Teachers(), []
-    keep = lambda model, stream, task, workdir: ends.append([w.numpy() for w in model.student.weights])
+    keep = lambda boundary: ends.append([w.numpy() for w in boundary.model.student.weights])
     model.fit_stream(tiny_stream(tasks=3), 3, callbacks=[diary], boundary_callbacks=[keep])
     for index in (1, 2):
         assert len(diary.seen[index]) == 3

@@ -98,13 +98,14 @@ def test_a_run_stops_after_the_task_asked_for_and_goes_on(tiny_stream, tmp_path)
 
 
 def _notes(name, calls, raises_at=None):
-    def boundary(model, stream, task, workdir):
-        assert model.at()[:2] == (task.index + 1, 0) and stream.tasks[task.index] is task
+    def note(boundary):
+        task = boundary.task
+        assert boundary.model.at()[:2] == (task.index + 1, 0) and boundary.stream.tasks[task.index] is task
         calls.append((name, task.index))
         if task.index == raises_at:
             raise OSError("no space left")
 
-    return boundary
+    return note
 
 
 @pytest.mark.program
@@ -134,8 +135,8 @@ def test_boundary_callbacks_of_the_last_finished_task_come_again_after_a_crash(t
 def test_a_stop_among_the_boundary_callbacks_leaves_the_rest_for_later(tiny_stream, tmp_path):
     calls, workdir, model = [], str(tmp_path / "run"), Diary()
 
-    def stop(model, *_):
-        model.stop_requested = True
+    def stop(boundary):
+        boundary.model.stop_requested = True
 
     assert not model.fit_stream(
         tiny_stream(tasks=2), 2, workdir, [], [_notes("a", calls), stop, _notes("b", calls)]
@@ -188,8 +189,8 @@ def test_boundary_callbacks_are_prepared_once_before_the_first_step(tiny_model, 
         def prepare(self, stream, workdir):
             calls.append(("prepare", len(stream.tasks), workdir))
 
-        def __call__(self, model, stream, task, workdir):
-            calls.append(task.index)
+        def __call__(self, boundary):
+            calls.append(boundary.task.index)
 
     stream = tiny_stream(tasks=2)
     for last in (0, 1):
@@ -314,8 +315,8 @@ def test_a_boundary_of_a_state_that_was_lost_is_done_again_even_if_it_dies(tiny_
     """The newest checkpoint is lost; the task is learnt again, its boundary dies, and is done at last."""
     workdir, stream, calls = str(tmp_path / "run"), tiny_stream(tasks=1), []
 
-    def note(model, stream, task, workdir):
-        calls.append(task.index)
+    def note(boundary):
+        calls.append(boundary.task.index)
         if len(calls) == 2:
             raise RuntimeError("dies")
 

@@ -133,7 +133,7 @@ def test_a_run_cut_off_within_a_task_ends_with_the_bits_of_one_that_was_not(
         5,
         run,
         [keras.callbacks.LambdaCallback(on_train_batch_end=step)],
-        [lambda model, stream, task, workdir: ends.append(model.student.get_weights())],
+        [lambda boundary: ends.append(boundary.model.student.get_weights())],
         checkpoint_every=2,
     )
     again = loading.load(killed)

@@ -41,8 +41,8 @@ def _run(tmp_path_factory):
     boundary = [
         boundaries.BoundarySamples(),
         boundaries.BoundaryScores(_evaluator()),
-        lambda model, stream, *_: first_row.append(
-            (_fixed(model), model.evaluate_stream(stream, _evaluator()))
+        lambda boundary: first_row.append(
+            (_fixed(boundary.model), boundary.model.evaluate_stream(boundary.stream, _evaluator()))
         ),
     ]
     model.fit_stream(stream, 3, workdir, [], boundary)
@@ -81,7 +81,7 @@ def test_images_of_64_pixels_stay_below_a_megabyte(tmp_path, tiny_stream):
     arch = architectures.Architecture("tiny64", 64, 4, 3, (2, 4), ((4, 2),) * 5, (4, 4))
     model = twin_gan.TwinGAN.from_architecture(arch, student=False, recipe=presets.Recipe())
     stream = tiny_stream(tasks=1)
-    boundaries.BoundarySamples()(model, stream, stream.tasks[0], str(tmp_path))
+    boundaries.BoundarySamples()(boundaries.Boundary(model, stream, stream.tasks[0], str(tmp_path)))
     file = tmp_path / "boundary" / "task_00.npz"
     with np.load(file) as stored:
         count = len(stored["images"])
@@ -199,7 +199,7 @@ def test_the_first_view_of_tensorboard_has_at_most_30_tags(tmp_path, tiny_model,
     model.domain_names = names
     for task in stream.tasks:
         model.task_index.assign(task.index + 1)
-        boundaries.BoundarySamples()(model, stream, task, workdir)
+        boundaries.BoundarySamples()(boundaries.Boundary(model, stream, task, workdir))
         known = dict.fromkeys(scores.SCORES, 1.0)
         kept = {"after_task": task.index, "task": task.name, "step": task.index + 9}
         boundaries.keep_row(
@@ -222,8 +222,8 @@ def test_a_boundary_kept_twice_is_kept_once(run):
         )
     ]
     before, row = [open(path, "rb").read() for path in paths[1:-1]], _row(paths[-1])
-    for boundary in (boundaries.BoundarySamples(), boundaries.BoundaryScores(_evaluator())):
-        boundary(model, stream, stream.tasks[1], workdir)
+    for callback in (boundaries.BoundarySamples(), boundaries.BoundaryScores(_evaluator())):
+        callback(boundaries.Boundary(model, stream, stream.tasks[1], workdir))
     assert points_of(workdir) == _expected()
     assert [open(path, "rb").read() for path in paths[1:-1]] == before
     again = _row(paths[-1])
@@ -240,8 +240,10 @@ def _row(path):
 def test_likelihoods_without_a_student_are_absent(tmp_path, tiny_model, tiny_stream):
     stream, model = tiny_stream(tasks=1), tiny_model(student=False)
     evaluator = evaluation.Evaluator(parts=("likelihood",))
-    boundaries.BoundaryScores(evaluator)(model, stream, stream.tasks[0], str(tmp_path))
+    boundary = boundaries.Boundary(model, stream, stream.tasks[0], str(tmp_path))
+    boundaries.BoundaryScores(evaluator)(boundary)
     row = _row(tmp_path / "eval" / "task_00" / "scores.json")
+    assert boundary.row.as_json() == row
     assert row["scores"] == {"set0.npz": {}}
     assert row["absent"] == {"set0.npz": {"likelihood": "The model has no Student."}}
     assert not points_of(str(tmp_path))
@@ -254,7 +256,7 @@ def test_damaged_samples_of_an_earlier_task_are_left_out_of_the_sheet(run, tmp_p
     with Image.open(sheet) as picture:
         height = picture.height
     (copy / "boundary" / "task_00.npz").write_bytes(b"nothing")
-    boundaries.BoundarySamples()(model, stream, stream.tasks[1], str(copy))
+    boundaries.BoundarySamples()(boundaries.Boundary(model, stream, stream.tasks[1], str(copy)))
     assert "task_00.npz is damaged" in caplog.text
     with Image.open(sheet) as picture:
         assert picture.height < height
@@ -265,7 +267,7 @@ def test_scores_without_an_evaluator_are_quick_and_say_when_they_are_taken(run, 
     default = boundaries.BoundaryScores()
     default.prepare(stream, str(tmp_path))
     assert "training the classifier" in capsys.readouterr().out
-    default(model, stream, stream.tasks[1], str(tmp_path))
+    default(boundaries.Boundary(model, stream, stream.tasks[1], str(tmp_path)))
     assert (
         capsys.readouterr().out
         == f"measuring what the model draws and encodes after {stream.tasks[1].name}\n"

@@ -154,7 +154,7 @@ def test_it_goes_back_into_the_task_before_where_the_newest_checkpoint_is_damage
                 ) as f:
                     f.write("?")
 
-    boundary = lambda model, stream, task, workdir: calls.append(task.index)
+    boundary = lambda boundary: calls.append(boundary.task.index)
     model = _run(
         tiny_stream(tasks=2), workdir, Walk(bad=[(0, 9)]), [Damage()], every=6, boundary_callbacks=[boundary]
     )
