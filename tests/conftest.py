@@ -5,9 +5,8 @@ import os
 
 import pytest
 
+import ltgans_tf  # noqa: F401, which sets what TensorFlow reads from the environment
 from tests import artefacts, campaigns, programs
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def pytest_configure(config):

@@ -30,6 +30,13 @@ def test_the_log_level_of_tensorflow_is_set_unless_the_user_has(given, held):
     assert (done.stdout, done.stderr) == (f"{held}\n", "")
 
 
+@pytest.mark.parametrize(("given", "held"), [({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")])
+def test_onednn_computes_unless_the_user_wants_it_not(given, held, monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    done = _python("import ltgans_tf, os; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])", **given)
+    assert (done.stdout, done.stderr) == (f"{held}\n", "")
+
+
 @pytest.mark.program
 def test_errors_of_cpp_code_are_hidden_and_exceptions_are_not():
     graph = "tf.io.decode_image(b'no image')"
