@@ -119,7 +119,7 @@ class Explored:
         if file:
             return os.path.basename(file), self.read(file)
         ((name, made),) = self.draw(domain or (1 if self.domains else None), 1, seed)
-        return name, made[0]
+        return name if self.domains else f"seed {seed:.0f}", made[0]
 
     def between(self, first, last, steps=10):
         """The sheet of what lies between the codes of two `end`s, straight and on an arc: uint8 [h, w, 3]."""

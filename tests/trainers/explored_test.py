@@ -107,6 +107,7 @@ def test_without_domain_codes_all_are_shown_together(run):
     ((name, made),) = shown.draw(None, 3)
     assert name == "all domains together" and len(made) == 3
     assert [len(made) for _, made in shown.over_time(None, 64)] == [3, 6]
+    assert shown.end(None, 3)[0] == "seed 3"
 
 
 def _model_without_codes():
