@@ -26,11 +26,13 @@ Two environment variables that TensorFlow reads when it is imported are set here
 """
 
 import os
+import platform
 
 from ltgans_tf import _checkout, _lazy
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HOMES = {
     "Evaluator": "evaluation",

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import subprocess
 import sys
 
@@ -30,6 +31,7 @@ def test_the_log_level_of_tensorflow_is_set_unless_the_user_has(given, held):
     assert (done.stdout, done.stderr) == (f"{held}\n", "")
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="oneDNN is asked for on x86 alone")
 @pytest.mark.parametrize(("given", "held"), [({}, "1"), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0")])
 def test_onednn_computes_unless_the_user_wants_it_not(given, held, monkeypatch):
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
