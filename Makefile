@@ -46,6 +46,7 @@ exits:
 	$(MAKE) VENV=.venv-exits REQUIREMENTS=requirements-exits.txt .venv-exits/bin/ltgans
 	@echo 'To export: .venv-exits/bin/ltgans export --workdir=runs/demo --format=onnx --out=runs/demo-onnx'
 
+# Without compiling all files of all packages first, the picture is there sooner.
 notebook:
 	$(MAKE) VENV=.venv-notebook REQUIREMENTS=requirements-notebook.txt PIP_ARGS=--no-compile .venv-notebook/bin/ltgans
 	.venv-notebook/bin/python -m docs.run_notebook runs/notebook.ipynb
