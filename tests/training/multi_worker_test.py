@@ -98,7 +98,7 @@ def uninterrupted(sets, tmp_path_factory):
     return workdir, state
 
 
-@pytest.mark.parametrize("method", [m if m == "ltgan" else m for m in registry.METHODS])
+@pytest.mark.parametrize("method", registry.METHODS)
 def test_two_workers_take_the_steps_of_one_process(sets, uninterrupted, method, tmp_path):
     if method == "ltgan":
         found = uninterrupted[1]
@@ -106,9 +106,9 @@ def test_two_workers_take_the_steps_of_one_process(sets, uninterrupted, method, 
         assert [status for status, _, _ in _two(sets, [tmp_path / "run"] * 2, method=method)] == [0, 0]
         found = _state(sets, 0)
     assert _ended([_start(sets, "", {"TF_CONFIG": ""}, method=method)])[0][0] == 0
-    # One of Multiband's weights was 1.6e-6 apart: one process has batch norm in a fused kernel and two have Keras', and
-    # Adam makes steps of full size of gradients that are near their rounding.
-    _check_alike(found, _state(sets, 0), 1e-5 if method == "multiband" else 1e-6)
+    # Weights were up to 1.6e-6 apart: one process has batch norm in a fused kernel and two have Keras', and Adam makes
+    # steps of full size of gradients that are near their rounding. A gradient that is not summed moves them by 1e-3.
+    _check_alike(found, _state(sets, 0), 1e-5)
 
 
 def test_the_chief_alone_writes_each_point_once(uninterrupted):
