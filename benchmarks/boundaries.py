@@ -59,7 +59,7 @@ def measure(model, stream, numbers, preset, past_tasks):
       'push_cpu' in seconds.
     """
     from ltgans_tf.evaluation import evaluation
-    from ltgans_tf.export import push, validation
+    from ltgans_tf.export import judge, push
 
     evaluator = evaluation.Evaluator(
         extractor=_extractor(stream),
@@ -71,7 +71,7 @@ def measure(model, stream, numbers, preset, past_tasks):
     )
     model.domain_names = [task.name for task in stream.tasks]
     info = {"run_id": "benchmark", "image_shape": list(stream.image_shape), "fit": stream.fit}
-    trials, terms, rows = validation.Trials(), push.Terms("always", max_latency=60.0), []
+    trials, settings, rows = judge.Trials(), push.PushSettings("always", max_latency=60.0), []
     with tempfile.TemporaryDirectory() as folder:
         for count in dict.fromkeys([1, *numbers]):
             model.task_index.assign(count)
@@ -79,7 +79,7 @@ def measure(model, stream, numbers, preset, past_tasks):
             row = evaluator.evaluate(model, stream, os.path.join(folder, "run"))
             between = time.perf_counter(), time.process_time()
             task = push.Task(count - 1, row.task)
-            push.push(model, task, os.path.join(folder, "exports"), info, terms, row, trials=trials)
+            push.push(model, task, os.path.join(folder, "exports"), info, settings, row, trials=trials)
             end = time.perf_counter(), time.process_time()
             rows.append(
                 {

@@ -51,13 +51,15 @@ def main(_):
 
 def _pushed(model, base):
     """Pushes twice, without and with the process that tries the export."""
-    from ltgans_tf.export import push, validation, versions
+    from ltgans_tf.export import judge, push, versions
 
     info = {"run_id": "benchmark", "image_shape": list(model.image_shape), "fit": "crop"}
     begin = time.perf_counter()
-    push.push(model, push.Task(0, "first"), base, info, push.Terms("always", validate=False))
+    push.push(model, push.Task(0, "first"), base, info, push.PushSettings("always", validate=False))
     between = time.perf_counter()
-    version = push.push(model, push.Task(1, "second"), base, info, push.Terms("always", max_latency=60.0))
+    version = push.push(
+        model, push.Task(1, "second"), base, info, push.PushSettings("always", max_latency=60.0)
+    )
     results = {"export_seconds": between - begin, "export_and_try_seconds": time.perf_counter() - between}
     halves = {}
     for kind in versions.KINDS:
@@ -65,7 +67,7 @@ def _pushed(model, base):
         size = sum(
             os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(folder) for name in names
         )
-        report = versions.read_json(os.path.join(folder, "assets.extra", validation.BLESSED))
+        report = versions.read_json(os.path.join(folder, "assets.extra", judge.INFRA_BLESSED))
         halves[kind] = {"folder": folder, "megabytes": size / 1e6, "load_seconds": report["load_seconds"]}
     return {**results, "halves": halves}
 

@@ -100,7 +100,7 @@ def measure(model, stream, steps, workdir):
         [
             boundaries.BoundarySamples(),
             boundaries.BoundaryScores(evaluator),
-            push.BoundaryExport(terms=push.Terms("always", validate=False)),
+            push.BoundaryExport(settings=push.PushSettings("always", validate=False)),
             note,
         ],
     )

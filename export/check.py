@@ -2,7 +2,7 @@
 
   python -m ltgans_tf.export.check SECONDS
 
-`validation.Trials` starts this program and writes trials to its standard input, each as a line with its number of
+`judge.Trials` starts this program and writes trials to its standard input, each as a line with its number of
 bytes and then these bytes. The answer to each is one line of JSON. The program imports TensorFlow when the first trial
 arrives, after SECONDS at the latest, and runs nothing of it. Each trial gets a new process by a fork, so it pays for no
 import and finds nothing of the trials before it. A server has TensorFlow and nothing of this library, and so has each

@@ -11,7 +11,7 @@ import tempfile
 from absl import app, flags, logging
 
 from ltgans_tf import _import_notes
-from ltgans_tf.export import surroundings, terminal
+from ltgans_tf.export import environment_variables, terminal
 from ltgans_tf.files import near_names
 from ltgans_tf.settings import seeds
 
@@ -67,12 +67,12 @@ def run(main, help_text=None):
       help_text: function without arguments that returns the text of --help, called once the other flags are
         parsed; None for absl's list of flags.
     """
-    surroundings.pin()
+    environment_variables.pin()
     terminal.never_fail()
 
     def guarded(argv):
         try:
-            surroundings.check()
+            environment_variables.check()
             return main(argv)
         except (ValueError, OSError, ArithmeticError, flags.Error) as error:
             logging.debug("", exc_info=True)

@@ -20,15 +20,15 @@ from ltgans_tf.export import (
     class_flags,
     continuation,
     desired,
+    judge,
     path_flags,
     program,
     rebuild,
     release,
     staging,
-    validation,
     versions,
 )
-from ltgans_tf.export.terms import Terms
+from ltgans_tf.export.push_settings import PushSettings
 from ltgans_tf.files import atomic, paths, run_ids
 
 _PATIENCE = 20.0  # seconds in which training begins, so that it need not share the cores
@@ -40,19 +40,19 @@ class BoundaryExport:
 
     Args:
       base: folder to push to; None for `exports` in the workdir.
-      terms: `Terms`.
+      settings: `PushSettings`.
       say: function that gets the sentence on a refused version; None to log it as a warning.
     """
 
-    def __init__(self, base=None, terms=Terms(), say=None):
+    def __init__(self, base=None, settings=PushSettings(), say=None):
         self.base = None if base is None else paths.local(base)
-        self.terms = terms
+        self.settings = settings
         self.say = say or logging.warning
-        self._trials = validation.Trials()
+        self._trials = judge.Trials()
 
     def prepare(self, stream, workdir):
         """Starts the process of the trials, which imports TensorFlow while the first task is learnt."""
-        if self.terms.validate:
+        if self.settings.validate:
             self._trials.prepare(_PATIENCE)
 
     def __call__(self, boundary):
@@ -64,8 +64,8 @@ class BoundaryExport:
         about = {"run_id": run_ids.keep(workdir), **prepared(boundary.stream.get_settings())}
         base = self.base or os.path.join(workdir, "exports")
         try:
-            push(boundary.model, task, base, about, self.terms, boundary.row, workdir, self._trials)
-        except validation.NotBlessed as error:
+            push(boundary.model, task, base, about, self.settings, boundary.row, workdir, self._trials)
+        except judge.NotBlessed as error:
             self.say(f"not pushed: {error}")
         if task.index == len(boundary.stream) - 1:
             self._trials.close()
@@ -76,7 +76,7 @@ def prepared(settings):
     return {name: settings[name] for name in ("image_shape", "fit", "upright")}
 
 
-def push(model, task, base, info, terms=Terms(), row=None, workdir=None, trials=None):
+def push(model, task, base, info, settings=PushSettings(), row=None, workdir=None, trials=None):
     """Pushes the generator and, if there is one, the Student under one new version.
 
     The same state of the same run is pushed once: a second call returns the version of the first,
@@ -88,16 +88,16 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None, trials=
       task: has the `index` and `name` of the task learnt last.
       base: folder that holds `generator/` and `encoder/`; made if it does not exist.
       info: dict with 'run_id', 'image_shape', 'fit' and 'upright'; all of it goes into export_info.json.
-      terms: `Terms`.
+      settings: `PushSettings`.
       row: the `row.Row` after `task`, or None if nothing was measured.
       workdir: folder of the run, for its bundle (see continuation.py); None to write no bundle.
-      trials: `validation.Trials` of several pushes; None for one of its own.
+      trials: `judge.Trials` of several pushes; None for one of its own.
 
     Returns:
       the version, an int: seconds since 1970, or one more than the last.
 
     Raises:
-      validation.NotBlessed: the version was refused; `refused/` in `base` keeps the reason.
+      judge.NotBlessed: the version was refused; `refused/` in `base` keeps the reason.
       ValueError: the served version has other halves, or latest.json does not name all versions.
       OSError: the disk refused. After any of these the served version is the one before.
     """
@@ -115,7 +115,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None, trials=
         version = version or versions.new_version(base)
         versions.remove_remains(base, keep=version)
         if any(pair["version"] == version for pair in latest.get("pairs", [])):
-            release.prune(base, terms.keep)  # in case the push died before that
+            release.prune(base, settings.keep)  # in case the push died before that
             return version
         if "version" in latest and (served := versions.kinds(latest)) != kinds:
             raise ValueError(
@@ -129,7 +129,7 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None, trials=
             "pair": kinds,
             "parent_version": _parent(latest, info),
         }
-        _put_in_place(model, base, about, terms, _served(base, latest, terms), trials)
+        _put_in_place(model, base, about, settings, _served(base, latest, settings), trials)
         places = kinds
         if workdir is not None:
             places = [*kinds, continuation.FOLDER]
@@ -139,23 +139,23 @@ def push(model, task, base, info, terms=Terms(), row=None, workdir=None, trials=
                 lambda: continuation.write(workdir, base, version, task.index + 1),
             )
         learnt = {**info, "task_index": task.index, "task_name": task.name}
-        release.add(base, versions.entry(version, places, learnt), terms.policy != "manual", loaded)
-        release.prune(base, terms.keep)
+        release.add(base, versions.entry(version, places, learnt), settings.policy != "manual", loaded)
+        release.prune(base, settings.keep)
     return version
 
 
-def _put_in_place(model, base, about, terms, served, trials):
+def _put_in_place(model, base, about, settings, served, trials):
     """Judges and tries the missing halves of a version, and gives them their names; see `staging.stage`."""
     version = about["version"]
     missing = [kind for kind in about["pair"] if not os.path.exists(versions.place(base, kind, version))]
     staged = {kind: os.path.join(base, kind, f".tmp-{version}") for kind in missing}
     try:
-        staging.stage(model, base, about, staged, terms, served, trials)
+        staging.stage(model, base, about, staged, settings, served, trials)
         staging.written("version", base, lambda: release.begin(base, version))
         for kind, folder in staged.items():
             place = versions.place(base, kind, version)
             staging.written(kind, base, lambda f=folder, p=place: atomic.publish(f, p))
-    except validation.NotBlessed as error:
+    except judge.NotBlessed as error:
         _refuse(base, about, error)
         raise
     finally:
@@ -169,17 +169,17 @@ def _measured(workdir, task_index):
     return rows.Row.load(path) if os.path.isfile(path) else None
 
 
-def push_workdir(workdir, base=None, terms=Terms(), method=None):
+def push_workdir(workdir, base=None, settings=PushSettings(), method=None):
     """Pushes the last state of a run; see `push`.
 
     Args:
       workdir: folder of a run that is between two tasks or at its end.
       base: folder to push to; None for `exports` in the workdir.
-      terms: `Terms`.
+      settings: `PushSettings`.
       method: see `loading.load`.
 
     Raises:
-      validation.NotBlessed: see `push`.
+      judge.NotBlessed: see `push`.
       ValueError: see `load_finished`.
     """
     model, stream, task = load_finished(workdir, method)
@@ -188,7 +188,7 @@ def push_workdir(workdir, base=None, terms=Terms(), method=None):
         task,
         base or os.path.join(workdir, "exports"),
         {"run_id": run_ids.keep(workdir), **prepared(stream)},
-        terms,
+        settings,
         _measured(workdir, task.index),
         workdir,
     )
@@ -230,12 +230,12 @@ def _refuse(base, about, error):
     atomic.write_json(os.path.join(base, "refused", name), note)
 
 
-def _served(base, latest, terms):
+def _served(base, latest, settings):
     """The scores of the served version, {} if it has none; None if nothing is served."""
     if "version" not in latest:
         return None
     info = versions.read_info(base, "generator", latest["version"])
-    if not info and terms.policy != "always":
+    if not info and settings.policy != "always":
         raise ValueError(
             f"{base} serves version {latest['version']}, which is not there, so nothing can be compared with"
             " it; restore it, or name another one: ltgans release --base=... --stable=VERSION."
@@ -253,8 +253,8 @@ def main(_):
     given = flags.FLAGS
     base = given.base or os.path.join(given.workdir, "exports")
     try:
-        version = push_workdir(given.workdir, base, class_flags.made(Terms), given.method)
-    except validation.NotBlessed as error:
+        version = push_workdir(given.workdir, base, class_flags.made(PushSettings), given.method)
+    except judge.NotBlessed as error:
         print(f"not pushed: {error}")
         return 3
     print(f"Pushed version {version} to {base}")
@@ -273,6 +273,6 @@ if __name__ == "__main__":
     path_flags.define_path(
         "base", None, "Folder that holds generator/ and encoder/; by default `exports` in the workdir."
     )
-    class_flags.define(Terms)
+    class_flags.define(PushSettings)
     program.define_method()
     program.run(main)

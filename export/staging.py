@@ -7,11 +7,11 @@ import os
 
 import ltgans_tf
 from ltgans_tf import latest_json
-from ltgans_tf.export import blessing, validation, versions
+from ltgans_tf.export import judge, versions
 from ltgans_tf.files import atomic
 
 
-def stage(model, base, about, staged, terms, served, trials=None):
+def stage(model, base, about, staged, settings, served, trials=None):
     """Judges a version, and writes and tries its missing halves.
 
     Args:
@@ -19,32 +19,32 @@ def stage(model, base, about, staged, terms, served, trials=None):
       base: folder of the pairs.
       about: dict, what both halves say about themselves (`describe`).
       staged: {kind: staging folder} of the missing halves.
-      terms: `Terms`.
-      served: the scores of the served version, see `blessing.reasons`.
-      trials: see `validation.infra`.
+      settings: `PushSettings`.
+      served: the scores of the served version, see `judge.reasons`.
+      trials: see `judge.infra`.
 
     Raises:
-      validation.NotBlessed: the version is refused.
+      judge.NotBlessed: the version is refused.
       OSError: the disk refused.
     """
-    reasons = blessing.reasons(about["scores"], served, terms.max_regression)
-    if reasons and terms.policy == "if_blessed":
-        raise validation.NotBlessed(" ".join(reasons))
+    reasons = judge.reasons(about["scores"], served, settings.max_regression)
+    if reasons and settings.policy == "if_blessed":
+        raise judge.NotBlessed(" ".join(reasons))
     halves = {}
     for kind, folder in staged.items():
         answers = written(kind, base, lambda k=kind, f=folder: _save(model, k, f, about))
         halves[kind] = folder, answers
     report = {}
-    if terms.validate and halves:
+    if settings.validate and halves:
         precision = about["settings"].get("recipe", {}).get("precision", "float32")
-        report = validation.infra(halves, terms.max_latency, precision, trials)
+        report = judge.infra(halves, settings.max_latency, precision, trials)
     for kind, folder in staged.items():
         extra = os.path.join(folder, "assets.extra")
         atomic.write_json(os.path.join(folder, versions.INFO), {"kind": kind, **about})
         atomic.write_text(os.path.join(extra, "mlmd_uuid"), about["run_id"])
-        if terms.validate:
-            atomic.write_json(os.path.join(extra, validation.BLESSED), report[kind])
-        mark = blessing.NOT_BLESSED if reasons else blessing.BLESSED
+        if settings.validate:
+            atomic.write_json(os.path.join(extra, judge.INFRA_BLESSED), report[kind])
+        mark = judge.NOT_BLESSED if reasons else judge.BLESSED
         atomic.write_text(os.path.join(extra, mark), "\n".join([*reasons, ""]))
 
 
@@ -112,7 +112,7 @@ def describe(model, task, info, row):
         "settings": settings,
         "settings_sha256": hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
         "data": row.data if row else None,
-        "scores": blessing.summary(row) if row else None,
+        "scores": judge.summary(row) if row else None,
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "packages": {
             "tensorflow": tf.__version__,

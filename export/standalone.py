@@ -6,7 +6,7 @@ import json
 import os
 import warnings
 
-from ltgans_tf.export import check, trial, validation
+from ltgans_tf.export import check, judge, trial
 
 # The ending of each format's files, and the packages that write and try them beside TensorFlow and Keras.
 FORMATS = {
@@ -42,7 +42,7 @@ def write(model, folder, form):
       'relative': the difference that was allowed, absolute + relative * the number's own size}.
 
     Raises:
-      validation.NotBlessed: a file does not load, or differs by more.
+      judge.NotBlessed: a file does not load, or differs by more.
       ValueError: see `plain_networks.networks`.
     """
     import numpy as np
@@ -60,10 +60,10 @@ def write(model, folder, form):
     sent = io.BytesIO()
     cases = {f"{name.replace('/', f'{ending}/', 1)}": array for name, array in _cases(model).items()}
     np.savez(sent, spec=json.dumps({"folder": os.path.abspath(folder), **allowed}), **cases)
-    report = validation.in_clean_process(["-I", trial.__file__], sent.getvalue())
+    report = judge.in_clean_process(["-I", trial.__file__], sent.getvalue())
     for file, (largest, share) in report["apart"].items():
         if not share <= 1:
-            raise validation.NotBlessed(
+            raise judge.NotBlessed(
                 f"{file} in {report['runtime']} is up to {largest:.3g} away from what the networks give; allowed are"
                 f" {allowed['absolute']:g} + {allowed['relative']:g} of a number."
             )

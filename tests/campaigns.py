@@ -22,9 +22,9 @@ GUARDED = {
     "docs": "docs mkdocs.yml requirements-docs.txt tests/extras_test.py",
     "exits": "export/plain_networks.py export/standalone.py requirements-exits.txt requirements.txt"
     " tests/export/plain_networks_test.py tests/extras_test.py tests/trainers/export_files_test.py"
-    " tests/trainers/tracking_test.py trainers/card.py trainers/export_files.py trainers/tracking.py",
+    " tests/trainers/tracking_test.py trainers/reporting/card.py trainers/export_files.py trainers/tracking.py",
     "explore": "requirements-explore.txt requirements.txt tests/extras_test.py tests/trainers/explore_test.py"
-    " tests/trainers/explored_test.py trainers/explore.py trainers/explored.py trainers/page.py",
+    " tests/trainers/explored_test.py trainers/explore.py trainers/explored.py trainers/reporting/html_page.py",
     "graphs": "ltgans_tf/methods ltgans_tf/networks ltgans_tf/settings tests/methods",
     "measurements": "benchmarks ltgans_tf/methods ltgans_tf/networks tests/benchmarks",
     "notebook": "docs/notebook.md docs/run_notebook.py requirements-notebook.txt requirements.txt"

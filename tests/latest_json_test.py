@@ -7,7 +7,7 @@ import pytest
 
 from ltgans_tf import exported, latest_json
 from ltgans_tf.export import continuation, release, versions
-from ltgans_tf.trainers import runs
+from ltgans_tf.trainers.reporting import runs
 from tests import random_changes
 
 TASK = {"run_id": "r", "task_index": 0, "task_name": "a"}

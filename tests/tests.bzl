@@ -19,6 +19,7 @@ IMPORTS = {
     "networks": "networks settings",
     "settings": "data evaluation export ltgans_tf methods settings trainers training",
     "trainers": "data evaluation export figures files ltgans_tf methods networks settings trainers training",
+    "trainers/reporting": "settings trainers",
     "training": "data evaluation figures files ltgans_tf methods settings training",
 }
 FOLDERS = ["benchmarks", "export", "ltgans_tf", "ltgans_tf:init", "trainers"]

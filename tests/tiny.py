@@ -10,7 +10,7 @@ from ltgans_tf.settings import architectures, presets
 TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
 
 # Exports without the process that tries them, which takes seconds, and whatever the scores say.
-UNTRIED = push.Terms("always", validate=False)
+UNTRIED = push.PushSettings("always", validate=False)
 
 
 def make_stream(folder, tasks=3, batch_size=8, seed=0):

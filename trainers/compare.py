@@ -16,7 +16,7 @@ from ltgans_tf.evaluation import scores
 from ltgans_tf.export import path_flags
 from ltgans_tf.figures import charts
 from ltgans_tf.files import atomic, paths
-from ltgans_tf.trainers import groups, page, wording
+from ltgans_tf.trainers.reporting import html_page, phrases, run_groups
 
 _UNION = (
     "All tasks together",
@@ -46,20 +46,22 @@ def compare(workdirs, out, labels=(), json_out=None):
       the tables as text, and a sentence that says what was written where.
 
     Raises:
-      ValueError: see `groups.read` and `groups.group`.
+      ValueError: see `run_groups.read` and `run_groups.group`.
     """
     if os.path.isdir(out):
         raise ValueError(f"--out={out} is a folder; give the name of an HTML file.")
     paths.ending(out, (".html", ".htm"))
-    members = groups.read(workdirs)
-    grouped, barred = groups.group(members, labels), groups.not_comparable(members)
-    summary = groups.summarise(grouped, barred)
-    title = f"{wording.count(members, 'run')} in {wording.count(grouped, 'group')}"
-    tasks = f"{wording.count(members[0].tasks, 'task')}: {', '.join(members[0].tasks)}"
+    members = run_groups.read(workdirs)
+    grouped, barred = run_groups.group(members, labels), run_groups.not_comparable(members)
+    summary = run_groups.summarise(grouped, barred)
+    title = f"{phrases.count(members, 'run')} in {phrases.count(grouped, 'group')}"
+    tasks = f"{phrases.count(members[0].tasks, 'task')}: {', '.join(members[0].tasks)}"
     if any(run.tuning for run in members):
-        title += f" (no test scores: {wording.TUNING.rstrip('.')})"
+        title += f" (no test scores: {phrases.TUNING.rstrip('.')})"
     lead = _lead(f"{title} \N{MIDDLE DOT} {tasks}", summary, barred)
-    atomic.write_text(out, page.document(f"Comparison: {title}", lead, _sections(grouped, summary, barred)))
+    atomic.write_text(
+        out, html_page.document(f"Comparison: {title}", lead, _sections(grouped, summary, barred))
+    )
     wrote = out
     if json_out is not None:
         facts = {"tasks": members[0].tasks, "groups": summary, "not_comparable": barred}
@@ -75,7 +77,7 @@ def verdict(summary):
         for name in scores.shown("verdict"):
             if (scores.SCORES[name].part == "distances") == (measure == "union"):
                 stats = {label: _stat(each, measure, name) for label, each in summary.items()}
-                found += _ranking(subject.format(wording.label(name)), name, stats)
+                found += _ranking(subject.format(phrases.label(name)), name, stats)
     return found
 
 
@@ -83,7 +85,7 @@ def _ranking(subject, name, stats):
     """A sentence or two on a score of which lower is better, best group first; [] where none has it."""
     stats = {label: stat for label, stat in stats.items() if stat}
     order = sorted(stats, key=lambda label: stats[label]["mean"])
-    told = [f"{label} {wording.score(name, stats[label]['mean'])}" for label in order]
+    told = [f"{label} {phrases.score(name, stats[label]['mean'])}" for label in order]
     found = [f"{subject}, lower is better: {', '.join(told)}."] * bool(told)
     if len(order) > 1:
         best, second = stats[order[0]], stats[order[1]]
@@ -98,12 +100,12 @@ def _warnings(barred):
     """One sentence for each reason: list of str."""
     reasons = {}
     for name, reason in barred.items():
-        reasons.setdefault(reason, []).append(wording.label(name))
+        reasons.setdefault(reason, []).append(phrases.label(name))
     return [f"Not comparable, since {why}: {', '.join(labels)}." for why, labels in reasons.items()]
 
 
 def _stat(group, measure, name):
-    """As `groups.spread` gives it, or None."""
+    """As `run_groups.spread` gives it, or None."""
     if measure == "union":
         return group["union"].get(name, {}).get("value")
     return group["scores"].get(name, {}).get(measure)
@@ -112,7 +114,7 @@ def _stat(group, measure, name):
 def _tables(summary):
     """The tables as rows of cells: {measure: (title, meaning, rows)}; a cell is (text, text below it)."""
     found = {}
-    for measure, (title, meaning) in {"union": _UNION, **wording.MEASURES}.items():
+    for measure, (title, meaning) in {"union": _UNION, **phrases.MEASURES}.items():
         rows = []
         for name in scores.shown("compared"):
             stats = [_stat(each, measure, name) for each in summary.values()]
@@ -128,17 +130,17 @@ def _beside(summary, measure, name):
     part = {"union": "union", "final_average": "scores"}.get(measure)
     stats = [group[part].get(name, {}).get("beside") for group in summary.values()] if part else []
     found = [value for stat in stats if stat for value in stat["values"] if value is not None]
-    return wording.beside(name, sum(found) / len(found)) if found else ""
+    return phrases.beside(name, sum(found) / len(found)) if found else ""
 
 
 def _cell(name, stat):
     if stat is None:
-        return wording.ABSENT, ""
-    mean = wording.score(name, stat["mean"])
+        return phrases.ABSENT, ""
+    mean = phrases.score(name, stat["mean"])
     if stat["sd"] is None:
         return mean, "one seed"
-    low, high = wording.score(name, stat["min"]), wording.score(name, stat["max"])
-    return f"{mean} \N{PLUS-MINUS SIGN} {wording.score(name, stat['sd'])}", f"{low} to {high}"
+    low, high = phrases.score(name, stat["min"]), phrases.score(name, stat["max"])
+    return f"{mean} \N{PLUS-MINUS SIGN} {phrases.score(name, stat['sd'])}", f"{low} to {high}"
 
 
 def _as_text(summary, barred):
@@ -148,7 +150,7 @@ def _as_text(summary, barred):
         cells = [["", *summary, _SCALE]]
         for name, beside, *rest in rows:
             numbers = [f"{text} ({below})" if below else text for text, below in rest]
-            cells.append([wording.heading(name), *numbers, beside])
+            cells.append([phrases.heading(name), *numbers, beside])
         widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
         lines += ["", f"{title}. {meaning}"]
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
@@ -157,37 +159,37 @@ def _as_text(summary, barred):
 
 def _lead(about, summary, barred):
     return [
-        page.tag("h1", ", ".join(summary)),
-        page.tag("p", page.tag("strong", "Comparison"), f" \N{MIDDLE DOT} {about}", class_="about"),
-        page.tag("p", " ".join(verdict(summary)), class_="verdict"),
-        [page.tag("p", sentence, class_="missing") for sentence in _warnings(barred)],
+        html_page.tag("h1", ", ".join(summary)),
+        html_page.tag("p", html_page.tag("strong", "Comparison"), f" \N{MIDDLE DOT} {about}", class_="about"),
+        html_page.tag("p", " ".join(verdict(summary)), class_="verdict"),
+        [html_page.tag("p", sentence, class_="missing") for sentence in _warnings(barred)],
     ]
 
 
 def _sections(grouped, summary, barred):
     found = {
-        measure: page.Section(measure, title, _table(meaning, list(summary), rows))
+        measure: html_page.Section(measure, title, _table(meaning, list(summary), rows))
         for measure, (title, meaning, rows) in _tables(summary).items()
     }
     first = [found.pop(key) for key in ("union", "final_average") if key in found]
     return [
         *first,
-        page.Section("pictures", "The same latents, one seed of each", _pictures(grouped)),
+        html_page.Section("pictures", "The same latents, one seed of each", _pictures(grouped)),
         *found.values(),
-        page.Section("charts", "Seed by seed", _charts(summary)),
-        page.Section("runs", "The runs", _runs(grouped)),
-        page.Section("differences", "What differs", _differences(grouped)),
-        page.Section("limits", "Limits", _limits(grouped, barred)),
+        html_page.Section("charts", "Seed by seed", _charts(summary)),
+        html_page.Section("runs", "The runs", _runs(grouped)),
+        html_page.Section("differences", "What differs", _differences(grouped)),
+        html_page.Section("limits", "Limits", _limits(grouped, barred)),
     ]
 
 
 def _table(meaning, labels, rows):
     cells, scaled = [], any(beside for _, beside, *_ in rows)
     for name, beside, *rest in rows:
-        numbers = [page.join([text, below and page.tag("small", below)]) for text, below in rest]
-        cells.append([wording.heading(name), *numbers, *[beside] * scaled])
+        numbers = [html_page.join([text, below and html_page.tag("small", below)]) for text, below in rest]
+        cells.append([phrases.heading(name), *numbers, *[beside] * scaled])
     about = "Mean \N{PLUS-MINUS SIGN} sample standard deviation over the seeds; below it least to most."
-    return [page.text(meaning), page.table(["", *labels, *[_SCALE] * scaled], cells, about)]
+    return [html_page.text(meaning), html_page.table(["", *labels, *[_SCALE] * scaled], cells, about)]
 
 
 def _pictures(grouped):
@@ -198,13 +200,13 @@ def _pictures(grouped):
         if all(found.values()):
             return [_picture(label, firsts[label], name, data) for label, data in found.items()]
     lacking = [run.workdir for run in firsts.values() if run.picture("stream") is None]
-    return [page.text(f"Left out: {', '.join(lacking)} has no figures/stream.png.")]
+    return [html_page.text(f"Left out: {', '.join(lacking)} has no figures/stream.png.")]
 
 
 def _picture(label, run, name, data):
     caption = f"{label}, seed {run.about.get('seed')}"
     try:
-        return page.picture(data, f"{caption}: the same latents after each task", caption)
+        return html_page.picture(data, f"{caption}: the same latents after each task", caption)
     except ValueError as error:
         raise ValueError(f"{run.workdir}/figures/{name}.png: {error}") from error
 
@@ -215,12 +217,12 @@ def _charts(summary):
     for measure, title, name in ((*charted, n) for charted in _CHARTED.items() for n in scores.shown("dots")):
         stats = {label: _stat(each, measure, name) for label, each in summary.items()}
         if any(stats.values()):
-            known, title = scores.SCORES[name], f"{wording.label(name)}, {title}"
+            known, title = scores.SCORES[name], f"{phrases.label(name)}, {title}"
             # Forgetting is signed the same way for all scores.
             better = "lower" if measure == "forgetting" else known.better
             values = {label: stat["values"] if stat else [] for label, stat in stats.items()}
             pixels = charts.comparison(title, values, better, known.digits)
-            drawn.append(page.picture(pixels, f"{title}, of each seed", density=page.CHART_DENSITY))
+            drawn.append(html_page.picture(pixels, f"{title}, of each seed", density=html_page.CHART_DENSITY))
     return drawn
 
 
@@ -228,18 +230,20 @@ def _runs(grouped):
     rows = []
     for label, members in grouped.items():
         for run in members:
-            about = [run.about.get(key, wording.ABSENT) for key in ("seed", "commit")]
+            about = [run.about.get(key, phrases.ABSENT) for key in ("seed", "commit")]
             rows.append([label, run.workdir, run.last.step, *about])
-    return [page.table(["", "workdir", "steps", "seed", "commit"], rows, words=True)]
+    return [html_page.table(["", "workdir", "steps", "seed", "commit"], rows, words=True)]
 
 
 def _differences(grouped):
     members = [run for each in grouped.values() for run in each]
     rows = []
-    for key in groups.differing(members):
-        values = [groups.settings(each[0]).get(key) for each in grouped.values()]
-        rows.append([groups.last_name(key), *[wording.value(value) for value in values]])
-    return [page.table(["", *grouped], rows, words=True) if rows else page.text("Nothing but the seed.")]
+    for key in run_groups.differing(members):
+        values = [run_groups.settings(each[0]).get(key) for each in grouped.values()]
+        rows.append([run_groups.last_name(key), *[phrases.value(value) for value in values]])
+    return [
+        html_page.table(["", *grouped], rows, words=True) if rows else html_page.text("Nothing but the seed.")
+    ]
 
 
 def _limits(grouped, barred):
@@ -259,7 +263,7 @@ def _limits(grouped, barred):
         if len({run.about.get("seed") for run in each}) < len(each):
             found.append(f"{label} has runs of equal seeds, which are no independent repetitions.")
         found += [sentence for run in each for sentence in _gaps(run)]
-    return [page.bullets(found)] if found else []
+    return [html_page.bullets(found)] if found else []
 
 
 def _gaps(run):
@@ -269,7 +273,7 @@ def _gaps(run):
         measured = [task for task in run.tasks if run.last.scores[task].get(name) is not None]
         if len(measured) < len(run.tasks):
             found.append(
-                f"{wording.label(name)} of {run.workdir} is averaged over {len(measured)} of"
+                f"{phrases.label(name)} of {run.workdir} is averaged over {len(measured)} of"
                 f" {len(run.tasks)} tasks; for the others it is absent."
             )
     return found

@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 
-from ltgans_tf.export import surroundings
+from ltgans_tf.export import environment_variables
 from ltgans_tf.files import atomic
 
 
@@ -32,6 +32,6 @@ def write(workdir, keras, tf):
         "keras": keras.__version__,
         "platform": platform.platform(),
         "devices": devices(tf),
-        "variables": surroundings.noted(),
+        "variables": environment_variables.noted(),
     }
     atomic.write_json(os.path.join(workdir, "environment.json"), environment)

@@ -19,7 +19,8 @@ from ltgans_tf import trainers
 from ltgans_tf.evaluation import row, scores
 from ltgans_tf.export import path_flags, program
 from ltgans_tf.files import user_cache
-from ltgans_tf.trainers import flagfile, wording
+from ltgans_tf.trainers import flagfile
+from ltgans_tf.trainers.reporting import phrases
 
 
 def main(argv):
@@ -46,7 +47,7 @@ def main(argv):
     )
     print("\n".join([*_table(found), *_reasons(found), *forgotten(given.workdir)]))
     if found.tuning:
-        print(f"no test scores: {wording.TUNING}")
+        print(f"no test scores: {phrases.TUNING}")
     print(f"measured in {time.monotonic() - begin:.0f} s by the {found.protocol} protocol")
     print(_ending(given.workdir, found))
 

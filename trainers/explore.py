@@ -18,8 +18,9 @@ from absl import flags
 
 from ltgans_tf import trainers
 from ltgans_tf.export import path_flags
-from ltgans_tf.figures import figures
-from ltgans_tf.trainers import page, stopping, wording
+from ltgans_tf.figures import sheets
+from ltgans_tf.trainers import stopping
+from ltgans_tf.trainers.reporting import html_page, phrases
 
 _SIDE, _ALONE = 64, 192  # pixels that small images are enlarged to, in a grid and alone
 _NO_GRADIO = (
@@ -118,7 +119,7 @@ def _launch(gradio, blocks, host, port, browser):
 def _blocks(gradio, explored):
     """The page of an `explored.Explored`: gradio.Blocks."""
     tabs = _Tabs(gradio, explored)
-    lead = page.join([page.tag("h1", explored.title), _note(explored.about)])
+    lead = html_page.join([html_page.tag("h1", explored.title), _note(explored.about)])
     with gradio.Blocks(title=f"{explored.title}: ltgans explore", analytics_enabled=False) as blocks:
         gradio.HTML(lead)
         with gradio.Tab("Draw"):
@@ -173,7 +174,7 @@ class _Tabs:
     def _between(self, *asked):
         sheet = self._explored.between(self._explored.end(*asked[:3]), self._explored.end(*asked[3:]))
         caption = "Both images are encoded; the codes on the way from one to the other are decoded."
-        return page.picture(sheet, "images on the way from one to the other", caption)
+        return html_page.picture(sheet, "images on the way from one to the other", caption)
 
     def rebuild(self, tab):
         file = self._gradio.File(label="An image of your own", height=160)
@@ -235,17 +236,17 @@ def _pictures(named, columns=8):
     shown = []
     for name, made in named:
         zoom = max(1, (_SIDE if len(made) > 1 else _ALONE) // made.shape[2])
-        grid = figures.grid(made.repeat(zoom, 1).repeat(zoom, 2), min(columns, len(made)), pad=4)
-        shown.append(page.picture(grid, f"{wording.count(made, 'image')}: {name}", name))
-    return page.tag("div", shown, class_="grids")
+        grid = sheets.grid(made.repeat(zoom, 1).repeat(zoom, 2), min(columns, len(made)), pad=4)
+        shown.append(html_page.picture(grid, f"{phrases.count(made, 'image')}: {name}", name))
+    return html_page.tag("div", shown, class_="grids")
 
 
 def _note(text):
-    return page.tag("p", text, class_="note")
+    return html_page.tag("p", text, class_="note")
 
 
 def _missing(error):
-    return page.tag("p", error, class_="missing")
+    return html_page.tag("p", error, class_="missing")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ import numpy as np
 
 from ltgans_tf import loading
 from ltgans_tf.data import images, sources
-from ltgans_tf.figures import figures
+from ltgans_tf.figures import sheets
 from ltgans_tf.files import ordering
-from ltgans_tf.networks import walks
+from ltgans_tf.networks import code_paths
 from ltgans_tf.settings import seeds
-from ltgans_tf.trainers import encode, page, report, report_scores, runs, wording
+from ltgans_tf.trainers import encode, report
+from ltgans_tf.trainers.reporting import html_page, phrases, runs, score_sections
 from ltgans_tf.training import boundaries, checkpoints
 
 
@@ -44,10 +45,10 @@ class Explored:
         self.domains = list(self._model.domains) if self._dims else []
         self.title = os.path.basename(os.path.abspath(path)) if self.is_run else path
         height, width, _ = self._settings[0]
-        self.about = f"{wording.stream(self._model.domains)} \N{MIDDLE DOT} images of {height}x{width}"
+        self.about = f"{phrases.stream(self._model.domains)} \N{MIDDLE DOT} images of {height}x{width}"
         if self.is_run:
             learnt, planned = int(self._model.task_index.numpy()), len(self._model.domain_names)
-            self.about += f" \N{MIDDLE DOT} {learnt} of {wording.count(range(planned), 'task')} learnt"
+            self.about += f" \N{MIDDLE DOT} {learnt} of {phrases.count(range(planned), 'task')} learnt"
 
     @property
     def student(self):
@@ -108,11 +109,13 @@ class Explored:
         Empty before the end of the first task.
         """
         if not self._boundaries():
-            return page.Markup()
+            return html_page.Markup()
         run = runs.Run(self._path)
-        kept = page.Section("kept", "All domains, task after task", report.remembered(run))
-        sections = [kept, *report_scores.forgotten(run)]
-        return page.join([page.tag("h3", s.title), s.parts] for s in sections if page.join(s.parts))
+        kept = html_page.Section("kept", "All domains, task after task", report.remembered(run))
+        sections = [kept, *score_sections.forgotten(run)]
+        return html_page.join(
+            [html_page.tag("h3", s.title), s.parts] for s in sections if html_page.join(s.parts)
+        )
 
     def end(self, domain=None, seed=0, file=None):
         """(name, image [H, W, C]) of one end of `between`: the image in `file`, or one that is drawn."""
@@ -124,10 +127,10 @@ class Explored:
     def between(self, first, last, steps=10):
         """The sheet of what lies between the codes of two `end`s, straight and on an arc: uint8 [h, w, 3]."""
         codes, lines = self._codes([first[1], last[1]]), []
-        for kind in walks.KINDS:
-            decoded = self._decoded(walks.interpolate(*codes, steps, kind))
+        for kind in code_paths.KINDS:
+            decoded = self._decoded(code_paths.interpolate(*codes, steps, kind))
             lines.append((first[0], last[0], kind, np.stack([first[1], *decoded, last[1]])))
-        return figures.interpolation_sheet(lines, ends="given")
+        return sheets.interpolation_sheet(lines, ends="given")
 
     def rebuild(self, file):
         """[(what it is, images)]: an image as the networks get it, and what the Student makes of its code."""

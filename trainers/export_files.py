@@ -14,7 +14,7 @@ from absl import flags
 
 from ltgans_tf import trainers
 from ltgans_tf.evaluation import row as rows
-from ltgans_tf.export import path_flags, push, staging, standalone, validation
+from ltgans_tf.export import judge, path_flags, push, staging, standalone
 from ltgans_tf.files import atomic, paths, run_ids
 
 _IMAGES, _LINES = 8, 12  # of example.png
@@ -25,7 +25,7 @@ def main(_):
     given = flags.FLAGS
     try:
         print(export(given.workdir, given.format, given.out, given.method))
-    except validation.NotBlessed as error:
+    except judge.NotBlessed as error:
         print(f"not exported: {error}")
         return 3
     return 0
@@ -38,7 +38,7 @@ def export(workdir, form, out, method=None):
       a sentence that says what was written where.
 
     Raises:
-      validation.NotBlessed: a file differs from the networks, see `standalone.write`; there is no `out` then.
+      judge.NotBlessed: a file differs from the networks, see `standalone.write`; there is no `out` then.
       ValueError: no finished task in `workdir`, a package that is missing, or an `out` that must not be written.
     """
     paths.ending(out, (), folder=True)
@@ -72,7 +72,7 @@ def export(workdir, form, out, method=None):
 def _describe(model, workdir, planned, folder, name, info, tried):
     """Writes what is no network: export_info.json, README.md and example.png."""
     from ltgans_tf import exported
-    from ltgans_tf.trainers import card, runs
+    from ltgans_tf.trainers.reporting import card, runs
 
     measured = os.path.isfile(rows.row_path(workdir, len(planned) - 1))
     atomic.write_json(os.path.join(folder, exported.FILES_INFO), info)
@@ -84,14 +84,14 @@ def _describe(model, workdir, planned, folder, name, info, tried):
 def _example(model, path):
     """A line of images for each collection, or one for all of them together where the latents have no codes."""
     from ltgans_tf.data import images
-    from ltgans_tf.figures import figures
+    from ltgans_tf.figures import sheets
 
     domains = model.domains[-_LINES:] if model.latent_law.domain_dim else [None]
     lines = {
         domain or "all together": {"generated": images.to_uint8(model.sample(_IMAGES, 0, domain)).numpy()}
         for domain in domains
     }
-    figures.save_png(path, figures.domains_sheet(lines))
+    sheets.save_png(path, sheets.domains_sheet(lines))
 
 
 if __name__ == "__main__":

@@ -48,10 +48,10 @@ def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None
     _check(workdir, out)
     trainers.import_tensorflow()
     from ltgans_tf import loading
-    from ltgans_tf.figures import gallery
+    from ltgans_tf.figures import run_figures
 
     if only is not None:
-        gallery.check_names(only)
+        run_figures.check_names(only)
     model = loading.load(workdir, method)
     trained, told = flagfile.read(workdir), {}
     tasks = loading.load_stream(
@@ -61,12 +61,12 @@ def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None
         domains_fn = _domains_fn(workdir, [task.name for task in tasks], int(model.task_index.numpy()))
     except ValueError as error:
         domains_fn, told["domains of generated images"] = None, str(error)
-    pictures, left_out = gallery.figures_of_run(model, tasks, workdir, domains_fn, seed, only, units)
+    pictures, left_out = run_figures.figures_of_run(model, tasks, workdir, domains_fn, seed, only, units)
     left_out |= {part: reason for part, reason in told.items() if part in left_out}
     if not pictures:
         raise ValueError(f"no figure could be made: {' '.join(dict.fromkeys(left_out.values()))}")
     folder = os.path.join(workdir, "figures") if out is None else out
-    gallery.save(folder, pictures)
+    run_figures.save(folder, pictures)
     return _ending(workdir, folder, pictures, left_out)
 
 

@@ -14,7 +14,7 @@ from ltgans_tf import trainers
 from ltgans_tf.evaluation import scores
 from ltgans_tf.export import path_flags
 from ltgans_tf.files import atomic, paths
-from ltgans_tf.trainers import page, report_protocol, report_scores, runs, wording
+from ltgans_tf.trainers.reporting import html_page, phrases, protocol, runs, score_sections
 
 _DRAWN = 0.25  # of the even share: from there on a domain counts as drawn
 _PICTURES = {
@@ -50,9 +50,9 @@ def report(workdir, out=None):
     if os.path.isdir(out):
         raise ValueError(f"--out={out} is a folder; give the name of an HTML file.")
     paths.ending(out, (".html", ".htm"))
-    content = page.document(f"{run.name}: {wording.stream(run.tasks)}", _lead(run), _sections(run))
+    content = html_page.document(f"{run.name}: {phrases.stream(run.tasks)}", _lead(run), _sections(run))
     atomic.write_text(out, content)
-    pictures = wording.count(range(content.count("<img ")), "picture")
+    pictures = phrases.count(range(content.count("<img ")), "picture")
     return f"Wrote the report of {run.name} ({pictures}, {len(content) / 1e6:.1f} MB) to {out}."
 
 
@@ -60,7 +60,7 @@ def verdict(run):
     """What the numbers of a `runs.Run` say in a few sentences: list of str, without HTML."""
     found = [_domains_sentence(run), _distance_sentence(run), *_change_sentences(run)]
     if len(run.tasks) < len(run.planned):
-        planned = wording.count(run.planned, "task")
+        planned = phrases.count(run.planned, "task")
         found.append(f"The run is not at its end: {len(run.tasks)} of {planned} are learnt.")
     return found
 
@@ -73,14 +73,14 @@ def _domains_sentence(run):
     if unknown := [task for task in tasks if shares[task] is None]:
         if len(unknown) == len(tasks):
             return f"{len(tasks)} tasks are learnt; which domains the generator draws was not measured."
-        few = f"whether the generator draws {wording.several(unknown)} was not measured (see Limits)"
+        few = f"whether the generator draws {phrases.several(unknown)} was not measured (see Limits)"
         return f"{len(tasks)} tasks are learnt; {few}."
     lost = [task for task in tasks if shares[task] < _DRAWN * even]
     told = f"{_shares(shares)}; even is {even:.2f}"
     if not lost:
         return f"After {len(tasks)} tasks the generator still draws all {len(tasks)} domains ({told})."
     drawn = f"After {len(tasks)} tasks the generator draws {len(tasks) - len(lost)} of {len(tasks)} domains"
-    return f"{drawn} and has all but lost {wording.several(lost)} ({told})."
+    return f"{drawn} and has all but lost {phrases.several(lost)} ({told})."
 
 
 def _shares(shares):
@@ -95,9 +95,9 @@ def _distance_sentence(run):
     if name not in run.union:
         return "The distance of generated to real images was not measured over all tasks together."
     floor = scores.SCORES[name].beside(run.union)
-    beside = "" if floor is None else f" (real against real {wording.score(name, floor)})"
+    beside = "" if floor is None else f" (real against real {phrases.score(name, floor)})"
     over = "its test images" if len(run.tasks) == 1 else f"the union of all {len(run.tasks)} test sets"
-    return f"{wording.label(name)} to {over} is {wording.score(name, run.union[name])}{beside}."
+    return f"{phrases.label(name)} to {over} is {phrases.score(name, run.union[name])}{beside}."
 
 
 def _change_sentences(run):
@@ -111,34 +111,36 @@ def _change_sentences(run):
 
 
 def _change(run, name):
-    values, label = run.matrices[name].values[:, 0], wording.label(name)
+    values, label = run.matrices[name].values[:, 0], phrases.label(name)
     if np.isnan(values[-1]):
         return None
     mean_image = run.beside(name).get(run.tasks[0]) if name == "nlog" else None
-    beside = "" if mean_image is None else f" ({wording.beside(name, mean_image)})"
+    beside = "" if mean_image is None else f" ({phrases.beside(name, mean_image)})"
     if len(values) == 1 or np.isnan(values[0]):
-        return f"{label} is {wording.score(name, values[-1])}{beside}"
-    return f"{label} went from {wording.score(name, values[0])} to {wording.score(name, values[-1])}{beside}"
+        return f"{label} is {phrases.score(name, values[-1])}{beside}"
+    return f"{label} went from {phrases.score(name, values[0])} to {phrases.score(name, values[-1])}{beside}"
 
 
 def _lead(run):
     about = {**run.about, **({"protocol": run.last.protocol} if run.last.protocol else {})}
     line = " \N{MIDDLE DOT} ".join(f"{key} {value}" for key, value in about.items())
     return [
-        page.tag("h1", f"{run.name}: {wording.stream(run.tasks)}"),
-        page.tag("p", page.tag("strong", "Report of one run"), f" \N{MIDDLE DOT} {line}", class_="about"),
-        page.tag("p", f"No test scores: {wording.TUNING}", class_="missing") if run.tuning else None,
-        page.tag("p", " ".join(verdict(run)), class_="verdict"),
+        html_page.tag("h1", f"{run.name}: {phrases.stream(run.tasks)}"),
+        html_page.tag(
+            "p", html_page.tag("strong", "Report of one run"), f" \N{MIDDLE DOT} {line}", class_="about"
+        ),
+        html_page.tag("p", f"No test scores: {phrases.TUNING}", class_="missing") if run.tuning else None,
+        html_page.tag("p", " ".join(verdict(run)), class_="verdict"),
     ]
 
 
 def _sections(run):
     return [
-        page.Section("kept", "The same latents, task after task", remembered(run)),
-        *report_scores.now(run),
-        page.Section("domains", "Real, reconstructed, generated", _pictures(run, "fig2_", "fig3_")),
-        *report_scores.over_the_stream(run),
-        *report_protocol.sections(run),
+        html_page.Section("kept", "The same latents, task after task", remembered(run)),
+        *score_sections.now(run),
+        html_page.Section("domains", "Real, reconstructed, generated", _pictures(run, "fig2_", "fig3_")),
+        *score_sections.over_the_stream(run),
+        *protocol.sections(run),
     ]
 
 
@@ -146,7 +148,7 @@ def remembered(run):
     """What is left of each domain after each task, as pictures, and what is missing of them: list of page parts."""
     shown = [_picture(run, name) for name in ("forgetting", "stream")]
     if all(shown):
-        shown[1] = page.folded("All domains mixed, as they were drawn", shown[1])
+        shown[1] = html_page.folded("All domains mixed, as they were drawn", shown[1])
     return [*shown, _missing(run, ["forgetting"])]
 
 
@@ -163,7 +165,7 @@ def _picture(run, name):
     if run.is_old(name):
         caption += " The picture is older than the last task; ltgans figures draws it anew."
     try:
-        return page.picture(data, f"{caption} Tasks: {', '.join(run.tasks)}.", caption)
+        return html_page.picture(data, f"{caption} Tasks: {', '.join(run.tasks)}.", caption)
     except ValueError as error:
         raise ValueError(f"{run.workdir}/figures/{name}.png: {error}") from error
 
@@ -173,8 +175,8 @@ def _missing(run, names):
     missing = [f"figures/{name}.png" for name in names if run.picture(name) is None]
     if not missing:
         return None
-    line = page.tag("code", path_flags.command("ltgans figures", f"--workdir={run.workdir}"))
-    return page.tag("p", "Not here yet: ", ", ".join(missing), ". Made by ", line, ".", class_="missing")
+    line = html_page.tag("code", path_flags.command("ltgans figures", f"--workdir={run.workdir}"))
+    return html_page.tag("p", "Not here yet: ", ", ".join(missing), ". Made by ", line, ".", class_="missing")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
 from ltgans_tf.export import path_flags
 from ltgans_tf.settings import experiments, presets
-from ltgans_tf.trainers import jobs, records, results, wording
+from ltgans_tf.trainers import jobs
+from ltgans_tf.trainers.reporting import phrases, records, results
 
 
 def main(argv):
@@ -169,7 +170,7 @@ def check_data(experiment, data_dir):
 def _opening(experiment, folder, planned, todo):
     done = len(planned) - len(todo)
     return (
-        f"{experiment.title}: {wording.count(planned, 'run')}, {done} finished before; what each says is in"
+        f"{experiment.title}: {phrases.count(planned, 'run')}, {done} finished before; what each says is in"
         f" {os.path.join(folder, 'LABEL', 'seed_N.log')}"
     )
 

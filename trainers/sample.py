@@ -105,10 +105,10 @@ def _write_npz(out, batches, seed):
 def _write_grid(out, batches):
     import numpy as np
 
-    from ltgans_tf.figures import figures
+    from ltgans_tf.figures import sheets
 
     made = np.concatenate(list(batches))
-    figures.save_png(out, figures.grid(made, columns=max(8, int(np.ceil(len(made) ** 0.5)))))
+    sheets.save_png(out, sheets.grid(made, columns=max(8, int(np.ceil(len(made) ** 0.5)))))
 
 
 if __name__ == "__main__":

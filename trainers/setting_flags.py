@@ -4,7 +4,7 @@ import dataclasses
 
 from absl import flags
 
-from ltgans_tf.export import class_flags, terms
+from ltgans_tf.export import class_flags, push_settings
 from ltgans_tf.settings import architectures, checked, presets
 from ltgans_tf.settings.method_settings import SETTINGS
 from ltgans_tf.trainers import task_flag
@@ -19,7 +19,7 @@ def define():
     classes = {presets.Preset: "", presets.Recipe: ""} | {cls: f"{name}_" for name, cls in SETTINGS.items()}
     for cls, prefix in classes.items():
         class_flags.define(cls, prefix, with_defaults=False)
-    class_flags.define(terms.Terms, "push_")
+    class_flags.define(push_settings.PushSettings, "push_")
     flags.DEFINE_integer(
         "image_size",
         None,
@@ -53,8 +53,8 @@ def of_method():
 
 
 def of_push():
-    """The `Terms` of exports; ValueError for a flag with a wrong value."""
-    return class_flags.made(terms.Terms, "push_")
+    """The `PushSettings` of exports; ValueError for a flag with a wrong value."""
+    return class_flags.made(push_settings.PushSettings, "push_")
 
 
 def overruled(recipe):

@@ -19,7 +19,7 @@ import time
 from ltgans_tf.evaluation import row as rows
 from ltgans_tf.evaluation import scores
 from ltgans_tf.files import atomic, jsonfiles, metrics_log
-from ltgans_tf.trainers import groups
+from ltgans_tf.trainers.reporting import run_groups
 
 RUN = "mlflow_run"  # file of the workdir with the id of its run there
 _EVERY_POINT = "speed/steps_per_second"  # a name that every point of metrics.jsonl has
@@ -84,7 +84,7 @@ class Mlflow:
             experiment = found.experiment_id if found else self._client.create_experiment(name, own)
             run = self._client.create_run(experiment, run_name=os.path.basename(self._workdir)).info.run_id
             atomic.write_text(self._file, f"{run}\n")
-        params = groups.flat(jsonfiles.read_object(os.path.join(self._workdir, "config.json")))
+        params = run_groups.flat(jsonfiles.read_object(os.path.join(self._workdir, "config.json")))
         params = [self._mlflow.entities.Param(_name(key), str(value)[:500]) for key, value in params.items()]
         self._run, self._sent = run, self._last(run, _EVERY_POINT)
         for i in range(0, len(params), 100):  # as many as a request may have

@@ -23,22 +23,22 @@ from ltgans_tf.files import user_cache
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.trainers import (
-    closing,
+    devices,
     environment,
     estimate,
     flag_help,
     flagfile,
     former_run,
     import_tensorflow,
-    layout,
     log,
     run,
     setting_flags,
     stopping,
     task_flag,
     tracking,
-    wording,
+    training_messages,
 )
+from ltgans_tf.trainers.reporting import phrases
 
 _OTHERS = set(flags.FLAGS)  # flags that are not of this program
 flags.DEFINE_string("preset", "demo", f"The experiment: {', '.join(presets.PRESETS)}.")
@@ -79,7 +79,7 @@ flags.DEFINE_list(
 )
 path_flags.define_path("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
 flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
-layout.define_flags()
+devices.define_flags()
 flags.DEFINE_enum(
     "on_nonfinite",
     "stop",
@@ -170,7 +170,7 @@ def resolve():
     Returns:
       (Preset, Recipe, an instance of a class of SETTINGS or None).
     """
-    layout.check()
+    devices.check()
     _profiled()
     setting_flags.of_push()
     trainers.extractor_seeds(FLAGS.extractor_seed)
@@ -204,12 +204,12 @@ def _train(preset, recipe, settings):
 
     from ltgans_tf.training import boundaries, distribution
 
-    strategy = layout.strategy(say, _not_begun())
+    strategy = devices.strategy(say, _not_begun())
     chief = distribution.is_chief(strategy)
     if FLAGS.init_from is not None and chief and not former_run.started(FLAGS.workdir):
         learnt = len(continuation.learnt_specs(FLAGS.init_from))
         continuation.start(FLAGS.init_from, FLAGS.workdir, preset.tasks[learnt:])
-    say(environment.devices(tf) + layout.text(strategy))
+    say(environment.devices(tf) + devices.text(strategy))
     keras.utils.set_random_seed(preset.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -221,7 +221,7 @@ def _train(preset, recipe, settings):
         say(f"note: {note}")
     evaluator = _evaluator(preset, say)
     signals = stopping.ask(model)
-    clock = closing.Clock()
+    clock = training_messages.Clock()
 
     def begin(_):  # the workdir is ours from here on
         _write_flags(preset, recipe, settings)
@@ -247,7 +247,7 @@ def _train(preset, recipe, settings):
             boundaries.BoundaryScores(evaluator),
             tracker.boundary,
             *([push.BoundaryExport(FLAGS.push_base, setting_flags.of_push(), say)] if FLAGS.push else []),
-            lambda boundary: say(closing.boundary(boundary.task, boundary.row)),
+            lambda boundary: say(training_messages.boundary(boundary.task, boundary.row)),
         ],
         preset.checkpoint_every,
         None if FLAGS.stop_after_task is None else FLAGS.stop_after_task - 1,
@@ -292,14 +292,14 @@ def _model(preset, recipe, settings, tf):
         preset.seed,
         **({"settings": settings} if settings else {}),
     )
-    model.compile(jit_compile=layout.jit_compile(tf), steps_per_execution=FLAGS.steps_per_execution)
+    model.compile(jit_compile=devices.jit_compile(tf), steps_per_execution=FLAGS.steps_per_execution)
     return model
 
 
 def _notes(recipe, student):
     """What a user should know of the recipe that the model has, and of the lines to come: sentences."""
     if FLAGS.tuning:
-        yield wording.TUNING
+        yield phrases.TUNING
     if overruled := setting_flags.overruled(recipe):
         yield f"{FLAGS.method} has its own {overruled}, whatever the flags say."
     if FLAGS.method == "ltgan" and (recipe.critic_heads, recipe.first_learners) == (1, 2):
@@ -307,7 +307,7 @@ def _notes(recipe, student):
             "one critic head is Eq. 1 as written; the twins then share out the modes of the"
             " first task, and what the Teacher lacks does not come back (docs/method.md)."
         )
-    yield f"{wording.PROGRESS} {wording.PROGRESS_STUDENT if student else ''}".strip()
+    yield f"{phrases.PROGRESS} {phrases.PROGRESS_STUDENT if student else ''}".strip()
 
 
 def _evaluator(preset, say):
@@ -374,9 +374,9 @@ def _write_flags(preset, recipe, settings):
 def _ending(finished, student):
     """What the run leaves and what to do next, as text."""
     if not finished:
-        return closing.stopped(FLAGS.workdir, _command())
+        return training_messages.stopped(FLAGS.workdir, _command())
     base = (FLAGS.push_base or os.path.join(FLAGS.workdir, "exports")) if FLAGS.push else None
-    return closing.done(FLAGS.workdir, base, student)
+    return training_messages.done(FLAGS.workdir, base, student)
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def _write_grid(out, pngs):
     import numpy as np
     from PIL import Image
 
-    from ltgans_tf.figures import figures
+    from ltgans_tf.figures import sheets
 
     pixels = []
     for data in pngs:
@@ -161,7 +161,7 @@ def _write_grid(out, pngs):
     if len({image.shape for image in pixels}) > 1:
         raise OSError("the server sent images of several sizes; was another version loaded just now?")
     columns = min(len(pixels), max(8, int(np.ceil(len(pixels) ** 0.5))))
-    figures.save_png(out, figures.grid(np.stack(pixels), columns))
+    sheets.save_png(out, sheets.grid(np.stack(pixels), columns))
 
 
 if __name__ == "__main__":

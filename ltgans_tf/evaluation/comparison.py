@@ -25,7 +25,7 @@ class Comparison:
 
     Args:
       model: a `LifelongModel`.
-      holdings: what may be read of each task learnt, list of `holdings.Holding`.
+      tasks: what may be read of each task learnt, list of `task_images.TaskImages`.
       extractors: the `features.Extractor` for all distances, and an `inception.Inception` for the
         Frechet and the kernel distance alone, if one was given.
       settings: `evaluator_settings.EvaluatorSettings`.
@@ -33,8 +33,8 @@ class Comparison:
       nearest: a dict, `kept` of `memorisation.memorisation`; None for one of its own.
     """
 
-    def __init__(self, model, holdings, extractors, settings, of_other_seeds=(), nearest=None):
-        self._model, self._holdings = model, holdings
+    def __init__(self, model, tasks, extractors, settings, of_other_seeds=(), nearest=None):
+        self._model, self._tasks = model, tasks
         self._extractor, *self._others = extractors
         self._of_other_seeds = of_other_seeds
         self._settings, self._nearest = settings, nearest
@@ -50,34 +50,34 @@ class Comparison:
         measure = functools.partial(clock.measure, "distances")
         accuracy = measure(None, self._domain_accuracy, ["domain_accuracy"]).scores
         found = [
-            measure(holding.name, functools.partial(self._share, place), ["share"])
-            for place, holding in enumerate(self._holdings)
+            measure(task.name, functools.partial(self._share, place), ["share"])
+            for place, task in enumerate(self._tasks)
         ]
         found.append(measure(None, self._mix, ["mix_entropy", "mix_gap"]))
-        for place, holding in enumerate(self._holdings):
-            measure_domain = functools.partial(measure, holding.name)
+        for place, task in enumerate(self._tasks):
+            measure_domain = functools.partial(measure, task.name)
             found += self._compare(measure_domain, functools.partial(self._of_domain, place), self._others)
             drawn = functools.cache(functools.partial(self._drawn, place))
             found += self._compare(measure_domain, drawn, suffix=distances.DRAWN)
         others = (*self._others, *self._of_other_seeds)
         return accuracy, found + self._compare(functools.partial(measure, None), self._of_all, others)
 
-    def audit(self, holding):
-        """The memorisation audit of the domain of a holding: see `memorisation.memorisation`."""
-        place = self._holdings.index(holding)
+    def audit(self, task):
+        """The memorisation audit of the domain of a task: see `memorisation.memorisation`."""
+        place = self._tasks.index(task)
         made = self._made[self._assigned == place][:_AUDITED]
         if not len(made):
             raise distances.Absent("No generated image is in this domain.")
-        held_out, training = holding.test(_AUDITED), holding.train(_TRAINING)
+        held_out, training = task.test(_AUDITED), task.train(_TRAINING)
         rows = [part.reshape(len(part), -1) for part in (made, held_out, training)]
         try:
             return {**memorisation.memorisation(*rows, kept=self._nearest), "audit_images": len(made)}
         except ValueError as error:  # too few held-out images, or copies of training images among them
             raise distances.Absent(str(error)) from error
 
-    def moments(self, holding):
-        """{sha256 of an extractor: (test, train) moments} of the task of a holding."""
-        place, kept = self._holdings.index(holding), {}
+    def moments(self, task):
+        """{sha256 of an extractor: (test, train) moments} of a task."""
+        place, kept = self._tasks.index(task), {}
         for extractor in (self._extractor, *self._others):
             try:
                 real = self._real(place, extractor)
@@ -126,7 +126,7 @@ class Comparison:
             )
         count, real = distances.PER_DIMENSION * extractor.dimensions, self._real(place, extractor)
         try:
-            real = real.beside(_features(extractor, self._holdings[place].train(count)))
+            real = real.beside(_features(extractor, self._tasks[place].train(count)))
         except distances.Absent:  # the floor is then that of the moments that were kept, if there are any
             pass
         made = self._features(extractor)[self._codes == place][:count]
@@ -147,7 +147,7 @@ class Comparison:
         return made, self._real(place, extractor)
 
     def _of_all(self, extractor):
-        reals = [self._real(place, extractor) for place in range(len(self._holdings))]
+        reals = [self._real(place, extractor) for place in range(len(self._tasks))]
         return self._features(extractor), distances.union(reals)
 
     def _share(self, place):
@@ -159,7 +159,7 @@ class Comparison:
         share = float(self._shares[0][place])
         if not self._model.images_are_decoded:
             return {"share": share}
-        name, called = self._holdings[place].name, self._called(place)
+        name, called = self._tasks[place].name, self._called(place)
         if called < _CERTAIN:
             raise distances.Absent(
                 f"The classifier takes {called:.0%} of the model's own reconstructions of test images of {name} for"
@@ -171,13 +171,13 @@ class Comparison:
         """Share of the Student's reconstructions of a domain's test images that the classifier calls by it."""
         student = self._model.student
         if place not in self._reconstructed:
-            holding = self._holdings[place]
+            task = self._tasks[place]
             try:
-                test = images.normalize(holding.test(_RECONSTRUCTED))
+                test = images.normalize(task.test(_RECONSTRUCTED))
             except distances.Absent:  # what it was when the task was new stands in the reference
-                if holding.reference is None or _CREDENTIALS not in holding.reference.numbers:
+                if task.reference is None or _CREDENTIALS not in task.reference.numbers:
                     raise
-                return holding.reference.numbers[_CREDENTIALS]
+                return task.reference.numbers[_CREDENTIALS]
             batches = (test[i : i + _BATCH] for i in range(0, len(test), _BATCH))
             made = [
                 images.to_uint8(student.decode(student.encode(batch).mean())).numpy() for batch in batches
@@ -189,7 +189,7 @@ class Comparison:
 
     def _mix(self):
         """The evenness of the shares, if every share counts."""
-        for place in range(len(self._holdings)):
+        for place in range(len(self._tasks)):
             self._share(place)
         return self._shares[1]
 
@@ -212,7 +212,7 @@ class Comparison:
     @functools.cached_property
     def _codes(self):
         """Domain whose code drew each generated image, int [N], where there are codes."""
-        law, learnt = self._model.latent_law, [holding.name for holding in self._holdings]
+        law, learnt = self._model.latent_law, [task.name for task in self._tasks]
         return np.concatenate([law.domains_of_rows(count, None, learnt) for _, count in self._batches])
 
     def _features(self, extractor):
@@ -228,17 +228,17 @@ class Comparison:
         return self._kept[place, extractor.sha256]
 
     def _read(self, place, extractor):
-        holding = self._holdings[place]
+        task = self._tasks[place]
         try:
-            test = holding.test()
+            test = task.test()
         except distances.Absent:
-            if holding.reference is None or extractor.sha256 not in holding.reference.moments:
+            if task.reference is None or extractor.sha256 not in task.reference.moments:
                 raise
-            return distances.Real(None, None, *holding.reference.moments[extractor.sha256])
+            return distances.Real(None, None, *task.reference.moments[extractor.sha256])
         if len(test) < 2:
             raise distances.Absent(f"{len(test)} test image is too few; at least 2 are needed.")
         try:
-            train = holding.train(training_images(len(self._made), len(self._holdings), audit=False))
+            train = task.train(training_images(len(self._made), len(self._tasks), audit=False))
         except distances.Absent:
             train = None
         return distances.Real.of(
@@ -247,11 +247,11 @@ class Comparison:
 
     @functools.cached_property
     def _assigned(self):
-        """Domain of each generated image, int [N]: a place in the holdings, or their number for none."""
+        """Domain of each generated image, int [N]: a place in the tasks, or their number for none."""
         return self._assign(self._made, self._features(self._extractor))
 
     def _assign(self, shown, found):
-        known, names = self._extractor.domain_names, [holding.name for holding in self._holdings]
+        known, names = self._extractor.domain_names, [task.name for task in self._tasks]
         if set(names) <= set(known):
             places = np.array([names.index(name) if name in names else len(names) for name in known])
             batches = range(0, len(shown), _BATCH)
@@ -262,14 +262,14 @@ class Comparison:
 
     @functools.cached_property
     def _shares(self):
-        return distances.mix(self._assigned, len(self._holdings))
+        return distances.mix(self._assigned, len(self._tasks))
 
     def _domain_accuracy(self):
         """Share of the test images that are assigned to their own domain, mean over those that can be read."""
         right = []
-        for place, holding in enumerate(self._holdings):
+        for place, task in enumerate(self._tasks):
             try:
-                shown = holding.test()
+                shown = task.test()
             except distances.Absent:
                 continue
             right.append(np.mean(self._assign(shown, self._real(place, self._extractor).test) == place))

@@ -13,13 +13,13 @@ from ltgans_tf.evaluation import (
     distances,
     evaluator_settings,
     extractors,
-    holdings,
     likelihood,
     measuring,
     restoring,
     row,
     scores,
     student_scores,
+    task_images,
 )
 from ltgans_tf.files import provenance
 from ltgans_tf.networks import student as student_lib
@@ -104,7 +104,7 @@ class Evaluator:
         of_seeds, measured = ({}, []) if lost else self._of_seeds(stream, workdir)
         learnt = max(int(model.task_index.numpy()), 1)
         held = [self._hold(task, workdir, learnt, extractor) for task in stream.tasks[:learnt]]
-        names = [holding.name for holding in held]
+        names = [one.name for one in held]
         used = [extractor, *([self.inception] if self.inception else [])]
         others = of_seeds.values()
         generated = comparison.Comparison(model, held, used, self.settings, others, self._nearest)
@@ -137,7 +137,7 @@ class Evaluator:
         measured.append(measuring.Measured("", None, getattr(model, "own_scores", dict)()))
         found = measuring.collect(names, measured)
         if workdir is not None and (extractor is not None or lost):
-            moments = (lambda holding: {}) if lost else generated.moments
+            moments = (lambda one: {}) if lost else generated.moments
             restoring.keep_references(workdir, held, found["scores"], moments)
         return row.Row(
             after_task=learnt - 1,
@@ -151,8 +151,8 @@ class Evaluator:
             inception=self.inception.about if self.inception else None,
             of_seeds={seed: other.about for seed, other in of_seeds.items()},
             settings=self.settings.as_json(),
-            data={holding.name: holding.about() for holding in held},
-            notes=holdings.notes(held, getattr(model, "data_read", {})),
+            data={one.name: one.about() for one in held},
+            notes=task_images.notes(held, getattr(model, "data_read", {})),
             **found,
         )
 
@@ -199,7 +199,7 @@ class Evaluator:
         training = comparison.training_images(
             self.settings.samples, learnt, "audit" in self.settings.parts, extractor
         )
-        return holdings.Holding(task, self.settings.test_images, training, may_read, kept, past, lost)
+        return task_images.TaskImages(task, self.settings.test_images, training, may_read, kept, past, lost)
 
     def _about(self, model):
         return {

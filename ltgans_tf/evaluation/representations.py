@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 
-from ltgans_tf.networks import walks
+from ltgans_tf.networks import code_paths
 
 _FOLDS = 2
 _RESTARTS = 5  # of k-means
@@ -178,7 +178,7 @@ def interpolation_smoothness(decode, feature_fn, codes_a, codes_b, steps=10):
     """Largest perceptual step of an interpolation over its mean step, mean over pairs of codes.
 
     A step is the Euclidean distance between the features of two successive images, decoded from codes
-    in equal steps on the straight line (`walks.interpolate`). 1 is perfectly even, steps - 1 is a
+    in equal steps on the straight line (`code_paths.interpolate`). 1 is perfectly even, steps - 1 is a
     single jump; lower is better. Constant memory in the number of pairs.
 
     Args:
@@ -206,7 +206,7 @@ def interpolation_smoothness(decode, feature_fn, codes_a, codes_b, steps=10):
     ratios = []
     for start in range(0, len(codes_a), _PATHS_AT_ONCE):
         ends = zip(codes_a[start : start + _PATHS_AT_ONCE], codes_b[start : start + _PATHS_AT_ONCE])
-        paths = np.concatenate([walks.interpolate(a, b, steps) for a, b in ends])
+        paths = np.concatenate([code_paths.interpolate(a, b, steps) for a, b in ends])
         features = np.asarray(feature_fn(decode(paths)), np.float64).reshape(len(paths) // steps, steps, -1)
         lengths = np.linalg.norm(np.diff(features, axis=1), axis=-1)
         if not np.isfinite(lengths).all():

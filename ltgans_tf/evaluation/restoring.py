@@ -67,36 +67,36 @@ def keep_references(workdir, held, scores, moments):
 
     Args:
       workdir: folder of the run.
-      held: `holdings.Holding` of each task learnt.
+      held: `task_images.TaskImages` of each task learnt.
       scores: {task: {score: number}}, as they are now.
-      moments: function of a holding, as `comparison.Comparison.moments`.
+      moments: function of a task, as `comparison.Comparison.moments`.
     """
     *past, last = held
-    for holding in past:
-        if holding.lost and holding.can_read():
-            _restore_reference(workdir, holding, moments)
+    for task in past:
+        if task.lost and task.can_read():
+            _restore_reference(workdir, task, moments)
     if last.can_read():  # else what was kept when it could be read is all that is left
         _save(workdir, last, scores[last.name], moments, last.about())
 
 
-def _restore_reference(workdir, holding, moments):
+def _restore_reference(workdir, task, moments):
     """Writes the reference of a past task again, where its images are those of its own row."""
-    rows = [one for one in _rows(workdir) if one.after_task == holding.task.index]
-    then = rows[0].data.get(holding.name, {}) if rows else {}
-    now = holding.about()
+    rows = [one for one in _rows(workdir) if one.after_task == task.index]
+    then = rows[0].data.get(task.name, {}) if rows else {}
+    now = task.about()
     if any(then.get(name) is None or then[name] != now.get(name) for name in _COMPARED):
         _log.warning(
-            "%s; its images are not known to be those of its row, so it is not made again.", holding.lost
+            "%s; its images are not known to be those of its row, so it is not made again.", task.lost
         )
         return
-    _save(workdir, holding, rows[0].scores[holding.name], moments, then)
-    _log.warning("%s; it was made again of the same images.", holding.lost)
+    _save(workdir, task, rows[0].scores[task.name], moments, then)
+    _log.warning("%s; it was made again of the same images.", task.lost)
 
 
-def _save(workdir, holding, found, moments, about):
+def _save(workdir, task, found, moments, about):
     numbers = {name: found[name] for name in references.NUMBERS if name in found}
-    reference = references.Reference(holding.name, moments(holding), {**numbers, **about})
-    references.save(workdir, holding.task.index, reference)
+    reference = references.Reference(task.name, moments(task), {**numbers, **about})
+    references.save(workdir, task.index, reference)
 
 
 def _rows(workdir):

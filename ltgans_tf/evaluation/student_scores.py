@@ -13,7 +13,7 @@ _PAIRS = 32  # of codes, whose interpolations are looked at
 class StudentScores:
     """Measures a Student as it is now.
 
-    Each method takes a `holdings.Holding`, returns {score: number}, and raises `distances.Absent` where
+    Each method takes a `task_images.TaskImages`, returns {score: number}, and raises `distances.Absent` where
     there are none.
 
     Args:
@@ -29,26 +29,26 @@ class StudentScores:
         self._graphs = {} if graphs is None else graphs
         self._out_of_turn = out_of_turn
 
-    def likelihood(self, holding):
+    def likelihood(self, task):
         """See `likelihood.nlog`."""
-        test = images.normalize(holding.test())
-        sampled = holding.name not in self._out_of_turn
+        test = images.normalize(task.test())
+        sampled = task.name not in self._out_of_turn
         return likelihood.nlog(
             self._student(), test, seed=self._settings.seed, graphs=self._graphs, sampled=sampled
         )
 
-    def iwae(self, holding):
+    def iwae(self, task):
         """See `likelihood.iwae`."""
         if not self._settings.iwae_images:
             raise distances.Absent("It was not asked for: iwae_images is 0.")
-        test = images.normalize(holding.test(self._settings.iwae_images))
+        test = images.normalize(task.test(self._settings.iwae_images))
         k, seed = self._settings.iwae_k, self._settings.seed
         return likelihood.iwae(self._student(), test, k, seed=seed, graphs=self._graphs)
 
-    def representation(self, holding):
+    def representation(self, task):
         """See `representations.scores` and, for known factors, `representations.mutual_information_gap`."""
-        codes = self._codes(holding)
-        labels, factors, found = holding.test_labels(), holding.test_factors(), {}
+        codes = self._codes(task)
+        labels, factors, found = task.test_labels(), task.test_factors(), {}
         if labels is None and not factors:
             raise distances.Absent("Its images have neither labels nor known factors.")
         with _absent_where_undefined():
@@ -58,9 +58,9 @@ class StudentScores:
                 found |= representations.scores(codes, labels, self._settings.seed)
         return found
 
-    def smoothness(self, holding):
+    def smoothness(self, task):
         """See `representations.interpolation_smoothness`."""
-        codes = self._codes(holding, 2 * _PAIRS)
+        codes = self._codes(task, 2 * _PAIRS)
         half = len(codes) // 2
         if not half:
             raise distances.Absent("There is one test image; an interpolation needs two.")
@@ -73,8 +73,8 @@ class StudentScores:
             )
         return {"smoothness": rough}
 
-    def _codes(self, holding, limit=None):
-        return likelihood.codes(self._student(), images.normalize(holding.test(limit)), graphs=self._graphs)
+    def _codes(self, task, limit=None):
+        return likelihood.codes(self._student(), images.normalize(task.test(limit)), graphs=self._graphs)
 
     def _student(self):
         if self._given is None:

@@ -1,6 +1,6 @@
 """Charts of scores, as pictures: uint8 [h, w, 3].
 
-What they have in common stands in canvas.py; the map of heat maps is cividis (Nunez et al. 2018),
+What they have in common stands in chart_style.py; the map of heat maps is cividis (Nunez et al. 2018),
 which reads the same with any kind of colour vision.
 """
 
@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from ltgans_tf.figures import canvas
+from ltgans_tf.figures import chart_style
 
 _DASHED = 4  # baselines drawn one by one; of more, their range
 
@@ -27,7 +27,7 @@ def heat_map(matrix):
     """
     score, values, count = matrix.score, matrix.values, len(matrix.tasks)
     size = min(1.0, max(0.62, 6.0 / count))
-    figure = canvas.blank(max(4.6, 2.1 + size * count), 1.9 + 0.62 * size * count)
+    figure = chart_style.blank(max(4.6, 2.1 + size * count), 1.9 + 0.62 * size * count)
     axes = figure.add_subplot()
     low, high = _span(values)
     colours = _heat_colours(score.better)
@@ -38,16 +38,16 @@ def heat_map(matrix):
             colour = colours(share) if there else (0.95, 0.95, 0.95, 1.0)
             _cell(axes, i, j, colour, f"{values[i, j]:.{score.digits}f}" if there else "-", count)
     axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
-    names = canvas.short_names(matrix.tasks, 18)
-    axes.set_xticks(range(count), names, **canvas.tilt(names, size * 12))
+    names = chart_style.short_names(matrix.tasks, 18)
+    axes.set_xticks(range(count), names, **chart_style.tilt(names, size * 12))
     axes.set_yticks(range(count), [f"after {name}" for name in names])
-    axes.set_xlabel("score of", color=canvas.GREY)
+    axes.set_xlabel("score of", color=chart_style.GREY)
     axes.set_aspect(0.62, anchor="NW")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     darker = "darker is worse" if score.better else "darker is higher"
-    canvas.title(figure, _headline(score), ", ".join([*_summary(matrix), darker]))
-    return canvas.pixels(figure)
+    chart_style.title(figure, _headline(score), ", ".join([*_summary(matrix), darker]))
+    return chart_style.pixels(figure)
 
 
 def forgetting_curves(matrix, beside=None):
@@ -63,17 +63,17 @@ def forgetting_curves(matrix, beside=None):
       uint8 [h, w, 3].
     """
     score, values, count = matrix.score, matrix.values, len(matrix.tasks)
-    figure = canvas.blank(canvas.WIDTH, max(3.6, 1.6 + 0.26 * count))
+    figure = chart_style.blank(chart_style.WIDTH, max(3.6, 1.6 + 0.26 * count))
     axes = figure.add_subplot()
-    names, ends = canvas.short_names(matrix.tasks, 18), []
+    names, ends = chart_style.short_names(matrix.tasks, 18), []
     for j, name in enumerate(names):
         there = np.flatnonzero(np.isfinite(values[:, j]))
         if there.size:
             axes.plot(
                 there,
                 values[there, j],
-                color=canvas.colour_of(j),
-                marker=canvas.marker_of(j),
+                color=chart_style.colour_of(j),
+                marker=chart_style.marker_of(j),
                 markersize=5,
                 linewidth=1.8,
                 clip_on=False,
@@ -83,14 +83,14 @@ def forgetting_curves(matrix, beside=None):
     if not ends:
         raise ValueError(f"{score.name} has no value after any task; evaluate the run first.")
     below = _draw_beside(axes, matrix, beside)
-    axes.set_xticks(range(count), names, **canvas.tilt(names, 70 / count))
+    axes.set_xticks(range(count), names, **chart_style.tilt(names, 70 / count))
     axes.set_xlim(-0.15, count - 0.95)
-    axes.set_xlabel("after learning", color=canvas.GREY)
+    axes.set_xlabel("after learning", color=chart_style.GREY)
     axes.margins(y=0.08)
-    canvas.open_sides(axes)
-    canvas.title(figure, _headline(score), below)
-    canvas.label_ends(figure, axes, ends)
-    return canvas.pixels(figure)
+    chart_style.open_sides(axes)
+    chart_style.title(figure, _headline(score), below)
+    chart_style.label_ends(figure, axes, ends)
+    return chart_style.pixels(figure)
 
 
 def domain_mix(rows):
@@ -110,34 +110,37 @@ def domain_mix(rows):
     shares = [[row.scores.get(task, {}).get("share") for task in tasks] for row in rows]
     if not any(value is not None for row in shares for value in row):
         raise ValueError("no row of scores has the shares of the domains; they need an extractor.")
-    figure = canvas.blank(canvas.WIDTH, 1.5 + 0.42 * len(rows))
+    figure = chart_style.blank(chart_style.WIDTH, 1.5 + 0.42 * len(rows))
     axes = figure.add_subplot()
     for y, (row, values) in enumerate(zip(rows, shares)):
         left = 0.0
         for j, value in enumerate(values):
             if value is not None:
-                axes.barh(y, value, 0.62, left, color=canvas.colour_of(j), edgecolor="white", linewidth=0.8)
-                _write_share(axes, left, value, y, canvas.colour_of(j))
+                axes.barh(
+                    y, value, 0.62, left, color=chart_style.colour_of(j), edgecolor="white", linewidth=0.8
+                )
+                _write_share(axes, left, value, y, chart_style.colour_of(j))
                 left += value
         if left > 0.0:
-            axes.barh(y, max(0.0, 1.0 - left), 0.62, left, color=canvas.PALE)
+            axes.barh(y, max(0.0, 1.0 - left), 0.62, left, color=chart_style.PALE)
             wanted = np.arange(1, row.after_task + 1) / (row.after_task + 1)
             for above in (-0.42, 0.31):  # beside the bar, where they strike no number out
-                axes.vlines(wanted, y + above, y + above + 0.11, color=canvas.INK, linewidth=1.6)
+                axes.vlines(wanted, y + above, y + above + 0.11, color=chart_style.INK, linewidth=1.6)
     axes.set_yticks(
-        range(len(rows)), [f"after {name}" for name in canvas.short_names([row.task for row in rows], 22)]
+        range(len(rows)),
+        [f"after {name}" for name in chart_style.short_names([row.task for row in rows], 22)],
     )
     axes.set(ylim=(len(rows) - 0.45, -0.55), xlim=(0, 1))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25%", "50%", "75%", "100%"])
-    canvas.open_sides(axes, "bottom")
+    chart_style.open_sides(axes, "bottom")
     axes.tick_params(axis="y", length=0)
-    canvas.title(
+    chart_style.title(
         figure,
         "Domains of the generated images",
         "ticks at a bar: equal shares, as wanted; grey: of no domain learnt, or of one whose share is absent",
     )
     _key(figure, tasks)
-    return canvas.pixels(figure)
+    return chart_style.pixels(figure)
 
 
 def comparison(title, values, better, digits=None):
@@ -154,40 +157,48 @@ def comparison(title, values, better, digits=None):
     """
     if not values:
         raise ValueError(f"there is nothing to compare in {title!r}; give one label or more.")
-    figure = canvas.blank(canvas.WIDTH, 1.25 + 0.4 * len(values))
+    figure = chart_style.blank(chart_style.WIDTH, 1.25 + 0.4 * len(values))
     axes = figure.add_subplot()
     for y, numbers in enumerate(values.values()):
         numbers = np.array(_numbers(numbers))
         if numbers.size:
             mean = numbers.mean()
             axes.plot(
-                numbers, np.full(len(numbers), y), "o", color=canvas.COLOURS[0], alpha=0.6, markersize=7
+                numbers, np.full(len(numbers), y), "o", color=chart_style.COLOURS[0], alpha=0.6, markersize=7
             )
-            axes.vlines(mean, y - 0.3, y + 0.3, color=canvas.INK, linewidth=2.0)
+            axes.vlines(mean, y - 0.3, y + 0.3, color=chart_style.INK, linewidth=2.0)
             text = f"{mean:.4g}" if digits is None else f"{mean:.{digits}f}"
         else:
             text = "absent"
         axes.text(
-            1.02, y, text, transform=axes.get_yaxis_transform(), va="center", color=canvas.INK, fontsize=10
+            1.02,
+            y,
+            text,
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            color=chart_style.INK,
+            fontsize=10,
         )
-    axes.set_yticks(range(len(values)), canvas.short_names(list(values), 34))
+    axes.set_yticks(range(len(values)), chart_style.short_names(list(values), 34))
     axes.set_ylim(len(values) - 0.5, -0.5)
     low, high = _span(np.array([n for numbers in values.values() for n in _numbers(numbers)]))
     axes.set_xlim(low - 0.06 * (high - low), high + 0.06 * (high - low))
-    canvas.open_sides(axes, "bottom")
+    chart_style.open_sides(axes, "bottom")
     axes.hlines(
         range(len(values)),
         0,
         1,
         transform=axes.get_yaxis_transform(),
-        color=canvas.PALE,
+        color=chart_style.PALE,
         linewidth=0.6,
         zorder=0.5,
     )
     axes.tick_params(axis="y", length=0)
     direction = f"{better} is better; " if better else ""
-    canvas.title(figure, canvas.plain(title), f"{direction}dots: seeds, line and number: their mean")
-    return canvas.pixels(figure)
+    chart_style.title(
+        figure, chart_style.plain(title), f"{direction}dots: seeds, line and number: their mean"
+    )
+    return chart_style.pixels(figure)
 
 
 def _numbers(numbers):
@@ -230,7 +241,7 @@ def _cell(axes, i, j, colour, text, count):
     x, y = [j - 0.5, j + 0.5, j + 0.5, j - 0.5], [i - 0.5, i - 0.5, i + 0.5, i + 0.5]
     axes.fill(x, y, facecolor=colour, edgecolor="white", linewidth=2)
     size = 11 if count <= 5 else 9
-    axes.text(j, i, text, ha="center", va="center", color=canvas.contrast(colour), fontsize=size)
+    axes.text(j, i, text, ha="center", va="center", color=chart_style.contrast(colour), fontsize=size)
 
 
 def _draw_beside(axes, matrix, beside):
@@ -248,13 +259,13 @@ def _draw_beside(axes, matrix, beside):
         return f"{name}: {' to '.join(dict.fromkeys(ends))}, off this chart"
     dashed, last = {"linewidth": 1.1, "linestyle": (0, (4, 3))}, len(matrix.tasks) - 1
     if len(numbers) > _DASHED:
-        axes.axhspan(min(numbers), max(numbers), color=canvas.PALE, linewidth=0)
+        axes.axhspan(min(numbers), max(numbers), color=chart_style.PALE, linewidth=0)
         return f"grey band: {name}"
     if not per_task:
-        axes.axhline(beside, color=canvas.GREY, **dashed)
+        axes.axhline(beside, color=chart_style.GREY, **dashed)
     for j, task in enumerate(matrix.tasks):
         if task in per_task:
-            axes.plot([j - 0.1, last + 0.05], [per_task[task]] * 2, color=canvas.colour_of(j), **dashed)
+            axes.plot([j - 0.1, last + 0.05], [per_task[task]] * 2, color=chart_style.colour_of(j), **dashed)
     return f"dashed: {name}"
 
 
@@ -266,7 +277,7 @@ def _write_share(axes, left, value, y, colour):
             f"{value:.0%}",
             ha="center",
             va="center",
-            color=canvas.contrast(colour),
+            color=chart_style.contrast(colour),
             fontsize=9,
         )
 
@@ -275,8 +286,8 @@ def _key(figure, names):
     """Colours and names in lines below the chart."""
     from matplotlib.patches import Patch
 
-    names = canvas.short_names(names, 26)
-    handles = [Patch(color=canvas.colour_of(j), label=name) for j, name in enumerate(names)]
+    names = chart_style.short_names(names, 26)
+    handles = [Patch(color=chart_style.colour_of(j), label=name) for j, name in enumerate(names)]
     # In letters: the width of the chart, and what stands beside each name.
     most = max(1, 100 // (max(len(name) for name in names) + 9))
     columns = math.ceil(len(names) / math.ceil(len(names) / most))
@@ -287,5 +298,5 @@ def _key(figure, names):
         ncols=columns,
         frameon=False,
         fontsize=9,
-        labelcolor=canvas.INK,
+        labelcolor=chart_style.INK,
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ltgans_tf.figures import canvas
+from ltgans_tf.figures import chart_style
 
 _PANELS = {
     "critic/wasserstein": "critic: distance",
@@ -34,23 +34,23 @@ def training_curves(records, names=None):
     if missing := [name for name in names if name not in there]:
         raise ValueError(f"no record has {missing[0]!r}; those that are there are {', '.join(there)}.")
     tasks = _tasks(records)
-    figure = canvas.blank(canvas.WIDTH, 0.9 + 1.25 * len(names))
+    figure = chart_style.blank(chart_style.WIDTH, 0.9 + 1.25 * len(names))
     ratios = [0.12, *[1.0] * len(names)]
     head, *panels = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
     for axes, name in zip(panels, names):
         points = [(record["step"], record[name]) for record in records if name in record]
         steps, values = np.array(points, np.float64).T
-        axes.plot(steps, values, color=canvas.COLOURS[0], linewidth=1.2)
+        axes.plot(steps, values, color=chart_style.COLOURS[0], linewidth=1.2)
         _fit_scale(axes, values)
-        axes.set_title(_PANELS.get(name, name), loc="left", fontsize=9, color=canvas.INK, pad=3)
+        axes.set_title(_PANELS.get(name, name), loc="left", fontsize=9, color=chart_style.INK, pad=3)
         for begin, _, _ in tasks[1:]:
-            axes.axvline(begin, color=canvas.GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-        canvas.open_sides(axes)
-    panels[-1].set_xlabel("step", color=canvas.GREY)
+            axes.axvline(begin, color=chart_style.GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        chart_style.open_sides(axes)
+    panels[-1].set_xlabel("step", color=chart_style.GREY)
     length = max(records[-1]["step"], 1)
     panels[-1].set_xlim(0, length)
     _name_tasks(head, tasks, length)
-    return canvas.pixels(figure)
+    return chart_style.pixels(figure)
 
 
 def _tasks(records):
@@ -66,11 +66,11 @@ def _tasks(records):
 def _name_tasks(axes, tasks, length):
     """Writes each task's name above its span, slanting where one does not fit."""
     axes.axis("off")
-    names = canvas.short_names([name for _, _, name in tasks], 22)
+    names = chart_style.short_names([name for _, _, name in tasks], 22)
     fits = all(len(name) <= 95 * (end - begin) / length for (begin, end, _), name in zip(tasks, names))
     for (begin, end, _), name in zip(tasks, names):
         style = {"ha": "center"} if fits else {"rotation": 30, "ha": "left", "rotation_mode": "anchor"}
-        axes.text((begin + end) / 2, 0.0, name, va="bottom", color=canvas.INK, fontsize=9, **style)
+        axes.text((begin + end) / 2, 0.0, name, va="bottom", color=chart_style.INK, fontsize=9, **style)
 
 
 def _fit_scale(axes, values):

@@ -22,8 +22,8 @@ __getattr__, __dir__, __all__ = _lazy.face(
         "decoder": "networks",
         "encoder": "networks",
         "generator": "networks",
-        "interpolate": "walks",
+        "interpolate": "code_paths",
         "losses": "losses",
-        "traverse": "walks",
+        "traverse": "code_paths",
     },
 )

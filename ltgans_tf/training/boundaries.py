@@ -16,7 +16,7 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import evaluation, scores
 from ltgans_tf.evaluation import row as rows
-from ltgans_tf.figures import figures
+from ltgans_tf.figures import sheets
 from ltgans_tf.files import atomic, eventlog
 from ltgans_tf.training import callbacks
 
@@ -66,9 +66,9 @@ class BoundarySamples:
         with atomic.writing(os.path.join(folder, f"task_{task.index:02d}.npz")) as file:
             np.savez(file, images=made, latents_seed=callbacks.GRID_SEED, task=task.name, **told)
 
-        picture = figures.grid(*figures.shown(made, domains, 8, callbacks.GRID_LATENTS // 8))
+        picture = sheets.grid(*sheets.shown(made, domains, 8, callbacks.GRID_LATENTS // 8))
         place = os.path.join(workdir, "samples", f"task_{task.index:02d}", "boundary.png")
-        figures.save_png(place, picture, zoom=2)
+        sheets.save_png(place, picture, zoom=2)
         step = int(model.global_step.numpy())
         with eventlog.once(os.path.join(workdir, "tensorboard"), f"boundary_{task.index:02d}").as_default():
             tf.summary.image(f"{_GROUP}/samples", picture[None], step)
@@ -87,8 +87,8 @@ class BoundarySamples:
                 continue
             made.append((shown, domains))
             labels.append(f"after task {task.index + 1} ({name})")
-        sheet = figures.stream_sheet(*figures.shown_alike(made), labels)
-        figures.save_png(os.path.join(workdir, "figures", "stream.png"), sheet, zoom=2)
+        sheet = sheets.stream_sheet(*sheets.shown_alike(made), labels)
+        sheets.save_png(os.path.join(workdir, "figures", "stream.png"), sheet, zoom=2)
 
 
 def read_samples(path):

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ltgans_tf.data import images
-from ltgans_tf.figures import figures
+from ltgans_tf.figures import sheets
 from ltgans_tf.files import eventlog
 from ltgans_tf.training import checkpoints, distribution, divergence
 
@@ -226,7 +226,7 @@ class SampleGrids(StepCallback):
             self._writer = eventlog.writer(os.path.join(self.workdir, "tensorboard"), "images")
         self._latents = self.model.progress_latents(GRID_LATENTS, GRID_SEED)
         self._reals = self.model.task.train_images(32)
-        self._save("reals.png", figures.grid(self._reals))
+        self._save("reals.png", sheets.grid(self._reals))
 
     def needs_model(self, step, task_step):
         return step == 100 or task_step % self.every == 0
@@ -235,16 +235,16 @@ class SampleGrids(StepCallback):
         if not self.needs_model(step, task_step):
             return
         made = [images.to_uint8(batch).numpy() for batch in self.model.progress_samples(self._latents)]
-        sheets = [figures.grid(batch) for batch in made]
+        grids = [sheets.grid(batch) for batch in made]
         self._look(min(divergence.spread(batch, self._reals) for batch in made), step)
-        self._show("samples/progress", f"step_{task_step:06d}.png", figures.side_by_side(sheets), step)
+        self._show("samples/progress", f"step_{task_step:06d}.png", sheets.side_by_side(grids), step)
         if getattr(self.model, "student", None) is not None:
             columns = min(8, len(self._reals))  # a task may have only a few images
             shown = self._reals[: len(self._reals) // columns * columns]
             rebuilt = images.to_uint8(self.model.student(images.normalize(shown), training=False)).numpy()
             lines = [part.reshape(-1, columns, *shown.shape[1:]) for part in (shown, rebuilt)]
             rows = np.stack(lines, axis=1).reshape(-1, *shown.shape[1:])
-            self._show("samples/reconstructions", "reconstructions.png", figures.grid(rows, columns), step)
+            self._show("samples/reconstructions", "reconstructions.png", sheets.grid(rows, columns), step)
 
     def _look(self, spread, step):
         self._signs.of_images(self.model.task, step, spread)
@@ -259,7 +259,7 @@ class SampleGrids(StepCallback):
 
     def _save(self, name, picture):
         folder = os.path.join(self.workdir, "samples", f"task_{self.model.task.index:02d}")
-        figures.save_png(os.path.join(folder, name), picture, zoom=2)
+        sheets.save_png(os.path.join(folder, name), picture, zoom=2)
 
 
 class Profile(StepCallback):

@@ -22,7 +22,7 @@ from benchmarks import (
     step,
     workers,
 )
-from ltgans_tf.export import validation
+from ltgans_tf.export import judge
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from tests import programs, source_imports
@@ -181,7 +181,7 @@ def test_exports_are_measured_beside_the_models_own_calls(tiny_model, monkeypatc
     model = tiny_model(domain_dim=codes)
     seen = []
     monkeypatch.setattr(
-        validation,
+        judge,
         "infra",
         lambda halves, most, precision, trials: {k: {"load_seconds": 0.5} for k in halves},
     )

@@ -9,14 +9,7 @@ import numpy as np
 import pytest
 
 from ltgans_tf.data import datasets, streams
-from ltgans_tf.evaluation import (
-    evaluation,
-    evaluator_settings,
-    features,
-    holdings,
-    measuring,
-    references,
-)
+from ltgans_tf.evaluation import evaluation, evaluator_settings, features, measuring, references, task_images
 from ltgans_tf.evaluation import row as row_lib
 from tests.evaluation import two_domains
 
@@ -71,14 +64,14 @@ def test_each_part_of_a_past_task_is_read_once_and_let_go_of(extractor, model, s
 
 
 @pytest.mark.parametrize("limit", [1, 40, 50, 60, None])
-def test_a_holding_gives_the_images_that_its_task_gives(stream, limit):
+def test_task_images_are_those_that_the_task_gives(stream, limit):
     task = stream.tasks[0]
-    holding = holdings.Holding(task, 50, 50, True, None, past=True)
+    held = task_images.TaskImages(task, 50, 50, True, None, past=True)
     given = min(limit or 50, 50)
-    np.testing.assert_array_equal(holding.test(limit), task.test_images(given))
-    np.testing.assert_array_equal(holding.train(limit), task.train_images(given))
-    np.testing.assert_array_equal(holding.test_labels(), task.test_labels(50))
-    np.testing.assert_array_equal(holding.test_factors()["side"], task.test_factors(50)["side"])
+    np.testing.assert_array_equal(held.test(limit), task.test_images(given))
+    np.testing.assert_array_equal(held.train(limit), task.train_images(given))
+    np.testing.assert_array_equal(held.test_labels(), task.test_labels(50))
+    np.testing.assert_array_equal(held.test_factors()["side"], task.test_factors(50)["side"])
 
 
 @pytest.mark.program

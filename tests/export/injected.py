@@ -62,8 +62,8 @@ def main(base, fault, number, command, *task):
     if command == "rollback":
         release.rollback(base)
         return 0
-    terms = push.Terms("always", validate=False, keep=2)
-    push.push(Model(), push.Task(int(*task), "task"), base, {"run_id": "run"}, terms, None, "run")
+    settings = push.PushSettings("always", validate=False, keep=2)
+    push.push(Model(), push.Task(int(*task), "task"), base, {"run_id": "run"}, settings, None, "run")
     return 0
 
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from ltgans_tf.export import program, surroundings
+from ltgans_tf.export import environment_variables, program
 from ltgans_tf.trainers import train  # noqa: F401, defines the flags of the largest program
 from tests import programs, source_imports
 
@@ -29,7 +29,7 @@ def test_what_other_programs_are_set_up_for_does_not_reach_ours(environment):
     environment.setenv("KERAS_BACKEND", "jax")
     environment.setenv("no_proxy", "intranet")
     environment.delenv("no_grpc_proxy", raising=False)
-    surroundings.pin()
+    environment_variables.pin()
     assert os.environ["MPLBACKEND"] == "agg" and os.environ["KERAS_BACKEND"] == "tensorflow"
     assert "KERAS_MAX_EPOCHS" not in os.environ
     assert os.environ["no_grpc_proxy"] == "intranet,localhost,127.0.0.1,::1"
@@ -40,7 +40,7 @@ def test_what_other_programs_are_set_up_for_does_not_reach_ours(environment):
 def test_keras_json_is_not_read(tmp_path):
     (tmp_path / "keras.json").write_text('{"floatx": "float16", "image_data_format": "channels_first"}')
     code = (
-        "from ltgans_tf.export import surroundings; surroundings.pin()\n"
+        "from ltgans_tf.export import environment_variables; environment_variables.pin()\n"
         "from ltgans_tf.files import keras_config; keras_config.check()\n"
         "import matplotlib"
     )
@@ -58,10 +58,10 @@ def test_threads_that_are_no_number_are_refused_by_name(environment):
     for text in ("two", "-1", "", "\N{SUPERSCRIPT TWO}"):
         environment.setenv("TF_NUM_INTRAOP_THREADS", text)
         with pytest.raises(ValueError, match="TF_NUM_INTRAOP_THREADS is "):
-            surroundings.check()
+            environment_variables.check()
     environment.setenv("TF_NUM_INTRAOP_THREADS", "2")
-    surroundings.check()
-    assert surroundings.noted()["TF_NUM_INTRAOP_THREADS"] == "2"
+    environment_variables.check()
+    assert environment_variables.noted()["TF_NUM_INTRAOP_THREADS"] == "2"
 
 
 def test_exhausted_memory_is_one_sentence(capsys):

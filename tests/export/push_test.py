@@ -1,4 +1,4 @@
-"""On which terms a version is pushed, and that a push which dies leaves nothing half."""
+"""How a version is pushed, and that a push which dies leaves nothing half."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ltgans_tf import exported
 from ltgans_tf.evaluation import row
-from ltgans_tf.export import push, release, validation, versions, warmup
+from ltgans_tf.export import judge, push, release, versions, warmup
 from ltgans_tf.training import checkpoints
 from tests import source_imports
 from tests.tiny import UNTRIED
@@ -34,13 +34,15 @@ def _row(task=0, **nlogs):
     )
 
 
-def _terms(policy="if_blessed", **more):
-    return push.Terms(policy, validate=False, **more)
+def _settings(policy="if_blessed", **more):
+    return push.PushSettings(policy, validate=False, **more)
 
 
-def _push(model, base, task, measured, terms=None):
+def _push(model, base, task, measured, settings=None):
     model.task_index.assign(task + 1)
-    return push.push(model, push.Task(task, f"task {task}"), str(base), INFO, terms or _terms(), measured)
+    return push.push(
+        model, push.Task(task, f"task {task}"), str(base), INFO, settings or _settings(), measured
+    )
 
 
 def test_the_version_of_another_run_is_no_parent():
@@ -56,7 +58,7 @@ def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_mode
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, _row(0))
     before = (tmp_path / "latest.json").read_text(), (tmp_path / "models.config").read_text()
-    with pytest.raises(validation.NotBlessed, match="the NLOG of task 0 is 160, the served version's 100"):
+    with pytest.raises(judge.NotBlessed, match="the NLOG of task 0 is 160, the served version's 100"):
         _push(model, tmp_path, 1, _row(1, **{"task 0": 160.0, "task 1": 90.0}))
     assert ((tmp_path / "latest.json").read_text(), (tmp_path / "models.config").read_text()) == before
     assert versions.found(tmp_path, "generator") == [first]
@@ -66,7 +68,7 @@ def test_what_has_forgotten_is_not_pushed_and_the_served_version_stays(tiny_mode
     assert note["reason"].startswith("the NLOG of task 0") and note["task_index"] == 1
     # With more patience, or without a judge, it is.
     second = _push(
-        model, tmp_path, 1, _row(1, **{"task 0": 160.0, "task 1": 90.0}), _terms(max_regression=0.7)
+        model, tmp_path, 1, _row(1, **{"task 0": 160.0, "task 1": 90.0}), _settings(max_regression=0.7)
     )
     info = versions.read_info(tmp_path, "generator", second)
     assert info["parent_version"] == first and info["scores"]["tasks"]["task 0"]["nlog"] == 160.0
@@ -94,8 +96,8 @@ def test_another_state_is_pushed_though_its_run_and_task_were(tiny_model, tmp_pa
 @pytest.mark.program
 def test_a_served_version_without_scores_lets_nothing_pass(tiny_model, tmp_path, quick):
     model = tiny_model(student=False)
-    first = _push(model, tmp_path, 0, None, _terms("always"))
-    with pytest.raises(validation.NotBlessed, match="the served version has no scores to compare with"):
+    first = _push(model, tmp_path, 0, None, _settings("always"))
+    with pytest.raises(judge.NotBlessed, match="the served version has no scores to compare with"):
         _push(model, tmp_path, 1, _row(1, **{"task 0": 100.0, "task 1": 90.0}))
     assert versions.read_latest(tmp_path)["version"] == first
 
@@ -104,7 +106,7 @@ def test_a_served_version_without_scores_lets_nothing_pass(tiny_model, tmp_path,
 def test_marks_tell_what_a_version_has_passed(tiny_model, tmp_path):
     model = tiny_model(student=False)
     good = _push(model, tmp_path, 0, _row(0))
-    bad = _push(model, tmp_path, 1, _row(1, **{"task 0": 900.0, "task 1": 90.0}), _terms("always"))
+    bad = _push(model, tmp_path, 1, _row(1, **{"task 0": 900.0, "task 1": 90.0}), _settings("always"))
 
     def extra(version):
         return tmp_path / "generator" / str(version) / "assets.extra"
@@ -129,19 +131,19 @@ def test_a_version_that_was_tried_says_so_and_one_that_fails_is_not_pushed(
         tried.append((sorted(halves), max_latency, [os.path.isdir(folder) for folder, _ in halves.values()]))
         return {kind: {"load_seconds": 1.0, "latency_ms": {}} for kind in halves}
 
-    monkeypatch.setattr(validation, "infra", infra)
-    version = _push(model, tmp_path, 0, _row(0), push.Terms(max_latency=0.25))
+    monkeypatch.setattr(judge, "infra", infra)
+    version = _push(model, tmp_path, 0, _row(0), push.PushSettings(max_latency=0.25))
     assert tried == [(["encoder", "generator"], 0.25, [True, True])]
     for kind in versions.KINDS:
         mark = tmp_path / kind / str(version) / "assets.extra" / "INFRA_BLESSED"
         assert json.loads(mark.read_text()) == {"load_seconds": 1.0, "latency_ms": {}}
 
     def refuse(halves, max_latency, precision, trials):
-        raise validation.NotBlessed("the encoder cannot be loaded.")
+        raise judge.NotBlessed("the encoder cannot be loaded.")
 
-    monkeypatch.setattr(validation, "infra", refuse)
-    with pytest.raises(validation.NotBlessed):
-        _push(model, tmp_path, 1, _row(1, **{"task 0": 100.0, "task 1": 90.0}), push.Terms("always"))
+    monkeypatch.setattr(judge, "infra", refuse)
+    with pytest.raises(judge.NotBlessed):
+        _push(model, tmp_path, 1, _row(1, **{"task 0": 100.0, "task 1": 90.0}), push.PushSettings("always"))
     assert versions.read_latest(tmp_path)["version"] == version
     assert all(os.listdir(tmp_path / kind) == [str(version)] for kind in versions.KINDS)
 
@@ -149,11 +151,11 @@ def test_a_version_that_was_tried_says_so_and_one_that_fails_is_not_pushed(
 @pytest.mark.program
 def test_the_manual_policy_waits_for_approval(tiny_model, tmp_path):
     model = tiny_model(student=False)
-    first = _push(model, tmp_path, 0, _row(0), _terms("manual"))
+    first = _push(model, tmp_path, 0, _row(0), _settings("manual"))
     assert "version" not in versions.read_latest(tmp_path)
     with pytest.raises(ValueError, match="nothing there is approved"):
         exported.load(tmp_path)
-    assert _push(model, tmp_path, 0, _row(0), _terms("manual")) == first
+    assert _push(model, tmp_path, 0, _row(0), _settings("manual")) == first
     release.serve(str(tmp_path), first)
     assert exported.load(tmp_path).info["version"] == first
 
@@ -162,7 +164,7 @@ def test_the_manual_policy_waits_for_approval(tiny_model, tmp_path):
 def test_versions_are_kept_up_to_a_number(tiny_model, tmp_path, quick):
     model, made = tiny_model(student=False), []
     for task in range(5):
-        made.append(_push(model, tmp_path, task, None, push.Terms("always", validate=False, keep=2)))
+        made.append(_push(model, tmp_path, task, None, push.PushSettings("always", validate=False, keep=2)))
     assert versions.found(tmp_path, "generator") == made[-2:]
 
 
@@ -195,7 +197,7 @@ def test_a_model_with_other_halves_is_for_another_folder(tiny_model, tmp_path, q
 @pytest.mark.parametrize("field, value", [("policy", "never"), ("max_regression", -1), ("keep", 0)])
 def test_terms_that_cannot_be_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value!r}; it must be"):
-        push.Terms(**{field: value})
+        push.PushSettings(**{field: value})
 
 
 class _Killed(BaseException):
@@ -252,11 +254,11 @@ def test_a_push_that_is_killed_at_any_step_leaves_what_was_served_and_is_complet
     tiny_model, tiny_stream, tmp_path, monkeypatch, quick
 ):
     model, run, base = tiny_model(), str(tmp_path / "run"), str(tmp_path / "base")
-    terms = push.Terms("always", validate=False, keep=1)
+    settings = push.PushSettings("always", validate=False, keep=1)
 
     def again():
         task = int(model.task_index.numpy()) - 1
-        return push.push(model, push.Task(task, "task"), base, INFO, terms, None, run)
+        return push.push(model, push.Task(task, "task"), base, INFO, settings, None, run)
 
     served = []
     for task in range(3):  # the last of which removes the first
@@ -307,5 +309,5 @@ def test_pushes_at_one_time_wait_for_each_other_and_a_refusal_is_exit_status_3(
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0 and out.startswith("Pushed version"), err
     (version,) = versions.found(base, "generator")
-    assert validation.BLESSED in os.listdir(os.path.join(base, "generator", str(version), "assets.extra"))
+    assert judge.INFRA_BLESSED in os.listdir(os.path.join(base, "generator", str(version), "assets.extra"))
     assert checkpoints.read_config(os.path.join(base, "continuation", str(version)))

@@ -176,21 +176,21 @@ def test_failed_write_is_one_sentence_and_leaves_nothing_behind(tiny_model, tmp_
 def test_boundary_pushes_what_push_finds_done_until_the_run_goes_on(tiny_model, tiny_stream, tmp_path, quick):
     model, stream, run = tiny_model(), tiny_stream(tasks=1), str(tmp_path / "run")
     model.fit_stream(
-        stream, 1, workdir=run, callbacks=[], boundary_callbacks=[push.BoundaryExport(terms=UNTRIED)]
+        stream, 1, workdir=run, callbacks=[], boundary_callbacks=[push.BoundaryExport(settings=UNTRIED)]
     )
     exports = os.path.join(run, "exports")
     (version,) = versions.found(exports, "generator")
     assert versions.found(exports, "encoder") == [version]
     info = versions.read_info(exports, "encoder", version)
     assert (info["step"], info["image_shape"], info["run_id"]) == (1, [8, 8, 3], run_ids.read(run))
-    assert push.push_workdir(run, terms=UNTRIED) == version
+    assert push.push_workdir(run, settings=UNTRIED) == version
     elsewhere = push.push_workdir(run, str(tmp_path / "models"), UNTRIED)
     assert versions.found(tmp_path / "models", "encoder") == [elsewhere]
     model.task_step.assign(1)
     model.global_step.assign(2)
     checkpoints.save(run, model)
     with pytest.raises(ValueError, match="stands at step 1 of its task 2"):
-        push.push_workdir(run, terms=UNTRIED)
+        push.push_workdir(run, settings=UNTRIED)
 
 
 @pytest.mark.program
@@ -200,7 +200,10 @@ def test_boundary_judges_the_row_that_it_is_handed_and_no_other(
 ):
     """Scores that come after the export, or that an earlier boundary of the task left, do not count."""
     model, stream, run, said = tiny_model(student=False), tiny_stream(tasks=1), str(tmp_path / "run"), []
-    (task,), exports = stream.tasks, push.BoundaryExport(terms=push.Terms(validate=False), say=said.append)
+    (task,), exports = (
+        stream.tasks,
+        push.BoundaryExport(settings=push.PushSettings(validate=False), say=said.append),
+    )
     found = row.Row(after_task=0, task=task.name, scores={task.name: {"fcd": 1.5}}, union={"fcd": 1.5})
     if not measured:
         found.save(row.row_path(run, 0))

@@ -32,8 +32,8 @@ staging._save = save
 staging.describe = lambda model, task, info, row: {**info, "task_index": task.index, "scores": None}
 base, run_id, count = sys.argv[1:]
 for task in range(int(count)):
-    terms = push.Terms("always", validate=False, keep=1000)
-    push.push(Model(), push.Task(task, "task"), base, {"run_id": run_id}, terms)
+    settings = push.PushSettings("always", validate=False, keep=1000)
+    push.push(Model(), push.Task(task, "task"), base, {"run_id": run_id}, settings)
 """
 
 

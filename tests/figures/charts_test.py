@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from ltgans_tf.evaluation import matrix, row, scores
-from ltgans_tf.figures import canvas, charts, training_curves
+from ltgans_tf.figures import chart_style, charts, training_curves
 
 LONG = [f"npz_photographs_of_{town}_taken_in_winter_{i}" for i, town in enumerate("abcdefghij")]
 
@@ -18,8 +18,8 @@ LONG = [f"npz_photographs_of_{town}_taken_in_winter_{i}" for i, town in enumerat
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that were drawn, in their order."""
-    figures, pixels = [], canvas.pixels
-    monkeypatch.setattr(canvas, "pixels", lambda figure: figures.append(figure) or pixels(figure))
+    figures, pixels = [], chart_style.pixels
+    monkeypatch.setattr(chart_style, "pixels", lambda figure: figures.append(figure) or pixels(figure))
     return figures
 
 
@@ -109,7 +109,7 @@ def test_small_differences_look_small():
 def test_numbers_have_enough_contrast_on_every_colour():
     for share, better in itertools.product(np.linspace(0, 1, 50), ("lower", "higher")):
         ground = charts._heat_colours(better)(share)
-        bright, dark = sorted((_luminance(ground), _luminance(canvas.contrast(ground))), reverse=True)
+        bright, dark = sorted((_luminance(ground), _luminance(chart_style.contrast(ground))), reverse=True)
         assert (bright + 0.05) / (dark + 0.05) >= 4.5  # what WCAG asks of text
 
 
@@ -119,11 +119,11 @@ def _luminance(colour):
 
 
 def test_forty_nine_tasks_have_their_own_mark():
-    marks = {(canvas.colour_of(j % 14), canvas.marker_of(j)) for j in range(14)}
+    marks = {(chart_style.colour_of(j % 14), chart_style.marker_of(j)) for j in range(14)}
     assert len(marks) == 14
-    assert len({canvas.marker_of(j) for j in range(7)}) == 7
-    assert [canvas.colour_of(j) for j in range(2)] == ["#0072b2", "#d55e00"]
-    assert _luminance(canvas.colour_of(7)) < _luminance(canvas.colour_of(0))
+    assert len({chart_style.marker_of(j) for j in range(7)}) == 7
+    assert [chart_style.colour_of(j) for j in range(2)] == ["#0072b2", "#d55e00"]
+    assert _luminance(chart_style.colour_of(7)) < _luminance(chart_style.colour_of(0))
 
 
 def test_forgetting_curves_begin_where_the_task_was_learnt_and_leave_out_what_is_absent(drawn):
@@ -144,8 +144,8 @@ def test_the_baseline_is_dashed_where_it_is_near(drawn):
     charts.forgetting_curves(matrix, {"a": 5.0, "b": 7.0})
     dashed = [line for line in drawn[0].axes[0].lines if line.is_dashed()]
     assert [(line.get_ydata()[0], line.get_color()) for line in dashed] == [
-        (5.0, canvas.colour_of(0)),
-        (7.0, canvas.colour_of(1)),
+        (5.0, chart_style.colour_of(0)),
+        (7.0, chart_style.colour_of(1)),
     ]
     assert _below(drawn[0]) == "dashed: real images in place of generated ones"
     charts.forgetting_curves(matrix, 6.0)
@@ -238,8 +238,8 @@ def test_the_domain_mix_stacks_shares_beside_what_is_wanted(drawn):
         for bar in axes.patches
         if bar.get_width() > 0
     ]
-    first, second = canvas.colour_of(0), canvas.colour_of(1)
-    assert [bar[3] for bar in bars] == [first, first, second, canvas.PALE]
+    first, second = chart_style.colour_of(0), chart_style.colour_of(1)
+    assert [bar[3] for bar in bars] == [first, first, second, chart_style.PALE]
     np.testing.assert_allclose(
         [bar[:3] for bar in bars], [[0, 0, 1], [1, 0, 0.5], [1, 0.5, 0.3], [1, 0.8, 0.2]], atol=1e-12
     )
@@ -320,12 +320,12 @@ def _overlap(a, b):
 
 
 def test_places_move_apart_by_as_little_as_they_must():
-    assert canvas.spread([0.0, 1.0, 5.0], 1.0) == [0.0, 1.0, 5.0]
-    assert canvas.spread([2.0, 2.0], 1.0) == [1.5, 2.5]
-    assert canvas.spread([0.0, 0.0, 0.0, 10.0], 2.0) == [-2.0, 0.0, 2.0, 10.0]
+    assert chart_style.spread([0.0, 1.0, 5.0], 1.0) == [0.0, 1.0, 5.0]
+    assert chart_style.spread([2.0, 2.0], 1.0) == [1.5, 2.5]
+    assert chart_style.spread([0.0, 0.0, 0.0, 10.0], 2.0) == [-2.0, 0.0, 2.0, 10.0]
     # 1 and 1.5 would take 0.75 and 1.75, which is too near to 2: all three share out around 1.5.
-    assert canvas.spread([1.0, 1.5, 2.0], 1.0) == [0.5, 1.5, 2.5]
-    assert canvas.spread([], 1.0) == []
+    assert chart_style.spread([1.0, 1.5, 2.0], 1.0) == [0.5, 1.5, 2.5]
+    assert chart_style.spread([], 1.0) == []
 
 
 def test_the_same_chart_twice_has_the_same_pixels():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ltgans_tf.figures import canvas, method_curves
+from ltgans_tf.figures import chart_style, method_curves
 
 TASKS = ["digits", "glyphs"]
 
@@ -17,8 +17,8 @@ def test_each_method_has_its_colour_and_a_missing_number_no_point():
     values = {"ltgan": [[1.0, 2.0], [2.0, 3.0]], "replay": [[None], [float("nan")]], "joint": [[3.0], [1.0]]}
     pixels = method_curves.method_curves("NLOG", "", TASKS, values)
     assert pixels.dtype == np.uint8 and pixels.ndim == 3
-    assert _has(pixels, canvas.COLOURS[0]) and _has(pixels, canvas.COLOURS[2])
-    assert not _has(pixels, canvas.COLOURS[1])
+    assert _has(pixels, chart_style.COLOURS[0]) and _has(pixels, chart_style.COLOURS[2])
+    assert not _has(pixels, chart_style.COLOURS[1])
 
 
 def test_the_spread_of_several_seeds_is_seen():

@@ -94,7 +94,7 @@ push_flags = st.dictionaries(
 
 def read_push_flags(folder, given):
     """What is judged and kept by such flags."""
-    from ltgans_tf.export import blessing, release, versions
+    from ltgans_tf.export import judge, release, versions
     from ltgans_tf.trainers import setting_flags, train
 
     kept, base = flagsaver.save_flag_values(), _base(folder)
@@ -107,7 +107,7 @@ def read_push_flags(folder, given):
         raise ValueError(str(error)) from error
     finally:
         flagsaver.restore_flag_values(kept)
-    refused = blessing.reasons(_NEW, _SERVED, found.max_regression)
+    refused = judge.reasons(_NEW, _SERVED, found.max_regression)
     if bool(refused) != (
         found.max_regression < 2**0.5 - 1 + 1e-12
     ):  # the FCD is doubled, the NLOG a third worse

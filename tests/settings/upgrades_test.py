@@ -13,7 +13,8 @@ from ltgans_tf import exported, loading
 from ltgans_tf.data import streams
 from ltgans_tf.export import continuation, versions
 from ltgans_tf.settings import presets, upgrades
-from ltgans_tf.trainers import former_run, runs
+from ltgans_tf.trainers import former_run
+from ltgans_tf.trainers.reporting import runs
 from ltgans_tf.training import checkpoints
 from tests.tiny import make_model, make_stream
 

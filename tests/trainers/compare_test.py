@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from ltgans_tf.trainers import compare, groups
+from ltgans_tf.trainers import compare
+from ltgans_tf.trainers.reporting import run_groups
 from tests import fake_runs, reading_pages
 
 
@@ -53,12 +54,12 @@ def test_scores_for_tuning_are_not_taken_for_test_scores(tmp_path, compared):
 
 
 def _grouped(workdirs, labels=()):
-    found = groups.group(groups.read(workdirs), labels)
+    found = run_groups.group(run_groups.read(workdirs), labels)
     return {label: [run.name for run in members] for label, members in found.items()}
 
 
 def test_spread_is_mean_sample_deviation_least_and_most():
-    found = groups.spread([10, None, 12, math.nan, 17])
+    found = run_groups.spread([10, None, 12, math.nan, 17])
     assert found == {
         "values": [10.0, None, 12.0, None, 17.0],
         "mean": 13.0,
@@ -66,8 +67,8 @@ def test_spread_is_mean_sample_deviation_least_and_most():
         "min": 10.0,
         "max": 17.0,
     }
-    assert groups.spread([3])["sd"] is None
-    assert groups.spread([None, math.nan]) is None
+    assert run_groups.spread([3])["sd"] is None
+    assert run_groups.spread([None, math.nan]) is None
 
 
 def test_comparison_stands_alone(compared):
@@ -104,7 +105,7 @@ def test_forgetting_and_transfer_are_those_of_the_matrix(tmp_path):
     # digits 8 -> 12 and 10 when it was new.
     change = fake_runs.change_scores([[10], [8, 20], [12, 26, 30]])
     paths = [fake_runs.make_run(tmp_path / str(s), seed=s, change=change) for s in range(2)]
-    (each,) = groups.summarise(groups.group(groups.read(paths))).values()
+    (each,) = run_groups.summarise(run_groups.group(run_groups.read(paths))).values()
     nlog = each["scores"]["nlog"]
     assert nlog["forgetting"]["values"] == [5.0, 5.0]
     assert nlog["backward_transfer"]["values"] == [-4.0, -4.0]
@@ -116,7 +117,7 @@ def test_verdict_names_the_best_first_and_says_when_that_may_be_chance(compared)
     assert "NLOG, mean over the tasks, lower is better: ltgan 13.0, replay 20.0. The ranges of" in told
 
     def summary(*values):
-        stats = {chr(97 + i): groups.spread(each) for i, each in enumerate(values)}
+        stats = {chr(97 + i): run_groups.spread(each) for i, each in enumerate(values)}
         return {k: {"union": {"fcd": {"value": v}}, "scores": {}} for k, v in stats.items()}
 
     assert len(compare.verdict(summary([5, 6], [3, 4]))) == 1
@@ -166,12 +167,12 @@ def _written(paths, tmp_path):
 
 
 def test_labels_that_fit_no_group_or_two_are_refused(six):
-    members = groups.read([six["ltgan0"], six["replay0"]])
+    members = run_groups.read([six["ltgan0"], six["replay0"]])
     for labels in (["gone=a"], ["ltgan0"], ["ltgan0="]):
         with pytest.raises(ValueError, match="write WORKDIR=LABEL"):
-            groups.group(members, labels)
+            run_groups.group(members, labels)
     with pytest.raises(ValueError, match="two groups are called 'replay'"):
-        groups.group(members, ["ltgan0=replay"])
+        run_groups.group(members, ["ltgan0=replay"])
 
 
 @pytest.mark.parametrize(
@@ -188,11 +189,11 @@ def test_labels_that_fit_no_group_or_two_are_refused(six):
     ],
 )
 def test_scores_that_were_measured_otherwise_are_barred(tmp_path, change, why, barred):
-    members = groups.read(_two(tmp_path, method="replay", change=change))
-    found = groups.not_comparable(members)
+    members = run_groups.read(_two(tmp_path, method="replay", change=change))
+    found = run_groups.not_comparable(members)
     assert barred <= set(found) and {"nlog", "knn"} & set(found) == {"nlog", "knn"} & barred
     assert all(reason.startswith(f"{why} differ (") for reason in found.values())
-    summary = groups.summarise(groups.group(members), found)
+    summary = run_groups.summarise(run_groups.group(members), found)
     for each in summary.values():
         assert not set(found) & {*each["scores"], *each["union"]}
 
@@ -207,7 +208,7 @@ def test_importance_samples_bar_the_iwae_bound_alone(tmp_path):
         return apply
 
     paths = [fake_runs.make_run(tmp_path / f"{k}", ("digits",), change=change(k)) for k in (5, 64)]
-    assert groups.not_comparable(groups.read(paths)) == {
+    assert run_groups.not_comparable(run_groups.read(paths)) == {
         "iwae": f"the iwae_k differ (5 in {paths[0]}, 64 in {paths[1]})"
     }
 
@@ -221,7 +222,7 @@ def test_inception_bars_its_own_distance_alone(tmp_path):
         return apply
 
     paths = [fake_runs.make_run(tmp_path / d, ("digits",), change=change(d)) for d in ("ab", "cd")]
-    assert set(groups.not_comparable(groups.read(paths))) == {"fid"}
+    assert set(run_groups.not_comparable(run_groups.read(paths))) == {"fid"}
 
 
 def test_what_is_barred_is_told_first_and_no_number_of_it_is_shown(tmp_path):
@@ -285,23 +286,23 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path, six):
         ([one, other], "learnt glyphs, digits, textures and .* digits, glyphs, textures; compare runs of"),
     ):
         with pytest.raises(ValueError, match=message):
-            groups.read(workdirs)
+            run_groups.read(workdirs)
 
 
 def test_run_without_settings_or_with_a_gap_is_refused(tmp_path):
     paths = _two(tmp_path, tasks=("digits", "glyphs", "textures"))
     (tmp_path / "b" / "eval" / "task_01" / "scores.json").unlink()
     with pytest.raises(ValueError, match="b has no scores after task 2; evaluate that run again"):
-        groups.read(paths)
+        run_groups.read(paths)
     (tmp_path / "b" / "config.json").unlink()
     with pytest.raises(ValueError, match="b has no config.json"):
-        groups.read(paths)
+        run_groups.read(paths)
 
 
 def test_settings_are_read_and_not_changed(six):
-    (run,) = groups.read([six["ltgan0"], six["ltgan1"]])[:1]
+    (run,) = run_groups.read([six["ltgan0"], six["ltgan1"]])[:1]
     before = copy.deepcopy(run.config)
-    found = groups.settings(run)
+    found = run_groups.settings(run)
     assert found["model.recipe.n_critic"] == 1 and found["method"] == "ltgan" and "stream.seed" not in found
     assert run.config == before
 

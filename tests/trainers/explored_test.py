@@ -8,8 +8,9 @@ from PIL import Image
 
 from ltgans_tf import loading
 from ltgans_tf.data import images
-from ltgans_tf.networks import walks
-from ltgans_tf.trainers import explored, page
+from ltgans_tf.networks import code_paths
+from ltgans_tf.trainers import explored
+from ltgans_tf.trainers.reporting import html_page
 from tests import fake_runs, tiny
 
 TASKS = ("digits", "glyphs")
@@ -119,7 +120,7 @@ def _model_without_codes():
 
 def test_scores_are_those_of_the_report(run):
     said = run().scores()
-    assert isinstance(said, page.Markup)
+    assert isinstance(said, html_page.Markup)
     for words in ("Score of each task after each task", "What was lost", "NLOG", "after glyphs", "<img "):
         assert words in said, words
 
@@ -147,9 +148,9 @@ def test_between_has_both_paths_through_the_codes(run, model, tmp_path):
     assert (first[0], last[0]) == ("digits", "a cat.png")
     sheet = shown.between(first, last, steps=3)
     codes = model.student.encode(images.normalize(np.stack([first[1], last[1]]))).mean()
-    for kind in walks.KINDS:
+    for kind in code_paths.KINDS:
         middle = images.to_uint8(
-            model.student.decode(walks.interpolate(*codes.numpy(), 3, kind)[1:2])
+            model.student.decode(code_paths.interpolate(*codes.numpy(), 3, kind)[1:2])
         ).numpy()[0]
         assert _contains(sheet, middle.repeat(8, 0).repeat(8, 1)), kind
     assert _contains(sheet, last[1].repeat(8, 0).repeat(8, 1))

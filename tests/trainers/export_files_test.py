@@ -13,7 +13,7 @@ import pytest
 import ltgans_tf
 from ltgans_tf import loading
 from ltgans_tf.data import streams
-from ltgans_tf.export import plain_networks, standalone, validation
+from ltgans_tf.export import judge, plain_networks, standalone
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.trainers import export_files
@@ -169,7 +169,7 @@ def test_a_file_that_differs_is_refused_and_nothing_is_left(workdir, tmp_path, m
         return made
 
     monkeypatch.setattr(plain_networks, "networks", changed)
-    with pytest.raises(validation.NotBlessed, match=r"^decoder.keras in keras .* is up to 0.01.* away"):
+    with pytest.raises(judge.NotBlessed, match=r"^decoder.keras in keras .* is up to 0.01.* away"):
         export_files.export(workdir, "keras", str(tmp_path / "out"))
     assert not list(tmp_path.iterdir())
 
@@ -177,7 +177,7 @@ def test_a_file_that_differs_is_refused_and_nothing_is_left(workdir, tmp_path, m
 @pytest.mark.program
 def test_a_file_that_does_not_load_is_refused(workdir, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.Model, "save", lambda self, path: open(path, "w").close())
-    with pytest.raises(validation.NotBlessed, match="died with status 1: .*"):
+    with pytest.raises(judge.NotBlessed, match="died with status 1: .*"):
         export_files.export(workdir, "keras", str(tmp_path / "out"))
     assert not list(tmp_path.iterdir())
 
@@ -185,7 +185,7 @@ def test_a_file_that_does_not_load_is_refused(workdir, tmp_path, monkeypatch):
 @pytest.mark.program
 def test_the_program_ends_with_status_3_on_a_refusal(workdir, tmp_path, monkeypatch, capsys):
     def refuse(*_):
-        raise validation.NotBlessed("the generator is apart.")
+        raise judge.NotBlessed("the generator is apart.")
 
     monkeypatch.setattr(standalone, "write", refuse)
     given = type(

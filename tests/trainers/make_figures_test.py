@@ -13,7 +13,7 @@ from PIL import Image
 from ltgans_tf import loading
 from ltgans_tf.data import streams
 from ltgans_tf.evaluation import features, row
-from ltgans_tf.figures import gallery
+from ltgans_tf.figures import run_figures
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import presets
 from ltgans_tf.trainers import make_figures
@@ -69,7 +69,7 @@ def _png(*path):
 
 
 ALL = [
-    *gallery.SHEETS,
+    *run_figures.SHEETS,
     "training_curves",
     "domain_mix",
     "matrix_nlog",
@@ -140,13 +140,13 @@ def test_a_task_whose_data_is_gone_is_named_and_the_rest_is_drawn(trained, workd
     hidden = tmp_path / "hidden.npz"
     shutil.move(trained / "set0.npz", hidden)
     try:
-        said = make_figures.make_figures(workdir, str(tmp_path / "out"), only=gallery.SHEETS[:4])
+        said = make_figures.make_figures(workdir, str(tmp_path / "out"), only=run_figures.SHEETS[:4])
         assert len(os.listdir(tmp_path / "out")) == 4
         (line,) = [line for line in said.splitlines() if line.startswith("  test images of set0")]
         assert "set0.npz" in line.split(": ", 1)[1]
         # All sets gone: no figure of codes.
         shutil.move(trained / "set1.npz", tmp_path / "hidden1.npz")
-        said = make_figures.make_figures(workdir, str(tmp_path / "out"), only=gallery.SHEETS[:4])
+        said = make_figures.make_figures(workdir, str(tmp_path / "out"), only=run_figures.SHEETS[:4])
         shutil.move(tmp_path / "hidden1.npz", trained / "set1.npz")
         assert (
             "  fig2_interpolation, fig3_traversal: of no task that was learnt can test images be read."

@@ -6,7 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from ltgans_tf.trainers import report, report_protocol, runs
+from ltgans_tf.trainers import report
+from ltgans_tf.trainers.reporting import protocol, runs
 from tests.fake_runs import HOSTILE, change_scores, make_run, write_picture
 from tests.reading_pages import Page, as_shown, assert_stands_alone, imports_tensorflow, run_program
 
@@ -106,7 +107,7 @@ def test_mix_time_and_settings_stand_there(plain):
 def test_seconds_of_training_follow_from_steps_and_speeds():
     points = [(0, 10, 2.0), (0, 30, 4.0), (1, 50, 10.0)]
     records = [{"task_index": i, "step": n, "speed/steps_per_second": v} for i, n, v in points]
-    assert report_protocol.training_seconds(records) == {0: 5.0 + 5.0, 1: 2.0}
+    assert protocol.training_seconds(records) == {0: 5.0 + 5.0, 1: 2.0}
 
 
 @pytest.mark.program

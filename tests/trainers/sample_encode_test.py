@@ -33,7 +33,7 @@ def workdir(tmp_path_factory):
         1,
         workdir=folder / "run",
         callbacks=[],
-        boundary_callbacks=[push.BoundaryExport(terms=UNTRIED)],
+        boundary_callbacks=[push.BoundaryExport(settings=UNTRIED)],
     )
     return str(folder / "run")
 

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing import plugin_event_accumulator
 import ltgans_tf as lt
 from ltgans_tf.data import images, streams
 from ltgans_tf.evaluation import evaluation, row, scores
-from ltgans_tf.figures import figures
+from ltgans_tf.figures import sheets
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.training import boundaries, callbacks
@@ -69,7 +69,7 @@ def test_the_images_of_the_fixed_latents_are_stored(run):
             np.testing.assert_array_equal(stored["domains"], np.arange(count) // 128)
             assert int(stored["latents_seed"]) == 0 and str(stored["task"]) == task.name
         lines = np.concatenate([samples[start : start + 8] for start in range(0, count, 128)])
-        picture = figures.grid(images.to_uint8(lines).numpy()).repeat(2, 0).repeat(2, 1)
+        picture = sheets.grid(images.to_uint8(lines).numpy()).repeat(2, 0).repeat(2, 1)
         np.testing.assert_array_equal(
             _png(workdir, "samples", f"task_{task.index:02d}", "boundary.png"), picture
         )
@@ -99,7 +99,7 @@ def test_the_stream_sheet_has_one_strip_per_task(run):
     for i, (samples, _) in enumerate(seen):
         lines = np.concatenate([samples[start : start + 16] for start in range(0, len(samples), 128)])
         top = i * (14 + 8 + 8) + 14
-        strip = figures.grid(images.to_uint8(lines).numpy(), columns=16)
+        strip = sheets.grid(images.to_uint8(lines).numpy(), columns=16)
         np.testing.assert_array_equal(sheet[top : top + 10 * (i + 1) - 2], strip)
 
 

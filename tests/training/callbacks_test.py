@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from ltgans_tf.data import images, streams
 from ltgans_tf.evaluation import evaluation
-from ltgans_tf.figures import figures
+from ltgans_tf.figures import sheets
 from ltgans_tf.methods import lifelong, twin_gan
 from ltgans_tf.training import boundaries, callbacks, checkpoints, loop
 from tests.tiny import TINY, make_stream
@@ -182,9 +182,9 @@ def test_grids_come_at_step_100_and_at_multiples_of_the_task_step(tiny_stream, t
     assert len(model.grids) == 5 and all(np.array_equal(model.grids[0], g) for g in model.grids)
     np.testing.assert_array_equal(model.grids[0], model.progress_latents(64, 0))
     pictures = [
-        figures.grid(images.to_uint8(batch).numpy()) for batch in model.progress_samples(model.grids[0])
+        sheets.grid(images.to_uint8(batch).numpy()) for batch in model.progress_samples(model.grids[0])
     ]
-    expected = figures.side_by_side(pictures).repeat(2, 0).repeat(2, 1)
+    expected = sheets.side_by_side(pictures).repeat(2, 0).repeat(2, 1)
     np.testing.assert_array_equal(_png(tmp_path / "samples" / "task_01" / grids[1]), expected)
     tags = ("samples/progress", "generator/spread")
     assert points_of(str(tmp_path)) == {(tag, step): 1 for step in (60, 100, 120, 190, 250) for tag in tags}
@@ -219,15 +219,15 @@ def test_a_run_leaves_the_pictures_that_are_documented(run):
             "reconstructions.png",
             "step_000002.png",
         ]
-        reals = figures.grid(task.train_images(32)).repeat(2, 0).repeat(2, 1)
+        reals = sheets.grid(task.train_images(32)).repeat(2, 0).repeat(2, 1)
         np.testing.assert_array_equal(_png(os.path.join(folder, "reals.png")), reals)
     # The last grid was made by the state that the model is still in: the Teacher of the third
     # task, generator 1, stands on the left.
     latents = model.latent_law.draw(64, 0, np.arange(64) * 3 // 64)  # the three domains, one after another
-    sheets = [
-        figures.grid(images.to_uint8(model.sample_from(model.generators[i], latents)).numpy()) for i in (1, 0)
+    grids = [
+        sheets.grid(images.to_uint8(model.sample_from(model.generators[i], latents)).numpy()) for i in (1, 0)
     ]
-    expected = figures.side_by_side(sheets).repeat(2, 0).repeat(2, 1)
+    expected = sheets.side_by_side(grids).repeat(2, 0).repeat(2, 1)
     np.testing.assert_array_equal(_png(os.path.join(folder, "step_000002.png")), expected)
 
 

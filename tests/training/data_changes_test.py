@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from ltgans_tf.evaluation import evaluation, holdings, references, row
+from ltgans_tf.evaluation import evaluation, references, row, task_images
 from ltgans_tf.training import boundaries, checkpoints, data_changes
 from tests.tiny import make_model, make_stream
 
@@ -51,10 +51,11 @@ def test_images_of_an_earlier_task_that_are_learnt_from_again_are_warned_of(capl
     assert model.data_read == {"cats": ["old", "new"], "dogs": ["dogs"]} and "'cats'" in caplog.text
 
 
-def _holding(task, kept=None):
+def _task_images(task, kept=None):
     images = np.zeros((2, 4, 4, 3), np.uint8)
     task = types.SimpleNamespace(
         name=task,
+        index=0,
         test_images=lambda most: images,
         test_labels=lambda most: None,
         test_factors=lambda most: {},
@@ -65,17 +66,17 @@ def _holding(task, kept=None):
         test_fingerprint="test",
     )
     reference = references.Reference(task.name, {}, kept) if kept is not None else None
-    return holdings.Holding(task, 2, 2, True, reference, False)
+    return task_images.TaskImages(task, 2, 2, True, reference, False)
 
 
 def test_a_row_notes_what_changed():
-    assert _holding("cats", {"test_fingerprint": "test"}).changes(["train"]) == []
-    assert _holding("cats").changes([]) == []
-    (note,) = _holding("cats").changes(["other"])
+    assert _task_images("cats", {"test_fingerprint": "test"}).changes(["train"]) == []
+    assert _task_images("cats").changes([]) == []
+    (note,) = _task_images("cats").changes(["other"])
     assert "training images of cats are not those that it was learnt from" in note
-    (note,) = _holding("cats", {"test_fingerprint": "other"}).changes(["train"])
+    (note,) = _task_images("cats", {"test_fingerprint": "other"}).changes(["train"])
     assert "test images of cats are not those of its first row" in note
-    (note,) = _holding("cats").changes(["other", "train"])
+    (note,) = _task_images("cats").changes(["other", "train"])
     assert "changed while it was learnt" in note
 
 

@@ -16,9 +16,9 @@ import tensorflow as tf
 
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import row, scores
-from ltgans_tf.figures import charts, figures, training_curves
+from ltgans_tf.figures import charts, sheets, training_curves
 from ltgans_tf.files import metrics_log, near_names, ordering
-from ltgans_tf.networks import walks
+from ltgans_tf.networks import code_paths
 
 SHEETS = ("fig2_domains", "fig2_interpolation", "fig3_traversal", "forgetting", "stream")
 NAMES = (
@@ -96,7 +96,7 @@ def check_names(names):
 def save(folder, pictures):
     """Writes pictures to <name>.png in a folder."""
     for name, picture in pictures.items():
-        figures.save_png(os.path.join(folder, f"{name}.png"), picture)
+        sheets.save_png(os.path.join(folder, f"{name}.png"), picture)
 
 
 def _check_units(model, units):
@@ -217,7 +217,7 @@ def _domains(material):
     if None in generated:
         material.left_out["domains of generated images"] = _NO_DOMAINS
         rows["all domains"] = {"generated": generated[None]}
-    return figures.domains_sheet(rows)
+    return sheets.domains_sheet(rows)
 
 
 def _interpolation(material):
@@ -230,10 +230,10 @@ def _interpolation(material):
         i, j = (0, 1) if a == b else (2, 2)
         i, j = i % len(tests[a]), j % len(tests[b])
         ends = material.posteriors[a][0][i], material.posteriors[b][0][j]
-        for kind in walks.KINDS:
-            between = material.decode(walks.interpolate(*ends, _STEPS, kind))
+        for kind in code_paths.KINDS:
+            between = material.decode(code_paths.interpolate(*ends, _STEPS, kind))
             lines.append((a, b, kind, np.stack([tests[a][i], *between, tests[b][j]])))
-    return figures.interpolation_sheet(lines)
+    return sheets.interpolation_sheet(lines)
 
 
 def _traversal(material, units):
@@ -242,35 +242,37 @@ def _traversal(material, units):
     means, stddevs = (np.concatenate([p[i] for p in material.posteriors.values()]) for i in (0, 1))
     if units is None:
         count = min(means.shape[1], max(3, min(8, _LINES // len(tests))))
-        units, _ = walks.most_informative_units(means, stddevs, count)
-    kls, sections = walks.unit_kl(means, stddevs), []
+        units, _ = code_paths.most_informative_units(means, stddevs, count)
+    kls, sections = code_paths.unit_kl(means, stddevs), []
     for name, shown in tests.items():
         code = material.posteriors[name][0][0]
         start = np.concatenate([shown[:1], material.decode(code[np.newaxis])])
         lines = {
-            f"variable {unit}\nKL {kls[unit]:.2f} nats": material.decode(walks.traverse(code, unit, _VALUES))
+            f"variable {unit}\nKL {kls[unit]:.2f} nats": material.decode(
+                code_paths.traverse(code, unit, _VALUES)
+            )
             for unit in units
         }
         sections.append((f"from an image of {name}", start, lines))
-    return figures.traversal_sheet(sections, _VALUES)
+    return sheets.traversal_sheet(sections, _VALUES)
 
 
 def _forgetting(material):
     samples, tasks, coded = material.boundaries
     if all(domains is not None for domains in coded):
-        return figures.kept_sheet(samples, coded, tasks)
+        return sheets.kept_sheet(samples, coded, tasks)
     if material.domains_fn is None:
         material.left_out["domains of generated images"] = _NO_DOMAINS
-        return figures.forgetting_sheet(samples, tasks)
+        return sheets.forgetting_sheet(samples, tasks)
     domains = [material.domains_of(shown) for shown in samples]
-    return figures.forgetting_sheet(samples, tasks, domains)
+    return sheets.forgetting_sheet(samples, tasks, domains)
 
 
 def _stream(material):
     """The sheet that `boundaries.BoundarySamples` makes, with its letters at full resolution."""
     samples, tasks, coded = material.boundaries
     labels = [f"after task {i + 1} ({task})" for i, task in enumerate(tasks)]
-    return figures.stream_sheet(*figures.shown_alike(list(zip(samples, coded))), labels, zoom=2)
+    return sheets.stream_sheet(*sheets.shown_alike(list(zip(samples, coded))), labels, zoom=2)
 
 
 def _records(workdir):

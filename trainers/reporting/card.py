@@ -1,7 +1,8 @@
 """README.md of a folder that `ltgans export` wrote: a model card as the Hugging Face Hub shows it."""
 
 from ltgans_tf.data import catalogue, specs
-from ltgans_tf.trainers import report, wording
+from ltgans_tf.trainers import report
+from ltgans_tf.trainers.reporting import phrases
 
 _LIBRARIES = {"keras": "keras", "onnx": "onnx", "litert": "litert"}
 _OPEN = {
@@ -42,7 +43,7 @@ def text(name, info, planned, run, tried):
     parts = [
         _front(info["kind"]),
         f"# {name}",
-        f"One generator draws {size} images of {wording.count(domains, 'collection')}, which it learnt one after"
+        f"One generator draws {size} images of {phrases.count(domains, 'collection')}, which it learnt one after"
         " another. It was trained with ltgans_tf (Lifelong Twin GANs, Ye and Bors, ICIP 2021; method"
         f" `{info['settings']['method']}`).",
         "![Images that the generator drew, a line for each collection](example.png)",
@@ -118,16 +119,16 @@ def _scores(run):
         return
     yield " ".join(report.verdict(run))
     if run.tuning:
-        yield f"No test scores: {wording.TUNING}"
+        yield f"No test scores: {phrases.TUNING}"
     for name in run.with_one_frechet(run.measured("verdict")):
         if name not in run.matrices:
             continue
         matrix = run.matrices[name]
         rows = [
-            [f"after {task}", *(wording.score(name, value) for value in values)]
+            [f"after {task}", *(phrases.score(name, value) for value in values)]
             for task, values in zip(matrix.tasks, matrix.values)
         ]
-        yield f"{wording.heading(name)}: {matrix.score.about}"
+        yield f"{phrases.heading(name)}: {matrix.score.about}"
         yield _table(["", *matrix.tasks], rows)
 
 
@@ -143,7 +144,7 @@ def _limits(size, domains, run):
         )
     if run is not None and run.frechet and not run.frechet.startswith("fid"):
         found.append(
-            f"{wording.label(run.frechet)} is no FID: compare it only with distances on the same classifier."
+            f"{phrases.label(run.frechet)} is no FID: compare it only with distances on the same classifier."
         )
     return "\n".join(f"- {each}" for each in found)
 

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 
 from ltgans_tf.evaluation import row
-from ltgans_tf.trainers import closing
+from ltgans_tf.trainers import training_messages
 
 Task = collections.namedtuple("Task", ["index", "name", "skipped"])
 
@@ -18,10 +18,10 @@ def test_the_line_after_a_task_says_once_what_its_scores_are():
         row.Row(after_task=index, task=list(scores)[-1], scores=scores, seconds={"distances": 7.6})
         for index, scores in enumerate(rows)
     )
-    first, *legend = closing.boundary(Task(0, "digits", 1), one).splitlines()
+    first, *legend = training_messages.boundary(Task(0, "digits", 1), one).splitlines()
     assert first == "after task 1 (digits), measured in 8 s: NLOG digits 101.8; 1 broken image left out"
     assert [line.split(":")[0] for line in legend] == ["  NLOG"] and legend[0].endswith(" Lower is better.")
-    second = closing.boundary(Task(1, "letters", 0), two)
+    second = training_messages.boundary(Task(1, "letters", 0), two)
     assert (
         second == "after task 2 (letters), measured in 8 s: NLOG digits 126.9, letters 98.0; FCD digits 1.57"
     )
@@ -44,5 +44,7 @@ def test_the_line_says_which_images_are_too_few_for_a_score():
         ({"union_absent": {}, "union": {"fcd": 1.0}}, f"; FCD of all 1.00; no FCD of cats, {expected}"),
         ({"absent": {"cats": {"fcd": other}}, "union_absent": {}}, ""),
     ):
-        line, *_ = closing.boundary(Task(0, "cats", 0), dataclasses.replace(found, **changes)).splitlines()
+        line, *_ = training_messages.boundary(
+            Task(0, "cats", 0), dataclasses.replace(found, **changes)
+        ).splitlines()
         assert line == f"after task 1 (cats), measured in 8 s: NLOG cats 101.8{told}"

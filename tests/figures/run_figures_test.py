@@ -11,7 +11,7 @@ from PIL import Image
 
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import row as row_lib
-from ltgans_tf.figures import charts, figures, gallery, training_curves
+from ltgans_tf.figures import charts, run_figures, sheets, training_curves
 from ltgans_tf.networks import sampling
 
 
@@ -102,7 +102,7 @@ def given(monkeypatch):
     calls = {}
     for module, names in (
         (
-            figures,
+            sheets,
             (
                 "domains_sheet",
                 "interpolation_sheet",
@@ -130,21 +130,21 @@ def _reconstruction(image):
 
 
 def test_all_that_a_run_offers_is_drawn(workdir, tasks):
-    pictures, left_out = gallery.figures_of_run(_Model(), tasks, workdir, _levels)
+    pictures, left_out = run_figures.figures_of_run(_Model(), tasks, workdir, _levels)
     assert list(pictures) == [
-        *gallery.SHEETS,
+        *run_figures.SHEETS,
         "training_curves",
         "domain_mix",
         "matrix_nlog",
         "matrix_share",
         "curves_nlog",
     ]
-    assert left_out == {} and set(pictures) <= set(gallery.NAMES)
+    assert left_out == {} and set(pictures) <= set(run_figures.NAMES)
     assert all(p.dtype == np.uint8 and p.ndim == 3 and p.shape[2] == 3 for p in pictures.values())
 
 
 def test_domains_have_real_reconstructed_and_generated_images_in_their_lines(workdir, tasks, given):
-    gallery.figures_of_run(_Model(), tasks, workdir, _levels, only=["fig2_domains"])
+    run_figures.figures_of_run(_Model(), tasks, workdir, _levels, only=["fig2_domains"])
     ((rows,),) = given["domains_sheet"]
     assert list(rows) == ["a", "b"]
     for task in tasks[:2]:
@@ -159,19 +159,19 @@ def test_domains_have_real_reconstructed_and_generated_images_in_their_lines(wor
 
 def test_the_seed_chooses_the_images(workdir, tasks, given):
     for seed in (0, 0, 1):
-        gallery.figures_of_run(_Model(), tasks, workdir, _levels, seed, ["fig2_domains"])
+        run_figures.figures_of_run(_Model(), tasks, workdir, _levels, seed, ["fig2_domains"])
     first, again, other = (rows["a"]["real"] for (rows,) in given["domains_sheet"])
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_test_images_are_read_once_in_part_and_let_go(workdir, tasks):
-    gallery.figures_of_run(_Model(), tasks, workdir, _levels)
+    run_figures.figures_of_run(_Model(), tasks, workdir, _levels)
     assert [(task.asked, task.released) for task in tasks] == [([256], 1), ([256], 1), ([], 0)]
 
 
 def test_paths_go_within_each_domain_and_from_the_first_to_each_other(workdir, tasks, given):
-    gallery.figures_of_run(_Model(), tasks, workdir, only=["fig2_interpolation"])
+    run_figures.figures_of_run(_Model(), tasks, workdir, only=["fig2_interpolation"])
     ((lines,),) = given["interpolation_sheet"]
     pairs = [("a", "a"), ("b", "b"), ("a", "b")]
     assert [line[:3] for line in lines] == [
@@ -191,8 +191,8 @@ def test_paths_go_within_each_domain_and_from_the_first_to_each_other(workdir, t
 
 
 def test_traversals_are_of_the_variables_with_the_most_kl(workdir, tasks, given):
-    gallery.figures_of_run(_Model(), tasks, workdir, only=["fig3_traversal"])
-    gallery.figures_of_run(_Model(), tasks, workdir, only=["fig3_traversal"], units=[1])
+    run_figures.figures_of_run(_Model(), tasks, workdir, only=["fig3_traversal"])
+    run_figures.figures_of_run(_Model(), tasks, workdir, only=["fig3_traversal"], units=[1])
     (sections, values), (chosen, _) = given["traversal_sheet"]
     assert values[0] == -3 and values[-1] == 3 and len(values) == 13 and values[6] == 0
     assert [heading for heading, _, _ in sections] == ["from an image of a", "from an image of b"]
@@ -229,13 +229,13 @@ def test_domains_share_the_lines_of_a_traversal(workdir, given, domains, lines):
     model = _Model(learnt=domains)
     model.student = _WideStudent()
     many = [_Task(i % 3, f"t{i}", 3) for i in range(domains)]
-    gallery.figures_of_run(model, many, workdir, only=["fig3_traversal"])
+    run_figures.figures_of_run(model, many, workdir, only=["fig3_traversal"])
     ((sections, _),) = given["traversal_sheet"]
     assert [len(section[2]) for section in sections] == [lines] * domains
 
 
 def test_the_forgetting_sheet_is_of_the_stored_samples_and_their_domains(workdir, tasks, given):
-    gallery.figures_of_run(_Model(), tasks, workdir, _levels, only=["forgetting"])
+    run_figures.figures_of_run(_Model(), tasks, workdir, _levels, only=["forgetting"])
     ((samples, names, domains),) = given["forgetting_sheet"]
     assert names == ["a", "b"] and [s[:3, 0, 0, 0].tolist() for s in samples] == [[0, 1, 0], [2, 3, 2]]
     assert [d.tolist() for d in domains] == [[0] * 64, [1] * 64]
@@ -243,7 +243,7 @@ def test_the_forgetting_sheet_is_of_the_stored_samples_and_their_domains(workdir
 
 def test_without_domains_all_latents_are_shown_and_that_is_said(workdir, tasks, given):
     wanted = ["fig2_domains", "forgetting"]
-    _, left_out = gallery.figures_of_run(_Model(), tasks, workdir, only=wanted)
+    _, left_out = run_figures.figures_of_run(_Model(), tasks, workdir, only=wanted)
     ((rows,),) = given["domains_sheet"]
     assert list(rows) == ["a", "b", "all domains"] and list(rows["all domains"]) == ["generated"]
     assert rows["all domains"]["generated"][:, 0, 0, 0].tolist() == [0, 1, 2, 3] * 3
@@ -257,7 +257,7 @@ def test_with_codes_every_domain_is_drawn_and_followed_by_its_own_latents(workdi
         pixels = np.full([20 * (i + 1), 8, 8, 3], i, np.uint8)
         np.savez(path, images=pixels, task="ab"[i], latents_seed=0, domains=np.repeat(np.arange(i + 1), 20))
     wanted = ["fig2_domains", "forgetting", "stream"]
-    _, left_out = gallery.figures_of_run(_Model(codes=4), tasks, workdir, only=wanted)
+    _, left_out = run_figures.figures_of_run(_Model(codes=4), tasks, workdir, only=wanted)
     assert not left_out
     ((rows,),) = given["domains_sheet"]
     assert [rows[name]["generated"][0, 0, 0, 0] for name in "ab"] == [10, 20]
@@ -267,7 +267,7 @@ def test_with_codes_every_domain_is_drawn_and_followed_by_its_own_latents(workdi
 
 
 def test_a_domain_that_is_never_generated_is_named(workdir, tasks, given):
-    _, left_out = gallery.figures_of_run(
+    _, left_out = run_figures.figures_of_run(
         _Model(), tasks, workdir, lambda batch: np.zeros(len(batch), int), only=["fig2_domains"]
     )
     ((rows,),) = given["domains_sheet"]
@@ -276,7 +276,7 @@ def test_a_domain_that_is_never_generated_is_named(workdir, tasks, given):
 
 
 def test_without_a_student_the_rest_is_drawn(workdir, tasks):
-    pictures, left_out = gallery.figures_of_run(_Model(student=False), tasks, workdir, _levels)
+    pictures, left_out = run_figures.figures_of_run(_Model(student=False), tasks, workdir, _levels)
     assert set(left_out) == {"fig2_interpolation", "fig3_traversal", "reconstructions in fig2_domains"}
     assert "train with --student" in left_out["fig3_traversal"]
     assert {"fig2_domains", "forgetting", "stream", "matrix_nlog"} <= set(pictures)
@@ -285,18 +285,18 @@ def test_without_a_student_the_rest_is_drawn(workdir, tasks):
 @pytest.mark.parametrize("error", [ValueError("it is gone."), FileNotFoundError("it is gone.")])
 def test_without_the_data_of_a_task_the_rest_is_drawn(workdir, tasks, given, error):
     tasks[0].error = error
-    _, left_out = gallery.figures_of_run(_Model(), tasks, workdir, _levels)
+    _, left_out = run_figures.figures_of_run(_Model(), tasks, workdir, _levels)
     ((rows,),) = given["domains_sheet"]
     assert list(rows["a"]) == ["generated"] and list(rows["b"]) == ["real", "reconstructed", "generated"]
     assert {line[:2] for line in given["interpolation_sheet"][0][0]} == {("b", "b")}
     assert left_out == {"test images of a": "it is gone."}
     tasks[1].error = error
-    _, left_out = gallery.figures_of_run(_Model(), tasks, workdir, _levels)
+    _, left_out = run_figures.figures_of_run(_Model(), tasks, workdir, _levels)
     assert left_out["fig2_interpolation"] == "of no task that was learnt can test images be read."
 
 
 def test_what_the_workdir_lacks_is_told_in_one_sentence_each(tmp_path, tasks):
-    _, left_out = gallery.figures_of_run(_Model(), tasks, str(tmp_path), _levels)
+    _, left_out = run_figures.figures_of_run(_Model(), tasks, str(tmp_path), _levels)
     assert set(left_out) == {
         "forgetting",
         "stream",
@@ -317,7 +317,7 @@ def test_what_is_damaged_or_of_another_format_is_told_in_one_sentence_each(workd
         f.write("\n")
     with open(row_lib.row_path(workdir, 1), "w") as f:
         json.dump(_row(1, ["a", "b"], nlog=1.0).as_json() | {"format_version": 1}, f)
-    pictures, left_out = gallery.figures_of_run(_Model(), tasks, workdir, _levels)
+    pictures, left_out = run_figures.figures_of_run(_Model(), tasks, workdir, _levels)
     assert {"fig2_domains", "fig2_interpolation", "fig3_traversal"} == set(pictures)
     assert "task_01.npz is damaged" in left_out["forgetting"]
     assert "metrics.jsonl is damaged" in left_out["training_curves"]
@@ -325,40 +325,42 @@ def test_what_is_damaged_or_of_another_format_is_told_in_one_sentence_each(workd
 
 
 def test_charts_are_of_the_scores_that_are_there(workdir, tasks, given):
-    gallery.figures_of_run(_Model(), tasks, workdir, only=["matrix_nlog", "curves_nlog", "training_curves"])
+    run_figures.figures_of_run(
+        _Model(), tasks, workdir, only=["matrix_nlog", "curves_nlog", "training_curves"]
+    )
     ((matrix,),) = given["heat_map"]
     np.testing.assert_array_equal(matrix.values, [[5, np.nan], [6, 6]])
     ((curves, beside),) = given["forgetting_curves"]
     np.testing.assert_array_equal(curves.values, matrix.values)
     assert beside == {"a": 8.0, "b": 8.0}  # of the last row
     assert [record["step"] for record in given["training_curves"][0][0]] == list(range(10))
-    _, left_out = gallery.figures_of_run(_Model(), tasks, workdir, only=["matrix_fcd"])
+    _, left_out = run_figures.figures_of_run(_Model(), tasks, workdir, only=["matrix_fcd"])
     assert left_out == {"matrix_fcd": "no row of scores has fcd; those with one are nlog, share."}
 
 
 def test_of_one_task_no_curves_are_drawn_unless_they_are_asked_for(tmp_path, tasks, given):
     _write_row(str(tmp_path), _row(0, ["a"], nlog=5.0))
     model = _Model(learnt=1)
-    pictures, _ = gallery.figures_of_run(model, tasks, str(tmp_path), _levels)
+    pictures, _ = run_figures.figures_of_run(model, tasks, str(tmp_path), _levels)
     assert "matrix_nlog" in pictures and "forgetting_curves" not in given
-    pictures, _ = gallery.figures_of_run(model, tasks, str(tmp_path), only=["curves_nlog"])
+    pictures, _ = run_figures.figures_of_run(model, tasks, str(tmp_path), only=["curves_nlog"])
     assert list(pictures) == ["curves_nlog"] and given["forgetting_curves"][0][1] is None
 
 
 def test_unknown_names_and_variables_are_refused(workdir, tasks):
     with pytest.raises(ValueError, match="no figure is called 'fig3_travesal'; did you mean fig3_traversal?"):
-        gallery.figures_of_run(_Model(), tasks, workdir, only=["fig3_travesal"])
+        run_figures.figures_of_run(_Model(), tasks, workdir, only=["fig3_travesal"])
     with pytest.raises(ValueError, match="no figure is called '!'; there are fig2_domains, "):
-        gallery.check_names(["!"])
+        run_figures.check_names(["!"])
     for unit in (-1, 3):
         with pytest.raises(ValueError, match=f"there is no latent variable {unit}; .* the variables 0 to 2"):
-            gallery.figures_of_run(_Model(), tasks, workdir, units=[unit])
+            run_figures.figures_of_run(_Model(), tasks, workdir, units=[unit])
 
 
 def test_pictures_are_saved_by_name(tmp_path):
     one, two = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8)
-    gallery.save(str(tmp_path / "figures"), {"one": one, "two": two})
-    gallery.save(str(tmp_path / "figures"), {"two": one})
+    run_figures.save(str(tmp_path / "figures"), {"one": one, "two": two})
+    run_figures.save(str(tmp_path / "figures"), {"two": one})
     assert sorted(os.listdir(tmp_path / "figures")) == ["one.png", "two.png"]
     for name in ("one", "two"):
         with Image.open(tmp_path / "figures" / f"{name}.png") as image:

@@ -1,4 +1,4 @@
-"""The terms on which a version is pushed and served."""
+"""Settings of a push: which version is served, what it is tried for, how many are kept."""
 
 import dataclasses
 import math
@@ -7,8 +7,8 @@ from ltgans_tf.settings.checked import Checked, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Terms(Checked):
-    """The terms on which a version is served; flags of `ltgans push` and, with `push_` before them, of `ltgans train`."""
+class PushSettings(Checked):
+    """Which version is served, and after which trial; flags of `ltgans push` and, with `push_` before them, of `ltgans train`."""
 
     policy: str = setting(
         "if_blessed",

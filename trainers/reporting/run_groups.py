@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from ltgans_tf.evaluation import matrix, scores
-from ltgans_tf.trainers import runs, wording
+from ltgans_tf.trainers.reporting import phrases, runs
 
 _NAMED = ("method", "recipe", "preset")
 # Settings of the evaluation that shift a score, by the part that measures it, beside the data.
@@ -29,7 +29,7 @@ def read(workdirs):
         different tasks.
     """
     if len(workdirs) < 2:
-        raise ValueError(f"--workdirs names {wording.count(workdirs, 'run')}; give two or more, as a,b.")
+        raise ValueError(f"--workdirs names {phrases.count(workdirs, 'run')}; give two or more, as a,b.")
     if len({os.path.realpath(workdir) for workdir in workdirs}) < len(workdirs):
         raise ValueError(f"--workdirs={','.join(workdirs)} names one run twice; give each run once.")
     found = [runs.Run(workdir) for workdir in workdirs]
@@ -117,7 +117,7 @@ def _short_names(firsts):
 
 def _named(run, keys):
     found = settings(run)
-    words = [("" if key in _NAMED else f"{last_name(key)} ") + wording.value(found.get(key)) for key in keys]
+    words = [("" if key in _NAMED else f"{last_name(key)} ") + phrases.value(found.get(key)) for key in keys]
     return ", ".join(words)
 
 

@@ -4,32 +4,32 @@ import numpy as np
 
 from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import charts, training_curves
-from ltgans_tf.trainers import page, runs, wording
+from ltgans_tf.trainers.reporting import html_page, phrases, runs
 
 _BESIDE = 5  # heat maps of so many tasks are legible beside each other
 
 
 def now(run):
     """What was measured after the last task of a `runs.Run`: list of page.Section."""
-    return [page.Section("scores", "Scores now", _final(run))]
+    return [html_page.Section("scores", "Scores now", _final(run))]
 
 
 def over_the_stream(run):
     """How the scores went, task after task, and all that was measured: list of page.Section."""
     return [
         *forgotten(run),
-        page.Section("mix", "Which domains are drawn", _mix(run)),
-        page.Section("audit", "Does it copy training images?", _audit(run)),
-        page.Section("training", "Training", _training(run)),
-        page.Section("all-scores", "Every score", _every_score(run)),
+        html_page.Section("mix", "Which domains are drawn", _mix(run)),
+        html_page.Section("audit", "Does it copy training images?", _audit(run)),
+        html_page.Section("training", "Training", _training(run)),
+        html_page.Section("all-scores", "Every score", _every_score(run)),
     ]
 
 
 def forgotten(run):
     """How the scores of each task went while later ones were learnt: list of page.Section."""
     return [
-        page.Section("matrices", "Score of each task after each task", _matrices(run)),
-        page.Section("forgetting", "What was lost", _forgetting(run)),
+        html_page.Section("matrices", "Score of each task after each task", _matrices(run)),
+        html_page.Section("forgetting", "What was lost", _forgetting(run)),
     ]
 
 
@@ -58,14 +58,14 @@ def _other_extractors(run):
     rows = []
     for name, value in found.items():
         floor = scores.SCORES[name].beside(run.union)
-        times = wording.ABSENT if not floor else wording.number(value / floor, 1)
-        rows.append([wording.heading(name), *(wording.score(name, v) for v in (value, floor)), times])
+        times = phrases.ABSENT if not floor else phrases.number(value / floor, 1)
+        rows.append([phrases.heading(name), *(phrases.score(name, v) for v in (value, floor)), times])
     about = (
         "The same images on the features of extractors that were trained from other seeds. Each has a scale of its own,"
         " so compare runs under one of them; what holds for the network and not for the images changes from row to row."
     )
     head = ["all together", "distance", "floor", "distance over floor"]
-    return [page.tag("h3", "Under other extractors"), page.table(head, rows, about)]
+    return [html_page.tag("h3", "Under other extractors"), html_page.table(head, rows, about)]
 
 
 def _table(run, names, caption=None):
@@ -73,7 +73,7 @@ def _table(run, names, caption=None):
     rows = [[task, *[_cell(run, task, name) for name in names]] for task in run.tasks]
     if any(name in run.union for name in names):
         rows.append([runs.TOGETHER, *[_cell(run, None, name) for name in names]])
-    return page.table(["", *[wording.heading(name) for name in names]], rows, caption)
+    return html_page.table(["", *[phrases.heading(name) for name in names]], rows, caption)
 
 
 def _cell(run, task, name):
@@ -81,14 +81,16 @@ def _cell(run, task, name):
     values = run.union if task is None else run.last.scores[task]
     reason = run.reason(task, name)
     if values.get(name) is None and reason:
-        return page.tag("a", "absent", href="#limits", title=reason)
-    beside = wording.beside(name, scores.SCORES[name].beside(values))
-    return page.join([wording.score(name, values.get(name)), beside and page.tag("small", beside)])
+        return html_page.tag("a", "absent", href="#limits", title=reason)
+    beside = phrases.beside(name, scores.SCORES[name].beside(values))
+    return html_page.join([phrases.score(name, values.get(name)), beside and html_page.tag("small", beside)])
 
 
 def _definitions(names):
     known = [scores.SCORES[name] for name in names]
-    return page.folded("What they are", page.bullets([f"{score.label}: {score.about}" for score in known]))
+    return html_page.folded(
+        "What they are", html_page.bullets([f"{score.label}: {score.about}" for score in known])
+    )
 
 
 def _matrices(run):
@@ -97,12 +99,12 @@ def _matrices(run):
     main = [name for name in scores.shown("compared") if name in run.matrices]
     rest = [name for name in run.matrices if name not in main]
     shown = [
-        _chart(charts.heat_map(run.matrices[name]), f"{wording.label(name)} as a heat map") for name in main
+        _chart(charts.heat_map(run.matrices[name]), f"{phrases.label(name)} as a heat map") for name in main
     ]
     tables = [_matrix_table(run.matrices[name]) for name in (*main, *rest)]
     if len(run.tasks) <= _BESIDE:
-        shown = page.gallery(shown)
-    return [shown, page.folded("As tables, of every score", tables)]
+        shown = html_page.gallery(shown)
+    return [shown, html_page.folded("As tables, of every score", tables)]
 
 
 def _matrix_table(matrix):
@@ -110,12 +112,12 @@ def _matrix_table(matrix):
     rows = [
         [
             f"after {names[i]}",
-            *[wording.score(matrix.score.name, value) for value in matrix.values[i, : i + 1]],
+            *[phrases.score(matrix.score.name, value) for value in matrix.values[i, : i + 1]],
         ]
         for i in range(len(names))
     ]
     rows = [row + [""] * (len(names) + 1 - len(row)) for row in rows]
-    return [page.tag("h3", wording.heading(matrix.score.name)), page.table(["", *names], rows)]
+    return [html_page.tag("h3", phrases.heading(matrix.score.name)), html_page.table(["", *names], rows)]
 
 
 def _forgetting(run):
@@ -127,15 +129,15 @@ def _forgetting(run):
     curves = [
         _chart(
             charts.forgetting_curves(run.matrices[name], run.beside(name) or None),
-            f"{wording.label(name)} of each task over the stream",
+            f"{phrases.label(name)} of each task over the stream",
         )
         for name in run.with_one_frechet(scores.shown("verdict"))
         if name in main
     ]
     return [
-        page.bullets([f"{title}: {about}" for title, about in wording.MEASURES.values()]),
+        html_page.bullets([f"{title}: {about}" for title, about in phrases.MEASURES.values()]),
         _lost(run, main) if main else None,
-        page.folded("The other scores", _lost(run, rest)) if rest else None,
+        html_page.folded("The other scores", _lost(run, rest)) if rest else None,
         curves,
     ]
 
@@ -145,19 +147,19 @@ def _lost(run, names):
     for name in names:
         matrix = run.matrices[name]
         values = [matrix.final_average(), matrix.mean_forgetting(), matrix.backward_transfer()]
-        cells = [wording.score(name, value) for value in values]
-        rows.append([wording.heading(name), *cells, _most(matrix)])
-    head = [title.lower() for title, _ in wording.MEASURES.values()]
-    return page.table(["", *head, "most forgotten"], rows)
+        cells = [phrases.score(name, value) for value in values]
+        rows.append([phrases.heading(name), *cells, _most(matrix)])
+    head = [title.lower() for title, _ in phrases.MEASURES.values()]
+    return html_page.table(["", *head, "most forgotten"], rows)
 
 
 def _most(matrix):
     lost = matrix.forgetting()
     if np.isnan(lost).all():
-        return wording.ABSENT
+        return phrases.ABSENT
     worst = int(np.nanargmax(lost))
-    task = page.tag("small", matrix.tasks[worst], class_="name")
-    return page.join([wording.score(matrix.score.name, lost[worst]), task])
+    task = html_page.tag("small", matrix.tasks[worst], class_="name")
+    return html_page.join([phrases.score(matrix.score.name, lost[worst]), task])
 
 
 def _mix(run):
@@ -165,11 +167,11 @@ def _mix(run):
         return []
     chart = _chart(charts.domain_mix(run.rows), "shares of the domains in the images, after each task")
     told = [
-        f"{wording.label(name)} {wording.score(name, run.union[name])}: {scores.SCORES[name].about}"
+        f"{phrases.label(name)} {phrases.score(name, run.union[name])}: {scores.SCORES[name].about}"
         for name in scores.shown("mix")
         if name in run.union
     ]
-    return [chart, page.bullets(told) if told else None]
+    return [chart, html_page.bullets(told) if told else None]
 
 
 def _audit(run):
@@ -177,9 +179,9 @@ def _audit(run):
     if not found:
         reasons = {task: run.reason(task, scores.of_part("audit")[0]) for task in run.tasks}
         told = [f"{task}: {reason}" for task, reason in reasons.items() if reason]
-        return [page.text("This was not measured."), page.bullets(told) if told else None]
+        return [html_page.text("This was not measured."), html_page.bullets(told) if told else None]
     return [
-        page.text(
+        html_page.text(
             "Each generated image is held against the training images of its domain, and so are held-out"
             " images, which the model has not seen. A generator that gives training data away is nearer to it"
             " than held-out images are: its copies are then well above 0.01, its nearest ratio well below 1."
@@ -200,9 +202,9 @@ def _every_score(run):
     columns = {**{task: task for task in run.tasks}, **({runs.TOGETHER: None} if run.union else {})}
     rows = []
     for name in [name for name in scores.SCORES if name in run.matrices or name in run.union]:
-        rows.append([wording.heading(name), *[_cell(run, task, name) for task in columns.values()]])
-    return [page.table(["", *columns], rows)] if rows else []
+        rows.append([phrases.heading(name), *[_cell(run, task, name) for task in columns.values()]])
+    return [html_page.table(["", *columns], rows)] if rows else []
 
 
 def _chart(pixels, alt):
-    return page.picture(pixels, alt, density=page.CHART_DENSITY)
+    return html_page.picture(pixels, alt, density=html_page.CHART_DENSITY)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltgans_tf.trainers import card, runs
+from ltgans_tf.trainers.reporting import card, runs
 from tests import fake_runs
 
 TRIED = {"runtime": "keras 3", "apart": {"generator.keras": 1e-7}, "absolute": 1e-4, "relative": 1e-3}

@@ -6,10 +6,10 @@ import os
 from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
 from ltgans_tf.export import path_flags
-from ltgans_tf.figures import figures, method_curves
+from ltgans_tf.figures import method_curves, sheets
 from ltgans_tf.files import atomic, provenance
 from ltgans_tf.settings import experiments, presets
-from ltgans_tf.trainers import groups, paired, records, result_table, wording
+from ltgans_tf.trainers.reporting import paired, phrases, records, result_table, run_groups
 
 _RATIOS = {
     "bound": f"over {experiments.BOUND}",
@@ -70,11 +70,11 @@ def write(experiment, folder, kept, data_dir=None, command="", results_folder=No
         "tables": tables,
         "shares": result_table.shares(members),
         "seconds": {
-            label: groups.spread([record["seconds"] for record in kept if record["label"] == label])
+            label: run_groups.spread([record["seconds"] for record in kept if record["label"] == label])
             for label in members
         },
         "weights": {
-            label: groups.spread([_millions(run.about.get("weights")) for run in each.values()])
+            label: run_groups.spread([_millions(run.about.get("weights")) for run in each.values()])
             for label, each in members.items()
         },
     }
@@ -127,7 +127,7 @@ def _charts(facts, folder):
             score.digits,
         )
         name = f"{table['score']}_{table['of']}.png"
-        figures.save_png(os.path.join(folder, name), pixels)
+        sheets.save_png(os.path.join(folder, name), pixels)
         drawn.append(name)
     return drawn
 
@@ -143,21 +143,21 @@ def cells(table, view, absolute=False):
     name, rows = table["score"], table["rows"]
     shown = [key for key in _RATIOS if any(key in row["ratios"] for row in rows.values())]
     paper = any(row["paper_ratio"] for row in rows.values())
-    head = [wording.label(name), *table["columns"], *(_RATIOS[key] for key in shown)]
+    head = [phrases.label(name), *table["columns"], *(_RATIOS[key] for key in shown)]
     lines = [head + ["the paper's, over the better of CURL and LGM"] * paper]
     for label, row in rows.items():
         texts = [label, *(_cell(cell, scores.SCORES[name].digits) for cell in row["cells"])]
         texts += [_cell(row["ratios"].get(key), 3) for key in shown]
-        lines.append(texts + [wording.number(row["paper_ratio"], 3)] * paper)
+        lines.append(texts + [phrases.number(row["paper_ratio"], 3)] * paper)
     width = len(lines[0])
     if any(table["beside"]):
         what = scores.SCORES[name].baseline.line
         digits = scores.SCORES[name].digits
-        beside = [wording.number(cell and cell["mean"], digits) for cell in table["beside"]]
+        beside = [phrases.number(cell and cell["mean"], digits) for cell in table["beside"]]
         lines.append(_padded([what, *beside], width))
     for label, numbers in view.paper.items() if absolute else ():
         numbers = [*numbers, result_table.headline(view, label)] if view.of == "tasks" else numbers
-        lines.append(_padded([f"the paper's {label}", *(wording.number(n, 2) for n in numbers)], width))
+        lines.append(_padded([f"the paper's {label}", *(phrases.number(n, 2) for n in numbers)], width))
     return lines
 
 
@@ -168,12 +168,12 @@ def _padded(texts, width):
 def _cell(stat, digits):
     """'12.0 ± 1.0 (11.0 to 13.0)', without spread for one seed, a dash for none."""
     if stat is None:
-        return wording.ABSENT
-    mean = wording.number(stat["mean"], digits)
+        return phrases.ABSENT
+    mean = phrases.number(stat["mean"], digits)
     if stat["sd"] is None:
         return mean
-    low, high = (wording.number(stat[key], digits) for key in ("min", "max"))
-    return f"{mean} \N{PLUS-MINUS SIGN} {wording.number(stat['sd'], digits)} ({low} to {high})"
+    low, high = (phrases.number(stat[key], digits) for key in ("min", "max"))
+    return f"{mean} \N{PLUS-MINUS SIGN} {phrases.number(stat['sd'], digits)} ({low} to {high})"
 
 
 def _claims(facts):
@@ -182,12 +182,12 @@ def _claims(facts):
     for pair in facts["claims"]:
         holds = {None: "none: too few seeds", True: "differs", False: "no difference shown"}[pair["holds"]]
         holds = "none: a check" if pair["check"] else holds
-        interval = wording.ABSENT
+        interval = phrases.ABSENT
         if pair["low"] is not None:
-            interval = f"{wording.number(pair['low'], 3)} to {wording.number(pair['high'], 3)}"
-        name = wording.label(pair["score"]) + (" of all" if pair["of"] == "union" else "")
-        p = [wording.number(pair[key], 4) for key in ("p", "holm")]
-        ratio, count = wording.number(pair["ratio"], 3), str(len(pair["seeds"]))
+            interval = f"{phrases.number(pair['low'], 3)} to {phrases.number(pair['high'], 3)}"
+        name = phrases.label(pair["score"]) + (" of all" if pair["of"] == "union" else "")
+        p = [phrases.number(pair[key], 4) for key in ("p", "holm")]
+        ratio, count = phrases.number(pair["ratio"], 3), str(len(pair["seeds"]))
         rows.append([name, pair["over"], ratio, interval, *p, count, holds])
     note = (
         f"Ratios of ltgan seed by seed: geometric mean, BCa bootstrap interval, paired t test of the logarithms. A claim"
@@ -200,7 +200,7 @@ def _claims(facts):
 def _end(facts):
     """All methods at the end as (title, rows of texts, note): list of at most one."""
     names = list(next(iter(facts["end"].values())))
-    rows = [["", *(wording.heading(name) for name in names)]]
+    rows = [["", *(phrases.heading(name) for name in names)]]
     for label, each in facts["end"].items():
         rows.append([label, *(_cell(each[name], scores.SCORES[name].digits) for name in names)])
     note = "Of all tasks together where there is such a number, else the average over the tasks."
@@ -213,7 +213,7 @@ def _tables(experiment, facts, real):
     tasks = list(next(iter(facts["shares"].values())))
     found = [*_claims(facts), *_end(facts)]
     for view, table in zip(experiment.tables, facts["tables"]):
-        title = _TITLES[view.of].format(wording.label(view.score))
+        title = _TITLES[view.of].format(phrases.label(view.score))
         if view not in experiment.views and not any(_measured(table)):
             continue
         if "not_comparable" in table:
@@ -243,7 +243,7 @@ def _measured(table):
 
 def _text(experiment, facts, real):
     """The tables for a terminal: list of lines."""
-    lines = [f"No test scores: {wording.TUNING}"] if facts["tuning"] else []
+    lines = [f"No test scores: {phrases.TUNING}"] if facts["tuning"] else []
     for title, rows, note in _tables(experiment, facts, real):
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
         lines += ["", f"{title}. {note}"]
@@ -256,7 +256,7 @@ def _markdown(experiment, facts, pictures, real):
     about = [
         f"- command: `{facts['command']}`",
         f"- commit: {facts['commit']}; of the runs: {', '.join(facts['run_commits'])}",
-        *(f"- seeds of {label}: {wording.value(seeds)}" for label, seeds in facts["seeds"].items()),
+        *(f"- seeds of {label}: {phrases.value(seeds)}" for label, seeds in facts["seeds"].items()),
         f"- steps per task: {facts['steps_per_task']}",
         *(f"- data: {_data_line(spec, about)}" for spec, about in facts["data"].items()),
     ]
@@ -265,7 +265,7 @@ def _markdown(experiment, facts, pictures, real):
         " last column, taken seed by seed; excess is (method - joint) / (the better of CURL and LGM - joint)."
     )
     lines = [f"# {facts['title']}", "", experiment.departures, "", how]
-    lines += ["", f"**No test scores:** {wording.TUNING}"] if facts["tuning"] else []
+    lines += ["", f"**No test scores:** {phrases.TUNING}"] if facts["tuning"] else []
     for title, rows, note in _tables(experiment, facts, real):
         lines += ["", f"## {title}", "", note, "", *_markdown_table(rows)]
     lines += ["", *(f"![{name}]({name})" for name in pictures), "", "## How this was made", "", *about]

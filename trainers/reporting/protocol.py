@@ -4,19 +4,19 @@ import os
 
 from ltgans_tf.evaluation import scores
 from ltgans_tf.export import path_flags
-from ltgans_tf.trainers import page, runs, wording
+from ltgans_tf.trainers.reporting import html_page, phrases, runs
 
 
 def sections(run):
     """What the scores rest on of a `runs.Run`: list of page.Section."""
     return [
-        page.Section("settings", "Settings", _settings(run)),
-        page.Section("data", "Data", _data(run)),
-        page.Section("protocol", "Protocol and extractor", _protocol(run)),
-        page.Section("time", "Time", _time(run)),
-        page.Section("environment", "Environment", _environment(run)),
-        page.Section("limits", "Limits", _limits(run)),
-        page.Section("again", "Run it again", _again(run)),
+        html_page.Section("settings", "Settings", _settings(run)),
+        html_page.Section("data", "Data", _data(run)),
+        html_page.Section("protocol", "Protocol and extractor", _protocol(run)),
+        html_page.Section("time", "Time", _time(run)),
+        html_page.Section("environment", "Environment", _environment(run)),
+        html_page.Section("limits", "Limits", _limits(run)),
+        html_page.Section("again", "Run it again", _again(run)),
     ]
 
 
@@ -32,8 +32,8 @@ def _settings(run):
 
 def _pairs(settings, title=None):
     """Settings with their names, None left out; nothing at all where there are none."""
-    known = {key: wording.value(item) for key, item in settings.items() if item is not None}
-    return [title and page.tag("h3", title), page.pairs(known)] if known else None
+    known = {key: phrases.value(item) for key, item in settings.items() if item is not None}
+    return [title and html_page.tag("h3", title), html_page.pairs(known)] if known else None
 
 
 def _data(run):
@@ -43,21 +43,23 @@ def _data(run):
     head = ["", *["spec"] * bool(specs), *[_spaced(key) for key in keys]]
     rows = []
     for task in run.tasks:
-        facts = [wording.value(known.get(task, {}).get(key, wording.ABSENT)) for key in keys]
-        rows.append([task, *[specs.get(task, wording.ABSENT)] * bool(specs), *facts])
+        facts = [phrases.value(known.get(task, {}).get(key, phrases.ABSENT)) for key in keys]
+        rows.append([task, *[specs.get(task, phrases.ABSENT)] * bool(specs), *facts])
     notes = dict.fromkeys(
         f"After task {row.after_task + 1}: {note}" for row in run.rows for note in row.notes
     )
-    return [page.text(note) for note in notes] + (
-        [page.table(head, rows, words=True)] if len(head) > 1 else []
+    return [html_page.text(note) for note in notes] + (
+        [html_page.table(head, rows, words=True)] if len(head) > 1 else []
     )
 
 
 def _protocol(run):
     extractor, settings = run.last.extractor, run.last.settings
-    none = page.text("No extractor was used, so there are no distances and no shares.")
+    none = html_page.text("No extractor was used, so there are no distances and no shares.")
     return [
-        page.text(page.tag("strong", run.last.protocol or wording.ABSENT), ": ", run.last.protocol_text),
+        html_page.text(
+            html_page.tag("strong", run.last.protocol or phrases.ABSENT), ": ", run.last.protocol_text
+        ),
         _pairs(_named(extractor), "Extractor") if extractor else none,
         _pairs(_named(run.last.inception or {}), "Inception network"),
         _pairs(_named(settings), "Evaluation"),
@@ -86,14 +88,14 @@ def _time(run):
     training = training_seconds(run.records)
     measured = {row.after_task: sum(row.seconds.values()) for row in run.rows}
     rows = [
-        [task, wording.number(training.get(i), 0), wording.number(measured.get(i), 0)]
+        [task, phrases.number(training.get(i), 0), phrases.number(measured.get(i), 0)]
         for i, task in enumerate(run.tasks)
     ]
     sums = [sum(part.get(i, 0.0) for i in range(len(run.tasks))) for part in (training, measured)]
-    rows.append(["sum", *[wording.number(seconds, 0) for seconds in sums]])
+    rows.append(["sum", *[phrases.number(seconds, 0) for seconds in sums]])
     caption = "Training from the speeds in metrics.jsonl; scores from the rows."
     steps = f"{run.last.step} steps (generator updates) were done up to the last scores."
-    return [page.text(steps), page.table(["", "training, s", "scores, s"], rows, caption)]
+    return [html_page.text(steps), html_page.table(["", "training, s", "scores, s"], rows, caption)]
 
 
 def _environment(run):
@@ -102,8 +104,8 @@ def _environment(run):
     line = run.environment.get("command")
     return [
         _pairs({**code, **recorded}),
-        page.command(" ".join(line)) if line else None,
-        None if run.environment else page.text("environment.json is not there."),
+        html_page.command(" ".join(line)) if line else None,
+        None if run.environment else html_page.text("environment.json is not there."),
     ]
 
 
@@ -127,7 +129,7 @@ def _limits(run):
         " measured again.",
         _export(run),
     ]
-    return [page.bullets([sentence for sentence in found if sentence]), *_absent(run)]
+    return [html_page.bullets([sentence for sentence in found if sentence]), *_absent(run)]
 
 
 def _unlike(run):
@@ -137,7 +139,7 @@ def _unlike(run):
     if not keys:
         return None
     told = ", ".join(
-        f"{_spaced(key)} {' or '.join(dict.fromkeys(wording.value(one.get(key)) for one in each))}"
+        f"{_spaced(key)} {' or '.join(dict.fromkeys(phrases.value(one.get(key)) for one in each))}"
         for key in keys
     )
     return (
@@ -163,13 +165,13 @@ def _absent(run):
             for name, reason in reasons.items():
                 told.setdefault((name, reason), {}).setdefault(task, []).append(row.after_task + 1)
     if not told:
-        return [page.text("No score is absent.")]
+        return [html_page.text("No score is absent.")]
     items = []
     for (name, reason), places in told.items():
-        label = wording.label(name) if name in scores.SCORES else name
+        label = phrases.label(name) if name in scores.SCORES else name
         where = [f"{task} after {_tasks(after)}" for task, after in places.items()]
-        items.append([page.tag("strong", label), f" of {'; '.join(where)}: {reason}"])
-    return [page.tag("h3", "Scores that are absent"), page.bullets(items)]
+        items.append([html_page.tag("strong", label), f" of {'; '.join(where)}: {reason}"])
+    return [html_page.tag("h3", "Scores that are absent"), html_page.bullets(items)]
 
 
 def _tasks(numbers):
@@ -179,11 +181,11 @@ def _tasks(numbers):
 def _again(run):
     where = run.workdir
     if not run.flags:
-        return [page.command(path_flags.command("ltgans report", f"--workdir={where}"))]
+        return [html_page.command(path_flags.command("ltgans report", f"--workdir={where}"))]
     again = f"--workdir={os.path.normpath(where)}-again"
     lines = [
         path_flags.command("ltgans train", f"--flagfile={os.path.join(where, 'flags.txt')}", again),
         path_flags.command("ltgans figures", again),
         path_flags.command("ltgans report", again),
     ]
-    return [page.command("\n".join(lines)), page.folded("flags.txt", page.command(run.flags))]
+    return [html_page.command("\n".join(lines)), html_page.folded("flags.txt", html_page.command(run.flags))]

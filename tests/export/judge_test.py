@@ -4,7 +4,7 @@ import pytest
 
 from ltgans_tf.evaluation import row as row_lib
 from ltgans_tf.evaluation import scores
-from ltgans_tf.export import blessing
+from ltgans_tf.export import judge
 
 
 def _row(after_task=1, **changes):
@@ -31,15 +31,15 @@ def _row(after_task=1, **changes):
 
 def _served():
     digits = {"nlog": 100.0, "fcd": 1.6, "fcd_drawn": 2.0, "share": 1.0, "mean_image_nlog": 700.0}
-    return blessing.summary(_row(0, task="digits", scores={"digits": digits}))
+    return judge.summary(_row(0, task="digits", scores={"digits": digits}))
 
 
 def _judged(row, served="the usual", most=0.5):
-    return blessing.reasons(blessing.summary(row), _served() if served == "the usual" else served, most)
+    return judge.reasons(judge.summary(row), _served() if served == "the usual" else served, most)
 
 
 def test_a_version_carries_the_scores_that_the_next_is_compared_with():
-    assert blessing.summary(_row()) == {
+    assert judge.summary(_row()) == {
         "after_task": 1,
         "task": "letters",
         "protocol": "research",
@@ -121,7 +121,7 @@ def test_a_domain_that_is_hardly_drawn_is_a_reason_where_domains_can_be_told_apa
 
 
 def test_what_was_not_measured_is_not_blessed():
-    (reason,) = blessing.reasons(None, None, 0.5)
+    (reason,) = judge.reasons(None, None, 0.5)
     assert reason.startswith("it has no scores")
 
 
@@ -133,4 +133,4 @@ def test_scores_on_held_out_training_images_bless_nothing():
 
 def test_what_is_compared_is_measured_of_every_task_after_each_task():
     measured = {name for name, score in scores.SCORES.items() if {name, score.part} & scores.JUDGED}
-    assert set(blessing.COMPARED) <= measured
+    assert set(judge.COMPARED) <= measured

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from ltgans_tf.settings import experiments
-from ltgans_tf.trainers import result_table, runs
+from ltgans_tf.trainers.reporting import result_table, runs
 from tests import fake_runs
 
 TASKS = ("digits", "glyphs")

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ltgans_tf.export import check, probes, signatures, validation, warmup
+from ltgans_tf.export import check, judge, probes, signatures, warmup
 from tests import source_imports
 
 
 @pytest.fixture(scope="module")
 def trials():
-    made = validation.Trials()
+    made = judge.Trials()
     yield made
     made.close()
 
@@ -53,7 +53,7 @@ def _checked(halves, tmp_path, max_latency=60.0):
 
 @pytest.mark.program
 def test_what_works_is_reported_with_its_times_by_another_process(staged, trials):
-    report = validation.infra(staged, 60.0, trials=trials)
+    report = judge.infra(staged, 60.0, trials=trials)
     assert set(report) == {"generator", "encoder"}
     assert set(report["generator"]["latency_ms"]) == {
         "serving_default",
@@ -79,8 +79,8 @@ def test_what_works_is_reported_with_its_times_by_another_process(staged, trials
 @pytest.mark.program
 def test_what_does_not_is_refused_with_the_reason(trials, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(validation.NotBlessed, match="the encoder cannot be loaded: .*empty"):
-        validation.infra({"encoder": (str(tmp_path / "empty"), [])}, 60.0, trials=trials)
+    with pytest.raises(judge.NotBlessed, match="the encoder cannot be loaded: .*empty"):
+        judge.infra({"encoder": (str(tmp_path / "empty"), [])}, 60.0, trials=trials)
 
 
 def test_layers_in_16_bits_may_round_elsewhere_but_not_be_wrong():
@@ -94,11 +94,11 @@ def test_layers_in_16_bits_may_round_elsewhere_but_not_be_wrong():
 @pytest.mark.program
 def test_each_trial_has_a_process_of_its_own_and_all_share_one_import(staged, trials):
     generator = {"generator": staged["generator"]}
-    validation.infra(generator, 60.0, trials=trials)
+    judge.infra(generator, 60.0, trials=trials)
     process = trials._process
-    with pytest.raises(validation.NotBlessed, match="died with status 1: ValueError"):
+    with pytest.raises(judge.NotBlessed, match="died with status 1: ValueError"):
         trials.run(b"no npz")
-    assert set(validation.infra(generator, 60.0, trials=trials)) == {"generator"}
+    assert set(judge.infra(generator, 60.0, trials=trials)) == {"generator"}
     assert trials._process is process and process.poll() is None
 
 
@@ -107,13 +107,13 @@ def test_a_process_that_has_died_is_started_again(staged, trials):
     trials.prepare(600.0)
     os.kill(trials._process.pid, signal.SIGKILL)
     trials._process.wait()
-    assert set(validation.infra({"generator": staged["generator"]}, 60.0, trials=trials)) == {"generator"}
+    assert set(judge.infra({"generator": staged["generator"]}, 60.0, trials=trials)) == {"generator"}
 
 
 @pytest.mark.program
 def test_the_process_ends_with_the_run_even_before_a_trial():
     program = (
-        "import os\nfrom ltgans_tf.export import validation\ntrials = validation.Trials()\n"
+        "import os\nfrom ltgans_tf.export import judge\ntrials = judge.Trials()\n"
         "trials.prepare(600.0)\nprint(trials._process.pid, flush=True)\nos._exit(0)"
     )
     done = subprocess.run(
@@ -128,9 +128,9 @@ def test_the_process_ends_with_the_run_even_before_a_trial():
 
 @pytest.mark.program
 def test_a_trial_that_takes_too_long_is_ended(staged, monkeypatch):
-    monkeypatch.setattr(validation, "_TIMEOUT", 0.01)
-    with pytest.raises(validation.NotBlessed, match="was not done after 0.01 seconds"):
-        validation.infra({"generator": staged["generator"]}, 60.0)
+    monkeypatch.setattr(judge, "_TIMEOUT", 0.01)
+    with pytest.raises(judge.NotBlessed, match="was not done after 0.01 seconds"):
+        judge.infra({"generator": staged["generator"]}, 60.0)
 
 
 @pytest.mark.program
@@ -161,7 +161,7 @@ def test_there_is_no_file_that_a_kill_could_leave_behind(staged, trials, tmp_pat
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(trials, "run", noted)
-    validation.infra(staged, 60.0, trials=trials)
+    judge.infra(staged, 60.0, trials=trials)
     assert there == [[]] and not list(tmp_path.iterdir())
 
 

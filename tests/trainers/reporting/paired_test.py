@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ltgans_tf.trainers import paired
+from ltgans_tf.trainers.reporting import paired
 
 LOGS = (-0.9, -0.5, -0.4, -0.45, -0.6, -0.2)
 

@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 _ABOUT = ("test_images", "test_sha256", "test_fingerprint", "train_images", "fingerprint")
 
 
-class Holding:
+class TaskImages:
     """What the protocol lets the evaluator hold of one task; raises `distances.Absent` for anything else.
 
     Each part of the task is read once, and of a past task no more is kept than what is asked for: all
@@ -29,7 +29,7 @@ class Holding:
     """
 
     def __init__(self, task, most, most_training, may_read, reference, past, lost=""):
-        self.task, self.name = task, task.name
+        self.task, self.name, self.index = task, task.name, task.index
         self.reference, self.lost = reference, lost
         self._most, self._most_training = most, most_training
         self._may_read, self._past = may_read, past
@@ -138,8 +138,8 @@ class Holding:
 
 
 def notes(held, data_read):
-    """The `changes` of several holdings, each a warning too; {name of a task: fingerprints} of what was learnt from."""
-    found = [note for holding in held for note in holding.changes(data_read.get(holding.name, []))]
+    """The `changes` of several tasks, each a warning too; {name of a task: fingerprints} of what was learnt from."""
+    found = [note for one in held for note in one.changes(data_read.get(one.name, []))]
     for note in found:
         _log.warning("%s", note)
     return found

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ltgans_tf.settings import experiments
-from ltgans_tf.trainers import jobs, records, results
+from ltgans_tf.trainers import jobs
+from ltgans_tf.trainers.reporting import records, results
 from tests import fake_runs
 
 TASKS = ("mnist", "svhn_cropped", "fashion_mnist", "omniglot")

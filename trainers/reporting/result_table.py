@@ -6,10 +6,10 @@ import numpy as np
 
 from ltgans_tf.evaluation import scores
 from ltgans_tf.settings import experiments
-from ltgans_tf.trainers import groups, paired
+from ltgans_tf.trainers.reporting import paired, run_groups
 
 _OURS = "ltgan"
-_LIKE = "nlog"  # what bars this score bars those that `groups.not_comparable` does not ask for
+_LIKE = "nlog"  # what bars this score bars those that `run_groups.not_comparable` does not ask for
 
 
 def table(view, members, labels=()):
@@ -23,11 +23,11 @@ def table(view, members, labels=()):
     Returns:
       {'score', 'of', 'columns': names, 'rows': {label: {'cells': one for each column, 'ratios':
       {name: spread}, 'paper_ratio'}}, 'beside': cells of what the numbers are to be read with,
-      'curves': {label: one spread for each task}}. A cell is as `groups.spread` gives it or None.
+      'curves': {label: one spread for each task}}. A cell is as `run_groups.spread` gives it or None.
       With runs that were measured in different ways: {'score', 'of', 'not_comparable': the reason}.
     """
     every = [run for each in members.values() for run in each.values()]
-    barred = groups.not_comparable(every)
+    barred = run_groups.not_comparable(every)
     asked = view.score.partition("_seed")[0]
     asked = asked if asked in scores.shown("compared") else _LIKE
     about = {"score": view.score, "of": view.of}
@@ -59,7 +59,7 @@ def _columns(view, tasks):
 
 
 def _spreads(rows):
-    return [groups.spread(values) for values in zip(*rows)]
+    return [run_groups.spread(values) for values in zip(*rows)]
 
 
 def _numbers(run, view):
@@ -119,7 +119,7 @@ def ratios(view, members, label):
         found["peers"].append(_ratio(own, peer))
         both = own is not None and bound is not None and peer is not None
         found["excess"].append(_ratio(own - bound, peer - bound) if both else None)
-    spreads = {name: groups.spread(values) for name, values in found.items()}
+    spreads = {name: run_groups.spread(values) for name, values in found.items()}
     return {name: spread for name, spread in spreads.items() if spread}
 
 
@@ -152,7 +152,7 @@ def shares(members):
     """The domains' shares of the generated images after the last task: {label: {task: spread or None}}."""
     return {
         label: {
-            task: groups.spread([run.last.scores[task].get("share") for run in each.values()])
+            task: run_groups.spread([run.last.scores[task].get("share") for run in each.values()])
             for task in next(iter(each.values())).tasks
         }
         for label, each in members.items()
@@ -166,9 +166,9 @@ def end(members):
     """
     names = sorted(scores.shown("end"), key=lambda name: scores.SCORES[name].part != "distances")
     every = [run for each in members.values() for run in each.values()]
-    barred = groups.not_comparable(every)
+    barred = run_groups.not_comparable(every)
     found = {
-        label: {name: groups.spread([_at_the_end(run, name) for run in each.values()]) for name in names}
+        label: {name: run_groups.spread([_at_the_end(run, name) for run in each.values()]) for name in names}
         for label, each in members.items()
     }
     shown = [name for name in names if name not in barred and any(each[name] for each in found.values())]

@@ -4,7 +4,7 @@ import json
 import os
 
 from ltgans_tf.evaluation import row, scores
-from ltgans_tf.trainers import runs
+from ltgans_tf.trainers.reporting import runs
 
 _ABOUT = ("format_version", "after_task", "task", "step", "protocol", "tuning", "about", "settings", "data")
 _DIGITS = 6  # significant ones of a score

@@ -1,0 +1,1 @@
+"""What reports, comparisons and results files are made of; the programs in trainers/ write them."""
