@@ -9,6 +9,7 @@ import and finds nothing of the trials before it. A server has TensorFlow and no
 of these processes.
 """
 
+import collections
 import importlib
 import io
 import json
@@ -70,9 +71,15 @@ def _check(kind, folder, answers, max_latency, looser):
     if untried := sorted(set(loaded.signatures) ^ {signature for signature, _ in requests}):
         raise _Refused(f"the {kind}'s signatures and its warm-up differ in {', '.join(untried)}.")
     latency, calls = {}, [_Call(kind, loaded.signatures[name], name, inputs) for name, inputs in requests]
-    with futures.ThreadPoolExecutor() as pool:  # TensorFlow prepares each signature in its first call
-        answered = list(pool.map(_Call.outputs, calls))
-    for i, (call, outputs) in enumerate(zip(calls, answered)):
+
+    def answered(signature):
+        return {call: call.outputs() for call in calls if call.signature == signature}
+
+    # In the first call of a signature TensorFlow prepares it, once for each thread that calls it by then.
+    with futures.ThreadPoolExecutor() as pool:
+        found = collections.ChainMap(*pool.map(answered, loaded.signatures))
+    for i, call in enumerate(calls):
+        outputs = found[call]
         wanted = {name.partition("/")[2]: a for name, a in answers.items() if name.startswith(f"{i}/")}
         if outputs.keys() != wanted.keys():
             raise _Refused(f"{call.place} gives {sorted(outputs)}, the model in memory {sorted(wanted)}.")
