@@ -1,17 +1,14 @@
-"""Distances between sets of images, taken on features; they need NumPy alone.
+"""Distances between sets of images, taken on features.
 
 Features are rows of any float type, computed with in float64. The distances are as good as the
 features: `features` makes some, and names them.
 """
 
 import dataclasses
-from concurrent import futures
 
 import numpy as np
 
-_BLOCK = 2**21  # numbers of a matrix of pairs that one thread holds at a time, 16 MiB
-_TILE, _TILE_ROWS = 2**18, 32  # multiplications that OpenBLAS leaves to one thread; rows of such a tile
-_THREADS = 2  # NumPy lets go of the interpreter's lock; each thread adds a block to the memory
+_BLOCK = 2**22  # numbers of a matrix of pairs that are in memory at a time, 32 MiB
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,7 +154,8 @@ def kernel_distance(features_a, features_b, subset_size=1000, subsets=100, seed=
     if len(a) ** 2 + len(b) ** 2 + len(a) * len(b) < 1.5 * len(draws) * size**2:
         values = _squared_mmds(a, b, *(_chosen(draw, len(s)) for draw, s in zip(zip(*draws), (a, b))))
     else:
-        values = np.array(list(_threaded(lambda draw: _squared_mmd(a[draw[0]], b[draw[1]]), draws)))
+        every = np.ones([1, size])
+        values = np.concatenate([_squared_mmds(a[i], b[j], every, every) for i, j in draws])
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return float(values.mean()), float(error)
 
@@ -186,23 +184,21 @@ def manifold_scores(real_features, fake_features, k=5):
             f"there are {len(real)} real and {len(fake)} fake rows with k of {k}; k must be at least 1,"
             " and each set have more than k rows."
         )
+    from sklearn.metrics import pairwise_distances_chunked  # here, so that nobody else waits for it
+
     real, fake = real - real[0], fake - real[0]  # keeps squares small and whole numbers whole
     # A distance that equals the radius is outside, and is not to be decided by rounding.
     largest = max(np.square(rows).sum(axis=1).max() for rows in (real, fake))
     rounding = 4 * real.shape[1] * np.finfo(np.float64).eps * largest
     real_rims, fake_rims = (_squared_radii(rows, k) - rounding for rows in (real, fake))
-
-    left, right = _factors(real)[0], _factors(fake)[1]
-
-    def compare(block):
-        squares = _products(left[block], right)
-        in_real, in_fake = squares < real_rims[block, None], squares < fake_rims
-        return in_real.any(axis=0), in_fake.any(axis=1), np.count_nonzero(in_real), in_real.any(axis=1)
-
-    precise, recalled, inside, covered = np.zeros(len(fake), bool), 0, 0, 0
-    for hit, recall, count, cover in _threaded(compare, _blocks(len(real), len(fake))):
-        precise |= hit
-        recalled, inside, covered = recalled + recall.sum(), inside + count, covered + cover.sum()
+    precise, recalled, inside, covered, start = np.zeros(len(fake), bool), 0, 0, 0, 0
+    for squares in pairwise_distances_chunked(real, fake, squared=True, working_memory=_BLOCK / 2**17):
+        in_real = squares < real_rims[start : start + len(squares), None]
+        start += len(squares)
+        precise |= in_real.any(axis=0)
+        recalled += (squares < fake_rims).any(axis=1).sum()
+        inside += np.count_nonzero(in_real)
+        covered += in_real.any(axis=1).sum()
     return {
         "precision": float(precise.mean()),
         "recall": float(recalled / len(real)),
@@ -260,69 +256,19 @@ def _triangle(rows):
     return np.pad(root, [(0, root.shape[1] - len(root)), (0, 0)])
 
 
-def _blocks(rows, columns):
-    """Slices of the rows of a [rows, columns] matrix, each of _BLOCK numbers at most or one row."""
-    step = max(1, _BLOCK // columns)
-    return [slice(i, i + step) for i in range(0, rows, step)]
-
-
-def _threaded(function, items):
-    """Yields function(item) for each item, in order; none is kept."""
-    with futures.ThreadPoolExecutor(_THREADS) as pool:
-        yield from pool.map(function, items)
-
-
-def _products(a, b):
-    """a @ b^T, in tiles that are too small for BLAS to share one out among its threads.
-
-    Those wait by spinning: with ours, or beside other work, that takes several times as long as
-    the products themselves. Wide rows are left to them.
-    """
-    height, width = _TILE_ROWS, _TILE // (_TILE_ROWS * a.shape[1])
-    if width < height:
-        return a @ b.T
-    width = min(width, len(b))
-    left, right = (np.pad(rows, [(0, -len(rows) % n), (0, 0)]) for rows, n in ((a, height), (b, width)))
-    products = np.empty([len(left), len(right)])
-    np.matmul(
-        left.reshape(-1, 1, height, left.shape[1]),
-        right.reshape(-1, width, right.shape[1]).swapaxes(1, 2),
-        out=products.reshape(len(left) // height, height, -1, width).swapaxes(1, 2),
-    )
-    return products[: len(a), : len(b)]
-
-
-def _factors(rows):
-    """(left, right) so that left_a @ right_b^T are the squared distances of a's rows to b's."""
-    squares = np.square(rows).sum(axis=1, keepdims=True)
-    ones = np.ones_like(squares)
-    return np.hstack([-2 * rows, squares, ones]), np.hstack([rows, ones, squares])
-
-
 def _squared_radii(rows, k):
     """Squared distance of each row to the k-th nearest other row of its set."""
-    left, right = _factors(rows)
+    from sklearn.neighbors import NearestNeighbors
 
-    def radii(block):
-        squares = _products(left[block], right)
-        squares.partition(k, axis=1)  # the nearest, place 0, is the row itself
-        return squares[:, k].copy()
-
-    return np.concatenate(list(_threaded(radii, _blocks(len(rows), len(rows)))))
-
-
-def _squared_mmd(a, b):
-    """Unbiased estimate of the squared MMD from n rows of each set."""
-    count = len(a)
-    within = sum(_kernel_sum(rows, rows) - _kernel_diagonal(rows).sum() for rows in (a, b))
-    return within / (count * (count - 1)) - 2 * _kernel_sum(a, b) / count**2
+    nearest = NearestNeighbors(n_neighbors=k, algorithm="brute", metric="sqeuclidean").fit(rows)
+    return nearest.kneighbors()[0][:, -1]
 
 
 def _squared_mmds(a, b, in_a, in_b):
-    """`_squared_mmd` of each subset, with the kernel of every pair of rows taken once.
+    """Unbiased estimate of the squared MMD from each of S subsets, float64 [S].
 
     Args:
-      in_a, in_b: float64 [S, N] and [S, M], 1 for the rows that a subset has and 0 for others.
+      in_a, in_b: float64 [S, N] and [S, M], 1 for the rows that a subset has and 0 for others; each has as many.
     """
     count = in_a[0].sum()
     within = sum(
@@ -340,28 +286,15 @@ def _chosen(places, count):
     return chosen
 
 
-def _kernel_sum(a, b):
-    """Sum of the kernel over all pairs of a's and b's rows."""
-    # In one thread, unlike a dot.
-    return sum(np.einsum("ij->", values) for _, values in _kernel_blocks(a, b))
-
-
 def _kernel_sums(a, b, in_a, in_b):
     """Sum of the kernel over all pairs of the rows that each subset has: [S]."""
+    from sklearn.utils import gen_batches
+
     total = 0.0
-    for block, values in _kernel_blocks(a, b):
-        total += np.einsum("sr,sr->s", in_a[:, block], _products(in_b, values))
+    for block in gen_batches(len(a), max(1, _BLOCK // len(b))):
+        values = a[block] @ b.T / a.shape[1] + 1
+        total += np.einsum("sr,sr->s", in_a[:, block], in_b @ (values * values * values).T)
     return total
-
-
-def _kernel_blocks(a, b):
-    """Yields slices of a's rows, and (x.y / D + 1)^3 of these and all of b's rows."""
-    left, right = (np.hstack([rows, np.ones([len(rows), 1])]) for rows in (a / a.shape[1], b))
-    for block in _blocks(len(a), len(b)):
-        values = _products(left[block], right)
-        cubes = values * values
-        cubes *= values
-        yield block, cubes
 
 
 def _kernel_diagonal(rows):
