@@ -1,8 +1,8 @@
 """The methods by name: Lifelong Twin GANs and what they are compared with.
 
 Each is a `LifelongModel` in a file of its own and is imported when it is asked for, so that naming
-the methods does not wait for TensorFlow. One more is one more row here; one that is no part of the
-package goes by 'module:Class'.
+the methods does not wait for TensorFlow. A new method needs a row here and one in `presets.RECIPE_CHANGES`; one that
+is no part of the package goes by 'module:Class'.
 """
 
 import importlib

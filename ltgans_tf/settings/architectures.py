@@ -2,7 +2,8 @@
 
 `small32`, `small64` and `smallN` for any other size N are made for CPU cores, `paper32` and `paper64` are the
 nets of the authors' later public code (facts in the paper's section 4 and that code), made for GPUs.
-To add an architecture, add a row to ARCHITECTURES.
+To add an architecture, add a row to ARCHITECTURES. It is trained with the recipe of the small nets unless its name begins
+with `paper` (`presets.RECIPES`).
 """
 
 import dataclasses

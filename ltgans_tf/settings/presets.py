@@ -244,14 +244,16 @@ _LARGE = dataclasses.replace(
 
 RECIPES = {
     "paper": lambda architecture: _PAPER,
-    "recommended": lambda architecture: _SMALL if architecture.startswith("small") else _LARGE,
+    # paper32 and paper64 have rates of their own.
+    "recommended": lambda architecture: _LARGE if architecture.startswith("paper") else _SMALL,
 }
 
 # What makes generative replay, and the bounds beside it, what they are in the literature: latents without a
 # code, and a critic with one head. Each is a flag, so that `--method=joint --domain_dim=32` is joint training
-# with codes.
+# with codes. Every method of the registry has a row.
 _PLAIN = {"domain_dim": 0, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0}
-_OF_METHOD = {
+RECIPE_CHANGES = {
+    "ltgan": {},
     "joint_twins": _PLAIN,
     # Five critic updates, as its authors have; codes come in by its translator.
     "multiband": {"n_critic": 5, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0, "ema": 0.0}
@@ -327,7 +329,7 @@ def _known(name, table, kind):
 def recipe(name, architecture, method="ltgan"):
     """Returns the `Recipe` called `name` for nets of `architecture` and a method (all str)."""
     named = _known(name, RECIPES, "recipe")(architecture)
-    return dataclasses.replace(named, **_OF_METHOD.get(method, {}))
+    return dataclasses.replace(named, **RECIPE_CHANGES.get(method, {}))
 
 
 def check_method(recipe, method):

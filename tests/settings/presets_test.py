@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ltgans_tf.data import catalogue, datasets, specs, streams
-from ltgans_tf.methods import twin_gan
+from ltgans_tf.methods import registry, twin_gan
 from ltgans_tf.settings import architectures, checked, presets
 from tests import source_imports
 from tests.tiny import TINY
@@ -70,6 +70,19 @@ def test_the_other_streams_are_those_of_the_paper():
     assert tasks("fig4b_ablation") == tasks("table1_msfo")[:3]
     for name in ("fig2_faces", "fig2_chairs", "fig3_disentangle"):
         assert presets.preset(name).architecture == "paper64"
+
+
+def test_an_architecture_of_another_name_has_the_recipe_of_the_small_nets():
+    assert presets.recipe("recommended", "tiny32") == presets.recipe("recommended", "small32")
+    assert (
+        presets.recipe("recommended", "paper32").n_critic
+        == 5
+        > presets.recipe("recommended", "tiny32").n_critic
+    )
+
+
+def test_every_method_says_what_it_changes_of_a_recipe():
+    assert set(presets.RECIPE_CHANGES) == set(registry.METHODS)
 
 
 @pytest.mark.parametrize("name", SMALL)
