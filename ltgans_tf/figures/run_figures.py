@@ -20,14 +20,6 @@ from ltgans_tf.figures import charts, sheets, training_curves
 from ltgans_tf.files import metrics_log, near_names, ordering
 from ltgans_tf.networks import code_paths
 
-SHEETS = ("fig2_domains", "fig2_interpolation", "fig3_traversal", "forgetting", "stream")
-NAMES = (
-    *SHEETS,
-    "training_curves",
-    "domain_mix",
-    *(f"{chart}_{score}" for chart in ("matrix", "curves") for score in scores.SCORES),
-)
-
 _COLUMNS = 12  # images in a line of fig2_domains
 _STEPS = 10  # codes on a path of fig2_interpolation
 _VALUES = np.linspace(-3.0, 3.0, 13)  # of a latent variable in fig3_traversal
@@ -64,13 +56,9 @@ def figures_of_run(model, tasks, workdir, domains_fn=None, seed=0, only=None, un
     """
     check_names(only or ())
     _check_units(model, units or ())
-    material = _Material(model, tasks, workdir, domains_fn, seed)
+    material = _Material(model, tasks, workdir, domains_fn, seed, units)
     makers = {
-        "fig2_domains": lambda: _domains(material),
-        "fig2_interpolation": lambda: _interpolation(material),
-        "fig3_traversal": lambda: _traversal(material, units),
-        "forgetting": lambda: _forgetting(material),
-        "stream": lambda: _stream(material),
+        **{name: functools.partial(make, material) for name, make in _SHEET_MAKERS.items()},
         "training_curves": lambda: training_curves.training_curves(_records(workdir)),
         **_chart_makers(workdir, only),
     }
@@ -117,8 +105,9 @@ class _Material:
       left_out: {part: reason} of what could not be had so far.
     """
 
-    def __init__(self, model, tasks, workdir, domains_fn, seed):
-        self.model, self.workdir, self.domains_fn, self.seed = model, workdir, domains_fn, seed
+    def __init__(self, model, tasks, workdir, domains_fn, seed, units):
+        self.model, self.workdir, self.domains_fn = model, workdir, domains_fn
+        self.seed, self.units = seed, units
         self.tasks = tasks[: max(int(model.task_index.numpy()), 1)]
         self.left_out = {}
 
@@ -236,10 +225,11 @@ def _interpolation(material):
     return sheets.interpolation_sheet(lines)
 
 
-def _traversal(material, units):
+def _traversal(material):
     """Fig. 3: the latent variables with the most KL over all test images, one after another."""
     tests = material.reachable()
     means, stddevs = (np.concatenate([p[i] for p in material.posteriors.values()]) for i in (0, 1))
+    units = material.units
     if units is None:
         count = min(means.shape[1], max(3, min(8, _LINES // len(tests))))
         units, _ = code_paths.most_informative_units(means, stddevs, count)
@@ -325,3 +315,20 @@ def _beside(rows, name):
         beside = {task: scores.SCORES[name].beside(own) for task, own in one.scores.items()}
         found |= {task: value for task, value in beside.items() if value is not None}
     return found or None
+
+
+# What draws each sheet from a `_Material`; a new one needs its row here.
+_SHEET_MAKERS = {
+    "fig2_domains": _domains,
+    "fig2_interpolation": _interpolation,
+    "fig3_traversal": _traversal,
+    "forgetting": _forgetting,
+    "stream": _stream,
+}
+SHEETS = tuple(_SHEET_MAKERS)
+NAMES = (
+    *SHEETS,
+    "training_curves",
+    "domain_mix",
+    *(f"{chart}_{score}" for chart in ("matrix", "curves") for score in scores.SCORES),
+)

@@ -211,7 +211,9 @@ def kept_sheet(samples, domains, tasks, shape=(2, 4)):
     for j, label in enumerate(labels):
         cells = [samples[i][domains[i] == j][:size] for i in range(count)]
         parts.append(_labelled(label, side_by_side([_block(c, shape, zoom) for c in cells], _GAP), width))
-    return _framed(_stack([_after(tasks, _block(cells[0], shape, zoom).shape[1], width), *parts], _GAP))
+    return _framed(
+        _stack([_titles_after_tasks(tasks, _block(cells[0], shape, zoom).shape[1], width), *parts], _GAP)
+    )
 
 
 def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
@@ -256,7 +258,7 @@ def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
                 block = _block(images[chosen], shape, zoom)
                 blocks.append(_noted(block, f"{share:.0%} ({1 / (i + 1):.0%} wanted)"))
         parts.append(_labelled(labels[j], side_by_side(blocks, _GAP), width))
-    titles = _after(tasks, blocks[0].shape[1], width)
+    titles = _titles_after_tasks(tasks, blocks[0].shape[1], width)
     return _framed(_stack([titles, *parts], _GAP if domains is None else 0))
 
 
@@ -266,7 +268,7 @@ def _cell_zoom(samples, shape):
     return max(1, min(_SIDE // side, (_WIDEST // len(samples) - _GAP) // (shape[1] * (side + _PAD))))
 
 
-def _after(tasks, size, width):
+def _titles_after_tasks(tasks, size, width):
     """Titles of columns of `size` pixels: after which task."""
     names = lettering.short_names(tasks, max(5, size // 9 - len("after ")))
     return _titles([(f"after {name}", size) for name in names], width, _GAP)
