@@ -80,7 +80,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         return self.end_step(report)
 
     def _plain_replay(self, i, rows, n_critic, roles, tag):
-        """What the Teacher supplies to update i, by a pass of its own: a `_Replay`, or None."""
+        """What the Teacher supplies to update i, by a pass of its own: a `Replayed`, or None."""
         if not roles.teachers or not (self.recipe.critic_on_past or i == n_critic - 1):
             return None
         law, domains = self.latent_law, self._past_domains(i, rows)
@@ -88,7 +88,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         noise = tf.split(noise, n_critic)[i]
         taught = self.teacher_images(law.place(noise, domains), roles)
         mixed = None if self.recipe.domain_dim else self._mixed_rows(i, rows)
-        return twin_step.Replay(noise, taught, domains, mixed)
+        return twin_step.Replayed(noise, taught, domains, mixed)
 
     def _learner_latents(self, i, rows, replay, tag, past_tag):
         law = self.latent_law

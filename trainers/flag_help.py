@@ -29,7 +29,7 @@ _SCORES = (
 
 
 def groups():
-    """[(title, names of flags)] of all flags of the program, each in one group."""
+    """[(title, names of flags)] of all flags of the program. A flag that is in no group is missing in --help and docs."""
     named = [
         ("What is learnt", _EXPERIMENT.split()),
         ("Images", _DATA.split()),

@@ -223,7 +223,7 @@ def _train(preset, recipe, settings):
     signals = stopping.ask(model)
     clock = training_messages.Clock()
 
-    def begin(_):  # the workdir is ours from here on
+    def begin(_):  # when training begins; not for a finished run
         _write_flags(preset, recipe, settings)
         environment.write(FLAGS.workdir, keras, tf)
         say.keep()

@@ -40,7 +40,7 @@ class Comparison:
         self._settings, self._nearest = settings, nearest
         self._kept, self._reconstructed = {}, {}
 
-    def measure(self, clock):
+    def distances(self, clock):
         """Distances, shares and the mix, by a `measuring.Clock`.
 
         Returns:
@@ -159,7 +159,7 @@ class Comparison:
         share = float(self._shares[0][place])
         if not self._model.images_are_decoded:
             return {"share": share}
-        name, called = self._tasks[place].name, self._called(place)
+        name, called = self._tasks[place].name, self._share_recognised(place)
         if called < _CERTAIN:
             raise distances.Absent(
                 f"The classifier takes {called:.0%} of the model's own reconstructions of test images of {name} for"
@@ -167,7 +167,7 @@ class Comparison:
             )
         return {"share": share, _CREDENTIALS: called}
 
-    def _called(self, place):
+    def _share_recognised(self, place):
         """Share of the Student's reconstructions of a domain's test images that the classifier calls by it."""
         student = self._model.student
         if place not in self._reconstructed:

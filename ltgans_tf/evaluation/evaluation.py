@@ -125,7 +125,7 @@ class Evaluator:
                 every = [*names, None] if part == "distances" else names
                 measured += [measuring.Measured(part, name, absent={part: lost}) for name in every]
             elif part == "distances":
-                accuracy, found = generated.measure(clock)
+                accuracy, found = generated.distances(clock)
                 measured += found
             else:
                 measured += [clock.measure(part, h.name, lambda h=h: of_task[part](h)) for h in held]

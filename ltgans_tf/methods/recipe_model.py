@@ -12,13 +12,13 @@ class RecipeModel(LifelongModel):
 
     Attributes:
       recipe: its `presets.Recipe`.
-      settings: what the method has beside it, an instance of its class in `method_settings.SETTINGS`; None
-        where it has none there.
+      settings: what the method has beside it, an instance of its class in `method_settings.SETTINGS`, set by `build`;
+        None where it has none there.
     """
 
     # Fields of the recipe that belong to the method, whatever the recipe given says.
     fixed = {}
-    # Under which name `method_settings.SETTINGS` has a class for the method.
+    # Key of the method in `method_settings.SETTINGS`.
     settings_name = None
     recipe = settings = _built_from = None
 
@@ -105,7 +105,7 @@ class RecipeModel(LifelongModel):
 
     @classmethod
     def _base_method(cls):
-        """The method of the package that a class of one's own derives from, whose recipes it has."""
+        """The registered method whose recipe a class has: its own or, for a class outside the package, its parent's."""
         return next(
             (base.method for base in cls.__mro__ if ":" not in (vars(base).get("method") or ":")), None
         )

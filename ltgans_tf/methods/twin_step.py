@@ -20,7 +20,7 @@ TEACHER_LATENTS, STUDENT_NOISE, LATENTS, PAST_LATENTS, EPSILON, PAST_EPSILON = 0
 LEARNERS_AUGMENTATION, AUGMENTATION = 2, 900
 
 
-class Replay(NamedTuple):
+class Replayed(NamedTuple):
     """What the Teacher supplies to a critic update. For all updates of a step, arrays have one more axis, the first.
 
     Attributes:
@@ -37,7 +37,7 @@ class Replay(NamedTuple):
 
     def at(self, i):
         """The part of update i."""
-        return Replay(*(None if part is None else part[i] for part in self))
+        return Replayed(*(None if part is None else part[i] for part in self))
 
 
 class TwinStep(RecipeModel):
@@ -114,7 +114,7 @@ class TwinStep(RecipeModel):
         return isinstance(i, int) and i == self.recipe.n_critic - 1
 
     def _replay(self, rows, n_critic, roles):
-        """What the Teacher supplies to the critic updates: a `Replay`, None where there is no Teacher.
+        """What the Teacher supplies to the critic updates: a `Replayed`, None where there is no Teacher.
 
         A critic that does not judge the past has it in the last update alone, from which the learners learn.
         """
@@ -129,7 +129,7 @@ class TwinStep(RecipeModel):
         taught = self.teacher_images(law.place(noise, domains), roles)
         mixed = None if self.recipe.domain_dim else tf.stack([self._mixed_rows(i, rows) for i in updates])
         by_update = lambda values: tf.reshape(values, [len(updates), rows, *values.shape[1:]])
-        return Replay(by_update(noise), by_update(taught), by_update(domains), mixed)
+        return Replayed(by_update(noise), by_update(taught), by_update(domains), mixed)
 
     def _share(self):
         """Replay share of the present task as (numerator, denominator), int64 in the graph."""

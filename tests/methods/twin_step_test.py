@@ -100,7 +100,7 @@ def test_the_accumulated_replay_share_is_exact(tiny_model, share, task_index):
     replayed = 0
     for update in range(40):
         model.task_step.assign(update // 2)
-        mixed = twin_step.Replay(None, taught, None, model._mixed_rows(update % 2, 8))
+        mixed = twin_step.Replayed(None, taught, None, model._mixed_rows(update % 2, 8))
         replayed += int(tf.reduce_sum(model._real(new, mixed)))
         assert replayed == (update + 1) * 8 * fraction.numerator // fraction.denominator
 
