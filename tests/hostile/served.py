@@ -23,7 +23,7 @@ import benchmarks
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.trainers import import_tensorflow, run
 
-_TINY = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
+_TINY = architectures.Architecture("paper8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
 _SHAPE = (8, 8, 3)
 _POOL = 64  # rows whose answers are known
 _ABSOLUTE, _RELATIVE = 1e-4, 1e-3  # of numbers, as ltgans_tf.export.check has them

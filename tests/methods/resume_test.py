@@ -26,7 +26,7 @@ from ltgans_tf.data import streams
 from ltgans_tf.methods import twin_gan
 from ltgans_tf.settings import architectures, presets
 workdir, sets, replicas, out = sys.argv[1:]
-arch = architectures.Architecture("tiny8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
+arch = architectures.Architecture("paper8", 8, 4, 3, (2, 8), ((8, 2), (4, 2)), (8, 16))
 stream = streams.TaskStream([f"npz:{s}" for s in sets.split(",")], (8, 8, 3), 8)
 RECIPE = presets.Recipe(n_critic=2, ema=0.9, domain_dim=4, distillation=0.02, warm_start=1.0)
 strategy = (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == "2"
