@@ -16,6 +16,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import time
 
 from absl import flags
 
@@ -69,7 +70,6 @@ def one(arch, batch_size, steps):
     tf.config.experimental.enable_op_determinism()
     import keras
 
-    from benchmarks import growth
     from ltgans_tf.data import streams
     from ltgans_tf.methods import twin_gan
     from ltgans_tf.training import distribution
@@ -81,7 +81,7 @@ def one(arch, batch_size, steps):
     with strategy.scope():
         model = twin_gan.TwinGAN.from_architecture(arch)
         model.compile()
-    times, spent = growth.step_times(), []
+    times, spent = _step_times(), []
     cpu = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: spent.append(_cpu_ms()))
     model.fit_stream(stream, steps, callbacks=[times, cpu])
     if not distribution.is_chief(strategy):
@@ -91,6 +91,27 @@ def one(arch, batch_size, steps):
         "ms": statistics.median(times.milliseconds[first:]),
         "cpu_ms": (spent[-1] - spent[first]) / (len(spent) - 1 - first),
     }
+
+
+def _step_times():
+    """A callback whose `milliseconds` gets the time of each step."""
+    import keras
+
+    class StepTimes(keras.callbacks.Callback):
+        """Milliseconds of each step with the wait for its data, without the other callbacks."""
+
+        def __init__(self):
+            super().__init__()
+            self.milliseconds = []
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self._begin = time.perf_counter()
+
+        def on_train_batch_end(self, batch, logs=None):
+            float(next(iter(logs.values())))  # waits for the step's end
+            self.milliseconds.append(1e3 * (time.perf_counter() - self._begin))
+
+    return StepTimes()
 
 
 def _cpu_ms():

@@ -6,7 +6,7 @@ load("@rules_python//python:py_test.bzl", "py_test")
 # What the test files of each folder import: packages of ltgans_tf, and the FOLDERS beside it.
 IMPORTS = {
     "": "export files ltgans_tf ltgans_tf:init methods settings trainers",
-    "benchmarks": "benchmarks data evaluation export methods settings",
+    "benchmarks": "benchmarks data export methods settings",
     "data": "data methods settings",
     "evaluation": "data evaluation ltgans_tf networks",
     "export": "benchmarks data evaluation export files ltgans_tf methods settings trainers training",

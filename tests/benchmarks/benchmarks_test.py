@@ -14,10 +14,8 @@ import tensorflow as tf
 import benchmarks
 from benchmarks import (
     exports,
-    growth,
     peers,
     plain,
-    precisions,
     startup,
     step,
     workers,
@@ -128,51 +126,6 @@ def test_the_parts_of_a_step_with_codes_run_by_themselves(judged):
     values = {name: float(stage()) for name, stage in step._stages(model, tf.constant(_data(2))).items()}
     assert set(values) == {"critic", "fakes and learners", "Teacher", "Student"}
     assert np.isfinite([*values.values()]).all()
-
-
-@pytest.mark.campaign("measurements")  # XLA takes its time
-def test_precisions_are_measured_with_and_without_xla():
-    results = precisions.measure(
-        TINY, presets.Recipe(), _data(2)[None], ["float32", "mixed_bfloat16"], True, 2, 0.0, 0.0
-    )
-    assert list(results["ms"]) == [
-        "plain float32",
-        "float32",
-        "float32, XLA",
-        "mixed_bfloat16",
-        "mixed_bfloat16, XLA",
-        "GEMM float32",
-    ]
-    assert all(len(ms["values"]) == 2 and ms["min"] > 0 for ms in results["ms"].values())
-
-
-def test_precisions_set_the_step_against_the_plain_one_and_a_matrix_product():
-    ms = {"plain float32": 8.0, "mixed_bfloat16": 4.0, "GEMM float32": 1.0}
-    ms = {name: {"median": value, "min": value, "max": 9.0} for name, value in ms.items()}
-    report = precisions.report({"new_images": 16, "gemm_gflops": 200.0, "ms": ms})
-    assert [line.split() for line in report.splitlines()[1:]] == [
-        ["plain", "float32", "8.00", "8.00", "to", "9.00", "2000", "1.00"],
-        ["mixed_bfloat16", "4.00", "4.00", "to", "9.00", "4000", "2.00"],
-        ["GEMM", "float32", "1.00", "1.00", "to", "9.00"],
-        ["The", "matrix", "product:", "200", "GFLOP/s."],
-    ]
-
-
-@pytest.mark.program
-def test_growth_notes_each_task(tiny_stream, tiny_model, tmp_path):
-    results = growth.measure(tiny_model(student=False), tiny_stream(tasks=3), 4, str(tmp_path / "run"))
-    assert [row["task"] for row in results["rows"]] == ["set0.npz", "set1.npz", "set2.npz"]
-    assert [row["functions"] for row in results["rows"]] == [1, 2, 3]
-    assert [row["traces"] for row in results["rows"]] == [1, 2, 3]
-    for row in results["rows"]:
-        assert row["step_ms"] > 0 and row["memory_mb"] > 50 and row["open_files"] > 2
-        assert row["threads"] > 1 and row["checkpoint_mb"] > 0
-        assert row["added_mb"] > row["checkpoint_mb"] / 2  # a pair of exports at least
-    first, *others = (row["log_bytes_per_step"] for row in results["rows"])
-    assert max(others) < 1.2 * first and min(others) > 100  # the settings are written once
-    ratio = results["last_over_second"]["checkpoint_mb"]
-    assert ratio == results["rows"][2]["checkpoint_mb"] / results["rows"][1]["checkpoint_mb"]
-    assert growth.report(results).splitlines()[-1].startswith("last / second")
 
 
 @pytest.mark.campaign("measurements")
@@ -298,9 +251,8 @@ def test_table_aligns_its_columns():
     "program, flag, sentence",
     [
         ("step", "--architecture=smal32", "unknown architecture 'smal32'; did you mean small32"),
-        ("growth", "--tasks=1", "--tasks=1"),
         ("exports", "--batches=0", "batches are [0] and repeats 100; give at least 1 and 2."),
-        ("growth", "--taskz=3", "unknown flag --taskz; did you mean --tasks?"),
+        ("exports", "--batchez=3", "unknown flag --batchez; did you mean --batches?"),
         ("peers", "--batch_size=4", "--torch_python is missing"),
         ("peers", "--variants=eager,jit", "--variants is 'eager,jit'; give some of eager, channels_last"),
     ],
