@@ -5,10 +5,9 @@ import pathlib
 
 from absl import flags
 
-import ltgans_tf.trainers.train  # noqa: F401, defines the flags
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import checked, presets
-from ltgans_tf.trainers import flag_help
+from ltgans_tf.trainers import flag_help, train
 
 PAGE = pathlib.Path(__file__).with_name("reference") / "flags.md"
 FLAGS = flags.FLAGS
@@ -34,7 +33,7 @@ def page():
     recipe = presets.recipe(demo.recipe, demo.architecture)
     held = {**flag_help.defaults(), **checked.flag_values(demo), **checked.flag_values(recipe)}
     parts = [HEAD]
-    for title, names in flag_help.groups():
+    for title, names in flag_help.groups(train.PROGRAM):
         parts.append(f"## {title}")
         if title == flag_help.RECIPE:
             rows = [(_flag(n), *(_value(getattr(r, n)) for r in columns.values()), _help(n)) for n in names]

@@ -5,7 +5,7 @@ import textwrap
 from absl import flags
 
 from ltgans_tf.settings import checked, presets
-from ltgans_tf.settings.method_settings import SETTINGS
+from ltgans_tf.settings.method_table import SETTINGS
 
 FLAGS = flags.FLAGS
 RECIPE = "The method's recipe"
@@ -28,12 +28,20 @@ _SCORES = (
 )
 
 
-def groups():
-    """[(title, names of flags)] of all flags of the program. A flag that is in no group is missing in --help and docs."""
+def groups(program):
+    """The flags of the program in groups.
+
+    Args:
+      program: names of its flags. Those that no group has stand in "The run".
+
+    Returns:
+      list of (title, names of flags).
+    """
+    run = _RUN.split()
     named = [
         ("What is learnt", _EXPERIMENT.split()),
         ("Images", _DATA.split()),
-        ("The run", _RUN.split()),
+        ("The run", run),
         ("The machine", _MACHINE.split()),
         ("Scores after each task", _SCORES.split()),
         ("Export after each task", [name for name in FLAGS if name.startswith("push")]),
@@ -47,20 +55,23 @@ def groups():
         )
         for method, cls in SETTINGS.items()
     ]
-    return [*named, (RECIPE, recipe), *own]
+    grouped = [*named, (RECIPE, recipe), *own]
+    run += sorted(set(program) - {name for _, names in grouped for name in names})
+    return grouped
 
 
-def text(purpose, held):
+def text(program, purpose, held):
     """The help.
 
     Args:
+      program: names of the program's flags.
       purpose: what the program is for and how it is called.
       held: {name: value} of settings that the preset, the recipe and the command line decide; of all other flags
         the value is the flag's own.
     """
     held = {**defaults(), **held}
     lines = [purpose.strip(), "", "Values are those that hold with the flags given beside --help."]
-    for title, names in groups():
+    for title, names in groups(program):
         lines += ["", f"{title}:"]
         for name in names:
             lines += _lines(FLAGS[name], held.get(name, FLAGS[name].value))

@@ -6,7 +6,7 @@ from absl import flags
 
 from ltgans_tf.export import class_flags, push_settings
 from ltgans_tf.settings import architectures, checked, presets
-from ltgans_tf.settings.method_settings import SETTINGS
+from ltgans_tf.settings.method_table import SETTINGS
 from ltgans_tf.trainers import task_flag
 
 flags.disclaim_key_flags()  # --help lists them with the program that defines them

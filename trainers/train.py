@@ -109,7 +109,8 @@ _ONCE = {
     "stop_after_task",
     "verify_checkpoint",
 }
-_KEPT = sorted(set(FLAGS) - _OTHERS - _ONCE)
+PROGRAM = set(FLAGS) - _OTHERS
+_KEPT = sorted(PROGRAM - _ONCE)
 _KERNEL_SUBSETS = 10  # at a boundary; ltgans evaluate takes more
 _PAST_TASKS = 10  # that are measured in full at a boundary; ltgans evaluate measures all
 
@@ -131,7 +132,7 @@ def main(_):
 
 def _help():
     """What --help prints; settings have the values that hold with the flags given beside it."""
-    return flag_help.text(__doc__, setting_flags.values(*resolve()))
+    return flag_help.text(PROGRAM, __doc__, setting_flags.values(*resolve()))
 
 
 def _verify():

@@ -14,7 +14,6 @@ from ltgans_tf.evaluation import distances, memorisation, metrics, references, s
 _AUDITED = 1000  # generated images, and held-out ones, of a domain
 _TRAINING = 12_000  # training images that they are held against, at most
 _BATCH = 250
-_MANIFOLD = ("precision", "recall", "density", "coverage")
 _CREDENTIALS = scores.SCORES["share"].baseline.name
 _RECONSTRUCTED = 500  # test images of a domain that its share rests on
 _CERTAIN = 0.8  # of their reconstructions that the classifier has to call by the domain
@@ -98,21 +97,12 @@ class Comparison:
         Returns:
           list of `measuring.Measured`.
         """
-        found, subsets = [], self._settings.kernel_subsets
-        for extractor in (self._extractor, *others):
-            found += [
-                measure(
-                    lambda e=extractor: distances.gaussian(e, *pair_of(e), suffix),
-                    [extractor.frechet + suffix],
-                ),
-                measure(
-                    lambda e=extractor: distances.kernel(e, *pair_of(e), subsets, suffix),
-                    [extractor.kernel + suffix],
-                ),
-            ]
-        if suffix:
-            return found
-        return [*found, measure(lambda: distances.manifold(*pair_of(self._extractor)), _MANIFOLD)]
+        subsets = self._settings.kernel_subsets
+        return [
+            measure(lambda f=function, e=extractor: f(*pair_of(e)), names)
+            for extractor in (self._extractor, *others)
+            for names, function in distances.of_features(extractor, subsets, suffix)
+        ]
 
     def _drawn(self, place, extractor):
         """Images that the code of a domain draws, and the real ones beside them.

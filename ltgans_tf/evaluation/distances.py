@@ -15,6 +15,7 @@ NEIGHBOURS = 5
 TOO_FEW = "too few; "  # in each reason that more images would do away with
 DRAWN = "_drawn"  # ends the names of scores of images that are drawn by a domain's code
 _SUBSET = 1000
+_MANIFOLD = ("precision", "recall", "density", "coverage")
 
 
 class Absent(Exception):
@@ -65,6 +66,27 @@ def union(members):
         test_moments=metrics.mixture([member.test_moments for member in members]),
         train_moments=None if None in trains else metrics.mixture(trains),
     )
+
+
+def of_features(extractor, subsets, suffix=""):
+    """What is measured on the features of an extractor.
+
+    Args:
+      extractor: with the names `frechet` and `kernel` of its scores.
+      subsets: see `kernel`.
+      suffix: DRAWN for images that a domain's code draws, which have the first two alone.
+
+    Returns:
+      list of (names of scores, function of generated features [N, D] and a `Real` that gives them).
+    """
+    frechet, kernel_name = extractor.frechet + suffix, extractor.kernel + suffix
+    found = [
+        ([frechet], lambda made, real: gaussian(extractor, made, real, suffix)),
+        ([kernel_name], lambda made, real: kernel(extractor, made, real, subsets, suffix)),
+    ]
+    if frechet == "fcd":  # on the classifier alone
+        found.append((_MANIFOLD, manifold))
+    return found
 
 
 def gaussian(extractor, made, real, suffix=""):

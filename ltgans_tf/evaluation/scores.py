@@ -1,8 +1,8 @@
 """The table of scores: all that is known of each before it is measured.
 
-What evaluates, draws, prints and compares scores reads it here. To add a score, write its function,
-its call in `comparison` or `student_scores`, and its row of the table. `score_matrix` sets the rows of a run below each other and needs neither a model nor
-data.
+What evaluates, draws, prints and compares scores reads it here. To add a score, write its function
+in the file that measures its part and its row of the table. `score_matrix` sets the rows of a run below each other and
+needs neither a model nor data.
 """
 
 import dataclasses

@@ -30,7 +30,7 @@ from ltgans_tf.methods import curl_mixture
 from ltgans_tf.methods.recipe_model import RecipeModel
 from ltgans_tf.networks import losses, networks, sampling
 from ltgans_tf.settings import presets
-from ltgans_tf.settings.method_settings import CURLSettings
+from ltgans_tf.settings.method_table import CURLSettings
 from ltgans_tf.training import optimizers
 
 # One tag for each use of noise within a step.
@@ -56,7 +56,7 @@ class CURL(RecipeModel):
       expanded_at: int64 weight, the global step of the last expansion, 0 before the first.
     """
 
-    method = settings_name = "curl"
+    method = "curl"
     images_are_decoded = True
     fixed = {"student_ema": 0.0, "student_distillation": 0.0}
     watched = ("student loss", "student gradient")

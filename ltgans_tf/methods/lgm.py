@@ -19,7 +19,7 @@ from ltgans_tf.data import images
 from ltgans_tf.methods.recipe_model import RecipeModel
 from ltgans_tf.networks import losses, networks, sampling
 from ltgans_tf.settings import presets
-from ltgans_tf.settings.method_settings import LGMSettings
+from ltgans_tf.settings.method_table import LGMSettings
 from ltgans_tf.training import optimizers
 
 tfd = tfp.distributions
@@ -210,7 +210,7 @@ class LGM(RecipeModel):
       architecture: what `from_architecture` adds for `get_settings`, or None.
     """
 
-    method = settings_name = "lgm"
+    method = "lgm"
     images_are_decoded = True
     # Fields of the recipe that belong to the method, whatever the recipe given says.
     fixed = {

@@ -26,7 +26,7 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.methods import lakd, twin_gan, twin_step
 from ltgans_tf.networks import losses, networks
-from ltgans_tf.settings.method_settings import MultibandSettings
+from ltgans_tf.settings.method_table import MultibandSettings
 from ltgans_tf.training import optimizers
 
 GLOBAL, FROZEN, LOCAL = 0, 1, 2  # places of the generators
@@ -44,7 +44,7 @@ class Multiband(twin_gan.TwinGAN):
       critic, student, recipe, seed: as in `TwinGAN`.
     """
 
-    method = settings_name = "multiband"
+    method = "multiband"
     settings = MultibandSettings()
     generator_count = 3
     fixed = {

@@ -4,7 +4,8 @@ import dataclasses
 
 from ltgans_tf.methods import own_code
 from ltgans_tf.methods.lifelong import LifelongModel
-from ltgans_tf.settings import architectures, method_settings, presets
+from ltgans_tf.settings import architectures, presets
+from ltgans_tf.settings.method_table import SETTINGS
 
 
 class RecipeModel(LifelongModel):
@@ -12,14 +13,12 @@ class RecipeModel(LifelongModel):
 
     Attributes:
       recipe: its `presets.Recipe`.
-      settings: what the method has beside it, an instance of its class in `method_settings.SETTINGS`, set by `build`;
+      settings: what the method has beside it, an instance of its class in `method_table.SETTINGS`, set by `build`;
         None where it has none there.
     """
 
     # Fields of the recipe that belong to the method, whatever the recipe given says.
     fixed = {}
-    # Key of the method in `method_settings.SETTINGS`.
-    settings_name = None
     recipe = settings = _built_from = None
 
     @classmethod
@@ -45,7 +44,8 @@ class RecipeModel(LifelongModel):
           ValueError: an unknown name, with the nearest ones; other channels; settings for a method that has none; or a
             recipe that asks for what the method does not have.
         """
-        if settings is not None and cls.settings_name is None:
+        method = cls._base_method()
+        if settings is not None and method not in SETTINGS:
             raise ValueError(
                 f"settings is {settings!r}, and {cls.__name__} has none beside its recipe; leave it out."
             )
@@ -53,11 +53,11 @@ class RecipeModel(LifelongModel):
             raise ValueError(f"channels is {channels!r}; it must be 1 (grey) or 3 (RGB).")
         arch = architectures.architecture(architecture)
         if isinstance(recipe, str):
-            recipe = presets.recipe(recipe, arch.name, cls._base_method())
-        presets.check_method(recipe, cls._base_method())
+            recipe = presets.recipe(recipe, arch.name, method)
+        presets.check_method(recipe, method)
         recipe = dataclasses.replace(recipe, **cls.fixed)
-        if settings is None and cls.settings_name:
-            settings = method_settings.SETTINGS[cls.settings_name]()
+        if settings is None and method in SETTINGS:
+            settings = SETTINGS[method]()
         model = cls.build(arch, channels, student, recipe, seed, settings)
         model._built_from = {
             "architecture": dataclasses.asdict(arch),
@@ -118,7 +118,7 @@ class RecipeModel(LifelongModel):
                 f" a file of its own make it, {name}.from_builder('my_networks:make'), or train without workdir."
             )
         own_code.check_lasting(self.method)
-        own = {self.settings_name: dataclasses.asdict(self.settings)} if self.settings_name else {}
+        own = {} if self.settings is None else {self._base_method(): dataclasses.asdict(self.settings)}
         return {
             "method": self.method,
             **self._built_from,
@@ -129,9 +129,8 @@ class RecipeModel(LifelongModel):
     @classmethod
     def from_settings(cls, settings):
         """Builds the compiled model that `get_settings` described, with fresh weights."""
-        own = None
-        if cls.settings_name:
-            own = method_settings.SETTINGS[cls.settings_name](**settings[cls.settings_name])
+        method = cls._base_method()
+        own = SETTINGS[method](**settings[method]) if method in SETTINGS else None
         model = cls.from_architecture(
             settings["architecture"],
             settings["channels"],

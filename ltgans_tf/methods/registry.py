@@ -1,26 +1,15 @@
 """The methods by name: Lifelong Twin GANs and what they are compared with.
 
 Each is a `LifelongModel` in a file of its own and is imported when it is asked for, so that naming
-the methods does not wait for TensorFlow. A new method needs a row here and one in `presets.RECIPE_CHANGES`; one that
-is no part of the package goes by 'module:Class'.
+the methods does not wait for TensorFlow. A method of the package has its row in `settings.method_table`; one that is no
+part of it goes by 'module:Class'.
 """
 
 import importlib
 
 from ltgans_tf.files import near_names
 from ltgans_tf.methods import own_code
-
-METHODS = {
-    "ltgan": "ltgans_tf.methods.twin_gan:TwinGAN",
-    "joint_twins": "ltgans_tf.methods.joint_twins:JointTwins",
-    "replay": "ltgans_tf.methods.replay:Replay",
-    "finetune": "ltgans_tf.methods.replay:Finetune",
-    "joint": "ltgans_tf.methods.joint:Joint",
-    "multiband": "ltgans_tf.methods.multiband:Multiband",
-    "lgm": "ltgans_tf.methods.lgm:LGM",
-    "curl": "ltgans_tf.methods.curl:CURL",
-}
-
+from ltgans_tf.settings.method_table import METHODS
 
 # What programs and `lt.load` ask of a method's class.
 _NEEDED = ("from_architecture", "from_settings", "fit_stream")
@@ -44,8 +33,8 @@ def method_class(name):
       ValueError: no method has this name, or no such class is there.
     """
     if name in METHODS:
-        module, _, its_class = METHODS[name].partition(":")
-        return getattr(importlib.import_module(module), its_class)
+        module, _, its_class = METHODS[name].path.partition(":")
+        return getattr(importlib.import_module(f"ltgans_tf.methods.{module}"), its_class)
     check_method(name)
     found = own_code.find(name)
     if not all(hasattr(found, needed) for needed in _NEEDED):

@@ -11,9 +11,9 @@ import re
 from ltgans_tf.files import near_names
 from ltgans_tf.settings import checked, preset_table, seeds
 from ltgans_tf.settings.checked import Checked, setting
+from ltgans_tf.settings.method_table import METHODS
 
 AUGMENTATIONS = ("color", "translation", "cutout")
-VAES = ("lgm", "curl")  # methods without generator and critic
 
 
 def replay_fraction(share, task_index):
@@ -248,21 +248,6 @@ RECIPES = {
     "recommended": lambda architecture: _LARGE if architecture.startswith("paper") else _SMALL,
 }
 
-# What makes generative replay, and the bounds beside it, what they are in the literature: latents without a
-# code, and a critic with one head. Each is a flag, so that `--method=joint --domain_dim=32` is joint training
-# with codes. Every method of the registry has a row.
-_PLAIN = {"domain_dim": 0, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0}
-RECIPE_CHANGES = {
-    "ltgan": {},
-    "joint_twins": _PLAIN,
-    # Five critic updates, as its authors have; codes come in by its translator.
-    "multiband": {"n_critic": 5, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0, "ema": 0.0}
-    | {"critic_heads": 1, "first_learners": 1},
-    # VAEs of their own, whose weights nothing averages.
-    **dict.fromkeys(VAES, {**_PLAIN, "student_ema": 0.0}),
-    **dict.fromkeys(("replay", "finetune", "joint"), {**_PLAIN, "critic_heads": 1, "first_learners": 1}),
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Preset(Checked):
@@ -329,12 +314,12 @@ def _known(name, table, kind):
 def recipe(name, architecture, method="ltgan"):
     """Returns the `Recipe` called `name` for nets of `architecture` and a method (all str)."""
     named = _known(name, RECIPES, "recipe")(architecture)
-    return dataclasses.replace(named, **RECIPE_CHANGES.get(method, {}))
+    return dataclasses.replace(named, **(METHODS[method].changes if method in METHODS else {}))
 
 
 def check_method(recipe, method):
     """Refuses a `Recipe` that asks for what the method called `method` does not have: ValueError."""
-    if method in VAES and recipe.diffaugment != "none":
+    if method in METHODS and not METHODS[method].critic and recipe.diffaugment != "none":
         raise ValueError(
             f"diffaugment is {recipe.diffaugment!r}, and {method} has no critic whose images it could augment; leave it"
             " out."

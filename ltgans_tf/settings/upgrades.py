@@ -5,7 +5,7 @@ import dataclasses
 from ltgans_tf.data import specs
 from ltgans_tf.files import jsonfiles
 from ltgans_tf.settings import architectures, presets
-from ltgans_tf.settings.method_settings import SETTINGS
+from ltgans_tf.settings.method_table import METHODS, SETTINGS
 
 FORMAT_VERSION = 2  # of config.json and of checkpoints; 1 knew of one stream of noise alone
 
@@ -44,7 +44,8 @@ def complete(config, path):
         return config
     recipe = model.get("recipe")
     if isinstance(recipe, dict) and recipe.get("latent_law") == "circle":
-        if model.get("method") not in presets.VAES:  # which only noted this law, and had no such latents
+        its = METHODS.get(model.get("method"))
+        if its is None or its.critic:  # a VAE only noted this law, and had no such latents
             raise ValueError(f"{path} {SECTORS}")
         model = {**model, "recipe": {**recipe, "latent_law": "normal", "distillation": 0.0}}
     sections = {

@@ -8,7 +8,7 @@ import tensorflow as tf
 from ltgans_tf.evaluation import likelihood
 from ltgans_tf.methods import curl, curl_mixture
 from ltgans_tf.settings import presets
-from ltgans_tf.settings.method_settings import CURLSettings
+from ltgans_tf.settings.method_table import CURLSettings
 from ltgans_tf.training import callbacks
 from tests.methods.mixture_reference import numpy_terms, shaken, some_images
 from tests.methods.steps import at_task

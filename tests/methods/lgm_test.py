@@ -11,7 +11,7 @@ import tensorflow as tf
 from ltgans_tf.data import streams
 from ltgans_tf.methods import lgm
 from ltgans_tf.settings import presets
-from ltgans_tf.settings.method_settings import LGMSettings
+from ltgans_tf.settings.method_table import LGMSettings
 from ltgans_tf.training import callbacks
 from tests.methods.linear_lgm import (
     PARTS,

@@ -5,7 +5,7 @@ import numpy as np
 
 from ltgans_tf.methods import lgm
 from ltgans_tf.settings import presets
-from ltgans_tf.settings.method_settings import LGMSettings
+from ltgans_tf.settings.method_table import LGMSettings
 from tests.tiny import TINY
 
 D, K = 2, 3  # of the linear nets on images [2, 2, 1]

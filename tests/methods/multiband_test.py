@@ -10,7 +10,7 @@ from ltgans_tf.methods.lifelong import NonFiniteError
 from ltgans_tf.methods.multiband import FROZEN, GLOBAL, LOCAL
 from ltgans_tf.networks import losses
 from ltgans_tf.settings import presets
-from ltgans_tf.settings.method_settings import MultibandSettings
+from ltgans_tf.settings.method_table import MultibandSettings
 from ltgans_tf.training import callbacks
 from tests import tiny
 

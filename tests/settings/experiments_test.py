@@ -7,7 +7,7 @@ import pytest
 from ltgans_tf.evaluation import scores
 from ltgans_tf.methods import registry
 from ltgans_tf.settings import checked, experiments, presets
-from ltgans_tf.settings.method_settings import SETTINGS
+from ltgans_tf.settings.method_table import SETTINGS
 
 NAMES = list(experiments.EXPERIMENTS)
 # What is no table or figure of the paper has one size.

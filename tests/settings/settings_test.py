@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ltgans_tf.methods import registry
-from ltgans_tf.settings.method_settings import SETTINGS, CURLSettings, LGMSettings
+from ltgans_tf.settings.method_table import SETTINGS, CURLSettings, LGMSettings
 from tests import programs, source_imports
 from tests.tiny import TINY
 
@@ -130,7 +130,7 @@ def test_flags_reach_the_model_config_and_flagfile(tmp_path):
 
 def test_a_method_of_ones_own_needs_no_settings():
     program = (
-        "import ltgans_tf.methods.registry as b; b.METHODS['mine'] = 'nowhere:Mine'\n"
+        "import ltgans_tf.methods.registry as b; b.METHODS['mine'] = b.METHODS['ltgan']\n"
         "from ltgans_tf.trainers import run, train; run(train.main)"
     )
     flags = ("--preset=smoke", "--method=mine", "--dry_run", "--workdir=nowhere")

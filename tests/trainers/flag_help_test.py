@@ -17,9 +17,13 @@ def parsed():
 
 
 def test_each_flag_of_the_program_is_in_one_group():
-    counted = collections.Counter(name for _, names in flag_help.groups() for name in names)
-    own = {*train._KEPT, *train._ONCE}
-    assert set(counted) == own and set(counted.values()) == {1}
+    counted = collections.Counter(name for _, names in flag_help.groups(train.PROGRAM) for name in names)
+    assert set(counted) == train.PROGRAM and set(counted.values()) == {1}
+
+
+def test_a_flag_that_no_group_has_stands_with_those_of_the_run():
+    groups = dict(flag_help.groups({*train.PROGRAM, "new_flag"}))
+    assert "new_flag" in groups["The run"] and "batch_size" not in groups["The run"]
 
 
 def test_the_help_has_the_values_that_hold(parsed):

@@ -1,7 +1,7 @@
-"""What single methods have beyond a `presets.Recipe`, as data.
+"""The table of methods: where each one's class is, what it changes of a recipe, and settings of its own.
 
-The fields of each are flags of `ltgans train`, `--lgm_categories` for one, see checked.py. TensorFlow is not needed
-to name or to check them.
+The fields of the settings are flags of `ltgans train`, `--lgm_categories` for one, see checked.py. TensorFlow is not
+needed to name the methods or to check their settings.
 """
 
 import dataclasses
@@ -77,5 +77,43 @@ class MultibandSettings(Checked):
     global_rate: float = setting(0.001, "Learning rate of consolidation (Adam).", least=1e-9)
 
 
-# The class of each method that has settings of its own; a method without needs no row.
-SETTINGS = {"multiband": MultibandSettings, "lgm": LGMSettings, "curl": CURLSettings}
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """What is known of a method before its class is imported.
+
+    Attributes:
+      path: 'module:Class' of its class, a subclass of `LifelongModel`, in the package `methods`.
+      changes: fields of the recommended and the paper's recipe that it has otherwise, {name: value}.
+      settings: class of the settings that it has beside a recipe, or None.
+      critic: whether it has generators and a critic; without, it is a VAE.
+    """
+
+    path: str
+    changes: dict
+    settings: type | None = None
+    critic: bool = True
+
+
+# What makes generative replay, and the bounds beside it, what they are in the literature: latents without a
+# code, and a critic with one head. Each is a flag, so that `--method=joint --domain_dim=32` is joint training
+# with codes.
+_PLAIN = {"domain_dim": 0, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0}
+_SINGLE = {**_PLAIN, "critic_heads": 1, "first_learners": 1}
+# VAEs of their own, whose weights nothing averages.
+_VAE = {**_PLAIN, "student_ema": 0.0}
+# Five critic updates, as its authors have; codes come in by its translator.
+_MULTIBAND = {"n_critic": 5, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0, "ema": 0.0}
+_MULTIBAND |= {"critic_heads": 1, "first_learners": 1}
+
+METHODS = {
+    "ltgan": Method("twin_gan:TwinGAN", {}),
+    "joint_twins": Method("joint_twins:JointTwins", _PLAIN),
+    "replay": Method("replay:Replay", _SINGLE),
+    "finetune": Method("replay:Finetune", _SINGLE),
+    "joint": Method("joint:Joint", _SINGLE),
+    "multiband": Method("multiband:Multiband", _MULTIBAND, MultibandSettings),
+    "lgm": Method("lgm:LGM", _VAE, LGMSettings, critic=False),
+    "curl": Method("curl:CURL", _VAE, CURLSettings, critic=False),
+}
+# The class of each method that has settings of its own.
+SETTINGS = {name: method.settings for name, method in METHODS.items() if method.settings}
