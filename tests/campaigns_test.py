@@ -30,3 +30,13 @@ def test_a_campaign_has_changed_when_a_guarded_file_has(tmp_path, monkeypatch):
 def test_every_guarded_place_is_there():
     for place in " ".join([*campaigns.GUARDED.values(), campaigns.SHARED]).split():
         assert (campaigns.source_imports.ROOT / place).exists(), place
+
+
+def test_comments_and_docstrings_do_not_count_and_all_else_does():
+    said = '"""What it is."""\n\nX = "#1"  # why\n\n\nclass A:\n    """One\n    more."""\n\n    # note\n    def f(self):\n        return """2"""\n'
+    bare = 'X = "#1"\nclass A:\n    def f(self):\n        return """2"""'
+    assert campaigns.code(said) == bare
+    assert (
+        campaigns.code(said.replace("#1", "#2")) != bare
+        and campaigns.code(said.replace('"2"', '"3"')) != bare
+    )

@@ -34,7 +34,10 @@ STEPS, STOPPED = 2, 3  # steps of a task; the step of the run after which its wo
 
 def _missing(method):
     module = registry.METHODS[method].path.partition(":")[0]
-    return importlib.util.find_spec(f"ltgans_tf.methods.{module}") is None and f"{method} is in METHODS, but {module} is not there"
+    return (
+        importlib.util.find_spec(f"ltgans_tf.methods.{module}") is None
+        and f"{method} is in METHODS, but {module} is not there"
+    )
 
 
 CODES = {"domain_dim": 4, "distillation": 0.02, "warm_start": 1.0}

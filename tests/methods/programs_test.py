@@ -15,7 +15,10 @@ pytestmark = pytest.mark.program
 
 def _missing(method):
     module = registry.METHODS[method].path.partition(":")[0]
-    return importlib.util.find_spec(f"ltgans_tf.methods.{module}") is None and f"{method} is in METHODS, but {module} is not there"
+    return (
+        importlib.util.find_spec(f"ltgans_tf.methods.{module}") is None
+        and f"{method} is in METHODS, but {module} is not there"
+    )
 
 
 def test_an_unknown_method_is_answered_with_the_nearest():
