@@ -6,6 +6,7 @@ import sys
 
 from ltgans_tf.export import environment_variables
 from ltgans_tf.files import atomic
+from ltgans_tf.trainers import processes
 
 
 def devices(tf):
@@ -14,7 +15,7 @@ def devices(tf):
     if gpus:
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
         return f"devices: {len(gpus)} GPU ({', '.join(names)})"
-    text = f"devices: CPU, {os.cpu_count()} cores"
+    text = f"devices: CPU, {len(processes.cores())} cores"
     if os.path.exists("/proc/driver/nvidia/version"):
         text += (
             "; an NVIDIA driver is there but TensorFlow finds no usable GPU: install"

@@ -4,17 +4,15 @@ What a run is, whether it is finished and how long it took stand beside its work
 of them can be broken off at any point and goes on with what is left.
 """
 
-import ctypes
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
 import time
 
 from ltgans_tf.evaluation import row
 from ltgans_tf.files import atomic, jsonfiles
-from ltgans_tf.trainers import stopping
+from ltgans_tf.trainers import processes, stopping
 
 _POLL = 0.2  # seconds between looks at the processes
 _KEEP = 10.0  # seconds after which the time of a running process is written down again
@@ -116,8 +114,8 @@ class _Child:
     def _prepare(self):
         """In the process itself: takes its cores, and asks to be ended with this program."""
         if self.cores:
-            os.sched_setaffinity(0, self.cores)
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+            processes.keep_to(self.cores)
+        processes.end_with_parent()
 
     @property
     def elapsed(self):
@@ -161,7 +159,7 @@ def run(jobs, side_by_side=1, say=print, ended=lambda job: None):
     Raises:
       ValueError: more processes than cores.
     """
-    free = share_cores(os.sched_getaffinity(0), side_by_side) if side_by_side > 1 else [()]
+    free = share_cores(processes.cores(), side_by_side) if side_by_side > 1 else [()]
     waiting, running, failed, signals = [j for j in jobs if not j.is_finished()], [], {}, []
 
     def stop(number, _):

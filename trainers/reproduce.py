@@ -17,7 +17,7 @@ from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
 from ltgans_tf.export import path_flags
 from ltgans_tf.settings import experiments, presets
-from ltgans_tf.trainers import jobs
+from ltgans_tf.trainers import jobs, processes
 from ltgans_tf.trainers.reporting import phrases, records, results
 
 
@@ -77,7 +77,7 @@ def reproduce(
     todo = [job for job in planned if (job.label, job.seed) not in kept]
     if todo:
         check_data(experiment, data_dir)
-    jobs.share_cores(os.sched_getaffinity(0), side_by_side)
+    jobs.share_cores(processes.cores(), side_by_side)
     print(_opening(experiment, folder, planned, todo), flush=True)
     if dry_run:
         print("\n".join(f"  {job.name}: {_state(job, kept)}" for job in planned))

@@ -24,7 +24,7 @@ def leave(*_):
 for number in (signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, leave)
-ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+getattr(ctypes.CDLL(None), 'prctl', lambda *_: None)(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 if os.getppid() != parent:
     leave()
 begin = time.monotonic()

@@ -2,11 +2,11 @@
 
 import glob
 import os
-import resource
 import time
 
 from ltgans_tf.evaluation import distances, scores
 from ltgans_tf.export import path_flags, versions
+from ltgans_tf.trainers import processes
 
 _SURE = 0.9  # domain accuracy of an extractor
 
@@ -94,7 +94,7 @@ class Clock:
           say: the `log.Lines` of the run.
         """
         total = time.monotonic() - say.begin
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+        peak = processes.peak_memory()
         if say.first_step is None:
             return f"time: {total:.0f} s, no step was taken; peak memory {peak:.2f} GiB"
         training = sum(end - begin for begin, end in self._spans) - (say.first_step - self._spans[0][0])
