@@ -23,7 +23,7 @@ _RUN = (
 )
 _MACHINE = "distribution replicas deterministic jit_compile steps_per_execution precision"
 _SCORES = (
-    "protocol tuning eval_images eval_samples eval_iwae_images max_eval_seconds extractor_images extractor_path"
+    "protocol tuning score_first_task eval_images eval_samples eval_iwae_images max_eval_seconds extractor_images extractor_path"
     " extractor_seed inception_path inception_sha256"
 )
 

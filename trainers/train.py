@@ -236,7 +236,7 @@ def _train(preset, recipe, settings):
         FLAGS.workdir,
         [
             keras.callbacks.LambdaCallback(on_train_begin=begin, on_train_end=clock.end),
-            *_watchers(preset, say),
+            *_watchers(preset, say, stream),
             keras.callbacks.LambdaCallback(
                 on_train_begin=tracker.begin,
                 on_train_batch_end=tracker.step,
@@ -334,13 +334,14 @@ def _evaluator(preset, say):
     )
 
 
-def _watchers(preset, say):
+def _watchers(preset, say, stream):
     """Keras callbacks: logs, grids of samples, the line of progress and, if it was asked for, a profile."""
-    from ltgans_tf.training import callbacks
+    from ltgans_tf.training import callbacks, first_task
 
     steps = _profiled()
+    scored = first_task.FirstTask(stream, preset.seed) if preset.score_first_task else None
     return [
-        *callbacks.default_callbacks(FLAGS.workdir, preset.log_every, preset.sample_every),
+        *callbacks.default_callbacks(FLAGS.workdir, preset.log_every, preset.sample_every, scored),
         callbacks.Progress(say.progress, len(preset.tasks), preset.steps_per_task),
         *([callbacks.Profile(FLAGS.workdir, *steps)] if steps else []),
     ]

@@ -10,6 +10,8 @@ _PANELS = {
     "generator/loss": "generator: loss",
     "student/sse": "Student: squared error",
     "student/kl": "Student: KL (nats)",
+    "first_task/elbo": "test images of the first task: ELBO (nats)",
+    "first_task/sse": "test images of the first task: squared error",
     "speed/steps_per_second": "steps per second",
 }
 

@@ -145,6 +145,6 @@ TABLE = {
         "eval_iwae_images": 0,
         "extractor_images": 300,
     },
-    "fig4b_ablation": {**_PAPER32, "tasks": _MSF},
-    "fig4b_ablation_cpu": {**_CPU, "tasks": _MSF, "data_dir_tasks": _MSF_AT_HAND},
+    "fig4b_ablation": {**_PAPER32, "tasks": _MSF, "score_first_task": True, "log_every": 500},
+    "fig4b_ablation_cpu": {**_CPU, "tasks": _MSF, "data_dir_tasks": _MSF_AT_HAND, "score_first_task": True},
 }

@@ -281,6 +281,11 @@ class Preset(Checked):
     log_every: int = setting(50, "Steps between points of metrics.jsonl and TensorBoard.", least=1)
     sample_every: int = setting(500, "Steps between sample grids.", least=1)
     checkpoint_every: int = setting(500, "Steps between checkpoints.", least=1)
+    score_first_task: bool = setting(
+        False,
+        "Whether each point of metrics.jsonl has ELBO and squared error of test images of the first task, which shows"
+        " forgetting during training (Fig. 4 b of the paper).",
+    )
     protocol: str = setting(
         "research",
         "What the evaluator may keep of past tasks: 'research' = test parts and an extractor of all"
@@ -296,6 +301,19 @@ class Preset(Checked):
     max_eval_seconds: int = setting(
         0, "Time for a boundary's row; what does not fit is absent. 0 = no limit.", least=0
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.score_first_task and not self.student:
+            raise ValueError(
+                "score_first_task is True without a Student, whose scores these are; leave it out, or give the run a"
+                " Student."
+            )
+        if self.score_first_task and self.protocol == "production":
+            raise ValueError(
+                "score_first_task is True with protocol production, which reads no image of a past task; leave one of"
+                " them out."
+            )
 
     def tasks_with(self, data_dir):
         """The task specs of a run that has this `--data_dir`, or None: tuple of str."""

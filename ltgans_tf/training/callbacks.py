@@ -17,11 +17,11 @@ GRID_LATENTS = 64  # rows of fixed latents in a grid
 GRID_SEED = 0  # they are the same for the whole life of a run
 
 
-def default_callbacks(workdir, log_every=50, sample_every=500):
+def default_callbacks(workdir, log_every=50, sample_every=500, measure=None):
     """The callbacks that `fit_stream` uses when none are given; none without a workdir."""
     if workdir is None:
         return []
-    return [LogMetrics(workdir, log_every), SampleGrids(workdir, sample_every)]
+    return [LogMetrics(workdir, log_every, measure), SampleGrids(workdir, sample_every)]
 
 
 class TensorLogs(keras.callbacks.CallbackList):
@@ -154,11 +154,17 @@ class LogMetrics(StopNonFinite):
     Points stand at step 1 and at multiples of `every`. At the start, and where the run goes back, all
     points after the state that it goes on from are removed from both, so no point appears twice. It
     also stops the run with a sentence once a loss is not finite, and tells what else is wrong with one.
+
+    Args:
+      workdir: folder of the run.
+      every: steps between points.
+      measure: function of the model that gives further scalars of a point, {name: float}; None for none.
     """
 
-    def __init__(self, workdir, every=50):
+    def __init__(self, workdir, every=50, measure=None):
         super().__init__(every)
         self.workdir = workdir
+        self._measure = measure or (lambda model: {})
         self.path = os.path.join(workdir, "metrics.jsonl")
         self.folder = os.path.join(workdir, "tensorboard")
         self._writer = None
@@ -186,7 +192,8 @@ class LogMetrics(StopNonFinite):
         self._signs.of_losses(self.model.task, step, point, self.model.task.image_shape)
         now = time.monotonic()
         point["speed/steps_per_second"] = len(self._pending) / max(now - self._since, 1e-9)
-        self._pending, self._since = [], now
+        point |= self._measure(self.model)
+        self._pending, self._since = [], time.monotonic()
         record = {
             "step": step,
             "task_index": self.model.task.index,

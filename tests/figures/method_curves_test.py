@@ -32,3 +32,17 @@ def test_the_spread_of_several_seeds_is_seen():
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="no number to draw"):
         method_curves.method_curves("NLOG", "", TASKS, {"ltgan": [[None], []]})
+
+
+def test_curves_over_steps_have_their_colours_a_band_of_seeds_and_the_tasks():
+    def drawn(seeds, tasks):
+        values = {"ltgan": {50: seeds, 100: [2.0]}, "replay": {}, "joint": {50: [3.0], 100: [1.0]}}
+        return method_curves.curves_over_steps("ELBO", "", tasks, values)
+
+    one = drawn([1.0], {"digits": 0})
+    assert _has(one, chart_style.COLOURS[0]) and not _has(one, chart_style.COLOURS[1])
+    assert _has(one, chart_style.COLOURS[2])
+    for other in (drawn([0.0, 2.0], {"digits": 0}), drawn([1.0], {"digits": 0, "glyphs": 70})):
+        assert (one[-200:] != other[-200:]).any()
+    with pytest.raises(ValueError, match="no number to draw"):
+        method_curves.curves_over_steps("ELBO", "", {"digits": 0}, {"ltgan": {50: [None]}})

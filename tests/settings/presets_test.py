@@ -360,3 +360,16 @@ def test_naming_settings_does_not_import_tensorflow():
         [sys.executable, "-c", program], cwd=source_imports.ROOT, capture_output=True, text=True
     )
     assert done.stdout.strip() == "set()", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"student": False}, "without a Student"),
+        ({"protocol": "production"}, "reads no image of a past task"),
+    ],
+)
+def test_the_first_task_is_scored_only_where_that_can_be(changes, told):
+    assert presets.preset("fig4b_ablation_cpu").score_first_task
+    with pytest.raises(ValueError, match=f"^score_first_task is True .*{told}"):
+        presets.Preset(score_first_task=True, **changes)

@@ -4,6 +4,7 @@ import json
 import os
 
 from ltgans_tf.evaluation import row, scores
+from ltgans_tf.files import metrics_log
 from ltgans_tf.trainers.reporting import runs
 
 _ABOUT = ("format_version", "after_task", "task", "step", "protocol", "tuning", "about", "settings", "data")
@@ -29,8 +30,19 @@ def of(job, experiment):
         "flags": _flags(job),
         "seconds": job.seconds,
         "steps_per_task": run.config.get("steps_per_task"),
+        **_during(run),
         "rows": [*rows, _row(run.last, _with_beside(scores.SCORES))],
     }
+
+
+def _during(run):
+    """What points of training have of the first task: {'during': {'step': list, name: list}}, or {}."""
+    names = metrics_log.FIRST_TASK
+    points = [point for point in run.records if all(name in point for name in names)]
+    if not points:
+        return {}
+    found = {name: [float(f"{point[name]:.{_DIGITS}g}") for point in points] for name in names}
+    return {"during": {"step": [point["step"] for point in points], **found}}
 
 
 def _flags(job):

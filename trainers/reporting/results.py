@@ -7,7 +7,7 @@ from ltgans_tf.data import specs
 from ltgans_tf.evaluation import scores
 from ltgans_tf.export import path_flags
 from ltgans_tf.figures import method_curves, sheets
-from ltgans_tf.files import atomic, provenance
+from ltgans_tf.files import atomic, metrics_log, provenance
 from ltgans_tf.settings import experiments, presets
 from ltgans_tf.trainers.reporting import paired, phrases, records, result_table, run_groups
 
@@ -78,7 +78,7 @@ def write(experiment, folder, kept, data_dir=None, command="", results_folder=No
             for label, each in members.items()
         },
     }
-    pictures = _charts(facts, folder) if charts else []
+    pictures = [*_charts(facts, folder), *_during(facts, kept, folder)] if charts else []
     real = not experiment.small and not data_dir
     for path in paths(experiment, folder, results_folder):
         own = pictures if os.path.dirname(path) == folder else []
@@ -127,6 +127,30 @@ def _charts(facts, folder):
             score.digits,
         )
         name = f"{table['score']}_{table['of']}.png"
+        sheets.save_png(os.path.join(folder, name), pixels)
+        drawn.append(name)
+    return drawn
+
+
+def _during(facts, kept, folder):
+    """Draws what the runs measured of the first task during training: list of file names."""
+    drawn = []
+    for scalar, score in metrics_log.FIRST_TASK.items():
+        values = {}
+        for record in kept:
+            during = record.get("during", {"step": []})
+            for step, value in zip(during["step"], during.get(scalar, [])):
+                values.setdefault(record["label"], {}).setdefault(step, []).append(value)
+        if not values:
+            continue
+        firsts = {task: i * facts["steps_per_task"] for i, task in enumerate(facts["tasks"])}
+        pixels = method_curves.curves_over_steps(
+            f"{scores.SCORES[score].label} of test images of {facts['tasks'][0]} during training",
+            f"{facts['title']}; mean over seeds, bands from least to most",
+            firsts,
+            values,
+        )
+        name = f"{scalar.replace('/', '_')}.png"
         sheets.save_png(os.path.join(folder, name), pixels)
         drawn.append(name)
     return drawn

@@ -113,6 +113,30 @@ def test_figures_are_offered_for_each_method_where_the_paper_shows_pictures(writ
 
 
 @pytest.mark.program
+def test_curves_of_the_first_task_are_kept_and_drawn_where_the_runs_have_them(written, tmp_path):
+    tasks = TASKS[:3]
+    _, text, _ = written("fig4b_ablation_cpu", {"ltgan_beta1": [20]}, tasks=tasks)
+    assert "first_task_elbo.png" not in text
+    points = [
+        {"step": step, "task_index": 0, "first_task/elbo": -200.5 - step, "first_task/sse": 9.0}
+        for step in (50, 100)
+    ]
+    lines = [{"step": 1, "task_index": 0}, *points]
+    (tmp_path / "ltgan_beta1/seed_0/metrics.jsonl").write_text("".join(json.dumps(p) + "\n" for p in lines))
+    job = jobs.Job("ltgan_beta1", 0, str(tmp_path / "ltgan_beta1/seed_0"), (), len(tasks))
+    experiment = experiments.experiment("fig4b_ablation_cpu")
+    record = records.of(job, experiment)
+    assert record["during"] == {
+        "step": [50, 100],
+        "first_task/elbo": [-250.5, -300.5],
+        "first_task/sse": [9.0, 9.0],
+    }
+    said = results.write(experiment, str(tmp_path), [record])
+    for name in ("first_task_elbo.png", "first_task_sse.png"):
+        assert (tmp_path / name).stat().st_size > 1000 and name in said
+
+
+@pytest.mark.program
 def test_labels_of_the_tasks_are_those_of_the_images_that_were_used(written, tmp_path):
     tasks = ("mnist@0-8", "mnist_m@0-8", "fashion@0-8")
     _, text, _ = written("table3_fuzzy_cpu", NUMBERS, str(tmp_path), tasks)
