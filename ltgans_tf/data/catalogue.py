@@ -1,6 +1,6 @@
-"""The data sets that have a name: what is known of each before it is opened.
+"""The named data sets: what is known about each before it is opened.
 
-To add one, add its entry to DATASETS. Needs the standard library alone.
+To add one, add its entry to DATASETS. This module needs only the standard library.
 """
 
 import dataclasses
@@ -10,15 +10,15 @@ SPLITS = ("train", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """What is known of a named data set before it is opened.
+    """What is known about a named data set before it is opened.
 
     Attributes:
         name: the name that task specs use.
-        kind: 'builtin' (made from installed packages), 'tfds' (TensorFlow Datasets) or 'manual' (got by
-            hand: the name stands for what lies in the data folder).
+        kind: 'builtin' (made from installed packages), 'tfds' (TensorFlow Datasets) or 'manual'
+            (obtained by hand: the name stands for a folder or an .npz file in the data folder).
         tfds_name: the name in TensorFlow Datasets, or None.
-        splits: the names of the train and of the test split there.
-        image_shape: height, width and channels as stored; None where they vary.
+        splits: the names of the train and of the test split in TensorFlow Datasets.
+        image_shape: height, width and channels as stored; None if they vary.
         num_classes: number of classes that `@` can choose from, or None without labels.
         num_train, num_test: images in each split.
         licence: in a few words; docs/datasets.md says more.

@@ -1,8 +1,8 @@
-"""From one part of a task spec to its uint8 images.
+"""Loads the uint8 images of one part of a task spec.
 
-`load` gives a source: something with a length, labels, a fingerprint and `gather(indices)`, which runs inside
-tf.data. Small sets lie in memory, already fitted to the wanted shape (ArraySource); folders and large sets
-stay on disk and are decoded as they are asked for (FileSource, RecordSource).
+`load` returns a source: an object with a length, labels, a fingerprint and `gather(indices)`, which runs inside
+tf.data. Small sets are held in memory, already fitted to the wanted shape (ArraySource); large folders and large
+sets stay on disk and are decoded on demand (FileSource, RecordSource).
 """
 
 import dataclasses
@@ -39,18 +39,18 @@ def load(
     Args:
         part: a specs.Part, or a text with one part.
         split: 'train' or 'test'.
-        image_shape: (height, width, channels) of the images that are wanted.
+        image_shape: (height, width, channels) of the wanted images.
         fit: 'crop', 'pad' or 'stretch'; see images.fit_image.
-        data_dir: a folder whose `<name>.npz` stands for a named set that is not built in, and whose folder
-            `<name>` for one that is got by hand; or None.
-        skip_broken_images: leave broken image files of a folder out, and count them, instead of raising.
-        upright: whether the rotation that a camera noted in an image file is applied.
-        split_by: what chooses the test split of a folder without subfolders for it; see `folders.Folder`.
-        handed: {'memory:NAME': `memory.Handed`}, images that a program gave.
+        data_dir: a folder, or None. Its file `<name>.npz` replaces a named set that is not built in; its folder
+            `<name>` holds a set that is obtained by hand.
+        skip_broken_images: whether to leave out and count the broken image files of a folder, instead of raising.
+        upright: whether to apply the rotation that a camera noted in an image file.
+        split_by: what determines the test split of a folder without subfolders for it; see `folders.Folder`.
+        handed: {'memory:NAME': `memory.Handed`}, images that a program passed in.
 
     Returns:
         A source: `len(source)`; `source.gather(indices)`, int64 [n] to uint8 [n, *image_shape], in a graph;
-        `source.labels`, int64 [len] or None; `source.factors`, {name: int64 or float64 [len]}, the further
+        `source.labels`, int64 [len] or None; `source.factors`, {name: int64 or float64 [len]}, the other
         numeric arrays of an .npz; `source.fingerprint`, a text that changes with the images;
         `source.skipped`, the number of files left out.
 
@@ -91,9 +91,9 @@ def load(
 
 
 def missing(part, data_dir=None):
-    """What has to be there to open a part and is not, in words; None where all of it seems to be there.
+    """Returns which file or folder is missing to open a part, as a text; None if nothing seems to be missing.
 
-    Of sets that come with a package or from TensorFlow Datasets this knows nothing: `load` asks for those.
+    This does not check sets that come with a package or from TensorFlow Datasets; `load` does.
     """
     path = paths.local(part.path_or_name)
     if part.source == "npz" and not os.path.isfile(path):
@@ -123,7 +123,7 @@ def _prepare(part, image_shape, fit):
 
 
 def fitted_chunks(raw, places, prepare, image_shape):
-    """uint8 [m, *image_shape]: the images at `places`, int [m], of `raw`, prepared a thousand at a time."""
+    """Prepares the images of `raw` at `places`, int [m], about a thousand at a time: uint8 [m, *image_shape]."""
     fitted = np.empty((len(places),) + image_shape, np.uint8)
     with tf.device("/CPU:0"):
         for start in range(0, len(places), _FIT_CHUNK):
@@ -169,7 +169,7 @@ def _load_folder(part, split, image_shape, fit, skip_broken, upright, split_by):
             f"The folder {root!r} has no image in its {split} split; "
             "add images, or give it subfolders 'train' and 'test'."
         )
-    both = own if part.split else kept  # the other split is read later, and its broken files are told now
+    both = own if part.split else kept  # report broken files of the other split too
     good = folder.without_broken(own, skip_broken, both)
     source = sources.FileSource(
         root,
@@ -216,7 +216,7 @@ def _load_tfds(part, split, image_shape, fit, upright):
 
 
 def _tfds_split(builder, split):
-    """The official split of a set that DATASETS does not list; a tenth of 'train' where it has no other."""
+    """Returns the official split of a set that DATASETS does not list; if it has only 'train', a tenth is for tests."""
     splits = list(builder.info.splits)
     if split == "train":
         return "train" if set(splits) & {"test", "validation"} else "train[:90%]"
@@ -224,14 +224,14 @@ def _tfds_split(builder, split):
 
 
 def _num_images(dataset, builder, split, tfds_split):
-    """How many images a split has, as far as that is known before the set is prepared."""
+    """Returns how many images a split has; 0 if that is unknown before the set is prepared."""
     if dataset:
         return dataset.num_train if split == "train" else dataset.num_test
     return builder.info.splits[tfds_split].num_examples if builder.info.splits else 0
 
 
 def _require_network_or_data(tfds, name):
-    """Raises within seconds where a set would have to be downloaded and cannot be."""
+    """Raises a ValueError within seconds if a set is not prepared and cannot be downloaded."""
     folder = os.path.join(
         paths.local(os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)), name.split(":")[0]
     )
@@ -261,7 +261,7 @@ def _can_look_up(host):
 
 
 def _tfds_in_memory(tfds, name, split, part, has_labels, prepare):
-    # Each image is fitted as it is read: the raw images of a set together may be many times larger.
+    # Each image is fitted as it is read, because all raw images together may be many times larger.
     dataset = tfds.load(name, split=split)
     if has_labels and part.classes is not None:
         classes = tf.constant(part.classes, tf.int64)

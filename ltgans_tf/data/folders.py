@@ -22,22 +22,21 @@ class Folder:
 
     Attributes:
         root: the folder.
-        names: of its images relative to it, sorted.
-        labels: int64 [n], the places of their class subfolders among all of these (of both splits together)
-            in sorted order; None where images lie beside these, so that they are no classes.
-        is_test: bool [n], which are in the test split.
-        keys: a text for each image that its contents alone decide; see `key_of`.
+        names: names of the images relative to the folder, sorted.
+        labels: int64 [n], the index of each image's class subfolder in the sorted list of the class subfolders of
+            both splits; None if there are no subfolders, or images lie beside them, so that they are no classes.
+        is_test: bool [n], which images are in the test split.
+        keys: for each image a text that depends only on its contents; see `key_of`.
     """
 
     def __init__(self, root, split_by="contents"):
-        """Looks at all files.
+        """Lists the folder and reads both ends of each file.
 
         Args:
             root: path of a folder.
-            split_by: what chooses the tenth of the images that is the test split of a folder without subfolders
-                for its splits: 'contents' of a file, so that the split stays when files are added or files
-                and folders are renamed, and copies of an image share a split; or 'path', as
-                runs of earlier versions have it.
+            split_by: what selects the tenth of the images that is the test split, in a folder without subfolders for
+                its splits. With 'contents' (of a file) the split stays the same when files are added or files and
+                folders are renamed, and copies of an image share a split. 'path' is the rule of earlier versions.
 
         Raises:
             ValueError: see `listing.scan`; or a file cannot be read.
@@ -57,18 +56,20 @@ class Folder:
         self.is_test = np.fromiter(tests, bool, len(self.names))
 
     def without_broken(self, chosen, skip_broken, both=None):
-        """Leaves broken files out, or refuses them.
+        """Leaves out broken files, or raises an error that names them.
 
-        Without skip_broken only files that look broken are decoded, so that a large folder opens quickly; damage
-        in the middle of a file is then met, and the file named, when it is read. With skip_broken every file is.
+        Without `skip_broken` this decodes only files that look broken, so that a large folder opens quickly. An
+        error then reports damage in the middle of a file when that file is read. With `skip_broken` this decodes
+        every file.
 
         Args:
-            chosen: int [n], places of the images that are wanted.
-            skip_broken: whether broken ones are left out.
-            both: int [m], places of the images that are looked at too, so that one message has all broken files.
+            chosen: int [n], indices of the wanted images.
+            skip_broken: whether to leave out broken images.
+            both: int [m], indices of the images of both splits, to be checked instead of `chosen` so that one
+                message names all broken files; None for `chosen`.
 
         Returns:
-            The places of those that are not broken.
+            The indices of `chosen` that are not known to be broken.
 
         Raises:
             ValueError: naming the broken files, unless skip_broken; or if all are broken.
@@ -84,7 +85,7 @@ class Folder:
         return good
 
     def raise_broken(self, places):
-        """Decodes the images at some places; one ValueError names all that are broken."""
+        """Decodes the images at `places`; raises one ValueError that names all broken ones."""
         reasons = _in_threads(self._damage, places)
         found = [(self.path(i), reason) for i, reason in zip(places, reasons) if reason]
         if found:
@@ -98,7 +99,7 @@ class Folder:
 
 
 def _labels(found):
-    """int64 [n]: places among the class subfolders, of train and test together; None where these are no classes."""
+    """Returns each image's index among the class subfolders of both splits, int64 [n]; None if these are no classes."""
     tops = [f"{folder}{os.sep}" for folder in found.splits.values()] if found.splits else [""]
     inside = [name.removeprefix(top) for top in tops for name in found.folders if name.startswith(top)]
     index = {name: i for i, name in enumerate(sorted({name for name in inside if os.sep not in name}))}
@@ -109,27 +110,27 @@ def _labels(found):
 
 
 def is_test_path(name):
-    """A tenth of a folder's images, chosen by their relative path."""
+    """Whether an image is in the tenth for tests, decided by its path relative to the folder."""
     return zlib.crc32(os.fsencode(name.replace(os.sep, "/"))) % 10 == 0
 
 
 def is_test_key(key):
-    """A tenth of all images, chosen by `key_of` them."""
+    """Whether an image is in the tenth for tests, decided by its `key_of`."""
     return int(key, 16) % 10 == 0
 
 
 def key_of(size, head, tail):
-    """What tells the contents of a file from others: 32 hexadecimal digits.
+    """Returns a key that identifies the contents of a file: 32 hexadecimal digits.
 
     Args:
         size: bytes of the file.
-        head, tail: its first and its last 64 KiB. What is between them in a larger file does not count.
+        head, tail: its first and its last 64 KiB. The bytes between them in a larger file are ignored.
     """
     return hashlib.blake2b(b"%d " % size + head + tail, digest_size=16).hexdigest()
 
 
 def look(path):
-    """Reads both ends of an image file: (its key, whether it looks whole), which most broken files do not."""
+    """Reads both ends of an image file; returns (its key, whether it looks whole), False for most broken files."""
     try:
         with open(path, "rb") as file:
             head = file.read(_END)
@@ -147,7 +148,7 @@ _ENDS = {b"\x89PNG": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9", b"GIF8": b
 
 
 def _looks_whole(size, head, tail):
-    """Whether the end is that of a whole file. The end of a TIFF or BMP does not tell; these have to be decoded."""
+    """Whether a file ends like a whole one; False for TIFF and BMP, which have to be decoded to tell."""
     if head[:4] == b"RIFF":
         return head[8:12] == b"WEBP" and int.from_bytes(head[4:8], "little") + 8 <= size
     if head[4:8] == b"ftyp":
@@ -157,7 +158,7 @@ def _looks_whole(size, head, tail):
 
 
 def _boxes_end(head):
-    """Where the boxes of an AVIF file end, as far as its first bytes tell."""
+    """Returns where the boxes of an AVIF file end, as far as its first bytes tell."""
     place = 0
     while place + 8 <= len(head) and (length := int.from_bytes(head[place : place + 4], "big")) >= 8:
         place += length
@@ -172,7 +173,7 @@ def into_memory(source):
 
 
 def _in_threads(function, items):
-    """[function(item) for each], in threads; a future for each file would cost as much as the look at it."""
+    """Returns [function(item) for each item], by threads; one future per file would cost as much as the call."""
     portions = [items[i : i + _PORTION] for i in range(0, len(items), _PORTION)]
     with futures.ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         found = pool.map(lambda portion: [function(item) for item in portion], portions)

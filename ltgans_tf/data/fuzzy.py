@@ -8,11 +8,11 @@ from ltgans_tf.data import specs
 def fuzzy_exchange(spec_a, spec_b, mode="paper", exchanged_class=9):
     """Exchanges classes between the training parts of two data sets (the paper's Table 3).
 
-    The tests are not exchanged: each of the two specs is tested on its own set as it was.
+    The test splits are not exchanged: each of the two specs is tested on its own original set.
 
     Args:
         spec_a, spec_b: two names of data sets with ten classes each, such as 'mnist' and 'svhn_cropped'.
-        mode: 'paper' gives each set one class of the other and keeps nine of its own, as the text says;
+        mode: 'paper' gives each set one class of the other and keeps nine of its own, as in the paper's text;
             'code' follows the authors' later code: classes 0 to 7, class 3 once more, and classes 8 and 9
             of the other set.
         exchanged_class: the class that is exchanged in mode 'paper'.
@@ -21,7 +21,7 @@ def fuzzy_exchange(spec_a, spec_b, mode="paper", exchanged_class=9):
         The two specs after the exchange, as texts.
 
     Raises:
-        ValueError: if the mode is unknown or a spec has more than one part, classes or a split of its own.
+        ValueError: the mode is unknown, or a spec has several parts, or already chooses classes or a split.
     """
     if mode not in ("paper", "code"):
         raise ValueError(f"mode must be 'paper' or 'code', got {mode!r}.")
@@ -50,6 +50,6 @@ def _exchange(own, other, mode, exchanged_class):
 
 
 def _counted(part, positions):
-    """The classes at these positions of the authors' code, where SVHN counts its digits 1, ..., 9, 0."""
+    """Returns the classes at these positions in the authors' code, which orders SVHN's digits 1, ..., 9, 0."""
     shift = 1 if part.path_or_name == "svhn_cropped" else 0
     return tuple(sorted((p + shift) % 10 for p in positions))

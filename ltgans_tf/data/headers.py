@@ -1,7 +1,7 @@
-"""What an image file says of its size, read in the graph before anything is decoded.
+"""Reads the size that an image file states, in the graph and before anything is decoded.
 
 A PNG of a few kilobytes can unpack to many gigabytes, and a decoder that allocates first notices too late. The
-sizes are read from the same bytes from which TensorFlow's decoders take them.
+sizes come from the same bytes that TensorFlow's decoders read them from.
 """
 
 import numpy as np
@@ -9,11 +9,11 @@ import tensorflow as tf
 
 MAX_PIXELS = 2**26  # 8192 x 8192: as RGB 0.2 GB
 MAX_GIF_BLOCKS = 20_000  # of at most 255 bytes, up to the end of the first frame
-_HEAD = 30  # bytes; no format but JPEG and GIF says its size further on
+_HEAD = 30  # bytes; only JPEG and GIF state their size further on
 _GIF_HEADERS = 2_000  # bytes of a GIF's headers and color tables, at most
 
-# What the file begins with, by place; first byte and bytes of height and width; the bits of a number that count
-# and how many are below them; what is added to it.
+# {offset: magic bytes}; byte order; (offset, number of bytes) of the height and of the width; then modulus, divisors
+# (of height, of width) and addend, in size = number // divisor % modulus + addend.
 _FORMATS = (
     ({0: b"\x89PNG"}, "big", (20, 4), (16, 4), 2**32, (1, 1), 0),
     ({0: b"BM"}, "little", (22, 4), (18, 4), 2**32, (1, 1), 0),
@@ -24,7 +24,7 @@ _FORMATS = (
 
 
 def _table():
-    """_FORMATS for all at once: magic [f, 30], -1 where any byte will do; weights [30, f, 2] of bytes; and so on."""
+    """Returns _FORMATS as arrays: magic [f, 30], -1 for any byte; byte weights [30, f, 2]; modulus, divisor, addend."""
     magic = np.full((len(_FORMATS), _HEAD), -1)
     weights = np.zeros((_HEAD, len(_FORMATS), 2), np.int64)
     for i, (parts, order, *numbers, _, _, _) in enumerate(_FORMATS):
@@ -41,31 +41,31 @@ _MAGIC, _WEIGHTS, _MODULUS, _DIVISOR, _MORE = _table()
 
 
 def checked(data):
-    """The bytes alone of what `measured` returns."""
+    """Like `measured`, but returns only the bytes."""
     return measured(data)[0]
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def measured(data):
-    """Lets through the bytes of one image that is safe to decode, a GIF without all after its first frame.
+    """Checks that one image is safe to decode, and cuts a GIF after its first frame.
 
     Args:
         data: string scalar, the bytes of a file.
 
     Returns:
-        string scalar: bytes of a JPEG, PNG, GIF, WebP or BMP file that decode to at most MAX_PIXELS, or to
-            nothing; and int64 scalar, how many pixels.
+        string scalar: bytes of a JPEG, PNG, GIF, WebP or BMP file that decode to at most MAX_PIXELS, or do not
+            decode; and int64 scalar, the number of pixels.
 
     Raises:
-        tf.errors.InvalidArgumentError: if it is of another format than these five, if there are more pixels than that, if a GIF has more than
-            MAX_GIF_BLOCKS before its first frame ends, if a BMP has a palette of colors, or if the file is an animated WebP, on which
-            TensorFlow 2.21 writes past its buffer and kills the process.
+        tf.errors.InvalidArgumentError: the file has another format than these five or more than MAX_PIXELS, or it is
+            a GIF with more than MAX_GIF_BLOCKS before its first frame ends, a BMP with a palette of colors, or an
+            animated WebP, for which TensorFlow 2.21 writes past its buffer and kills the process.
     """
     with tf.device("/CPU:0"):
         head = _numbers(tf.strings.substr(data, 0, _HEAD), _HEAD)[:_HEAD]
         found = tf.reduce_all((head == _MAGIC) | (_MAGIC < 0), axis=1)
         numbers = tf.tensordot(head, _WEIGHTS, 1) // _DIVISOR % _MODULUS + _MORE
-        numbers = tf.minimum(numbers, 2**32 - numbers)  # of a BMP, which may be negative
+        numbers = tf.minimum(numbers, 2**32 - numbers)  # the height of a BMP may be negative
         size = tf.reduce_sum(tf.where(found[:, None], numbers, 0), axis=0)
         is_jpeg, is_gif = _begins(head, b"\xff\xd8\xff"), _begins(head, b"GIF")
         has_palette = found[1] & (head[28] == 8)
@@ -78,7 +78,7 @@ def measured(data):
             lambda: tf.cond(is_gif, lambda: _first_frame(data), farther_on),
             lambda: (data, size),
         )
-        # TensorFlow knows further formats, such as JPEG XL, of which the size would be found too late.
+        # TensorFlow decodes further formats, such as JPEG XL, whose size would be found too late.
         is_known, is_moving = tf.reduce_any(found) | is_jpeg | is_gif, found[-1] & (head[20] & 2 > 0)
         problems = tf.stack([~is_known, is_moving, tf.reduce_prod(size) > MAX_PIXELS])
         message = tf.gather(
@@ -99,7 +99,7 @@ def _jpeg_size(data):
 
 
 def _grey_bitmap(data, head, size):
-    """The size again, of a BMP whose palette is the 256 greys: TensorFlow shows the places in it as greys."""
+    """Returns `size` if a BMP's palette is the 256 greys, else raises: TensorFlow decodes palette indices as greys."""
     start = tf.cast(14 + tf.reduce_sum(head[14:18] * [1, 2**8, 2**16, 2**24]), tf.int32)
     start = tf.minimum(start, tf.strings.length(data))
     palette = tf.reshape(_numbers(tf.strings.substr(data, start, 1024), 1024)[:1024], [256, 4])[:, :3]
@@ -110,7 +110,7 @@ def _grey_bitmap(data, head, size):
 
 
 def _numbers(data, zeros):
-    """The bytes of a string as int64, and so many zeros after them."""
+    """Returns the bytes of a string as int64, followed by `zeros` zeros."""
     return tf.cast(tf.io.decode_raw(tf.strings.join([data, b"\0" * zeros]), tf.uint8), tf.int64)
 
 
@@ -121,10 +121,11 @@ def _begins(head, magic):
 def _first_frame(data):
     """Cuts a GIF after its first frame.
 
-    The decoder would unpack all frames, each of them as large as it likes, and then keep one.
+    The decoder would unpack all frames, each of any size, and then keep one.
 
     Returns:
-        (the data up to there with a trailer; its height and width int64 [2], zeros where it has no frame).
+        (the data up to the end of the first frame, with a trailer; the frame's height and width, int64 [2]). Without
+        a frame, the data are unchanged and the size is zeros.
     """
     most = 255 * MAX_GIF_BLOCKS
     raw = _numbers(tf.strings.substr(data, 0, most), _GIF_HEADERS)
@@ -133,11 +134,11 @@ def _first_frame(data):
         return tf.gather(raw, place)
 
     def table(place):
-        """Bytes of the color table that the flags at a place announce."""
+        """Returns the size in bytes of the color table that the flags at `place` announce."""
         return tf.where(byte(place) & 0x80 > 0, 6 * 2 ** (byte(place) & 7), 0)
 
     def skip(place, blocks):
-        """From the first data block at a place to after the empty one that ends them; counts them."""
+        """Skips data blocks from `place` to after the empty one that ends them; adds their number to `blocks`."""
         place, blocks = tf.while_loop(
             lambda place, blocks: (byte(place) > 0) & (place < most) & (blocks < MAX_GIF_BLOCKS),
             lambda place, blocks: (place + 1 + byte(place), blocks + 1),

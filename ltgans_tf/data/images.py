@@ -1,4 +1,4 @@
-"""From images of any size to what the networks see.
+"""Prepares images of any size for the networks.
 
 Training, evaluation and the exported encoder all go through this one file, so that an image is prepared in
 the same way everywhere. All functions run in a graph and can be saved with it.
@@ -15,7 +15,7 @@ _BLOCK = 1 << 20  # pixels whose colors are blended at a time
 
 
 def read_all(data, image_shape, fit="crop", upright=True):
-    """The images of one request, from the bytes of their files to what the networks see.
+    """Decodes the image files of one request and prepares them for the networks.
 
     Args:
         data: string [n], the bytes of files as in `decode`.
@@ -26,8 +26,8 @@ def read_all(data, image_shape, fit="crop", upright=True):
         float32 [n, *image_shape] in [-1, 1].
 
     Raises:
-        tf.errors.InvalidArgumentError: see `decode` and `fit_image`; or if all of them together have more than
-            MAX_PIXELS_TOGETHER, which is refused before anything is decoded.
+        tf.errors.InvalidArgumentError: see `decode` and `fit_image`; or all images together have more than
+            MAX_PIXELS_TOGETHER, which is checked before anything is decoded.
     """
     data, pixels = tf.map_fn(headers.measured, data, fn_output_signature=(tf.string, tf.int64))
     message = (
@@ -49,20 +49,20 @@ def decode(data, channels=None, upright=True):
     Args:
         data: string scalar, the bytes of the file.
         channels: 1, 3 or None, which keeps the channels of the file (1 to 4).
-        upright: whether the rotation that a camera noted (EXIF orientation) is applied.
+        upright: whether to apply the rotation that a camera noted (EXIF orientation).
 
     Returns:
         uint8 [h, w, channels]; the last dimension is unknown to the graph where channels is None.
 
     Raises:
-        tf.errors.InvalidArgumentError: if the bytes are not an image, an animated WebP, or an image of more
-            than `headers.MAX_PIXELS`, which is refused by what the file says of its size.
+        tf.errors.InvalidArgumentError: the bytes are not an image, or are an animated WebP, or state a
+            size of more than `headers.MAX_PIXELS`, which is checked before decoding.
     """
     return _decode(headers.checked(data), channels, upright)
 
 
 def _decode(data, channels, upright):
-    """The same of bytes that are checked."""
+    """Like `decode`, for bytes that `headers` has checked."""
     image = tf.io.decode_image(data, channels=0, expand_animations=False)
     # A WebP image arrives with a leading axis of frames.
     image = tf.cond(tf.rank(image) > 3, lambda: image[0], lambda: image)
@@ -75,8 +75,8 @@ def _decode(data, channels, upright):
 def to_channels(image, channels):
     """Gives images the wanted number of channels.
 
-    Transparency is laid over white, the ground that drawings with an alpha channel are made for. Grey becomes
-    RGB by repetition, RGB becomes grey by its luma (0.299 R + 0.587 G + 0.114 B).
+    Transparent images are blended with white, the background that drawings with an alpha channel assume. Grey
+    becomes RGB by repetition, RGB becomes grey by its luma (0.299 R + 0.587 G + 0.114 B).
 
     Args:
         image: uint8 [..., c] with c of 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha).
@@ -94,14 +94,14 @@ def to_channels(image, channels):
     if given is not None and not 1 <= given <= 4:
         raise ValueError(f"An image must have 1, 3 or 4 channels, got {given}.")
     count = tf.shape(image)[-1]
-    # A blend goes through float32; what needs none is spared it.
+    # Blending converts to float32; images that need no blending skip it.
     order = tf.range(channels) * tf.cast(count >= 3, tf.int32)
     plain = tf.logical_or(tf.equal(count, 1), tf.equal(count, channels))
     return tf.cond(plain, lambda: tf.gather(image, order, axis=-1), lambda: _in_blocks(image, channels))
 
 
 def _in_blocks(image, channels):
-    """The same for images that have transparency or lose their color, a bounded number of pixels at a time."""
+    """Like `to_channels`, for images that have transparency or lose their color; works on `_BLOCK` pixels at a time."""
     flat = tf.reshape(image, [-1, tf.shape(image)[-1]])
     blocks = -(-tf.shape(flat)[0] // _BLOCK)
 
@@ -135,14 +135,14 @@ def fit_image(image, image_shape, fit="crop"):
     Args:
         image: uint8 [h, w, c] or [n, h, w, c] with 1, 3 or 4 channels and sides of 4 pixels or more.
         image_shape: (height, width, channels) of the result; channels 1 or 3.
-        fit: 'crop' cuts the centre out, 'pad' adds black at the sides, 'stretch' changes the proportions.
+        fit: 'crop' keeps only the centre, 'pad' adds black at the sides, 'stretch' changes the proportions.
 
     Returns:
-        uint8 of shape image_shape, with the leading [n] where there was one. Sizes change by bilinear
-        interpolation with antialiasing, values are rounded to the nearest integer.
+        uint8 of shape image_shape, with a leading [n] if `image` has one. Resizing is bilinear with antialiasing;
+        values are rounded to the nearest integer.
 
     Raises:
-        ValueError: if fit or image_shape is unknown, or the image is smaller than 4 pixels on a side
+        ValueError: fit or image_shape is not allowed, or the image is smaller than 4 pixels on a side
             (tf.errors.InvalidArgumentError where only the running graph knows the size).
     """
     if fit not in FITS:
@@ -186,9 +186,9 @@ def _cropped(batch, height, width):
 
 
 def _resized(batch, height, width, pad):
-    """uint8 [n, h, w, c] -> float32 [n, height, width, c]; with pad the proportions stay, on a black ground.
+    """Resizes uint8 [n, h, w, c] to float32 [n, height, width, c]; `pad` keeps the proportions and adds black.
 
-    The ground is never made in the size of the image: a strip of 8x40000 would need one of 40000x40000.
+    The padding is never made at the size of the image: a strip of 8x40000 would need 40000x40000 pixels.
     """
     size = tf.cast(tf.shape(batch)[1:3], tf.float32)
     ratio = tf.constant([height, width], tf.float32)
@@ -204,7 +204,7 @@ def _resized(batch, height, width, pad):
         narrow = _scaled(batch, (rows, width), (1.0, scale[1]), (0.0, place[1]))
         return _scaled(narrow, (height, width), (scale[0], 1.0), (place[0], 0.0))
 
-    # The operation goes through `height` rows of the image's own width.
+    # The operation has an intermediate result of `height` rows with the image's own width.
     return tf.cond(height * size[1] > _BLOCK, width_first, both)
 
 
@@ -224,15 +224,15 @@ def _to_nearest(values):
 
 
 def normalize(images):
-    """uint8 [...] in 0..255 to float32 in [-1, 1]: images / 127.5 - 1."""
+    """Converts uint8 [...] in 0..255 to float32 in [-1, 1]: images / 127.5 - 1."""
     return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
 def to_uint8(images):
-    """float [...] in [-1, 1] to uint8 in 0..255; values outside are clipped, the rest rounded to nearest."""
+    """Converts float [...] in [-1, 1] to uint8 in 0..255; clips values outside and rounds the rest to nearest."""
     return _to_nearest((tf.cast(images, tf.float32) + 1.0) * 127.5)
 
 
 def preprocess(image, image_shape, fit="crop"):
-    """uint8 images of any size, as in `fit_image`, to float32 of image_shape in [-1, 1]."""
+    """Converts uint8 images of any size, as in `fit_image`, to float32 of image_shape in [-1, 1]."""
     return normalize(fit_image(image, image_shape, fit))

@@ -1,8 +1,8 @@
-"""What lies in a folder of images: one rule for training, encoding, evaluation and every size.
+"""Lists the images in a folder: one rule for training, encoding, evaluation and folders of every size.
 
-Images are files whose name ends in one of SUFFIXES, in any depth of folders. Hidden entries and files of other
-kinds are left out, and `told` says which. Nothing is decoded. This module needs the standard library alone; it
-asks Pillow whether it reads AVIF where there is such a file.
+Images are files at any depth whose names end in one of SUFFIXES. Hidden entries and files of other kinds are left
+out, and `told` says which. Nothing is decoded. This module needs only the standard library, and for a folder with
+AVIF files Pillow, to ask whether it reads AVIF.
 """
 
 import collections
@@ -13,14 +13,14 @@ READ_BY_TENSORFLOW = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 READ_BY_PILLOW = (".tif", ".tiff", ".avif")
 SUFFIXES = READ_BY_TENSORFLOW + READ_BY_PILLOW
 
-# Folders that systems and storage put beside files; what begins with a dot is hidden too.
+# Folders that operating systems and storage add; names that begin with a dot are hidden too.
 _HIDDEN = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 _ROLES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
 }
-_FIRST = 3  # names that are told of each kind
+_FIRST = 3  # names of each kind that `told` lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Listing:
 
     Attributes:
         root: the folder.
-        files: names of the images relative to it, sorted.
-        folders: names of the visible folders in it relative to it, sorted.
+        files: names of the images relative to `root`, sorted.
+        folders: names of the visible folders relative to `root`, sorted.
         left_out: {(kind, reason): names}, sorted by kind.
-        splits: {'train': name, 'test': name} of the subfolders that are the splits; None where there are none.
+        splits: {'train': name, 'test': name} of the subfolders that are the splits; None if there are none.
     """
 
     root: str
@@ -42,7 +42,7 @@ class Listing:
     splits: dict | None = None
 
     def told(self):
-        """One line that says what is left out: by kind, how many, the first names and why; '' for nothing."""
+        """Returns one line on what is left out: of each kind the number, first names and reason; '' for nothing."""
         kinds = [
             f"{len(names)} {kind} ({', '.join(map(repr, names[:_FIRST]))}{', ...' if names[_FIRST:] else ''};"
             f" {reason})"
@@ -54,18 +54,18 @@ class Listing:
 def scan(root, splits=True):
     """Lists a folder of images and the folders in it.
 
-    A link may lead to a file in the folder, nowhere else; the folder itself may be a link.
+    A link in the folder may lead only to a file in this folder; the folder itself may be a link.
 
     Args:
         root: path of a folder.
-        splits: whether subfolders may be the splits, so that what lies beside them is left out.
+        splits: whether subfolders may be the splits; images beside such subfolders are left out.
 
     Returns:
         A Listing.
 
     Raises:
-        ValueError: naming a link to an image file outside or to a folder, a folder that cannot be read, or
-            a subfolder that is one split without the other.
+        ValueError: a link leads to an image file outside or to a folder, a folder cannot be read, a subfolder is one
+            split without the other, or two subfolders are the same split; the message names them.
     """
     files, folders, left_out = [], [], collections.defaultdict(list)
     prefix, waiting = os.path.join(root, ""), [root]
@@ -94,7 +94,7 @@ def scan(root, splits=True):
 
 
 def require(root, splits=True):
-    """Like `scan`, but raises a ValueError that says what is there if the folder has no image."""
+    """Like `scan`, but raises a ValueError that says what was left out if the folder has no image."""
     found = scan(root, splits)
     if not found.files:
         told = f" It was {found.told()}" if found.left_out else ""
@@ -117,7 +117,7 @@ def _entries(folder):
 def _is_folder(entry):
     try:
         found = entry.is_dir()
-    except OSError:  # links in a circle
+    except OSError:  # circular links
         return False
     if found and entry.is_symlink():
         _refuse_link(entry)
@@ -125,7 +125,7 @@ def _is_folder(entry):
 
 
 def _reason(entry, root):
-    """Why a file is no image of the folder, in words; '' if it is one."""
+    """Returns why a file does not count as an image, in words; '' if it does."""
     suffix = os.path.splitext(entry.name)[1].lower()
     if suffix not in SUFFIXES:
         return "no kind of image that is read"
@@ -155,7 +155,7 @@ def _pillow_reads_avif():
 
 
 def _splits(root, folders):
-    """The subfolders that are splits, recognised by their names in any case; None if there are none."""
+    """Returns the subfolders that are splits, by their names in upper or lower case; None if there are none."""
     tops = [name for name in folders if os.sep not in name]
     roles = collections.defaultdict(list)
     for name in sorted(tops):
@@ -171,7 +171,7 @@ def _splits(root, folders):
     if all(used.values()):
         return {role: name for role, (name,) in used.items()}
     named = [name for names in roles.values() for name in names]
-    is_class = len(tops) > len(named) and not used["test"]  # pictures of trains beside those of cars
+    is_class = len(tops) > len(named) and not used["test"]  # such as 'train' beside 'cars'
     if not named or is_class:
         return None
     lacks = "train" if used["test"] else "test (or val)"

@@ -1,4 +1,4 @@
-"""Images that a program hands over as a task: arrays, or a dataset of TensorFlow."""
+"""Images that a program passes in as a task: arrays, or a TensorFlow dataset."""
 
 import hashlib
 import re
@@ -13,16 +13,16 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 def named(tasks):
-    """Takes the images out of a list of tasks.
+    """Separates a list of tasks into specs and images.
 
     Args:
-        tasks: a list of task specs, text, and of pairs (name, data); or a dict {name: data}. For data see `Handed`.
+        tasks: a list of task specs (str) and of pairs (name, data); or a dict {name: data}. For data see `Handed`.
 
     Returns:
         (a list of task specs, with `memory:NAME` for each pair; {that spec: `Handed`}).
 
     Raises:
-        ValueError: a name that is not fit for a file or comes twice, or data of no known kind.
+        ValueError: a name is not allowed or appears twice, or data are of an unknown kind.
     """
     specs, handed = [], {}
     for task in tasks.items() if isinstance(tasks, dict) else tasks:
@@ -43,13 +43,13 @@ def named(tasks):
 
 
 class Handed:
-    """One task's images from a program.
+    """The images that a program passed in for one task.
 
-    They are read when they are first asked for, brought to one shape and kept as uint8. Their order and the tenth that
-    is the test part follow from what each image is, so that a dataset that shuffles is the same task each time.
+    They are read on the first request, fitted to one shape and kept as uint8. Their order, and the tenth that is the
+    test split, depend only on their contents, so that a dataset that shuffles gives the same task each time.
 
     Args:
-        name: of the task.
+        name: name of the task.
         data: uint8 [n, h, w] or [n, h, w, c] with 1, 3 or 4 channels; a pair of these and integer labels [n]; or a
             `tf.data.Dataset` of images or of (image, label), in batches or one by one.
     """
@@ -57,7 +57,7 @@ class Handed:
     def __init__(self, name, data):
         self.name = name
         self._data = data
-        self._read = {}  # by part
+        self._read = {}  # by split
         if not isinstance(data, tf.data.Dataset):
             pair = data if isinstance(data, tuple) else (data, None)
             if len(pair) != 2 or not hasattr(pair[0], "shape"):
@@ -68,11 +68,11 @@ class Handed:
             self._data = _checked(name, *pair)
 
     def source(self, split, prepare, image_shape):
-        """The `ArraySource` of a part; the images are brought to the shape that the first call asks for.
+        """Returns the `ArraySource` of a split; the first call determines the shape of the images.
 
         Args:
             split: 'train' or 'test'.
-            prepare: uint8 [n, h, w, c] or [h, w, c] to the same of `image_shape`, in a graph.
+            prepare: TensorFlow function of uint8 [n, h, w, c] or [h, w, c] that fits these images to `image_shape`.
             image_shape: (height, width, channels).
         """
         if not self._read:
@@ -120,7 +120,7 @@ def _checked(name, images, labels):
 
 
 def _parts(name, images, labels):
-    """{'train', 'test': ArraySource}: in the order of the images' digests, a tenth of them the test part."""
+    """Returns {'train', 'test': ArraySource}, in the order of the images' digests; a tenth is the test split."""
     if len(images) < 2:
         raise ValueError(f"Task {name!r} has one image; give two or more, one of which is its test part.")
     digests = [hashlib.sha256(image).digest() for image in images]

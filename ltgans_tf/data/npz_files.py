@@ -10,10 +10,10 @@ import zlib
 
 import numpy as np
 
-# An .npz member that is larger and was packed to less than its hundredth is no set of images.
+# An .npz member that is larger than this and compressed by more than this ratio is no set of images.
 _BOMB_BYTES, _BOMB_RATIO = 1 << 28, 100
-# What numpy and zipfile raise for files that are damaged or made to mislead: NotImplementedError and RuntimeError
-# for kinds of zip that are not known, the others for headers of arrays.
+# Exceptions of numpy and zipfile for damaged or malicious files: NotImplementedError and RuntimeError for unknown
+# kinds of zip, those after them for headers of arrays.
 _UNREADABLE = (
     *(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     *(NotImplementedError, RuntimeError, OverflowError, SyntaxError, TypeError, MemoryError),
@@ -22,18 +22,18 @@ _UNREADABLE = (
 
 
 def read(path, split):
-    """Reads one split of a file; the last few files stay in memory.
+    """Reads one split of a file; keeps the last four results in memory.
 
     Args:
         path: the file.
         split: 'train' or 'test'.
 
     Returns:
-        (images, labels, factors): uint8 [n, h, w, c]; int64 [n] or None; {name: int64 or float64 [n]}, the further
+        (images, labels, factors): uint8 [n, h, w, c]; int64 [n] or None; {name: int64 or float64 [n]}, the other
         numeric arrays.
 
     Raises:
-        ValueError: it cannot be read, or has no images of the split.
+        ValueError: the file is damaged, or has no images of the split.
     """
     info = os.stat(path)
     return _read(path, split, (info.st_mtime_ns, info.st_size))
@@ -41,7 +41,7 @@ def read(path, split):
 
 @functools.lru_cache(maxsize=4)
 def _read(path, split, stamp):
-    """Reads one split; `stamp` (time and size of the file) keeps the cache honest."""
+    """Reads one split; `stamp` (time and size of the file) makes the cache notice a changed file."""
     del stamp
     try:
         with zipfile.ZipFile(path):
@@ -67,7 +67,7 @@ def _read(path, split, stamp):
 
 
 def _refuse_bombs(path, archive):
-    """Raises a ValueError if a member would unpack to more than its array needs or than images ever do."""
+    """Raises a ValueError if a member would unpack to over half the memory, or by a ratio that images never reach."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for info in archive.infolist():
         packed = max(info.compress_size, 1)
@@ -78,7 +78,7 @@ def _refuse_bombs(path, archive):
 
 
 def _read_factors(file, split, count):
-    """{name: int64 or float64 [n]}, count = (n,): the further arrays of a split, tables by column."""
+    """Returns the other arrays of a split, tables by column: {name: int64 or float64 [n]} with `count` = (n,)."""
     factors = {}
     for member in file.zip.namelist():
         match = re.fullmatch(rf"{split}_(.+)\.npy", member)
@@ -93,7 +93,7 @@ def _read_factors(file, split, count):
 
 
 def _is_factor(file, member, count):
-    """Whether an array is [n] or [n, m] of real numbers; reads its header alone, it may be large."""
+    """Whether an array is [n] or [n, m] of real numbers; reads only its header, since the array may be large."""
     with file.zip.open(member) as data:
         if np.lib.format.read_magic(data) != (1, 0):
             return False  # later versions are for arrays of records
@@ -102,7 +102,7 @@ def _is_factor(file, member, count):
 
 
 def checked_arrays(of, raw, labels=None, part=""):
-    """(uint8 [n, h, w, c], int64 [n] or None) of arrays; ValueError, in the words `part` and `of`, on anything else."""
+    """Returns (uint8 [n, h, w, c], int64 [n] or None), or raises a ValueError that is worded with `part` and `of`."""
     if raw.ndim == 3:
         raw = raw[..., np.newaxis]
     if raw.dtype != np.uint8 or raw.ndim != 4 or raw.shape[-1] not in (1, 3, 4) or not len(raw):

@@ -1,6 +1,6 @@
-"""The rotation that a camera notes in an image file: the EXIF tag Orientation of JPEG, PNG and WebP.
+"""Reads and applies the rotation that a camera notes in an image file: the EXIF tag Orientation of JPEG, PNG, WebP.
 
-All of it runs in the graph and can be saved with it, so that training and an exported encoder turn alike.
+All of it runs in the graph and can be saved with it, so that training and an exported encoder rotate images alike.
 """
 
 import numpy as np
@@ -8,25 +8,25 @@ import tensorflow as tf
 
 _TAG = 0x112
 _MOST_PIECES = (
-    256  # of a file that are passed by; EXIF data stand among the first, in a WebP after the picture
+    256  # of a file that are searched; EXIF data are among the first pieces, in a WebP after the picture
 )
-_FRONT = 1 << 16  # bytes within which the data begin, or a WebP says that it has some
+_FRONT = 1 << 16  # bytes within which EXIF data begin, or a WebP announces them
 _ANY = r"\C*(?:Exif\x00\x00|eXIf)\C*|RIFF\C{8}VP8X\C{4}[\x08-\x0f\x18-\x1f\x28-\x2f\x38-\x3f]\C*"
 _MOST_ENTRIES = 256  # of the directory that holds the tag
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def noted(data):
-    """What an image file says of how to turn it.
+    """Reads the orientation that an image file notes.
 
     Args:
         data: string scalar, the bytes of a file of any kind.
 
     Returns:
-        int64 scalar from 1 (as it is) to 8, as EXIF numbers them; 1 where nothing readable is noted.
+        int64 scalar, EXIF's number of the orientation from 1 (as stored) to 8; 1 if none can be read.
     """
     with tf.device("/CPU:0"):
-        # Most files have no such data, and are not walked through.
+        # Most files have no EXIF data; skip the search in them.
         has_any = tf.strings.regex_full_match(_part(data, 0, _FRONT), _ANY)
         return tf.cond(has_any, lambda: _walked(data), lambda: tf.constant(1, tf.int64))
 
@@ -44,11 +44,11 @@ def _walked(data):
 
 
 def upright(image, number):
-    """Turns an image.
+    """Rotates and mirrors an image to upright.
 
     Args:
         image: uint8 [h, w, c].
-        number: int scalar, as `noted` gives it.
+        number: int scalar, as `noted` returns it.
 
     Returns:
         uint8 [h, w, c] or [w, h, c].
@@ -67,7 +67,7 @@ def _is_one_of(number, *choices):
 
 
 def _part(data, start, count):
-    """Bytes of a string from a place on, fewer where it ends before that."""
+    """Returns `count` bytes of a string from `start` on, fewer if it ends earlier."""
     start = tf.clip_by_value(tf.cast(start, tf.int64), 0, _length(data))
     return tf.strings.substr(data, start, tf.cast(count, tf.int64))
 
@@ -77,27 +77,27 @@ def _length(data):
 
 
 def _bytes(data, start, count):
-    """int64 [count]: the same as numbers, zeros after the end."""
+    """Returns the bytes of `_part` as numbers, int64 [count], with zeros after the end."""
     padded = tf.strings.join([_part(data, start, count), b"\0" * count])
     return tf.ensure_shape(tf.cast(tf.io.decode_raw(padded, tf.uint8)[:count], tf.int64), [count])
 
 
 def _number(values, little):
-    """int64 [..., n], bytes -> int64 [...], the numbers that they encode."""
+    """Converts bytes, int64 [..., n], to the numbers that they encode, int64 [...]."""
     powers = 256 ** np.arange(values.shape[-1])
     return tf.reduce_sum(values * tf.where(little, powers, powers[::-1]), axis=-1)
 
 
 def _walk(data, first, look):
-    """Passes the pieces of a file by.
+    """Searches the pieces of a file for the one with the EXIF data.
 
     Args:
         data: string scalar.
         first: place of the first piece.
-        look: place -> (whether the EXIF data are in this piece, whether to give up, where the next begins).
+        look: function of a place, to (whether the EXIF data are in this piece, whether to give up, place of the next).
 
     Returns:
-        int64 scalar: place of the piece with the EXIF data, -1 where there is none.
+        int64 scalar: place of the piece with the EXIF data, -1 if there is none.
     """
     end = _length(data)
 
@@ -141,7 +141,7 @@ def _in_webp(data):
         return tf.equal(_part(data, place, 4), b"EXIF"), False, place + 8 + size + size % 2
 
     place = _walk(data, 12, look)
-    # Some writers keep the six bytes that a JPEG has before the data.
+    # Some writers keep the six bytes that precede the data in a JPEG.
     return _after(place, tf.where(tf.equal(_part(data, place + 8, 6), b"Exif\0\0"), 14, 8))
 
 
@@ -150,7 +150,7 @@ def _after(place, count):
 
 
 def _orientation(data, start):
-    """Reads the tag of EXIF data, which are a small TIFF file, from a place on."""
+    """Reads the orientation from EXIF data, a small TIFF file that begins at `start`; 1 if there is none."""
     head = _bytes(data, start, 8)
     little = tf.equal(head[0], ord("I"))
     directory = start + _number(head[4:], little)

@@ -1,4 +1,4 @@
-"""Image files that Pillow reads and TensorFlow does not: TIFF and AVIF, their first picture."""
+"""Reads image files that TensorFlow cannot decode, with Pillow: the first picture of a TIFF or AVIF."""
 
 import io
 import os
@@ -9,19 +9,19 @@ from ltgans_tf.data import headers, listing
 
 PATTERN = r"(?s).*\.(" + "|".join(suffix[1:] for suffix in listing.READ_BY_PILLOW) + ")"
 _ORIENTATION = 0x112
-# Modes of 16 bits a channel, of which the upper 8 count, as in a PNG.
+# Modes with 16 bits per channel; only the upper 8 are used, as for a PNG.
 _DEEP = {"I;16", "I;16B", "I;16L", "I;16N"}
 
 
 def reads(path):
-    """Whether a file is read by Pillow, by its name."""
+    """Whether Pillow reads a file, judged by its name."""
     return os.fspath(path).lower().endswith(listing.READ_BY_PILLOW)
 
 
 def as_png(path):
-    """The first picture of a file, as an uncompressed PNG file.
+    """Converts the first picture of a file to an uncompressed PNG file.
 
-    What an AVIF notes of a camera's rotation, the PNG notes too; a TIFF is turned here.
+    The PNG keeps an AVIF's note on the camera's rotation; the rotation of a TIFF is applied here.
 
     Args:
         path: bytes or str.
@@ -30,13 +30,13 @@ def as_png(path):
         bytes.
 
     Raises:
-        ValueError: it can't be read, has more than `headers.MAX_PIXELS`, or numbers that are no 8 or 16 bits.
+        ValueError: the file cannot be read, has more than `headers.MAX_PIXELS`, or has channels of 32 bits.
     """
     try:
         with Image.open(os.fsdecode(path)) as picture:
             if picture.width * picture.height > headers.MAX_PIXELS:
                 raise ValueError(f"it has more than {headers.MAX_PIXELS} pixels")
-            picture.load()  # which turns a TIFF
+            picture.load()  # this also rotates a TIFF
             exif = Image.Exif()
             exif[_ORIENTATION] = picture.getexif().get(_ORIENTATION, 1)
             if picture.mode in _DEEP:

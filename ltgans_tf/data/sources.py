@@ -1,10 +1,15 @@
 """Where images come from once a spec is opened: memory, image files, or records on disk.
 
-A source has a length, labels (int64 [n] or None), factors ({name: int64 or float64 [n]}, what else is
-known of each image), a fingerprint, a count of files left out (`skipped`), `gather(indices)`, int64 [n]
-to uint8 [n, height, width, channels], which runs inside tf.data, `raise_if_broken()`, which names the file
-that an error of `gather` came from, and `tuning`, bool [n]: a tenth of the images, chosen by what each is and not
-by its place, so that an image is in the tenth of every set that has it.
+A source has a length and these members:
+
+- `labels`, int64 [n] or None
+- `factors`, {name: int64 or float64 [n]}: other known numbers of each image
+- `fingerprint`, a text that changes with the images
+- `skipped`, the number of files left out
+- `gather(indices)`, which maps int64 [n] to uint8 [n, height, width, channels] and runs inside tf.data
+- `raise_if_broken()`, which raises an error that names the file that made `gather` fail
+- `tuning`, bool [n]: a tenth of the images. The image itself decides (of records, the number in the data set), not its
+  place in the source, so that an image is in the tenth of every source that has it.
 """
 
 import collections
@@ -54,7 +59,7 @@ class ArraySource:
 
 
 class FileSource:
-    """Image files, read and decoded as they are asked for; only their paths are in memory."""
+    """Image files, read and decoded on demand; only their paths are in memory."""
 
     def __init__(self, root, names, keys, labels, prepare, image_shape, upright=True, skipped=0):
         self.root = root
@@ -64,7 +69,7 @@ class FileSource:
         self.labels = labels
         self.skipped = skipped
         self.factors = {}
-        # More calls than can be under way at a time.
+        # Holds more calls than can run at the same time.
         self._asked_last = collections.deque(maxlen=16 + 2 * (os.cpu_count() or 1))
 
     def __len__(self):
@@ -87,8 +92,8 @@ class FileSource:
         return _tenth(map(str.encode, self._keys))
 
     def gather(self, indices):
-        # Decoding is the graph's, in which no Python holds up another file. Its errors do not name the file, so
-        # what was asked for is kept for `raise_if_broken`.
+        # The graph decodes, so that Python does not block other files. Its errors do not name the file, so the
+        # indices are kept for `raise_if_broken`.
         asked = tf.numpy_function(self._remember, [indices], tf.int64, stateful=False)
         paths = tf.gather(self._paths, tf.ensure_shape(asked, indices.shape))
         read = _read_any if any(map(pillow_files.reads, self._names)) else tf.io.read_file
@@ -103,7 +108,7 @@ class FileSource:
         return indices
 
     def raise_if_broken(self):
-        """Raises a ValueError that names the broken ones of the files that were read last."""
+        """Raises a ValueError that names the broken files among those read last."""
         asked = np.unique(np.concatenate([*self._asked_last, []])).astype(int)
         found = [(self.path(i), reason) for i in asked if (reason := damage(self.path(i)))]
         if found:
@@ -150,7 +155,7 @@ class RecordSource:
 
 
 class _Concatenation:
-    """Several sources one after another, where not all of them lie in memory."""
+    """Several sources joined in order, not all of which are in memory."""
 
     def __init__(self, sources):
         self._sources = sources
@@ -186,7 +191,7 @@ class _Concatenation:
 
 
 class _Chosen:
-    """Some images of a source that does not lie in memory: those at `places`, int64 [n]."""
+    """The images at `places`, int64 [n], of a source that is not in memory."""
 
     def __init__(self, source, places):
         self._source, self._places = source, places
@@ -209,7 +214,7 @@ class _Chosen:
 
 
 def choose(source, chosen):
-    """The source of the images for which bool [n] `chosen` is True."""
+    """Returns a source of the images for which `chosen`, bool [n], is True."""
     places = np.flatnonzero(chosen)
     if not isinstance(source, ArraySource):
         return _Chosen(source, places)
@@ -222,15 +227,15 @@ def choose(source, chosen):
 
 
 def _tenth(items):
-    """bool [n]: which of the bytes-like items are in the tenth that their contents choose."""
+    """Returns bool [n]: which of the bytes-like items are in the tenth that their contents select."""
     return np.fromiter((zlib.crc32(item) % 10 == 3 for item in items), bool)
 
 
 def images_of(source, indices):
-    """uint8 [n, h, w, c]: the images at some places, int64 [n], read in parallel.
+    """Reads the images at `indices`, int64 [n], in parallel: uint8 [n, h, w, c].
 
     Raises:
-        ValueError: naming a file that is broken.
+        ValueError: a file is broken; the message names it.
     """
     if isinstance(source, ArraySource):
         return source.array[indices]
@@ -243,7 +248,7 @@ def images_of(source, indices):
 
 
 def concatenate(sources):
-    """Joins sources in their order; labels and factors are those that all of them have."""
+    """Joins sources in order; keeps the labels and the factors that all of them have."""
     if len(sources) == 1:
         return sources[0]
     if all(isinstance(s, ArraySource) for s in sources):
@@ -261,7 +266,7 @@ def _joined_labels(sources):
 
 
 def _joined_factors(sources):
-    """The factors of the first source that all others have too."""
+    """Joins the factors that all sources have."""
     names = [name for name in sources[0].factors if all(name in s.factors for s in sources)]
     return {name: np.concatenate([s.factors[name] for s in sources]) for name in names}
 
@@ -274,7 +279,7 @@ def _digest(lines):
 
 
 def _read_any(path):
-    """string scalar, a path -> what `images.decode` reads, also of a file that Pillow reads."""
+    """Reads the file at a path, string scalar, to bytes for `images.decode`; a file for Pillow is converted."""
     by_pillow = tf.strings.regex_full_match(tf.strings.lower(path), pillow_files.PATTERN)
     return tf.cond(
         by_pillow,
@@ -284,7 +289,7 @@ def _read_any(path):
 
 
 def damage(path):
-    """Why an image file can't be used, in a few words; '' if it can."""
+    """Returns why an image file cannot be used, in a few words; '' if it can."""
     try:
         decode(path)
     except ValueError as error:
@@ -293,11 +298,11 @@ def damage(path):
 
 
 def broken(found, most=100):
-    """The sentence about broken files.
+    """Returns the error message about broken files.
 
     Args:
         found: list of (path, reason), at least one.
-        most: files that are named.
+        most: how many files to name at most.
     """
     remedy = "leave such files out with --skip_broken_images (in Python: skip_broken_images=True)."
     if len(found) == 1:
@@ -308,17 +313,17 @@ def broken(found, most=100):
 
 
 def decode(path, upright=True):
-    """Reads one file.
+    """Reads and decodes one file.
 
     Args:
-        path: of the file.
-        upright: whether the rotation that a camera noted is applied.
+        path: path of the file.
+        upright: whether to apply the rotation that a camera noted.
 
     Returns:
         uint8 [h, w, 3].
 
     Raises:
-        ValueError: it is broken or too small; its text goes on with a sentence that begins with the path.
+        ValueError: the file is broken or too small; the message continues a sentence that begins with the path.
     """
     try:
         with tf.device("/CPU:0"):

@@ -1,20 +1,20 @@
-"""Task specs: the small language in which the data of a task is named.
+"""Task specs: the small language that names the data of a task.
 
 A spec is one or more parts joined by `+`; a part is
 
     SOURCE[@CLASSES][?OPTIONS]
 
     SOURCE   a name of `catalogue.DATASETS` (`mnist`, `digits`), `folder:PATH`, `npz:PATH` or `tfds:NAME`; or `memory:NAME`,
-             which stands for images that a program gave to a TaskStream under that name
+             which stands for images that a program passed to a TaskStream under that name
     CLASSES  integers and ranges: `3`, `0-49`, `0,2,5-7`
     OPTIONS  `invert` (255 - image), `train` or `test` (the part belongs to that split alone)
 
-so that `mnist@0-8?train+svhn_cropped@9?train+mnist?test` trains on nine classes of one set and one class
-of another and is tested on the first set as it was. A PATH may contain `+`, `@` and `?` wherever what
-follows does not read as one of the above; after a PATH, `+` begins a new part only before `folder:`,
-`npz:`, `tfds:` or a name of DATASETS.
+For example, `mnist@0-8?train+svhn_cropped@9?train+mnist?test` trains on nine classes of one set and one class
+of another, and is tested on the original first set. A PATH may contain `+`, `@` and `?` if the text after them
+does not parse as one of the above; after a PATH, `+` begins a new part only before `folder:`, `npz:`, `tfds:`,
+`memory:` or a name of DATASETS.
 
-This module and what it imports need the standard library alone, so that a spec is checked before TensorFlow is
+This module and its imports need only the standard library, so that a spec can be checked before TensorFlow is
 imported.
 """
 
@@ -37,7 +37,7 @@ class Part:
         source: 'name', 'folder', 'npz', 'tfds' or 'memory'.
         path_or_name: the path, or the name of the data set.
         classes: the labels that are kept, in increasing order, or None for all.
-        invert: whether the polarity is exchanged (255 - image).
+        invert: whether the image is inverted (255 - image).
         split: 'train' or 'test' where the part belongs to one split alone, else None.
     """
 
@@ -57,7 +57,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class TaskSpec:
-    """A parsed task spec: its parts, and the text as it was written, but for what `paths.tidy` takes off."""
+    """A parsed task spec: its parts, and its text as written, except that `paths.tidy` shortens paths."""
 
     text: str
     parts: tuple[Part, ...]
@@ -95,7 +95,7 @@ def parse(text):
 
 
 def tidied(text):
-    """A task spec as `parse` writes it; what is none stays as it is."""
+    """Returns a task spec as `parse` writes it; returns a text that is no spec unchanged."""
     try:
         return parse(text).text
     except ValueError:
@@ -103,7 +103,7 @@ def tidied(text):
 
 
 def _tidied(part):
-    """The part with its path tidied, where that reads as the same path."""
+    """Returns the part with its path tidied, unless the tidy path would parse differently."""
     if part.source not in ("folder", "npz"):
         return part
     path = paths.tidy(part.path_or_name)
@@ -224,13 +224,13 @@ def check(text, data_dir=None):
 
     Args:
         text: the spec.
-        data_dir: a folder with `<name>.npz` files that stand for named data sets, or None.
+        data_dir: a folder whose `<name>.npz` files replace data sets of that name, or None.
 
     Returns:
         The parsed TaskSpec.
 
     Raises:
-        ValueError: with one sentence that names what was received and what to do.
+        ValueError: the spec is wrong; one sentence names what was received and what to do.
     """
     spec = parse(text)
     for part in spec.parts:
@@ -257,7 +257,7 @@ def check(text, data_dir=None):
 
 
 def npz_for_name(name, data_dir):
-    """Returns the path `<data_dir>/<name>.npz` where it stands for the data set `name`, else None.
+    """Returns the path `<data_dir>/<name>.npz` if it replaces the data set `name`, else None.
 
     Built-in sets are never replaced.
     """
@@ -268,7 +268,7 @@ def npz_for_name(name, data_dir):
 
 
 def folder_for_name(name, data_dir):
-    """Returns the folder `<data_dir>/<name>` where it stands for the manual data set `name`, else None."""
+    """Returns the folder `<data_dir>/<name>` if it holds the manual data set `name`, else None."""
     if data_dir is None or name not in DATASETS or DATASETS[name].kind != "manual":
         return None
     path = os.path.join(paths.local(data_dir), name)
@@ -323,7 +323,7 @@ def _check_folder(path):
 
 
 def left_out(parsed, data_dir=None):
-    """What is left out of the folders of several TaskSpecs: a list of one line for each folder, none twice."""
+    """Returns what is left out of the folders of several TaskSpecs: a list with one line for each such folder."""
     named = [
         part.path_or_name if part.source == "folder" else folder_for_name(part.path_or_name, data_dir)
         for spec in parsed

@@ -13,9 +13,9 @@ from ltgans_tf.data import specs as specs_lib
 from ltgans_tf.data.specs import check, parse
 from ltgans_tf.files import paths
 
-# Which test images a limit keeps; a constant, so that all runs are scored on the same ones.
+# Seed that selects the images that a limit keeps; constant, so that all runs are scored on the same ones.
 _SUBSET_SEED = 0
-# Batches that are made ready while a step is taken.
+# Batches that are prepared while a step runs.
 PREFETCH = 4
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 class TaskStream:
     """Data sets that arrive one after another.
 
-    Nothing is read until a task's images are asked for, and each task can be dropped again with `release`.
+    Nothing is read until a task's images are requested; a task's `release` frees them again.
 
     >>> stream = TaskStream(["digits", "glyphs"], batch_size=32)     # doctest: +SKIP
     >>> next(iter(stream.tasks[0].batches())).shape                  # doctest: +SKIP
@@ -56,26 +56,26 @@ class TaskStream:
                 data) with images of your own, uint8 arrays or datasets; or a dict {name: data}. See `memory.Handed`.
             image_shape: (height, width, channels) of all images; 1 or 3 channels.
             batch_size: images in a batch, over all replicas together.
-            seed: what the order of the images follows from, an integer from 0 on.
+            seed: an integer from 0 on that determines the order of the images.
             fit: how images of other proportions are fitted: 'crop', 'pad' or 'stretch'.
-            data_dir: a folder whose `<name>.npz` stands for a named data set, or None.
-            skip_broken_images: leave broken files of folders out instead of raising.
-            unchecked: so many tasks from the first on may have lost their data: their specs are parsed
-                and their paths not looked at, so that a run can go on once the data of the tasks that
-                it has learnt is gone. Asking such a task for its images raises a ValueError.
-            upright: whether the rotation that a camera noted in an image file is applied.
-            split_by: what chooses the test split of a folder without subfolders for it: 'contents' of
-                its files, or 'path', as runs of earlier versions have it; see `folders.Folder`.
-            tuning: whether a tenth of each training part is held out and serves as the test part,
-                which is then never read: settings are chosen on it. What an image is chooses the tenth, so
-                that no task trains on an image that another one holds out.
-            horizontal_flips: whether `batches` has each training image as its mirror image too, once in an epoch,
-                which then is twice as long.
+            data_dir: a folder whose `<name>.npz` replaces the data set of that name, or None.
+            skip_broken_images: whether to leave out broken files of folders instead of raising.
+            unchecked: how many tasks, from the first on, may have lost their data. Their specs are parsed, but their
+                paths are not checked, so that a run can go on after the data of the tasks that it has learnt is
+                gone. Requesting images that are gone raises a ValueError.
+            upright: whether to apply the rotation that a camera noted in an image file.
+            split_by: what determines the test split of a folder without subfolders for it: 'contents' of its files,
+                or 'path', the rule of earlier versions; see `folders.Folder`.
+            tuning: whether to hold out a tenth of each training split and use it as the test split, to choose
+                settings on. The real test split is then never read. The choice depends on the image itself, so
+                that no task trains on an image that another task holds out.
+            horizontal_flips: whether `batches` also gives the mirror image of each training image, once per epoch;
+                an epoch is then twice as long.
 
-        What is left out of folders is told by a warning in the log `ltgans_tf`, one for each folder.
+        For each folder from which something is left out, one warning goes to the log `ltgans_tf`.
 
         Raises:
-            ValueError: if an argument is wrong; one sentence says what was received and what to do.
+            ValueError: an argument is wrong; one sentence says what was received and what to do.
         """
         self.image_shape = _checked_shape(image_shape)
         self.batch_size = _checked_integer("batch_size", batch_size, 1)
@@ -118,7 +118,7 @@ class TaskStream:
         return len(self.tasks)
 
     def get_settings(self):
-        """What a resumed run must have in common with the run before, as a JSON-ready dict."""
+        """Returns the settings that a resumed run must share with the run before, as a JSON-ready dict."""
         return {
             "specs": [task.spec.text for task in self.tasks],
             "image_shape": list(self.image_shape),
@@ -135,7 +135,7 @@ class TaskStream:
 class Task:
     """One data set of a stream.
 
-    What needs images that are not there any more raises a ValueError: one sentence, on what is missing.
+    Members that need images raise a ValueError if these are gone; one sentence says what is missing.
 
     Attributes:
         index: its place in the stream, from 0 on.
@@ -158,30 +158,30 @@ class Task:
         self._sources = {}
 
     def batches(self, start_step=0, updates_per_step=1, rows=slice(None)):
-        """The task's training images, without end, in an order that is a function of (seed, task, step).
+        """Returns the task's training images, without end, in an order that is a function of (seed, task, step).
 
-        Each epoch is one permutation of all images, so each image comes exactly once in it; epochs run on
-        across batches. With B the batch size and n the updates, element [i, c] of step t is the image at
+        Each epoch is one permutation of all images and so has each image exactly once; a batch may span the
+        end of an epoch. With B the batch size and n the updates, element [i, c] of step t is the image at
         position t*B*n + c*B + i of that order.
 
         Args:
             start_step: the step to begin with; a resumed run goes on as if it had never stopped.
             updates_per_step: n, the batches that one step takes (one per critic update).
-            rows: a slice, which rows of a batch are wanted; no others are read.
+            rows: slice of the wanted rows of a batch; no others are read.
 
         Returns:
-            A tf.data.Dataset of uint8 [batch_size, updates_per_step, height, width, channels], or with as
-            many rows as are wanted; the batch comes first, so that tf.distribute splits it.
+            A tf.data.Dataset of uint8 [batch_size, updates_per_step, height, width, channels], or with
+            only the wanted rows; the batch is the first dimension, because tf.distribute splits that one.
         """
         return steps_of([self], self.images_at, start_step, self._batch_size, updates_per_step, rows)
 
     def images_at(self, positions):
-        """uint8 [m, h, w, c]: the training images at places, int64 [m], of the endless order of `batches`."""
+        """Returns the training images at `positions`, int64 [m], of the order of `batches`: uint8 [m, h, w, c]."""
         source = self._source("train")
         count = len(source)
         if not self.horizontal_flips:
             return source.gather(_shuffled(positions, count, self._seed, self.index))
-        # As if the mirror images stood after the others.
+        # Places from `count` on are the mirror images.
         places = _shuffled(positions, 2 * count, self._seed, self.index)
         shown = source.gather(places % count)
         return tf.where((places >= count)[:, None, None, None], shown[:, :, ::-1], shown)
@@ -192,27 +192,27 @@ class Task:
         return isinstance(self._source("train"), sources.ArraySource)
 
     def train_images(self, limit=None):
-        """uint8 [n, h, w, c]: all training images, or the same `limit` of them each time."""
+        """Returns all training images, or a fixed choice of `limit` of them: uint8 [n, h, w, c]."""
         return self._images("train", limit)
 
     def train_labels(self, limit=None):
-        """int64 [n], the labels of train_images(limit), or None where a part has none."""
+        """Returns the labels of train_images(limit), int64 [n], or None if a part has none."""
         return self._labels("train", limit)
 
     def test_images(self, limit=None):
-        """uint8 [n, h, w, c]: all test images, or the same `limit` of them each time, whatever the seed."""
+        """Returns all test images, or a choice of `limit` of them, the same for every seed: uint8 [n, h, w, c]."""
         return self._images("test", limit)
 
     def test_labels(self, limit=None):
-        """int64 [n], the labels of test_images(limit), or None where a part has none."""
+        """Returns the labels of test_images(limit), int64 [n], or None if a part has none."""
         return self._labels("test", limit)
 
     def test_factors(self, limit=None):
-        """{name: int64 or float64 [n]}: what else is known of each of test_images(limit), views for example.
+        """Returns the known factors of test_images(limit), such as the view: {name: int64 or float64 [n]}.
 
-        These are the numeric arrays beside the images and labels of an .npz (`test_<name>`, [n]; of [n, m]
-        with m above 1 each column, as <name>.0, <name>.1, ...), as far as all parts have them. {} for other
-        sources.
+        These are the numeric arrays of an .npz besides its images and labels: `test_<name>` of shape [n], or each
+        column of one of shape [n, m] with m above 1, as <name>.0, <name>.1, ... Only factors that all parts have are
+        returned; {} for other sources.
         """
         source = self._source("test")
         chosen = subset(len(source), limit)
@@ -228,17 +228,17 @@ class Task:
 
     @property
     def skipped(self):
-        """Broken files that were left out of the training images."""
+        """The number of broken files left out of the training images."""
         return self._source("train").skipped
 
     @property
     def is_open(self):
-        """Whether training images were asked for since the last `release`."""
+        """Whether training images were requested since the last `release`."""
         return "train" in self._sources
 
     @property
     def fingerprint(self):
-        """A text that changes with the training images: what a resumed run compares."""
+        """A text that changes with the training images; a resumed run compares it."""
         return self._source("train").fingerprint
 
     @property
@@ -247,7 +247,7 @@ class Task:
         return self._source("test").fingerprint
 
     def raise_if_broken(self):
-        """Raises a ValueError that names the broken files among those that were read last."""
+        """Raises a ValueError that names the broken files among those read last."""
         for source in self._sources.values():
             source.raise_if_broken()
 
@@ -270,7 +270,7 @@ class Task:
         return sources.concatenate([self._load(p, split) for p in parts])
 
     def _of_tuning(self, split):
-        """The training part without a tenth, or that tenth."""
+        """Returns the training split without the held-out tenth, or for 'test' that tenth."""
         whole = self._read("train")
         held_out = whole.tuning
         if not held_out.any() or held_out.all():
@@ -290,15 +290,15 @@ class Task:
 
 
 def steps_of(tasks, images_at, start_step, batch_size, updates_per_step, rows=slice(None)):
-    """The images of one step after another, in some endless order of the images of one task or more.
+    """Returns the images of each step, in an endless order of the images of one or more tasks.
 
     Args:
-        tasks: the `Task`s whose images they are.
-        images_at: int64 [m], places in that order, to uint8 [m, height, width, channels].
+        tasks: the `Task`s that the images belong to.
+        images_at: function of places in that order, int64 [m], to images, uint8 [m, height, width, channels].
         start_step, batch_size, updates_per_step, rows: as in `Task.batches`.
 
     Returns:
-        A tf.data.Dataset as that of `Task.batches`.
+        A tf.data.Dataset like that of `Task.batches`.
     """
     start = _checked_integer("start_step", start_step, 0)
     updates = _checked_integer("updates_per_step", updates_per_step, 1)
@@ -316,7 +316,7 @@ def steps_of(tasks, images_at, start_step, batch_size, updates_per_step, rows=sl
     dataset = dataset.map(step_images, num_parallel_calls=None if in_memory else os.cpu_count())
     options = tf.data.Options()
     options.deterministic = True
-    # Its thread holds up the end of a `fit` for up to half a minute.
+    # The thread of autotuning delays the end of a `fit` by up to half a minute.
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options).prefetch(PREFETCH)
@@ -329,7 +329,7 @@ def _shuffled(positions, count, seed, task_index):
         [tf.fill(tf.shape(epochs), tf.constant(value, tf.int64)) for value in (seed, task_index)] + [epochs],
         axis=1,
     )
-    # tf.random.experimental.index_shuffle takes one seed alone; a batch that crosses epochs needs two.
+    # tf.random.experimental.index_shuffle takes only one seed; a batch that spans two epochs needs two.
     return tf.raw_ops.RandomIndexShuffle(
         index=positions % count,
         seed=keys,
@@ -339,9 +339,9 @@ def _shuffled(positions, count, seed, task_index):
 
 
 def subset(count, limit):
-    """int64, sorted: the places, of `count`, of the images that are taken where at most `limit` are asked for.
+    """Returns the indices, sorted int64, of a fixed choice of at most `limit` of `count` images.
 
-    A smaller limit takes some of those that a larger one takes.
+    The choice for a smaller limit is part of the choice for a larger one.
     """
     if limit is None or limit >= count:
         return np.arange(count)
@@ -350,7 +350,7 @@ def subset(count, limit):
 
 
 def task_names(parsed):
-    """Short names for the tasks of parsed specs, each used once."""
+    """Returns short names for the tasks of parsed specs, no two alike."""
     names = []
     for spec in parsed:
         parts = [

@@ -2,14 +2,14 @@
 
 | name | what it is |
 |---|---|
-| `Evaluator`, `EvaluatorSettings` | scores every task so far; nothing that trains sees what it keeps |
-| `Row` | what one evaluation gives, and its file |
+| `Evaluator`, `EvaluatorSettings` | scores every task so far; training never sees the data that it keeps |
+| `Row` | the scores of one evaluation, and their file |
 | `score_matrix`, `Matrix` | R[i][j] of a workdir: forgetting, backward transfer, final average |
 | `Extractor`, `Inception` | feature functions: a classifier of the real images; Inception from a file |
 | `Moments`, `moments`, `frechet_distance`, `kernel_distance` | distances of two sets of features |
 | `manifold_scores` | precision, recall, density, coverage |
 | `nlog`, `iwae`, `bits_per_dim` | likelihood of a Student |
-| `knn_accuracy`, `mutual_information_gap` | what codes tell |
+| `knn_accuracy`, `mutual_information_gap` | how well codes tell classes and factors apart |
 | `memorisation` | whether images are copies of training images |
 """
 

@@ -1,7 +1,7 @@
-"""Compares generated with real images: one draw from the model with each task and with all.
+"""Compares generated with real images: one set of samples with each task and with all tasks together.
 
-What of a task's images can be had decides what is compared: test and training images, test images
-alone, or the moments that a reference kept.
+The comparison uses what is available of a task: its test and training images, its test images alone, or
+the moments in its reference.
 """
 
 import functools
@@ -11,12 +11,12 @@ import numpy as np
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import distances, memorisation, metrics, references, scores
 
-_AUDITED = 1000  # generated images, and held-out ones, of a domain
-_TRAINING = 12_000  # training images that they are held against, at most
+_AUDITED = 1000  # generated images, and held-out ones, of a domain in its audit
+_TRAINING = 12_000  # training images that the audit compares them with, at most
 _BATCH = 250
 _CREDENTIALS = scores.SCORES["share"].baseline.name
-_RECONSTRUCTED = 500  # test images of a domain that its share rests on
-_CERTAIN = 0.8  # of their reconstructions that the classifier has to call by the domain
+_RECONSTRUCTED = 500  # test images of a domain that are reconstructed to check its share
+_CERTAIN = 0.8  # share of these reconstructions that the classifier must assign to the domain
 
 
 class Comparison:
@@ -24,12 +24,12 @@ class Comparison:
 
     Args:
       model: a `LifelongModel`.
-      tasks: what may be read of each task learnt, list of `task_images.TaskImages`.
-      extractors: the `features.Extractor` for all distances, and an `inception.Inception` for the
-        Frechet and the kernel distance alone, if one was given.
+      tasks: list of `task_images.TaskImages`, what may be read of each task learnt.
+      extractors: the `features.Extractor` for all distances and, if one was given, an `inception.Inception` for
+        only the Frechet and the kernel distance.
       settings: `evaluator_settings.EvaluatorSettings`.
-      of_other_seeds: further `features.Extractor`, for these two of all tasks together.
-      nearest: a dict, `kept` of `memorisation.memorisation`; None for one of its own.
+      of_other_seeds: further `features.Extractor`s, for these two distances of all tasks together.
+      nearest: the dict `kept` for `memorisation.memorisation`; None to keep nothing between calls.
     """
 
     def __init__(self, model, tasks, extractors, settings, of_other_seeds=(), nearest=None):
@@ -40,11 +40,11 @@ class Comparison:
         self._kept, self._reconstructed = {}, {}
 
     def distances(self, clock):
-        """Distances, shares and the mix, by a `measuring.Clock`.
+        """Measures distances, shares and the mix with a `measuring.Clock`.
 
         Returns:
-          (accuracy, list of `measuring.Measured`): {'domain_accuracy': share of test images assigned to
-          their own domain, mean over the domains that can be read}, {} where none can.
+          (accuracy, list of `measuring.Measured`). accuracy is {'domain_accuracy': share of test images
+          assigned to their own domain, mean over the domains that can be read}, or {} if none can.
         """
         measure = functools.partial(clock.measure, "distances")
         accuracy = measure(None, self._domain_accuracy, ["domain_accuracy"]).scores
@@ -62,7 +62,7 @@ class Comparison:
         return accuracy, found + self._compare(functools.partial(measure, None), self._of_all, others)
 
     def audit(self, task):
-        """The memorisation audit of the domain of a task: see `memorisation.memorisation`."""
+        """Audits the domain of a task for memorisation; see `memorisation.memorisation`."""
         place = self._tasks.index(task)
         made = self._made[self._assigned == place][:_AUDITED]
         if not len(made):
@@ -75,7 +75,7 @@ class Comparison:
             raise distances.Absent(str(error)) from error
 
     def moments(self, task):
-        """{sha256 of an extractor: (test, train) moments} of a task."""
+        """Returns {sha256 of an extractor: (test, train) moments} of a task."""
         place, kept = self._tasks.index(task), {}
         for extractor in (self._extractor, *self._others):
             try:
@@ -86,13 +86,13 @@ class Comparison:
         return kept
 
     def _compare(self, measure, pair_of, others=(), suffix=""):
-        """Measures every distance on its own, since each may be absent for a reason of its own.
+        """Measures each distance separately, since each may be absent for its own reason.
 
         Args:
-          measure: of `measuring.Clock`, for one task or for all together.
-          pair_of: function of an extractor, gives features of generated images and `distances.Real`.
+          measure: `measuring.Clock.measure`, for one task or for all together.
+          pair_of: function of an extractor that returns (features of generated images, `distances.Real`).
           others: extractors beside the classifier, for the Frechet and the kernel distance.
-          suffix: distances.DRAWN for images that a domain's code draws, which have these two alone.
+          suffix: distances.DRAWN for images drawn with a domain's code, which have only these two.
 
         Returns:
           list of `measuring.Measured`.
@@ -105,10 +105,10 @@ class Comparison:
         ]
 
     def _drawn(self, place, extractor):
-        """Images that the code of a domain draws, and the real ones beside them.
+        """Returns features of images drawn with a domain's code, and the `distances.Real` to compare them with.
 
-        Those in the union come first. The numbers of images are the same in every row, so that rows can be
-        compared.
+        Images already drawn for the union come first. The number of images is the same in every row, so that
+        rows can be compared.
         """
         if not self._model.latent_law.domain_dim:
             raise distances.Absent(
@@ -117,11 +117,11 @@ class Comparison:
         count, real = distances.PER_DIMENSION * extractor.dimensions, self._real(place, extractor)
         try:
             real = real.beside(_features(extractor, self._tasks[place].train(count)))
-        except distances.Absent:  # the floor is then that of the moments that were kept, if there are any
+        except distances.Absent:  # the floor then uses the moments that were kept, if there are any
             pass
         made = self._features(extractor)[self._codes == place][:count]
         if len(made) < count:
-            seed = (self._settings.seed + 1) * 1_000_000 - 1 - place  # the union's seeds come after it
+            seed = (self._settings.seed + 1) * 1_000_000 - 1 - place  # below the seeds of the union
             more = self._model.sample(count - len(made), seed, place + 1)
             made = np.concatenate([made, _features(extractor, images.to_uint8(more).numpy())])
         return made, real
@@ -141,10 +141,10 @@ class Comparison:
         return self._features(extractor), distances.union(reals)
 
     def _share(self, place):
-        """The share of a domain, where the classifier can be trusted on the model's images of it.
+        """Returns the share of a domain, if the classifier can be trusted on the model's images of it.
 
-        A classifier of sharp images says little about blurred ones: where the Student decodes the model's images, it has
-        to know the domain again in the Student's reconstructions of it.
+        A classifier of sharp images says little about blurred ones. If the Student decodes the model's images,
+        the classifier therefore has to recognise the domain in the Student's reconstructions of it.
         """
         share = float(self._shares[0][place])
         if not self._model.images_are_decoded:
@@ -158,13 +158,13 @@ class Comparison:
         return {"share": share, _CREDENTIALS: called}
 
     def _share_recognised(self, place):
-        """Share of the Student's reconstructions of a domain's test images that the classifier calls by it."""
+        """Returns the share of the Student's reconstructions of a domain's test images that are assigned to it."""
         student = self._model.student
         if place not in self._reconstructed:
             task = self._tasks[place]
             try:
                 test = images.normalize(task.test(_RECONSTRUCTED))
-            except distances.Absent:  # what it was when the task was new stands in the reference
+            except distances.Absent:  # the reference has the share from when the task was new
                 if task.reference is None or _CREDENTIALS not in task.reference.numbers:
                     raise
                 return task.reference.numbers[_CREDENTIALS]
@@ -178,7 +178,7 @@ class Comparison:
         return self._reconstructed[place]
 
     def _mix(self):
-        """The evenness of the shares, if every share counts."""
+        """Returns how even the shares are, if every share can be trusted."""
         for place in range(len(self._tasks)):
             self._share(place)
         return self._shares[1]
@@ -201,7 +201,7 @@ class Comparison:
 
     @functools.cached_property
     def _codes(self):
-        """Domain whose code drew each generated image, int [N], where there are codes."""
+        """Domain whose code each generated image was drawn with, int [N]; only if there are domain codes."""
         law, learnt = self._model.latent_law, [task.name for task in self._tasks]
         return np.concatenate([law.domains_of_rows(count, None, learnt) for _, count in self._batches])
 
@@ -237,7 +237,7 @@ class Comparison:
 
     @functools.cached_property
     def _assigned(self):
-        """Domain of each generated image, int [N]: a place in the tasks, or their number for none."""
+        """Domain of each generated image, int [N]: an index of the tasks, or their number for no domain."""
         return self._assign(self._made, self._features(self._extractor))
 
     def _assign(self, shown, found):
@@ -255,7 +255,7 @@ class Comparison:
         return distances.mix(self._assigned, len(self._tasks))
 
     def _domain_accuracy(self):
-        """Share of the test images that are assigned to their own domain, mean over those that can be read."""
+        """Returns the share of test images assigned to their own domain, mean over the domains that can be read."""
         right = []
         for place, task in enumerate(self._tasks):
             try:
@@ -267,17 +267,17 @@ class Comparison:
 
 
 def training_images(samples, domains, audit, extractor=None):
-    """How many training images of a domain are looked at, at most.
+    """Returns how many training images of a domain are read, at most.
 
-    For the distances as many as there are generated images, over all domains together; with an `extractor` also
-    as many as are drawn of each domain.
+    The distances need as many as there are generated images, over all domains together; with an `extractor`
+    also as many as are drawn of each domain; the audit needs _TRAINING.
     """
     drawn = distances.PER_DIMENSION * extractor.dimensions if extractor else 0
     return max(2, samples // domains, drawn, _TRAINING if audit else 0)
 
 
 def _features(extractor, shown):
-    """float32 [N, D] of uint8 images, batch by batch."""
+    """Computes the features of uint8 images, float32 [N, D], batch by batch."""
 
     def feature_fn(batch):
         return extractor.features(images.normalize(batch))

@@ -1,7 +1,7 @@
 """Distances of generated to real images on an extractor's features, each with its floor.
 
-The floor of a number is what real training images get in place of the generated ones, so it says
-how much of the number is due to the number of images alone.
+The floor of a score is the score of real training images in place of the generated ones. It tells how much
+of the score is due only to the finite number of images.
 """
 
 import dataclasses
@@ -12,22 +12,22 @@ from ltgans_tf.evaluation import metrics
 
 PER_DIMENSION = 10  # rows that a covariance rests on, for each of its columns
 NEIGHBOURS = 5
-TOO_FEW = "too few; "  # in each reason that more images would do away with
-DRAWN = "_drawn"  # ends the names of scores of images that are drawn by a domain's code
+TOO_FEW = "too few; "  # in each reason that more images would remove
+DRAWN = "_drawn"  # suffix of scores of images that are drawn with a domain's code
 _SUBSET = 1000
 _MANIFOLD = ("precision", "recall", "density", "coverage")
 
 
 class Absent(Exception):
-    """A score cannot be had; the text is the reason, one sentence."""
+    """Raised if a score cannot be measured; the message is the reason, one sentence."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Real:
-    """Features of the real images of one domain or of several, or what was kept of them.
+    """Features of the real images of one or several domains, or only the moments kept of them.
 
     Attributes:
-      test: float [N, D] of test images, or None where moments alone were kept.
+      test: float [N, D] of test images, or None if only moments were kept.
       train: float [M, D] of training images, or None.
       test_moments: `metrics.Moments` of all test images.
       train_moments: those of training images, or None.
@@ -40,11 +40,11 @@ class Real:
 
     @classmethod
     def of(cls, test, train=None):
-        """Takes the moments of features, float [N, D] and float [M, D] or None."""
+        """Makes a `Real` of features: `test` is float [N, D], `train` float [M, D] or None."""
         return cls(test, None, metrics.moments(test), None).beside(train)
 
     def beside(self, train):
-        """The same with other training images, float [M, D], or with None."""
+        """Returns a copy with other features of training images, float [M, D], or with None."""
         few = train is None or len(train) < 2
         return dataclasses.replace(self, train=train, train_moments=None if few else metrics.moments(train))
 
@@ -52,8 +52,8 @@ class Real:
 def union(members):
     """The `Real` of several domains together, each with the same weight whatever its size.
 
-    Moments are those of the exact mixture. Of features as many rows are taken of each as the
-    smallest has; where one kept no features the union has none.
+    Moments are those of the exact mixture. Each domain gives as many rows of features as the smallest one
+    has; if one domain has no features, the union has none.
     """
     kept = {}
     for part in ("test", "train"):
@@ -69,43 +69,43 @@ def union(members):
 
 
 def of_features(extractor, subsets, suffix=""):
-    """What is measured on the features of an extractor.
+    """Returns the scores measured on an extractor's features, with their functions.
 
     Args:
       extractor: with the names `frechet` and `kernel` of its scores.
       subsets: see `kernel`.
-      suffix: DRAWN for images that a domain's code draws, which have the first two alone.
+      suffix: DRAWN for images drawn with a domain's code, which have only the first two.
 
     Returns:
-      list of (names of scores, function of generated features [N, D] and a `Real` that gives them).
+      list of (names of scores, function that computes them from generated features [N, D] and a `Real`).
     """
     frechet, kernel_name = extractor.frechet + suffix, extractor.kernel + suffix
     found = [
         ([frechet], lambda made, real: gaussian(extractor, made, real, suffix)),
         ([kernel_name], lambda made, real: kernel(extractor, made, real, subsets, suffix)),
     ]
-    if frechet == "fcd":  # on the classifier alone
+    if frechet == "fcd":  # only on the classifier
         found.append((_MANIFOLD, manifold))
     return found
 
 
 def gaussian(extractor, made, real, suffix=""):
-    """The Frechet distance of generated features and its floor.
+    """Computes the Frechet distance of generated features and its floor.
 
     Args:
       extractor: with `dimensions` and the name `frechet`.
       made: float [N, D], features of generated images.
       real: `Real`.
-      suffix: what the scores' names end in; DRAWN for images of one domain, drawn by its code.
+      suffix: suffix of the scores' names; DRAWN for images of one domain, drawn with its code.
 
     Returns:
       {'fcd', 'fcd_floor', 'fcd_images', 'fcd_floor_images'} for an extractor whose `frechet` is
-      'fcd', or 'fcd_drawn', 'fcd_drawn_floor' and so on; the two of the floor only where there are
+      'fcd', or 'fcd_drawn', 'fcd_drawn_floor' and so on; the two of the floor only if there are
       training images.
 
     Raises:
-      Absent: fewer images on a side than ten times D; with DRAWN so many test images as features,
-        or fewer.
+      Absent: fewer than 10 D images on a side; with DRAWN, fewer than 10 D generated images or fewer than
+        D + 1 test images.
     """
     name, needed = extractor.frechet + suffix, PER_DIMENSION * extractor.dimensions
     _check_count(len(made), "generated images are", needed, extractor.dimensions)
@@ -124,7 +124,7 @@ def gaussian(extractor, made, real, suffix=""):
 
 
 def kernel(extractor, made, real, subsets, suffix=""):
-    """The kernel distance of generated features, its standard error and its floor.
+    """Computes the kernel distance of generated features, its standard error and its floor.
 
     Args:
       extractor, made, real, suffix: see `gaussian`.
@@ -134,7 +134,7 @@ def kernel(extractor, made, real, subsets, suffix=""):
       {'kcd', 'kcd_se', 'kcd_floor'} for an extractor whose `kernel` is 'kcd'.
 
     Raises:
-      Absent: moments alone were kept of the real images, or a side has fewer than 2.
+      Absent: only moments of the real images were kept, or a side has fewer than 2 images.
     """
     test, name = _features(real), extractor.kernel + suffix
     _check_count(min(len(made), len(test)), "images on a side are", 2)
@@ -146,16 +146,15 @@ def kernel(extractor, made, real, subsets, suffix=""):
 
 
 def manifold(made, real):
-    """Precision, recall, density and coverage with k = 5, and their floors.
+    """Computes precision, recall, density and coverage with k = 5, and their floors.
 
-    All depend on the numbers of rows, so the same number n is taken of the generated, the test and
-    the training images.
+    All depend on the number of rows, so the same number n of generated, test and training images is used.
 
     Returns:
       {'precision', 'recall', 'density', 'coverage', each with '_floor', 'manifold_images': n}.
 
     Raises:
-      Absent: moments alone were kept of the real images, or a side has 5 or fewer.
+      Absent: only moments of the real images were kept, or a side has 5 images or fewer.
     """
     test = _features(real)
     sides = [made, test] + ([] if real.train is None or len(real.train) <= NEIGHBOURS else [real.train])
@@ -170,10 +169,10 @@ def manifold(made, real):
 
 
 def mix(assigned, learnt):
-    """Shares of the domains among generated images, against the even ones.
+    """Computes the domains' shares of the generated images, and compares them with even shares.
 
     Args:
-      assigned: int [N], each image's domain; one of `learnt` or above counts for none of them.
+      assigned: int [N], each image's domain; a value of `learnt` or above stands for no domain.
       learnt: number of domains k.
 
     Returns:
@@ -206,5 +205,5 @@ def _equal_parts(sets):
 
 
 def _spread(rows, count):
-    """`count` of the rows, spread evenly over all of them, so that no part of a union is left out."""
+    """Returns `count` of the rows, spread evenly over all of them, so that no part of a union is left out."""
     return rows[np.linspace(0, len(rows) - 1, count).round().astype(np.int64)]

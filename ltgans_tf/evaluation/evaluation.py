@@ -1,7 +1,7 @@
 """The evaluator: one row of scores after a task, by one of two protocols.
 
-The learner never sees old data; whether the evaluator may is the protocol. Each score is measured
-or is absent with its reason; no score of an earlier row is needed for a later one.
+The learner never sees old data; the protocol says whether the evaluator may. Each score is either measured
+or absent with a reason. No row needs the scores of an earlier row.
 """
 
 import dataclasses
@@ -37,13 +37,13 @@ class Evaluator:
     Args:
       protocol: 'research' or 'production'; None for that of `settings`.
       settings: an `evaluator_settings.EvaluatorSettings`.
-      extractor: a `features.Extractor` that was given, or None for one that is trained: on all
-        tasks for 'research', on the first for 'production'.
-      inception: an `inception.Inception` for FID and KID beside the others, or None.
+      extractor: a `features.Extractor` to use, or None to train one: on all tasks for 'research', on the
+        first task for 'production'.
+      inception: an `inception.Inception` for FID and KID besides the other distances, or None.
       cache: folder of trained extractors, see `features.train`; None for none.
-      about: dict that a row carries: preset, recipe.
+      about: dict to store in each row: preset, recipe.
       progress: called with a line of text before each part, or None.
-      **changes: fields of `settings` that are to have other values.
+      **changes: fields of `settings` to replace.
 
     Raises:
       ValueError: see `evaluator_settings.EvaluatorSettings`.
@@ -65,17 +65,17 @@ class Evaluator:
         self.settings = dataclasses.replace(settings, **changes)
         self.about, self.inception = dict(about or {}), inception
         self.progress = progress or (lambda text: None)
-        self._graphs, self._nearest = (None, {}), {}  # what stays the same from row to row
+        self._graphs, self._nearest = (None, {}), {}  # reused from row to row
         self._extractors = extractors.Extractors(self.settings, extractor, cache, self.progress)
 
     def prepare(self, stream, workdir=None):
-        """Fixes the extractor before the first task is learnt; later calls find it fixed.
+        """Makes the extractor before the first task is learnt; later calls return the same one.
 
-        With a `workdir` it is kept in eval/extractor.npz, and one that is there is taken. Where that is gone
-        or damaged and rows were measured on it, it is made again on the images that they name.
+        With a `workdir` the extractor is stored in eval/extractor.npz, and loaded if that file exists. If the
+        file is lost or damaged and rows were measured on it, it is trained again on the images that they name.
 
         Returns:
-          a `features.Extractor`; None where no part needs one.
+          a `features.Extractor`; None if no part needs one.
 
         Raises:
           ValueError: training images that cannot be read.
@@ -86,13 +86,13 @@ class Evaluator:
         return self._extractors.prepare(stream, workdir)
 
     def evaluate(self, model, stream, workdir=None):
-        """Measures the model as it is: the row after the task that it learnt last.
+        """Measures the model's present state; returns the row after the task that it learnt last.
 
         Args:
           model: a `LifelongModel`.
           stream: its `TaskStream`.
-          workdir: folder of the run, where the extractor and the references of past tasks are and
-            the reference of the last task is kept; None for a model without.
+          workdir: folder of the run, which holds the extractor and the references of past tasks, and where
+            the reference of the last task is stored; None for a model without a workdir.
 
         Returns:
           a `row.Row`.
@@ -157,14 +157,14 @@ class Evaluator:
         )
 
     def _prepared(self, stream, workdir):
-        """(extractor or None, ''), or (None, the reason) where that of earlier rows is lost."""
+        """Returns (extractor or None, ''), or (None, reason) if the extractor of earlier rows is lost."""
         try:
             return self.prepare(stream, workdir), ""
         except distances.Absent as absent:
             return None, str(absent)
 
     def _of_seeds(self, stream, workdir):
-        """({seed: extractor}, a list of `measuring.Measured` with the reasons for missing ones)."""
+        """Returns ({seed: extractor}, list of `measuring.Measured` with the reasons for missing extractors)."""
         found, absent = {}, []
         for seed in self.settings.extractor_seeds if "distances" in self.settings.parts else ():
             try:
@@ -175,7 +175,7 @@ class Evaluator:
         return found, absent
 
     def _graphs_of(self, student):
-        """The graphs of a Student; new ones in each row if more than its weights may have changed."""
+        """Returns the dict of a Student's graphs; a new one in each row if more than its weights may have changed."""
         if type(student) is not student_lib.Student:
             return {}
         if self._graphs[0] is not student:
@@ -183,11 +183,11 @@ class Evaluator:
         return self._graphs[1]
 
     def _out_of_turn(self, names, tasks):
-        """{name of a past task: why it is not measured in full}, of a stream of so many tasks."""
+        """Returns {name of a past task: why it is not measured in full}; the stream has `tasks` tasks."""
         learnt, settings = len(names), self.settings
         if (
             learnt == tasks or settings.protocol == "production"
-        ):  # the latter has little of past tasks to measure
+        ):  # production has little of past tasks to measure
             return {}
         reason = f"Not this task's turn (past_tasks is {settings.past_tasks}); ltgans evaluate measures it."
         return {name: reason for i, name in enumerate(names) if not settings.in_full(i, learnt)}

@@ -18,25 +18,24 @@ _LEAST = {
 
 @dataclasses.dataclass(frozen=True)
 class EvaluatorSettings:
-    """What an evaluation measures, and on how much.
+    """What an evaluation measures, and on how much data.
 
     Attributes:
       protocol: 'research' or 'production', see PROTOCOLS.
       samples: generated images for the distances.
-      test_images: at most so many test images of each task.
+      test_images: test images of each task, at most.
       iwae_k: importance samples of the IWAE bound.
-      iwae_images: test images of each task for it; 0 leaves it out.
+      iwae_images: test images of each task for the bound; 0 leaves the bound out.
       kernel_subsets: subsets of the kernel distance.
       extractor_images: training images of each task that an extractor is trained on, at most.
-      max_seconds: no part is begun once an evaluation has taken so long; what is left is absent
-        with this reason. None for no limit. The extractor is not counted: see `Evaluator.prepare`.
-      seed: of the generated images and of all draws; the extractor's is always 0.
-      past_tasks: at most so many of the past tasks are measured in full, in turn (see `in_full`); of the others, what a
-        push compares: `scores.JUDGED`. None for all of them.
+      max_seconds: time limit; after it no further part begins, and the remaining scores are absent with
+        this reason. None for no limit. Making the extractor does not count: see `Evaluator.prepare`.
+      seed: seed of the generated images and of all draws; the extractor's seed is always 0.
+      past_tasks: how many past tasks are measured in full at most, in turn (see `in_full`); the others get only
+        the scores that a push compares, `scores.JUDGED`. None for all.
       parts: which of `scores.PARTS` to measure.
-      extractor_seeds: of `scores.EXTRACTOR_SEEDS`: distances of all tasks together are also measured
-        on the features of extractors of these seeds, so that it is seen how much hangs on the one of
-        seed 0.
+      extractor_seeds: of `scores.EXTRACTOR_SEEDS`: distances of all tasks together are also measured on the
+        features of extractors of these seeds, to show how much depends on the one of seed 0.
 
     Raises:
       ValueError: a choice that does not exist, or a number that is too small.
@@ -67,16 +66,16 @@ class EvaluatorSettings:
     def in_full(self, index, learnt):
         """Whether the task at `index` is measured in full once `learnt` tasks are learnt.
 
-        The newest one is. The past ones take turns by their numbers: with t turns, enough that none has more than
-        `past_tasks` tasks, the row after the task at i has those of equal remainder to i by t.
+        The newest task always is. The past tasks take turns: t is the smallest number of turns with at most
+        `past_tasks` tasks each, and the row after task i has the past tasks whose index equals i modulo t.
         """
         past = learnt - 1
         turns = 1 if self.past_tasks is None else max(1, -(-past // self.past_tasks))
         return index == past or index % turns == past % turns
 
     def as_json(self):
-        """What a row says of them: a dict without the protocol and the seeds, which stand elsewhere in it, and past_tasks,
-        which changes no score."""
+        """Returns the settings as a row stores them: a dict without the protocol and the extractor seeds, which are
+        elsewhere in the row, and without past_tasks, which changes no score."""
         found = {**dataclasses.asdict(self), "parts": list(self.parts)}
         return {
             name: found[name] for name in found if name not in ("protocol", "extractor_seeds", "past_tasks")

@@ -1,15 +1,15 @@
-"""The hash by which the cache keeps a trained extractor: of all that decides its weights."""
+"""The cache key of a trained extractor: a hash of all that determines its weights."""
 
 import hashlib
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import config  # has no public name for what Keras asks there too
+from tensorflow.python.framework import config  # Keras reads it too; it has no public name
 
 
 def content_hash(domains, seed, epochs, version):
-    """A hash of all that decides the weights: images, settings, and what computes them; a str of 64 letters.
+    """Returns a hash of all that determines the weights: images, settings, software and devices; a str of 64 letters.
 
     Args:
       domains: list of `features.Domain`.

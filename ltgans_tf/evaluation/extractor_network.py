@@ -1,6 +1,7 @@
 """The network of an extractor and its training: features, logits, and images rebuilt from features.
 
-After a change here raise _FORMAT_VERSION in features.py; else files and caches of the old network are read as new ones.
+After a change here, raise _FORMAT_VERSION in features.py; otherwise files and caches of the old network are read as
+new ones.
 """
 
 import keras
@@ -13,11 +14,11 @@ FEATURES = 64
 _CHANNELS = (32, 64, 128)  # of the 3x3 stride-2 convolutions
 _BATCH = 64
 _LEARNING_RATE = 3e-3
-_RECONSTRUCTION_WEIGHT = 10.0  # brings a squared error per pixel to the size of a cross-entropy
+_RECONSTRUCTION_WEIGHT = 10.0  # scales a squared error per pixel to the size of a cross-entropy
 
 
 def build(image_shape, num_classes, seed, reconstruct):
-    """(images -> [features, logits], features -> images or None)."""
+    """Returns the networks (images -> [features, logits], features -> images or None)."""
 
     def initializer(layer):
         return keras.initializers.GlorotUniform(seed=(1000 * seed + layer) % 2**32)
@@ -29,7 +30,7 @@ def build(image_shape, num_classes, seed, reconstruct):
         )(x)
     x = keras.layers.Dropout(0.3, seed=seed)(keras.layers.Flatten()(x))
     x = keras.layers.Dense(FEATURES, use_bias=False, kernel_initializer=initializer(10))(x)
-    # Without it the domain with the largest features outweighs the others in every distance.
+    # Without this, the domain with the largest features would outweigh the others in every distance.
     x = keras.layers.BatchNormalization(momentum=0.9, center=False, scale=False)(x)
     features = keras.layers.ReLU()(x)
     logits = keras.layers.Dense(num_classes, kernel_initializer=initializer(11))(features)
@@ -52,7 +53,7 @@ def _decoder(image_shape, initializer):
 
 
 def fit(network, decoder, domains, classes, seed, epochs):
-    """Trains `network` on the classes and, where there are images without labels, on these images."""
+    """Trains `network` to classify and, if some images have no labels, to reconstruct these images."""
     rows = {row: i for i, row in enumerate(classes)}
     pixels = np.concatenate([domain.images for domain in domains])
     targets = np.concatenate(
@@ -78,7 +79,7 @@ def fit(network, decoder, domains, classes, seed, epochs):
 
 
 def _batches(pixels, targets, without, reconstruct, seed, epochs):
-    """All epochs as one data set, each a permutation of its own; a last short batch is left out."""
+    """Returns all epochs as one data set, each with its own permutation; leaves out a last short batch."""
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(len(pixels)) for _ in range(epochs)])
     pixels, targets, without = (

@@ -15,7 +15,7 @@ class Extractors:
 
     Args:
       settings: `evaluator_settings.EvaluatorSettings`.
-      given: a `features.Extractor` in place of one that is trained, or None.
+      given: a `features.Extractor` to use instead of training one, or None.
       cache: folder of trained extractors, or None.
       progress: called with a line of text.
     """
@@ -26,7 +26,7 @@ class Extractors:
         self._loaded = {}
 
     def prepare(self, stream, workdir):
-        """The extractor of all distances, and with a new one those of other seeds; see `Evaluator.prepare`."""
+        """Returns the extractor of all distances; if it is new, also makes those of other seeds. See `Evaluator.prepare`."""
         path = None if workdir is None else os.path.join(workdir, "eval", "extractor.npz")
         known = None
         if path is not None:
@@ -40,7 +40,7 @@ class Extractors:
         elif self._main is None:
             self._main = self._given or self._train(stream)
         if path is not None:
-            for remains in glob.glob(f"{glob.escape(path)}.*.tmp"):  # of a run that was killed while it wrote
+            for remains in glob.glob(f"{glob.escape(path)}.*.tmp"):  # left by a killed run
                 os.remove(remains)
             self._main.save(path)
         for seed in self._settings.extractor_seeds:
@@ -48,7 +48,7 @@ class Extractors:
         return self._main
 
     def of_seed(self, stream, workdir, seed):
-        """The extractor of another seed, from the workdir or else trained; a ValueError where its images are gone."""
+        """Loads or trains the extractor of another seed; raises a ValueError if its images are gone."""
         path = None if workdir is None else os.path.join(workdir, "eval", f"extractor_seed{seed}.npz")
         if path is not None and os.path.isfile(path):
             self._of_seeds[seed] = self._load(path)
@@ -61,7 +61,7 @@ class Extractors:
         return found
 
     def _load(self, path):
-        """The extractor of a file, with the graph of the last call if the file has not changed."""
+        """Loads the extractor of a file; returns the same object, with its graph, while the file is unchanged."""
         with open(path, "rb") as file:
             digest = hashlib.sha256(file.read()).digest()
         if self._loaded.get(path, (None,))[0] != digest:
@@ -69,13 +69,13 @@ class Extractors:
         return self._loaded[path][1]
 
     def _retrain(self, stream, known):
-        """Trains an extractor on the images that a row names; a KeyError if the stream lacks a task."""
+        """Trains an extractor on the images that a row names; raises a KeyError if the stream lacks a task."""
         by_name = {task.name: task for task in stream.tasks}
         most = known["trained_on"]
         return self._train(stream, {by_name[name]: most[name] for name in known["domains"]})
 
     def _train(self, stream, most=None, seed=0):
-        """Trains an extractor on at most {task: images}; None for the tasks of the protocol."""
+        """Trains an extractor; `most` is {task: most images of it}, None for the tasks of the protocol."""
         begin = time.monotonic()
         if most is None:
             tasks = stream.tasks if self._settings.protocol == "research" else stream.tasks[:1]
@@ -84,7 +84,7 @@ class Extractors:
         self._progress(
             f"training the extractor of the distances on {sum(len(d.images) for d in domains)} images"
         )
-        # Its seed is not the run's: runs of several seeds are compared under one extractor.
+        # The seed is not that of the run, so that runs of several seeds are compared under one extractor.
         extractor = features.train(domains, seed, cache=self._cache)
         checked = extractor.check([_test_domain(task, self._settings.test_images) for task in most])
         for task in stream.tasks:
@@ -100,7 +100,7 @@ class Extractors:
 
 
 def _test_domain(task, limit):
-    """The test images that an extractor is checked on; None where there are none."""
+    """Returns the test images to check an extractor on; None if there are none."""
     try:
         return features.Domain(task.name, task.test_images(limit), task.test_labels(limit))
     except ValueError:  # a folder of few images has none; its scores will be absent with the reason

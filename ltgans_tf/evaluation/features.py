@@ -1,10 +1,9 @@
 """Extractors: networks that compute the features for distances between sets of images.
 
-By default a small classifier of the real training images, trained on their labels and on the
-domain that they come from; images without labels are reconstructed instead. Distances on it are
-called FCD and KCD, for Frechet and kernel classifier distance, and never FID: that name belongs
-to the Inception weights of 2015 (see inception.py). Distances can be compared under one and the
-same extractor only, so under the same sha256.
+The default is a small classifier of the real training images, trained to predict their labels and their
+domain; images without labels are reconstructed instead. Distances on it are called FCD and KCD, for Frechet
+and kernel classifier distance, and never FID: that name belongs to the Inception weights of 2015 (see
+inception.py). Compare distances only under the same extractor, that is, under the same sha256.
 """
 
 import dataclasses
@@ -22,8 +21,8 @@ from ltgans_tf.files import array_files, jsonfiles, keras_config, user_cache
 FEATURES = extractor_network.FEATURES
 EPOCHS = 4
 MOST_IMAGES = 12_000  # of each domain, for training
-_MOST_SIDE = 4096  # of images that a file may say it is for
-_FORMAT_VERSION = 1  # of the file and of the network and its training: another for a change of any
+_MOST_SIDE = 4096  # largest image side that a file may state
+_FORMAT_VERSION = 1  # raise it if the file format, the network or its training changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +30,9 @@ class Domain:
     """The real training images of one domain.
 
     Attributes:
-      name: of its task.
-      images: uint8 [N, H, W, C], of the training part: the test part has to stay unseen, or
-        distances to it come out too small.
+      name: name of its task.
+      images: uint8 [N, H, W, C], of the training split; the test split must stay unseen, or distances to it
+        become too small.
       labels: ints [N], or None.
     """
 
@@ -54,12 +53,12 @@ class Extractor:
 
     Args:
       network: Keras model images [B, H, W, C] -> [features [B, 64], logits [B, classes]].
-      classes: for each logit its (index of the domain, label); the label is None where the
-        domain has none.
+      classes: for each logit its (index of the domain, label); the label is None if the
+        domain has no labels.
       about: JSON-ready dict: kind, domains, what it was trained on and how well.
     """
 
-    frechet, kernel = "fcd", "kcd"  # what distances on these features are called
+    frechet, kernel = "fcd", "kcd"  # names of the distances on these features
     dimensions = FEATURES
 
     def __init__(self, network, classes, about):
@@ -73,13 +72,13 @@ class Extractor:
             "sha256": _weights_hash(network),
         }
         spec = tf.TensorSpec([None, *network.input_shape[1:]], tf.float32)
-        # Concrete, because TensorFlow takes the graphs of several extractors for a mistake and warns of it.
+        # A concrete function, because TensorFlow takes the graphs of several extractors for retracing and warns.
         apply = tf.function(lambda images: network(images, training=False), input_signature=[spec])
         self._apply = apply.get_concrete_function()
 
     @property
     def sha256(self):
-        """Identity of the weights: distances under different ones must not be compared."""
+        """The hash of the weights: do not compare distances under different ones."""
         return self.about["sha256"]
 
     def features(self, images):
@@ -109,8 +108,8 @@ class Extractor:
     def accuracy(self, images, labels, batch_size=250):
         """Share of images whose likeliest class is their label, a float in [0, 1].
 
-        Look at it on test images before trusting a distance: the features of a classifier that
-        confuses the classes measure little.
+        Check it on test images before you trust a distance: the features of a classifier that confuses
+        the classes measure little.
 
         Args:
           images: float [N, H, W, C] in [-1, 1].
@@ -120,16 +119,16 @@ class Extractor:
         return float(np.mean(self.classes(images, batch_size) == np.asarray(labels)))
 
     def check(self, tests):
-        """Measures on unseen images how well domains and classes are told apart, and notes it.
+        """Measures how well the extractor tells domains and classes of unseen images apart; stores this in `about`.
 
         Args:
           tests: for each domain that it was trained on, in order, a `Domain` of test images, or
-            None where there are none.
+            None if there are none.
 
         Returns:
           {'domain_accuracy', 'class_accuracy'}: means over domains in [0, 1], so that a large
-          test part does not hide a small one; None without test images, the latter also without
-          labels.
+          test part does not hide a small one; None without test images, and the class accuracy
+          also without labels.
         """
         of_domains, of_classes = [], []
         for place, test in enumerate(tests):
@@ -147,14 +146,14 @@ class Extractor:
         return noted
 
     def save(self, path):
-        """Writes weights and description to one .npz file, in one move; no pickle is in it."""
+        """Writes weights and description to one .npz file, atomically and without pickle."""
         weights = {f"weight_{i:03d}": w for i, w in enumerate(self.network.get_weights())}
         description = {
             "image_shape": self.network.input_shape[1:],
             "classes": self.class_table,
             "about": self.about,
         }
-        # The cache may be that of several machines.
+        # Each writer has its own staging file, because several machines may share the cache.
         array_files.write(path, _FORMAT_VERSION, description, weights, f"{path}.{uuid.uuid4().hex}.tmp")
 
     def _outputs(self, images):
@@ -174,23 +173,23 @@ class Extractor:
 def train(domains, seed=0, epochs=EPOCHS, cache=None):
     """Trains an extractor on real training images of one domain or of several.
 
-    Each pair of domain and label is a class; where a domain has no labels it is one class as a
-    whole, and its images are also reconstructed from their features, which then have to tell more
-    than the domain. Adam, in batches of 64, with a rate that falls to 0. The order of the images
-    and the weights that training starts from follow from `seed`.
+    Each pair of domain and label is a class. A domain without labels is one class, and its images are also
+    reconstructed from their features, so that these have to tell more than the domain. The optimizer is Adam,
+    in batches of 64, with a learning rate that falls to 0. `seed` determines the order of the images and the
+    initial weights.
 
     Args:
-      domains: list of `Domain`; of each as many images as there are are used, so cap them.
+      domains: list of `Domain`; all their images are used, so cap them.
       seed: int.
       epochs: passes over the images.
-      cache: folder in which the result is looked up by the content of all this, and kept; None
-        for no cache.
+      cache: folder where the result is stored and looked up, under a hash of these arguments; None for no
+        cache.
 
     Returns:
       an `Extractor`.
 
     Raises:
-      ValueError: images and labels that do not fit this description.
+      ValueError: images or labels do not fit this description.
     """
     for domain in domains:
         _check(domain)
@@ -234,8 +233,8 @@ def load(path):
     """Loads what `Extractor.save` wrote.
 
     Raises:
-      jsonfiles.Damaged: it is none, or damaged.
-      ValueError: it is of another format version, or was changed.
+      jsonfiles.Damaged: the file is no extractor, or is damaged.
+      ValueError: the file has another format version, or its weights were changed.
     """
     try:
         extractor, sha256 = array_files.read(path, _FORMAT_VERSION, _described)
@@ -249,7 +248,7 @@ def load(path):
 
 
 def _described(description, arrays):
-    """(the extractor of a file, the sha256 that it was written with)."""
+    """Returns (the extractor in a file, the sha256 that was written with it)."""
     shape, about = description["image_shape"], description["about"]
     if len(shape) != 3 or not all(type(n) is int and 0 < n <= _MOST_SIDE for n in shape):
         raise ValueError(f"image_shape is {shape!r}; it must be three numbers from 1 to {_MOST_SIDE}")

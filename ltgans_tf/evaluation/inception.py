@@ -1,8 +1,8 @@
-"""Inception networks from a local file, as extractors: FID and KID, and these names for nothing else.
+"""Extractors for FID and KID, and only for these: Inception networks from a local file.
 
 FID is the Frechet distance on the 2048 pooled features of the Inception graph of 2015
-(`classify_image_graph_def.pb`; Heusel et al. 2017). On Keras' InceptionV3, which was trained anew,
-numbers differ, so they are called FID-Keras and KID-Keras.
+(`classify_image_graph_def.pb`; Heusel et al. 2017). Keras' InceptionV3 was trained
+separately and gives other numbers, so these are called FID-Keras and KID-Keras.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class Inception:
       sha256: what the file's sha256 must be, or None for any.
 
     Raises:
-      ValueError: no such file, another sha256, or a file of another kind.
+      ValueError: there is no such file, or it has another sha256 or is of another kind.
     """
 
     dimensions = 2048
@@ -95,7 +95,7 @@ def _graph_of_2015(path):
 
 
 def _keras_network(path):
-    import keras  # here, because building it takes seconds that others need not wait for
+    import keras  # imported here, so that only users of this network wait for it
 
     try:
         network = keras.applications.InceptionV3(

@@ -2,11 +2,11 @@
 
 Images are in [-1, 1] and the decoder is p(x|z) = N(x_hat, I/2), so that -log p(x|z) is the SSE over
 all D pixels and channels plus (D/2) ln pi. Values in the units of NLOG leave that constant out. Never
-look at a likelihood alone: it does not see the samples.
+judge a model by its likelihood alone, which says nothing about its samples.
 
-A Student is here anything with `encode`, `decode`, `prior` and `elbo_terms` as `student.Student` has
-them. The noise of image i and sample k depends on (seed, k, i) alone, so a score does not depend on
-batches, and the codes of `nlog` are the first samples of `iwae`.
+Here a Student is any object with the `encode`, `decode`, `prior` and `elbo_terms` of `student.Student`. The
+noise of image i and sample k depends only on (seed, k, i), so a score does not depend on the batch size, and the
+codes of `nlog` are the first samples of `iwae`.
 """
 
 import math
@@ -14,29 +14,29 @@ import math
 import numpy as np
 import tensorflow as tf
 
-SAMPLED = ("nlog_sampled", "elbo", "bits_per_dim")  # which rest on a code that is drawn
+SAMPLED = ("nlog_sampled", "elbo", "bits_per_dim")  # scores that need a sampled code
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 5.2
 
 
 def nlog(student, images, batch_size=250, seed=0, graphs=None, sampled=True):
-    """NLOG of a Student, the paper's figure of merit, and what follows from the same pass.
+    """Computes NLOG of a Student, the paper's figure of merit, and the other scores of the same pass.
 
     NLOG is the SSE over all pixels of images in [-1, 1] plus KL, lower is better; KL has weight 1
-    whatever beta was in training. The paper does not say which code is decoded: 'nlog' takes the
-    posterior mean, so it has no noise, and 'nlog_sampled' draws one code from q(z|x) for each image,
-    which alone is a bound on the likelihood.
+    whatever beta training used. The paper does not say which code is decoded: 'nlog' decodes the
+    posterior mean, so it has no noise; 'nlog_sampled' draws one code from q(z|x) for each image, and
+    only this one is a bound on the likelihood.
 
     Args:
       student: a `Student`.
       images: float [N, H, W, C] in [-1, 1].
       batch_size: images per forward pass.
       seed: int, of the codes drawn.
-      graphs: a dict that keeps the graphs of a Student for further calls of this module, before which
-        nothing of it but its weights may change; None to make them anew, which takes 0.3 s.
-      sampled: whether codes are drawn too; without, the result has none of SAMPLED and takes a third less time.
+      graphs: a dict that keeps the graphs of a Student for further calls of this module, between which only its
+        weights may change; None to make the graphs anew, which takes 0.3 s.
+      sampled: whether to draw codes too; without them, the result lacks SAMPLED and takes a third less time.
 
     Returns:
-      dict of means per image, floats but for the two counts: 'nlog' = 'sse' + 'kl' and 'nlog_sampled'
+      dict of means per image, floats except for the two counts: 'nlog' = 'sse' + 'kl' and 'nlog_sampled'
       (nats up to the decoder's constant), 'elbo' = -('nlog_sampled' + (D/2) ln pi) in nats,
       'bits_per_dim' (the same in bits, see `bits_per_dim`), 'mse' = 'sse' / D, 'active_units' (the
       codes whose posterior mean has a variance over the images above 0.01; Burda et al. 2016),
@@ -44,7 +44,7 @@ def nlog(student, images, batch_size=250, seed=0, graphs=None, sampled=True):
       nothing reaches) and 'images', their number.
 
     Raises:
-      ValueError: images of another kind, or none.
+      ValueError: images are of another kind, or none.
     """
     images = _checked(images)
 
@@ -93,7 +93,7 @@ def nlog(student, images, batch_size=250, seed=0, graphs=None, sampled=True):
 
 
 def iwae(student, images, k=64, batch_size=125, chunk=4, seed=0, graphs=None):
-    """The importance-weighted bound on the likelihood (Burda et al. 2016, Eq. 8), lower is better.
+    """Computes the importance-weighted bound on the likelihood (Burda et al. 2016, Eq. 8); lower is better.
 
     The mean over the images of -log 1/K sum_k exp(-SSE_k - log q(z_k|x) + log p(z_k)), z_k ~ q(z|x).
     Its expectation falls as K grows, from that of 'nlog_sampled' at K = 1 towards -log p(x). q is the
@@ -116,7 +116,7 @@ def iwae(student, images, k=64, batch_size=125, chunk=4, seed=0, graphs=None):
       'iwae_images' = N and 'iwae_k' = K.
 
     Raises:
-      ValueError: images of another kind, or none; k below 1.
+      ValueError: images are of another kind, or none, or k is below 1.
     """
     images = _checked(images)
     if k < 1:
@@ -135,7 +135,7 @@ def iwae(student, images, k=64, batch_size=125, chunk=4, seed=0, graphs=None):
         decoded = student.decode(tf.reshape(codes, [-1, width]))
         decoded = tf.reshape(decoded, tf.concat([tf.shape(noise)[:2], tf.shape(batch)[1:]], axis=0))
         sse = tf.reduce_sum(tf.math.squared_difference(decoded, batch), axis=[2, 3, 4])
-        # log q(z|x) but for the constant, which is added in float64.
+        # log q(z|x) without its constant, which is added later in float64.
         log_q = -tf.reduce_sum(0.5 * tf.square(noise) + tf.math.log(stddev), axis=-1)
         return student.prior().log_prob(codes) - log_q - sse
 
@@ -158,7 +158,7 @@ def iwae(student, images, k=64, batch_size=125, chunk=4, seed=0, graphs=None):
 
 
 def codes(student, images, batch_size=250, graphs=None):
-    """Posterior means: float [N, H, W, C] in [-1, 1] -> float32 [N, code_dim]; for `graphs` see `nlog`."""
+    """Computes posterior means: float [N, H, W, C] in [-1, 1] -> float32 [N, code_dim]; for `graphs` see `nlog`."""
     images = _checked(images)
     encode = _compiled(graphs, images)(lambda batch: student.encode(batch).mean())
     batches = _batches(len(images), batch_size)
@@ -166,16 +166,16 @@ def codes(student, images, batch_size=250, graphs=None):
 
 
 def constant(image_shape):
-    """(D/2) ln pi with D = H * W * C, in nats: what -log p(x|z) is above the SSE."""
+    """Returns (D/2) ln pi with D = H * W * C, in nats: the difference between -log p(x|z) and the SSE."""
     return math.prod(image_shape) / 2 * math.log(math.pi)
 
 
 def bits_per_dim(nats, image_shape):
-    """Bits per pixel and channel of 8-bit images, from nats per image in the units of NLOG.
+    """Converts nats per image, in the units of NLOG, to bits per pixel and channel of 8-bit images.
 
     (nats + (D/2) ln pi) / (D ln 2) + log2(127.5): the density in [-1, 1] times the distance 1/127.5
-    of two levels there, so a uniform distribution over the 256 levels has 8 bits. The images are
-    taken as they are, without noise between the levels: compare with figures got in the same way.
+    of two levels there, so a uniform distribution over the 256 levels has 8 bits. No noise is added to
+    the levels of the images: compare only with figures computed in the same way.
     """
     return (nats + constant(image_shape)) / (math.prod(image_shape) * math.log(2)) + math.log2(127.5)
 
@@ -183,8 +183,8 @@ def bits_per_dim(nats, image_shape):
 def _compiled(graphs, images, *shapes):
     """Decorates a function of a batch of `images` and of float32 tensors of these shapes.
 
-    One graph serves every size of batch. Without `graphs` it is made anew in each call of this module,
-    because a graph that outlived the call would not see what has changed in a Student besides its weights.
+    One graph serves every batch size. Without `graphs`, each call of this module makes it anew, because a graph
+    kept after the call would miss changes in a Student other than its weights.
     """
     graphs = {} if graphs is None else graphs
     batch = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
@@ -193,7 +193,7 @@ def _compiled(graphs, images, *shapes):
     def compiled(function):
         key = function.__qualname__, signature
         if key not in graphs:
-            # Concrete, because TensorFlow takes several graphs of one line of code for a mistake and warns of it.
+            # A concrete function, because TensorFlow takes several graphs of one line of code for retracing and warns.
             graphs[key] = tf.function(function, input_signature=signature).get_concrete_function()
         return graphs[key]
 
@@ -201,7 +201,7 @@ def _compiled(graphs, images, *shapes):
 
 
 def _noise(count, width, seed, sample):
-    """Standard normal float32 [count, width]; row i depends on (seed, sample, i) alone."""
+    """Standard normal float32 [count, width]; row i depends only on (seed, sample, i)."""
     return tf.random.stateless_normal([count, width], [seed, sample], alg="philox").numpy()
 
 

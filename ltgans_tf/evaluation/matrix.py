@@ -1,10 +1,10 @@
-"""The matrix R[i][j] of a score: what is left of task j after task i."""
+"""The matrix R[i][j] of a score: its value for task j after task i is learnt."""
 
 import numpy as np
 
 
 class Matrix:
-    """R[i][j] of one score: of task j, after task i.
+    """R[i][j] of one score: for task j, after task i is learnt.
 
     Attributes:
       score: its `scores.Score`.
@@ -24,32 +24,32 @@ class Matrix:
 
     @property
     def final(self):
-        """The last row, float64 [K]: what is left of each task at the end."""
+        """The last row, float64 [K]: the score of each task at the end."""
         return self.values[-1]
 
     def final_average(self):
-        """Mean over j of R[K][j], over the tasks whose score is there; NaN where none is."""
+        """Returns the mean over j of R[K][j], over the tasks that have the score; NaN if none has it."""
         return _mean(self.final)
 
     def forgetting(self):
-        """What was lost of each task but the last: float64 [K - 1], positive = lost.
+        """Returns how much of each task but the last was forgotten: float64 [K - 1], positive = forgotten.
 
-        The best that the task had after any earlier task, less what it has at the end, so that
-        f_j = max over j <= i < K of R[i][j] - R[K][j] for a score of which higher is better
-        (Chaudhry et al. 2018) and R[K][j] - min R[i][j] where lower is.
+        This is the difference between the task's best earlier score and its score at the end:
+        f_j = max over j <= i < K of R[i][j] - R[K][j] if higher is better (Chaudhry et al. 2018), and
+        R[K][j] - min R[i][j] if lower is better.
         """
         sign, last = self._sign(), len(self.tasks) - 1
         best = [_max(sign * self.values[j:last, j]) for j in range(last)]
         return np.array(best) - sign * self.final[:last]
 
     def mean_forgetting(self):
-        """Mean of `forgetting` over the tasks for which it is there; NaN for one task."""
+        """Returns the mean of `forgetting` over the tasks that have it; NaN for one task."""
         return _mean(self.forgetting())
 
     def backward_transfer(self):
-        """Mean over j < K of R[K][j] - R[j][j], signed so that positive = got better.
+        """Returns the mean over j < K of R[K][j] - R[j][j], signed so that positive = got better.
 
-        Lopez-Paz and Ranzato 2017, for scores of which lower is better with the opposite sign.
+        This follows Lopez-Paz and Ranzato 2017, with the opposite sign for scores where lower is better.
         """
         last = len(self.tasks) - 1
         return _mean(self._sign() * (self.final[:last] - np.diag(self.values)[:last]))

@@ -1,4 +1,4 @@
-"""Measures one piece after another: scores, or the reason why there are none, and the time it took."""
+"""Measures one piece after another: its scores, or why they are absent, and the time it took."""
 
 import dataclasses
 import time
@@ -8,14 +8,14 @@ from ltgans_tf.evaluation import distances, scores
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What came of measuring.
+    """The result of one measurement.
 
     Attributes:
-      part: of `scores.PARTS`; '' for what a model knows of itself.
+      part: one of `scores.PARTS`; '' for scores that a model reports itself.
       task: name of the task, or None for all tasks together.
       scores: {score: number}.
       absent: {score or part: reason}.
-      seconds: that it took; None where it was not begun.
+      seconds: time that it took; None if it was not begun.
     """
 
     part: str
@@ -26,13 +26,13 @@ class Measured:
 
 
 class Clock:
-    """Measures while there is time.
+    """Measures until the time is over.
 
     Args:
       names: of the tasks.
       max_seconds: time for all of it, or None.
       progress: called with a line of text before each piece.
-      out_of_turn: {name of a task: why it is not measured in full}; of these only `scores.JUDGED` is.
+      out_of_turn: {name of a task: why it is not measured in full}; of these tasks only `scores.JUDGED` is measured.
     """
 
     def __init__(self, names, max_seconds, progress, out_of_turn=None):
@@ -41,12 +41,12 @@ class Clock:
         self._begin = time.monotonic()
 
     def measure(self, part, task, function, keys=None):
-        """Calls `function` and takes the time.
+        """Calls `function` and measures the time.
 
         Args:
           part, task: see `Measured`.
-          function: without arguments, returns {score: number} or raises `distances.Absent`.
-          keys: scores that are absent where it raises; None for the part as a whole.
+          function: function without arguments that returns {score: number} or raises `distances.Absent`.
+          keys: scores that are absent if `function` raises; None for the part as a whole.
 
         Returns:
           `Measured`.
@@ -67,11 +67,11 @@ class Clock:
 
 
 def collect(names, measured):
-    """Sorts what was measured by task: the fields of a `row.Row` that hold scores.
+    """Sorts measurements by task, into the fields of a `row.Row` that hold scores.
 
     Args:
       names: of the tasks.
-      measured: list of `Measured`; of one score that is there twice the later one counts.
+      measured: list of `Measured`; if a score occurs twice, the later one counts.
 
     Returns:
       {'scores', 'absent', 'union', 'union_absent', 'seconds'}, see `row.Row`.

@@ -1,4 +1,4 @@
-"""Whether a model repeats its training images: distances to the nearest of them; NumPy alone."""
+"""Tells whether a model repeats its training images, by distances to the nearest of them; needs only NumPy."""
 
 import hashlib
 
@@ -8,21 +8,21 @@ _COPIES = 0.01  # quantile of the held-out rows' distances below which a row cou
 
 
 def nearest(rows, training, chunk=1000):
-    """The training row nearest to each row, by Euclidean distance.
+    """Finds the training row nearest to each row, by Euclidean distance.
 
-    Exact: uint8 is compared in whole numbers, floats in float64.
+    The result is exact: uint8 is compared in whole numbers, floats in float64.
 
     Args:
       rows, training: [N, P] and [M, P], pixels or features; both uint8 or both of a float type.
       chunk: rows of each set that are compared at a time, so memory does not grow with N and M;
-        either may be a memory map.
+        either set may be a memory map.
 
     Returns:
-      (float64 [N], the distances, 0 for a copy; int64 [N], the places of the nearest: of several
-      uint8 rows as near the first, of floats any).
+      (distances, float64 [N], 0 for a copy; indices of the nearest training rows, int64 [N]). If several
+      rows are equally near, the index is that of the first for uint8, of any for floats.
 
     Raises:
-      ValueError: rows or a chunk that do not fit this description.
+      ValueError: rows or chunk do not fit this description.
     """
     rows, training = np.asarray(rows), np.asarray(training)
     if chunk < 1:
@@ -31,25 +31,25 @@ def nearest(rows, training, chunk=1000):
     distances, places = np.empty(len(rows)), np.empty(len(rows), np.int64)
     for block in _slices(len(rows), chunk):
         places[block] = _nearest_places(rows[block], training, chunk)
-        # The squares above lose small distances in rounding where pixels are floats.
+        # The squares of `_nearest_places` lose small distances in rounding if pixels are floats.
         apart = np.subtract(rows[block], training[places[block]], dtype=np.float64)
         distances[block] = np.sqrt(np.square(apart).sum(axis=1))
     return distances, places
 
 
 def memorisation(generated, held_out, training, chunk=1000, kept=None):
-    """Whether generated rows lie nearer to training rows than other real rows do.
+    """Tells whether generated rows lie nearer to training rows than other real rows do.
 
-    Compares the distances d of `nearest`, of generated and of held-out rows to the same training
-    rows. A model that copies is told from one that is merely good by the held-out rows; they must
-    come from the source of the training rows and have no duplicates among them.
+    Compares the distances d (see `nearest`) of generated and of held-out rows to the same training rows.
+    The held-out rows tell a model that copies from one that is merely good; they must come from the
+    source of the training rows and must not duplicate any of them.
 
     Args:
       generated, held_out, training: [N, P], [M, P] and [K, P] with M of at least 99, pixels or
         features; all uint8 or all of a float type.
       chunk: see `nearest`.
-      kept: a dict that keeps the distances of held-out rows, by what these and the training rows are, for further
-        calls; None for none.
+      kept: a dict that keeps the distances of held-out rows for further calls, under hashes of these and of the
+        training rows; None to keep nothing.
 
     Returns:
       dict of floats: 'nearest_ratio', median d of generated over that of held-out rows (1 =
@@ -59,8 +59,8 @@ def memorisation(generated, held_out, training, chunk=1000, kept=None):
       over N * M; 0.5 = alike, as in the test of Meehan et al. 2020).
 
     Raises:
-      ValueError: rows that do not fit this description, or held-out rows of which more than half
-        are training rows.
+      ValueError: rows do not fit this description, or more than half of the held-out rows are training
+        rows.
     """
     kept = {} if kept is None else kept
     key = _digest(held_out), _digest(training)
@@ -77,7 +77,7 @@ def memorisation(generated, held_out, training, chunk=1000, kept=None):
             f"{np.mean(real == 0):.0%} of the held-out rows are training rows; hold out rows that are not."
         )
     made = nearest(generated, training, chunk)[0]
-    # Weibull's is the quantile below which a further row of the same law falls with 1 % chance.
+    # A further row of the same distribution falls below Weibull's quantile with a chance of 1 %.
     near = np.quantile(real, _COPIES, method="weibull")
     below, up_to = (np.searchsorted(real, made, side).mean() for side in ("left", "right"))
     return {
@@ -93,16 +93,16 @@ def _digest(rows):
 
 
 def _nearest_places(queries, training, chunk):
-    """Places in `training` of the row nearest to each query."""
+    """Returns the index in `training` of the row nearest to each query."""
     pixels = training.dtype == np.uint8
-    # An origin amid the rows keeps sums small; with pixels that makes them exact, see _products.
+    # An origin amid the rows keeps sums small; for pixels this makes them exact, see _products.
     origin = np.float32(128) if pixels else np.float64(training[0])
     queries = queries - origin
     least, places = np.full(len(queries), np.inf), np.zeros(len(queries), np.int64)
     every = np.arange(len(queries))
     for block in _slices(len(training), chunk):
         known = training[block] - origin
-        # Squared distances, but for the square of the query itself.
+        # Squared distances, without the square of the query itself.
         squares = np.square(known, dtype=np.float64).sum(axis=1) - 2 * _products(queries, known)
         place = squares.argmin(axis=1)
         nearer = squares[every, place] < least
@@ -112,10 +112,10 @@ def _nearest_places(queries, training, chunk):
 
 
 def _products(a, b):
-    """a @ b^T in float64, exact for float32 rows that hold whole numbers in [-128, 127].
+    """Returns a @ b^T in float64, exact for float32 rows that hold whole numbers in [-128, 127].
 
-    A float32 counts whole numbers up to 2^24, which is 1024 products of at most 2^14; so it is
-    1024 columns at a time, with the speed of float32.
+    A float32 is exact for whole numbers up to 2^24, which is 1024 products of at most 2^14. So this
+    multiplies 1024 columns at a time, at the speed of float32.
     """
     if a.dtype != np.float32:
         return a @ b.T

@@ -1,7 +1,7 @@
-"""Distances between sets of images, taken on features.
+"""Distances between sets of images, computed on features.
 
-Features are rows of any float type, computed with in float64. The distances are as good as the
-features: `features` makes some, and names them.
+Features are rows of any float type; all computation is in float64. The distances are only as good as the
+features, which `features` makes and names.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ _BLOCK = 2**22  # numbers of a matrix of pairs that are in memory at a time, 32 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Moments:
-    """What a Gaussian keeps of a set of features; all that `frechet` needs.
+    """The Gaussian fitted to a set of features; all that `frechet` needs.
 
     Attributes:
       count: number of rows.
@@ -27,23 +27,22 @@ class Moments:
 
     @property
     def covariance(self):
-        """Float64 [D, D]; the unbiased one where this came from `moments`."""
+        """Float64 [D, D]; unbiased if `moments` computed it."""
         return self.root.T @ self.root
 
 
 def moments(features, needed=None):
-    """Mean and unbiased covariance of features.
+    """Computes the mean and the unbiased covariance of features.
 
     Args:
       features: float [N, D], at least 2 rows.
-      needed: rows that a covariance shall rest on, ten times D for instance; None asks for no
-        more than 2.
+      needed: number of rows to require for a covariance, such as ten times D; None requires only 2.
 
     Returns:
       `Moments`.
 
     Raises:
-      ValueError: features of another shape, that are not finite, or fewer than `needed`.
+      ValueError: features are of another shape, not finite, or fewer than `needed`.
     """
     rows = _rows(features)
     count, width = rows.shape
@@ -57,14 +56,14 @@ def moments(features, needed=None):
 
 
 def mixture(members, weights=None):
-    """Moments of the mixture of several laws, exact: the union of tasks from the moments of each.
+    """Computes the exact moments of a mixture of distributions: of a union of tasks, from the moments of each.
 
     mean = sum_j w_j m_j and covariance = sum_j w_j (C_j + (m_j - mean)(m_j - mean)^T).
 
     Args:
       members: `Moments`, at least one.
-      weights: a number of at least 0 for each member, of which only the proportions count; None
-        gives all the same weight, however many rows each had.
+      weights: a number of at least 0 for each member; only the proportions count. None gives all members
+        the same weight, however many rows each had.
 
     Returns:
       `Moments`, whose count is the sum of the members'.
@@ -93,7 +92,7 @@ def mixture(members, weights=None):
 
 
 def frechet(a, b):
-    """Frechet distance of two Gaussians (Heusel et al. 2017, Eq. 6).
+    """Computes the Frechet distance of two Gaussians (Heusel et al. 2017, Eq. 6).
 
     |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), in float64. The trace of the root is the
     nuclear norm of R_a R_b^T, which is stable for covariances of any rank.
@@ -102,7 +101,7 @@ def frechet(a, b):
       a, b: `Moments`.
 
     Returns:
-      float, at least 0 but for rounding; lower is better. It is biased upwards for small N:
+      float, at least 0 up to rounding; lower is better. It is biased upwards for small N:
       compare at the same N, with N well above D.
     """
     _same_width(a.mean, b.mean)
@@ -112,7 +111,7 @@ def frechet(a, b):
 
 
 def frechet_distance(features_a, features_b):
-    """`frechet` of the Gaussians fitted to two sets of features.
+    """Computes `frechet` of the Gaussians fitted to two sets of features.
 
     Args:
       features_a, features_b: float [N, D] and [M, D], at least 2 rows each.
@@ -121,22 +120,20 @@ def frechet_distance(features_a, features_b):
 
 
 def kernel_distance(features_a, features_b, subset_size=1000, subsets=100, seed=0):
-    """Kernel distance, the squared MMD of the kernel (x.y / D + 1)^3 (Binkowski et al. 2018).
+    """Computes the kernel distance, the squared MMD of the kernel (x.y / D + 1)^3 (Binkowski et al. 2018).
 
     The mean of the unbiased estimate over random subsets of both sets, each drawn without
-    replacement. For sets of one law its expectation is 0 at any N, so that it may be negative.
+    replacement. For sets of one distribution its expectation is 0 at any N, so it may be negative.
 
     Args:
       features_a, features_b: float [N, D] and [M, D], at least 2 rows each.
-      subset_size: rows of a subset; N or M where that is less.
-      subsets: number of subsets. Where a subset has all rows of both sets there is but one, and
-        one is taken.
+      subset_size: rows of a subset; N or M if that is less.
+      subsets: number of subsets; only one is used if it has all rows of both sets.
       seed: int, of the subsets.
 
     Returns:
-      (mean, standard error), floats; lower is better. The error is that of the mean over the
-      subsets that could have been drawn from these features, so it says nothing of other images;
-      NaN where there is one subset.
+      (mean, standard error), floats; lower is better. The error covers only the random
+      choice of subsets from these features, not the choice of the images; NaN for one subset.
     """
     a, b = _pair(features_a, features_b)
     size = min(subset_size, len(a), len(b))
@@ -150,7 +147,7 @@ def kernel_distance(features_a, features_b, subset_size=1000, subsets=100, seed=
     else:
         rng = np.random.default_rng(seed)
         draws = [[rng.choice(len(s), size, replace=False) for s in (a, b)] for _ in range(subsets)]
-    # Of few rows or for many subsets it is less work to take the kernel of every pair of rows once.
+    # For few rows or many subsets it is faster to compute the kernel of every pair of rows once.
     if len(a) ** 2 + len(b) ** 2 + len(a) * len(b) < 1.5 * len(draws) * size**2:
         values = _squared_mmds(a, b, *(_chosen(draw, len(s)) for draw, s in zip(zip(*draws), (a, b))))
     else:
@@ -161,21 +158,21 @@ def kernel_distance(features_a, features_b, subset_size=1000, subsets=100, seed=
 
 
 def manifold_scores(real_features, fake_features, k=5):
-    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020).
+    """Computes precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020).
 
     The neighbourhood of a row is the open ball that reaches to the k-th nearest other row of its
-    set. Exact, over all pairs, in blocks of constant size.
+    set. The result is exact, over all pairs, in blocks of constant size.
 
     Args:
       real_features, fake_features: float [N, D] and [M, D], more than k rows each. All four
-        scores depend on N and M: compare at the same ones.
+        scores depend on N and M: compare at the same N and M.
       k: int, at least 1.
 
     Returns:
-      dict of floats, of which higher is better: 'precision', the share of fake rows in the
+      dict of floats, higher is better: 'precision', the share of fake rows in the
       neighbourhood of any real row; 'recall', the share of real rows in that of any fake row;
-      'density', real neighbourhoods that a fake row is in, mean over fake rows, over k (about 1
-      for sets of one law, may be above); 'coverage', the share of real rows with a fake row in
+      'density', the mean number of real neighbourhoods that a fake row is in, divided by k (about 1
+      for sets of one distribution, may be above); 'coverage', the share of real rows with a fake row in
       their neighbourhood.
     """
     real, fake = _pair(real_features, fake_features)
@@ -184,10 +181,10 @@ def manifold_scores(real_features, fake_features, k=5):
             f"there are {len(real)} real and {len(fake)} fake rows with k of {k}; k must be at least 1,"
             " and each set have more than k rows."
         )
-    from sklearn.metrics import pairwise_distances_chunked  # here, so that nobody else waits for it
+    from sklearn.metrics import pairwise_distances_chunked  # imported here, because it is slow
 
     real, fake = real - real[0], fake - real[0]  # keeps squares small and whole numbers whole
-    # A distance that equals the radius is outside, and is not to be decided by rounding.
+    # A distance that equals the radius is outside; the margin keeps rounding from deciding otherwise.
     largest = max(np.square(rows).sum(axis=1).max() for rows in (real, fake))
     rounding = 4 * real.shape[1] * np.finfo(np.float64).eps * largest
     real_rims, fake_rims = (_squared_radii(rows, k) - rounding for rows in (real, fake))
@@ -251,13 +248,13 @@ def _same_width(a, b):
 
 
 def _triangle(rows):
-    """The upper triangle R [D, D] with R^T R = rows^T rows, also of fewer than D rows."""
+    """Returns the upper triangle R [D, D] with R^T R = rows^T rows, also for fewer than D rows."""
     root = np.linalg.qr(rows, mode="r")
     return np.pad(root, [(0, root.shape[1] - len(root)), (0, 0)])
 
 
 def _squared_radii(rows, k):
-    """Squared distance of each row to the k-th nearest other row of its set."""
+    """Returns the squared distance of each row to the k-th nearest other row of its set."""
     from sklearn.neighbors import NearestNeighbors
 
     nearest = NearestNeighbors(n_neighbors=k, algorithm="brute", metric="sqeuclidean").fit(rows)
@@ -265,10 +262,11 @@ def _squared_radii(rows, k):
 
 
 def _squared_mmds(a, b, in_a, in_b):
-    """Unbiased estimate of the squared MMD from each of S subsets, float64 [S].
+    """Returns an unbiased estimate of the squared MMD from each of S subsets, float64 [S].
 
     Args:
-      in_a, in_b: float64 [S, N] and [S, M], 1 for the rows that a subset has and 0 for others; each has as many.
+      in_a, in_b: float64 [S, N] and [S, M], 1 for the rows of a subset and 0 for others; all subsets have
+        the same size.
     """
     count = in_a[0].sum()
     within = sum(
@@ -279,7 +277,7 @@ def _squared_mmds(a, b, in_a, in_b):
 
 
 def _chosen(places, count):
-    """Float64 [S, count]: 1 at the places of each subset, a list of indices or slices."""
+    """Returns float64 [S, count]: 1 at the places of each subset, which are indices or a slice."""
     chosen = np.zeros([len(places), count])
     for row, place in zip(chosen, places):
         row[place] = 1.0
@@ -287,7 +285,7 @@ def _chosen(places, count):
 
 
 def _kernel_sums(a, b, in_a, in_b):
-    """Sum of the kernel over all pairs of the rows that each subset has: [S]."""
+    """Returns the sum of the kernel over all pairs of rows of each subset: [S]."""
     from sklearn.utils import gen_batches
 
     total = 0.0

@@ -1,7 +1,7 @@
-"""What an evaluator keeps of a task once its data is gone: moments and a few numbers, of fixed size.
+"""References: what an evaluator keeps of a task after its data is gone, moments and a few numbers of fixed size.
 
-eval/references/task_00.npz. No image can be got back from it: a mean and a covariance of features
-under each extractor, counts, and the NLOG that the Student had when the task was new.
+The file is eval/references/task_00.npz. It holds a mean and a covariance of features under each extractor,
+counts, and the NLOG that the Student had when the task was new. No image can be recovered from it.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ from ltgans_tf.evaluation import metrics
 from ltgans_tf.files import array_files
 
 _FORMAT_VERSION = 1
-# Scores of a task when it was new that a reference keeps.
+# Scores that a reference keeps from the time when its task was new.
 NUMBERS = ("nlog", "mean_image_nlog", "share_reconstructed")
-_RIDGE = 0.01  # of the mean variance; features after a ReLU may have columns without any
+_RIDGE = 0.01  # of the mean variance; features after a ReLU may have columns without variance
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Reference:
 
 
 def save(workdir, index, reference):
-    """Writes the reference of the task at `index`, in one move."""
+    """Writes the reference of the task at `index` atomically."""
     arrays = {}
     for sha256, pair in reference.moments.items():
         for part, found in zip(("test", "train"), pair):
@@ -52,7 +52,7 @@ def save(workdir, index, reference):
 
 
 def load(workdir, index):
-    """The `Reference` of the task at `index`; None if none was written.
+    """Returns the `Reference` of the task at `index`; None if none was written.
 
     Raises:
       jsonfiles.Damaged, ValueError: see `array_files.read`.
@@ -62,7 +62,7 @@ def load(workdir, index):
 
 
 def read(path):
-    """The `Reference` that a file holds.
+    """Returns the `Reference` that a file holds.
 
     Raises:
       jsonfiles.Damaged, ValueError: see `array_files.read`.
@@ -79,17 +79,17 @@ def _described(description, arrays):
 
 
 def likeliest(features, members):
-    """Which of several Gaussians each row of features most likely comes from.
+    """Finds which of several Gaussians each row of features most likely comes from.
 
-    Stands in for a domain classifier where none could be trained, because the domains were not
-    known before the first task. The covariances get 1 % of the mean variance on their diagonals.
+    This replaces a domain classifier if none could be trained because the domains were not known before the
+    first task. 1 % of the mean variance is added to the diagonals of the covariances.
 
     Args:
       features: float [N, D].
       members: `metrics.Moments` of each domain, at least one.
 
     Returns:
-      int64 [N], places in `members`.
+      int64 [N], indices of `members`.
     """
     rows = np.asarray(features, np.float64)
     ridge = _RIDGE * np.mean([np.square(m.root).sum() / len(m.mean) for m in members])
@@ -109,5 +109,5 @@ def _moments(arrays, prefix):
 
 
 def path_of(workdir, index):
-    """Where the reference of the task at `index` stands."""
+    """Returns the path of the reference of the task at `index`."""
     return os.path.join(workdir, "eval", "references", f"task_{index:02d}.npz")

@@ -1,11 +1,11 @@
 """What a model has learnt about the data: how well its codes tell classes and factors apart.
 
 Codes are posterior means (`likelihood.codes`) of test images, float [N, D]; labels and factors are
-used here alone, never in training. Only test images are needed, because the training images of a
-task are gone once it has been learnt: accuracies are those of 2-fold cross-validation within them,
-so they are below what a classifier of the whole training part would reach.
+used only here, never in training. Only test images are used, because the training images of a task are gone
+after it is learnt. Accuracies come from 2-fold cross-validation within the test images, so they are lower than
+those of a classifier of the whole training split.
 
-Everything is float64 and a function of its arguments and of `seed`.
+Everything is computed in float64, and results depend only on the arguments, `seed` included.
 """
 
 import warnings
@@ -21,7 +21,7 @@ _PATHS_AT_ONCE = 16
 
 
 def scores(codes, labels, seed=0):
-    """Everything that needs nothing but codes and labels, under the names of `scores.SCORES`.
+    """Computes all scores that need only codes and labels, under the names of `scores.SCORES`.
 
     Args:
       codes: float [N, D].
@@ -29,10 +29,10 @@ def scores(codes, labels, seed=0):
       seed: int, of the halves and of k-means.
 
     Returns:
-      dict of floats: 'knn', 'probe', 'purity' and 'chance', to be read beside them.
+      dict of floats: 'knn', 'probe', 'purity' and 'chance', their baseline.
 
     Raises:
-      ValueError: codes or labels of another kind, or too few of them.
+      ValueError: codes or labels are of another kind, or too few.
     """
     return {
         "knn": knn_accuracy(codes, labels, seed=seed),
@@ -43,10 +43,10 @@ def scores(codes, labels, seed=0):
 
 
 def knn_accuracy(codes, labels, k=5, seed=0):
-    """Accuracy of the k-nearest-neighbour rule on codes, higher is better.
+    """Computes the accuracy of the k-nearest-neighbour rule on codes; higher is better.
 
-    Euclidean distance, the codes as they are; each stratified half of the images is classified by
-    the other half, and the mean over both halves is returned. A tie of votes goes to the lower label.
+    The distance is Euclidean, on unscaled codes. Each stratified half of the images is classified by the other
+    half; the result is the mean over both halves. A tie of votes goes to the lower label.
 
     Args:
       codes: float [N, D].
@@ -71,10 +71,10 @@ def knn_accuracy(codes, labels, k=5, seed=0):
 
 
 def probe_accuracy(codes, labels, seed=0):
-    """Accuracy of a linear classifier of codes, higher is better.
+    """Computes the accuracy of a linear classifier of codes; higher is better.
 
-    Multinomial logistic regression (L2 penalty with C = 1) on codes of mean 0 and variance 1 over the
-    half that it is fitted to; halves, arguments, result and errors as in `knn_accuracy`.
+    Multinomial logistic regression (L2 penalty with C = 1) on codes scaled to mean 0 and variance 1 over the
+    half that it is fitted to; halves, arguments, result and errors are as in `knn_accuracy`.
     """
     from sklearn import linear_model, pipeline, preprocessing  # pylint: disable=import-outside-toplevel
 
@@ -86,11 +86,11 @@ def probe_accuracy(codes, labels, seed=0):
 
 
 def cluster_purity(codes, labels, seed=0):
-    """Purity of k-means clusters of codes, as many as there are classes, higher is better.
+    """Computes the purity of k-means clusters of codes, as many clusters as classes; higher is better.
 
-    The share of images whose label is the most frequent one in their cluster; the best of a few
-    k-means++ starts by inertia. At least `chance`, and above it also for codes that know nothing,
-    the more so the fewer images there are per class.
+    This is the share of images whose label is the most frequent one in their cluster, for the k-means++ start
+    with the lowest inertia. It is at least `chance`, and higher even for codes without information, the more so
+    the fewer images there are per class.
 
     Args:
       codes: float [N, D].
@@ -106,17 +106,17 @@ def cluster_purity(codes, labels, seed=0):
     from sklearn.cluster import KMeans  # pylint: disable=import-outside-toplevel
 
     codes, labels = _checked(codes, labels)
-    # A Student that has collapsed gives one code to all images, and k-means no more clusters than that.
+    # A collapsed Student gives all images one code; k-means gives no more clusters than distinct codes.
     count = min(len(np.unique(labels)), len(np.unique(codes, axis=0)))
     clusters = KMeans(count, n_init=_RESTARTS, random_state=seed).fit_predict(codes)
     return float(_counts(clusters, labels).max(axis=1).sum() / len(labels))
 
 
 def chance(labels):
-    """Share of the most frequent class: the accuracy of a classifier that sees no code.
+    """Returns the share of the most frequent class: the accuracy of a classifier that sees no code.
 
     Args:
-      labels: ints [N]; classes with a single image are left out, as they are of the accuracies.
+      labels: ints [N]; classes with a single image are left out, as in the accuracies.
 
     Returns:
       float in (0, 1).
@@ -130,27 +130,27 @@ def chance(labels):
 
 
 def mutual_information_gap(codes, factors, bins=20):
-    """Mutual information gap, MIG (Chen et al. 2018): is each factor held by one latent alone?
+    """Computes the mutual information gap, MIG (Chen et al. 2018): does a single latent hold each factor?
 
     For each factor v: (I(z_j; v) - max_{d != j} I(z_d; v)) / H(v), z_j the latent with the most
-    mutual information. Both I and H are those of the empirical joint histogram of the codes, each
-    latent cut into `bins` bins of equal width from its least to its greatest value (Locatello et al.
-    2019). So I is too large by about (bins - 1)(values - 1) / 2N nats for each latent: some 10 images
-    for each value and bin of a factor keep that small.
+    mutual information. I and H are computed from the empirical joint histogram of the codes, with
+    each latent cut into `bins` bins of equal width from its least to its greatest value (Locatello et al.
+    2019). This overestimates I by about (bins - 1)(values - 1) / 2N nats for each latent; about 10 images
+    for each value and bin of a factor keep the error small.
 
     Args:
       codes: float [N, D], D of at least 2.
-      factors: {name: numbers [N]}. Each value of a factor stands for itself; a factor of floats with
-        more than `bins` values is taken to be continuous and cut like a latent. An angle is cut like
-        any number. A factor with one value only has nothing to tell and is left out.
+      factors: {name: numbers [N]}. Each value of a factor is a category; but a factor of floats with more
+        than `bins` values counts as continuous and is cut like a latent, an angle like any number. A factor
+        with only one value is left out.
       bins: at least 2.
 
     Returns:
       dict: 'mig', float in [0, 1], the mean over the factors, higher is better; 'gaps', {name: float},
-      and 'units', {name: int}, the latent that knows most of each.
+      and 'units', {name: int}, the latent with the most information on each.
 
     Raises:
-      ValueError: codes or factors of another kind, or no factor with two values or more.
+      ValueError: codes or factors are of another kind, or no factor has two values or more.
     """
     codes = _checked_codes(codes)
     if codes.shape[1] < 2 or bins < 2:
@@ -175,15 +175,15 @@ def mutual_information_gap(codes, factors, bins=20):
 
 
 def interpolation_smoothness(decode, feature_fn, codes_a, codes_b, steps=10):
-    """Largest perceptual step of an interpolation over its mean step, mean over pairs of codes.
+    """Computes the ratio of an interpolation's largest perceptual step to its mean step, averaged over pairs of codes.
 
     A step is the Euclidean distance between the features of two successive images, decoded from codes
     in equal steps on the straight line (`code_paths.interpolate`). 1 is perfectly even, steps - 1 is a
-    single jump; lower is better. Constant memory in the number of pairs.
+    single jump; lower is better. Memory does not grow with the number of pairs.
 
     Args:
-      decode: function of float32 [n, D], codes, to images [n, H, W, C].
-      feature_fn: function of these images to [n, F], `features.Extractor.features`, say.
+      decode: function of codes, float32 [n, D], to images [n, H, W, C].
+      feature_fn: function of these images to [n, F], such as `features.Extractor.features`.
       codes_a, codes_b: float [N, D] each, the ends of N paths. A path along which no feature changes
         has no ratio and is left out.
       steps: images of a path, both ends included; at least 3.
@@ -192,8 +192,8 @@ def interpolation_smoothness(decode, feature_fn, codes_a, codes_b, steps=10):
       float in [1, steps - 1].
 
     Raises:
-      ValueError: codes of another kind, fewer than 3 steps, features that are not finite, or no path along
-        which one changes.
+      ValueError: codes are of another kind, steps are fewer than 3, features are not finite, or no feature changes
+        along any path.
     """
     codes_a, codes_b = _checked_codes(codes_a), _checked_codes(codes_b)
     if codes_a.shape != codes_b.shape:
@@ -227,7 +227,7 @@ def _cross_validated(classifier, codes, labels, seed):
 
     halves = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(codes, labels)
     with warnings.catch_warnings():
-        # Few images of many classes are no regression.
+        # scikit-learn takes few images of many classes for a regression.
         warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
         accuracies = [
             np.mean(classifier.fit(codes[rest], labels[rest]).predict(codes[half]) == labels[half])
@@ -237,14 +237,14 @@ def _cross_validated(classifier, codes, labels, seed):
 
 
 def _counts(rows, columns):
-    """int [rows, columns]: how often each value of one array of integers meets each of the other."""
+    """Returns int [rows, columns]: how often each pair of values of two arrays of integers occurs."""
     rows, columns = (np.unique(values, return_inverse=True)[1] for values in (rows, columns))
     width = columns.max() + 1
     return np.bincount(rows * width + columns, minlength=(rows.max() + 1) * width).reshape(-1, width)
 
 
 def _information(rows, columns):
-    """Mutual information of two arrays of integers, in nats."""
+    """Returns the mutual information of two arrays of integers, in nats."""
     joint = _counts(rows, columns)
     return _entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1)) - _entropy(joint.ravel())
 
@@ -255,14 +255,14 @@ def _entropy(counts):
 
 
 def _binned(values, bins):
-    """int64 in [0, bins): each column of [N, ...] in bins of equal width; a constant one all in bin 0."""
+    """Cuts each column of [N, ...] into bins of equal width: int64 in [0, bins), a constant column all 0."""
     low, high = values.min(axis=0), values.max(axis=0)
     places = (values - low) / np.where(high > low, high - low, 1.0)
     return np.minimum((places * bins).astype(np.int64), bins - 1)
 
 
 def _cells(name, values, count, bins):
-    """int64 [N] from 0 on: which value a factor has, or which bin it lies in."""
+    """Returns int64 [N] from 0 on: the number of a factor's value, or of its bin."""
     values = np.asarray(values)
     if values.shape != (count,) or values.dtype.kind not in "iufb" or not np.isfinite(values).all():
         raise ValueError(
@@ -276,7 +276,7 @@ def _cells(name, values, count, bins):
 
 
 def _repeated(labels):
-    """bool [N]: the labels that are there more than once; at least two classes of them."""
+    """Returns bool [N]: which labels occur more than once; raises a ValueError for fewer than two such classes."""
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     classes = int((counts >= _FOLDS).sum())
     if classes < 2:

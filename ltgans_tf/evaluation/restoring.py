@@ -1,7 +1,7 @@
-"""Makes lost or damaged files of an evaluator again, if that gives the same: extractor and references.
+"""Makes lost or damaged files of an evaluator again, extractor and references, if the result is the same.
 
-Each row of scores tells which extractor it was measured on and which images it compared with. So what is made
-again is held against the rows, and is absent, with the reason, where it is another one.
+Each row of scores names the extractor that it was measured on and the images that it compared with. So a remade
+file is checked against the rows; if it differs, it is not used, and the reason is given.
 """
 
 import logging
@@ -15,22 +15,22 @@ _COMPARED = ("fingerprint", "test_fingerprint")
 
 
 def known_extractor(workdir):
-    """What the newest row that was measured on an extractor says of it, a dict; None where there is none."""
+    """Returns the newest row's description of the extractor that it was measured on, a dict; None if no row has one."""
     found = [one.extractor for one in _rows(workdir) if one.extractor]
     return found[-1] if found else None
 
 
 def extractor(path, known, made, train):
-    """Makes the extractor of earlier rows again, whose file is gone or damaged.
+    """Makes the extractor of earlier rows again after its file was lost or damaged.
 
     Args:
-      path: of its file.
-      known: as `known_extractor` gives it.
-      made: extractors at hand, of which it may be one.
-      train: called with `known`, trains one on the same images.
+      path: path of its file.
+      known: what `known_extractor` returns.
+      made: extractors that exist already (or None); one may be the one needed.
+      train: function that is called with `known` and trains an extractor on the same images.
 
     Raises:
-      distances.Absent: the images are gone, or those of today give another one.
+      distances.Absent: the images are gone, or training on the present ones gives another extractor.
     """
     lost = f"{path}, the extractor that earlier rows were measured on, is missing or damaged"
     for found in made:
@@ -47,10 +47,10 @@ def extractor(path, known, made, train):
 
 
 def load_reference(workdir, task, learnt):
-    """What is kept of a past task, or why it is not there.
+    """Loads the reference of a task, or says why a past task has none.
 
     Returns:
-      (`references.Reference` or None, reason or ''), the reason being that of a past task alone.
+      (`references.Reference` or None, reason); the reason is '' unless a past task has no reference.
     """
     path = references.path_of(workdir, task.index)
     try:
@@ -63,24 +63,24 @@ def load_reference(workdir, task, learnt):
 
 
 def keep_references(workdir, held, scores, moments):
-    """Keeps the reference of the last task, and makes again those of past tasks that are lost.
+    """Stores the reference of the last task, and makes lost references of past tasks again.
 
     Args:
       workdir: folder of the run.
       held: `task_images.TaskImages` of each task learnt.
-      scores: {task: {score: number}}, as they are now.
-      moments: function of a task, as `comparison.Comparison.moments`.
+      scores: {task: {score: number}}, the present ones.
+      moments: function of a task, like `comparison.Comparison.moments`.
     """
     *past, last = held
     for task in past:
         if task.lost and task.can_read():
             _restore_reference(workdir, task, moments)
-    if last.can_read():  # else what was kept when it could be read is all that is left
+    if last.can_read():  # else the reference from when it could be read stays
         _save(workdir, last, scores[last.name], moments, last.about())
 
 
 def _restore_reference(workdir, task, moments):
-    """Writes the reference of a past task again, where its images are those of its own row."""
+    """Writes the reference of a past task again, if its images are those of its own row."""
     rows = [one for one in _rows(workdir) if one.after_task == task.index]
     then = rows[0].data.get(task.name, {}) if rows else {}
     now = task.about()
@@ -100,7 +100,7 @@ def _save(workdir, task, found, moments, about):
 
 
 def _rows(workdir):
-    """The rows that can be read, in order."""
+    """Returns the rows that can be read, in order."""
     rows, index = [], 0
     while os.path.isfile(path := row.row_path(workdir, index)):
         try:

@@ -1,6 +1,6 @@
-"""A row of scores: what one evaluation gives, and the file that keeps it.
+"""Rows of scores: a row holds the scores of one evaluation and is stored in a file.
 
-Each boundary writes one row, eval/task_00/scores.json; `read_rows` reads those of a run.
+Each boundary writes one row, eval/task_00/scores.json; `read_rows` reads the rows of a run.
 """
 
 import dataclasses
@@ -11,8 +11,8 @@ from ltgans_tf.files import atomic, jsonfiles
 
 FORMAT_VERSION = 2
 _FILE = "scores.json"
-_OF_SEED = "extractor_seed"  # begins the names of what a file says of further extractors
-_OPTIONAL = ("inception", "kept")  # what a file lacks where there is none
+_OF_SEED = "extractor_seed"  # prefix of the keys for further extractors in a file
+_OPTIONAL = ("inception", "kept")  # keys that a file omits if their value is None
 
 
 def _empty(kind=dict):
@@ -21,7 +21,7 @@ def _empty(kind=dict):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """The scores of each task learnt and of all together, with all that they rest on.
+    """The scores of each task learnt and of all together, and what they were measured on.
 
     Attributes:
       after_task: index of the task learnt last, from 0 on.
@@ -30,18 +30,18 @@ class Row:
       protocol, protocol_text: a key of `evaluator_settings.PROTOCOLS` and what it says.
       tuning: whether the test images are a held-out tenth of the training part, see `TaskStream`.
       about: preset, recipe, method, seed, commit, weights and version of the package.
-      extractor: what the distances were measured on, such as 'sha256'; None without one.
-      inception: the same of the Inception network; None without one.
-      of_seeds: {seed: the same} of the extractors of other seeds.
+      extractor: description of the extractor of the distances, with its 'sha256'; None without one.
+      inception: the same for the Inception network; None without one.
+      of_seeds: {seed: the same} for the extractors of other seeds.
       settings: of the evaluation.
       data: {task: counts and hashes of its images}.
       notes: sentences on images that have changed.
       scores: {task: {score: number}}; `scores.SCORES` says what each number is.
       absent: {task: {score or part: reason}}.
-      union, union_absent: the same of all tasks together.
+      union, union_absent: {score: number} and {score or part: reason} of all tasks together.
       seconds: {part: seconds}.
-      kept: what is from an earlier row of the same state: its 'settings', and 'scores' as {task, or
-        '' for all: names}; None where nothing is.
+      kept: what was taken from an earlier row of the same state: that row's 'settings', and 'scores' as {task,
+        or '' for all tasks: names}; None if nothing was.
     """
 
     after_task: int
@@ -66,7 +66,7 @@ class Row:
 
     @classmethod
     def from_json(cls, found):
-        """Makes a row from a dict as `as_json` gives it, or as an earlier version wrote it.
+        """Makes a row from a dict that `as_json` returned, or that an earlier version wrote.
 
         Raises:
           ValueError: scores are missing, or something is of a wrong type.
@@ -86,7 +86,7 @@ class Row:
 
     @classmethod
     def load(cls, path):
-        """Reads the row in a file; a ValueError if it is damaged or of another format version."""
+        """Reads the row in a file; raises a ValueError if it is damaged or of another format version."""
         try:
             found = jsonfiles.read_object(path, FORMAT_VERSION, oldest=FORMAT_VERSION)
             try:
@@ -97,11 +97,11 @@ class Row:
             raise ValueError(f"{error} Or evaluate the run again.") from error
 
     def save(self, path):
-        """Writes the file of this row in one move; makes the folder if it does not exist."""
+        """Writes the file of this row atomically; makes the folder if it does not exist."""
         atomic.write_json(path, self.as_json())
 
     def as_json(self):
-        """The content of its file, a dict."""
+        """Returns the content of the row's file, a dict."""
         found = {"format_version": FORMAT_VERSION}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -129,7 +129,7 @@ def _has_scores(known):
 
 
 def read_rows(workdir):
-    """The rows of a run in the order of its tasks: list of `Row`.
+    """Reads the rows of a run in the order of its tasks: list of `Row`.
 
     Raises:
       ValueError: no row is there, or one is damaged or of another format version.
@@ -146,5 +146,5 @@ def read_rows(workdir):
 
 
 def row_path(workdir, task_index):
-    """Where the row after the task at `task_index` stands."""
+    """Returns the path of the row after the task at `task_index`."""
     return os.path.join(workdir, "eval", f"task_{task_index:02d}", _FILE)

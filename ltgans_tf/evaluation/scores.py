@@ -1,8 +1,8 @@
-"""The table of scores: all that is known of each before it is measured.
+"""The table of scores: all that is known about each score before it is measured.
 
-What evaluates, draws, prints and compares scores reads it here. To add a score, write its function
-in the file that measures its part and its row of the table. `score_matrix` sets the rows of a run below each other and
-needs neither a model nor data.
+All code that measures, draws, prints and compares scores reads this table. To add a score, write its function in
+the file that measures its part, and add its line to the table. `score_matrix` combines the rows of a run into
+matrices and needs neither a model nor data.
 """
 
 import dataclasses
@@ -14,12 +14,12 @@ from ltgans_tf.evaluation import matrix, row
 
 # The parts of an evaluation, in the order in which they are measured.
 PARTS = ("likelihood", "distances", "representation", "smoothness", "iwae", "audit")
-# What a push compares of every domain, and what it needs for that; always measured, also of tasks out of turn.
+# The scores and parts that a push needs of every domain; always measured, even for tasks out of turn.
 JUDGED = frozenset({"likelihood", "share", "fcd", "fcd_drawn"})
-ON_FEATURES = frozenset({"distances", "smoothness", "audit"})  # which need an extractor
-# Of the extractors beside the one of seed 0, on the same images.
+ON_FEATURES = frozenset({"distances", "smoothness", "audit"})  # parts that need an extractor
+# Seeds of the extractors besides the one of seed 0, which are trained on the same images.
 EXTRACTOR_SEEDS = (1, 2)
-# Where scores are shown, each place in the order of the table.
+# Places where scores are shown, each place in the order of the table.
 PLACES = {
     "line": "what ltgans train says after each task",
     "terminal": "the table of ltgans evaluate",
@@ -36,11 +36,11 @@ PLACES = {
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """The number that a score is to be read with.
+    """The number to compare a score with.
 
     Attributes:
-      name: of the number, in a row of scores.
-      short, line, chart: how it is called beside a score, at the head of a line of a table, in a chart.
+      name: key of the number in a row of scores.
+      short, line, chart: its name beside a score, at the head of a line of a table, and in a chart.
     """
 
     name: str
@@ -51,17 +51,17 @@ class Baseline:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """What is known of a score before it is measured.
+    """What is known about a score before it is measured.
 
     Attributes:
-      part: of PARTS, which measures it; '' for what a model knows of itself.
+      part: the one of PARTS that measures it; '' for scores that a model reports itself.
       name: its key in rows of scores.
-      label: how tables and figures call it.
-      better: 'lower', 'higher', or '' where neither is (a share, say).
-      digits: decimals worth showing.
+      label: its name in tables and figures.
+      better: 'lower', 'higher', or '' if neither is better (such as a share).
+      digits: decimals to show.
       about: what it is, in one sentence.
-      shown: where, of PLACES: words with blanks between them.
-      baseline: what real images get in its place, or a model that has learnt nothing; None for none.
+      shown: the names of PLACES where it is shown, separated by blanks.
+      baseline: the score of real images, for example, or of a model that has learnt nothing; None for none.
     """
 
     part: str
@@ -74,7 +74,7 @@ class Score:
     baseline: Baseline | None = None
 
     def beside(self, found):
-        """The number that it is to be read with, of the scores `found`; None where it is not there."""
+        """Returns the value of the baseline among the scores `found`; None if it is missing."""
         return None if self.baseline is None else found.get(self.baseline.name)
 
 
@@ -121,7 +121,7 @@ _BITS = "in bits per dimension of 8-bit data."
 _TABLES = "terminal report compared end"
 _FIRST = "terminal lost matrix verdict report compared dots"
 
-# For each part its scores: name, label, better, digits, about, shown, baseline.
+# The scores of each part: name, label, better, digits, about, shown, baseline.
 _TABLE = {
     "likelihood": (
         _bound(
@@ -213,12 +213,12 @@ SCORES = {line[0]: Score(part, *line) for part, lines in _TABLE.items() for line
 
 
 def shown(place):
-    """Names of the scores of one of PLACES, in the order of the table: list of str."""
+    """Returns the names of the scores that one of PLACES shows, in the order of the table: list of str."""
     return [name for name, score in SCORES.items() if place in score.shown.split()]
 
 
 def of_part(part):
-    """Names of the scores that one of PARTS measures, in the order of the table: list of str."""
+    """Returns the names of the scores that one of PARTS measures, in the order of the table: list of str."""
     return [name for name, score in SCORES.items() if score.part == part]
 
 

@@ -7,21 +7,21 @@ import tensorflow as tf
 from ltgans_tf.data import images
 from ltgans_tf.evaluation import distances, likelihood, representations
 
-_PAIRS = 32  # of codes, whose interpolations are looked at
+_PAIRS = 32  # of codes to interpolate between
 
 
 class StudentScores:
     """Measures a Student as it is now.
 
-    Each method takes a `task_images.TaskImages`, returns {score: number}, and raises `distances.Absent` where
-    there are none.
+    Each method takes a `task_images.TaskImages`, returns {score: number}, and raises `distances.Absent` if
+    there are no scores.
 
     Args:
       student: of the model, or None.
       settings: `evaluator_settings.EvaluatorSettings`.
-      extractor: `features.Extractor` that steps are measured on; None where `smoothness` is not asked for.
-      graphs: see `likelihood.nlog`; None for those of this object.
-      out_of_turn: names of tasks whose likelihood has no code drawn.
+      extractor: `features.Extractor` that steps are measured on; None if `smoothness` is not requested.
+      graphs: see `likelihood.nlog`; None for a dict of this object.
+      out_of_turn: names of the tasks for whose likelihood no codes are drawn.
     """
 
     def __init__(self, student, settings, extractor, graphs=None, out_of_turn=()):
@@ -84,7 +84,7 @@ class StudentScores:
 
 @contextlib.contextmanager
 def _absent_where_undefined():
-    """Makes scores absent that are undefined for some data: a task of one class, factors that never vary."""
+    """Makes scores absent if the data leave them undefined: a task of one class, factors that never vary."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What an evaluator holds of a task: images where it may and can read them, else a reference."""
+"""What an evaluator holds of a task: images if it may and can read them, else a reference."""
 
 import functools
 import hashlib
@@ -16,16 +16,16 @@ _ABOUT = ("test_images", "test_sha256", "test_fingerprint", "train_images", "fin
 class TaskImages:
     """What the protocol lets the evaluator hold of one task; raises `distances.Absent` for anything else.
 
-    Each part of the task is read once, and of a past task no more is kept than what is asked for: all
-    images of all tasks together may be more than there is memory.
+    Each split of the task is read once, and of a past task only the requested images are kept, because all
+    images of all tasks together may not fit into memory.
 
     Args:
       task: a `streams.Task`.
-      most, most_training: test and training images that are asked for, at most.
-      may_read: whether its images may be read, as far as they can be reached.
+      most, most_training: how many test and training images are requested, at most.
+      may_read: whether the protocol allows reading its images.
       reference: the `references.Reference` of the task, or None.
-      past: whether the task lets go of its images once they are read.
-      lost: why there is no reference of a past task; '' where there is one, or where none is wanted yet.
+      past: whether the task is a past one, which frees its images after they are read.
+      lost: why there is no reference of a past task; '' if there is one, or if none is needed yet.
     """
 
     def __init__(self, task, most, most_training, may_read, reference, past, lost=""):
@@ -35,20 +35,20 @@ class TaskImages:
         self._may_read, self._past = may_read, past
 
     def test(self, limit=None):
-        """uint8 [N, H, W, C], at most `limit` test images, or the evaluator's number of them."""
+        """Returns at most `limit` test images, or for None the evaluator's number of them: uint8 [N, H, W, C]."""
         found = self._test
         return _within(found["images"], found["count"], self._most, limit)
 
     def test_labels(self):
-        """Ints [N], the labels of `test()`, or None."""
+        """Returns the labels of `test()`, ints [N], or None."""
         return self._test["labels"]
 
     def test_factors(self):
-        """{name: [N]}, the known factors of `test()`."""
+        """Returns the known factors of `test()`: {name: [N]}."""
         return self._test["factors"]
 
     def train(self, limit):
-        """uint8 [N, H, W, C], at most `limit` training images."""
+        """Returns at most `limit` training images: uint8 [N, H, W, C]."""
         found = self._train
         return _within(found["images"], found["count"], self._most_training, limit)
 
@@ -61,7 +61,7 @@ class TaskImages:
         return True
 
     def about(self):
-        """Counts and hashes of the data, JSON-ready; of the reference where it cannot be read."""
+        """Returns counts and hashes of the data, JSON-ready; those in the reference if the data cannot be read."""
         if not self.can_read():
             kept = {} if self.reference is None else self.reference.numbers
             return {name: kept[name] for name in _ABOUT if name in kept}
@@ -72,15 +72,15 @@ class TaskImages:
         }
         try:
             return {**found, "train_images": self._train["count"], "fingerprint": self._train["fingerprint"]}
-        except distances.Absent:  # the training part alone is gone
+        except distances.Absent:  # only the training split is gone
             return found
 
     def changes(self, learnt_from):
-        """Sentences on what of its images is not what it was: in training, and in the first row.
+        """Returns sentences on how the task's images differ from those in training and in its first row.
 
         Args:
-          learnt_from: fingerprints of the training images that the model learnt it from, a list; [] where
-            they are not known.
+          learnt_from: list of the fingerprints of the training images that the model learnt the task from; []
+            if they are not known.
         """
         now, found = self.about(), []
         if len(learnt_from) > 1:
@@ -138,7 +138,7 @@ class TaskImages:
 
 
 def notes(held, data_read):
-    """The `changes` of several tasks, each a warning too; {name of a task: fingerprints} of what was learnt from."""
+    """Returns and logs the `changes` of several tasks; `data_read` is {name of a task: its `learnt_from`}."""
     found = [note for one in held for note in one.changes(data_read.get(one.name, []))]
     for note in found:
         _log.warning("%s", note)
@@ -146,7 +146,7 @@ def notes(held, data_read):
 
 
 def _within(kept, count, most, limit):
-    """Of `kept`, the `most` images that a task of `count` gives, those that it gives for `limit`."""
+    """Returns the images for `limit`, out of `kept`, the images for `most`, of a task of `count` images."""
     if limit is None or limit >= len(kept):
         return kept
     return kept[np.searchsorted(streams.subset(count, most), streams.subset(count, limit))]

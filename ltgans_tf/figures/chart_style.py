@@ -1,4 +1,4 @@
-"""How charts look: their canvas, colours, titles and labels.
+"""The style of charts: their canvas, colours, titles and labels.
 
 Matplotlib draws on a canvas of its own: no pyplot, no state outside the figure. The colours are
 Okabe and Ito's, which people with any kind of colour vision can tell apart (Color Universal
@@ -9,7 +9,7 @@ import numpy as np
 
 from ltgans_tf.figures import lettering
 
-WIDTH = 8.0  # inches, of a chart whose size does not follow from what it shows
+WIDTH = 8.0  # inches, of a chart whose width does not depend on its content
 INK, GREY, PALE = "#222222", "#666666", "#d5d5d5"
 # Okabe and Ito's colours, with grey for black and without yellow, which is too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
@@ -18,7 +18,7 @@ _DPI = 150
 
 
 def blank(width, height):
-    """An empty figure of that many inches, in Matplotlib's constrained layout."""
+    """Returns an empty figure of this size in inches, with Matplotlib's constrained layout."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -32,13 +32,13 @@ def blank(width, height):
 
 
 def pixels(figure):
-    """What a figure shows: uint8 [h, w, 3]."""
+    """Renders a figure: uint8 [h, w, 3]."""
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
 def open_sides(axes, *sides):
-    """Leaves the axes at the left and below alone, or those at `sides`."""
+    """Shows only the left and bottom axes, or those at `sides`."""
     for side, spine in axes.spines.items():
         spine.set_visible(side in (sides or ("left", "bottom")))
         spine.set_color(GREY)
@@ -46,14 +46,14 @@ def open_sides(axes, *sides):
 
 
 def title(figure, text, below=""):
-    """A title and a smaller line below it, both at the left edge."""
+    """Adds a title and a smaller line below it, both at the left edge."""
     figure.suptitle(f"{text}\n" if below else text, x=0.01, ha="left", fontsize=12, color=INK)
-    # The layout makes room for the title's two lines; text of another size has to be put there by hand.
+    # The layout makes room for the title's two lines; text of another size has to be placed by hand.
     figure.text(0.01, 1 - 0.3 / figure.get_figheight(), below, va="top", fontsize=9, color=GREY)
 
 
 def contrast(colour):
-    """Black or white, whichever has more contrast on `colour` by WCAG's relative luminance."""
+    """Returns black or white, whichever has more contrast on `colour` by WCAG's relative luminance."""
     from matplotlib.colors import to_rgb
 
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour))
@@ -62,8 +62,8 @@ def contrast(colour):
 
 
 def label_ends(figure, axes, ends):
-    """Writes texts at the ends of curves, apart from each other: [(x, y, text, task index)]."""
-    figure.canvas.draw()  # limits and sizes are settled in it
+    """Writes texts at the ends of curves without overlap; `ends` is [(x, y, text, task index)]."""
+    figure.canvas.draw()  # drawing settles limits and sizes
     box, ends = axes.get_window_extent(), sorted(ends, key=lambda end: end[1])
     wanted = [(axes.transData.transform((x, y))[1] - box.y0) / box.height for x, y, _, _ in ends]
     places = spread(wanted, 0.17 * _DPI / box.height)
@@ -89,18 +89,18 @@ def label_ends(figure, axes, ends):
 
 
 def spread(wanted, least):
-    """Moves rising places apart to distances of at least `least`, with the smallest sum of squared moves.
+    """Moves ascending places apart to distances of at least `least`, with the smallest sum of squared moves.
 
-    Isotonic regression by pooling: places that would come too near share out around their mean.
+    This is isotonic regression by pooling: places that are too close are spread around their mean.
 
     Args:
-      wanted: numbers, in rising order.
+      wanted: numbers, in ascending order.
       least: the distance that neighbours must have.
 
     Returns:
       list of floats of the same length.
     """
-    pools = []  # [mean of what is left without the distances, how many]
+    pools = []  # [mean of the places without the distances, how many places]
     for i, place in enumerate(wanted):
         pools.append([place - i * least, 1])
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
@@ -111,14 +111,14 @@ def spread(wanted, least):
 
 
 def tilt(names, letters):
-    """How to turn the labels of ticks on an axis that has room for so many letters each."""
+    """Returns how to rotate the tick labels of an axis that has room for `letters` letters each."""
     if max(len(name) for name in names) <= letters:
         return {}
     return {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
 def colour_of(j):
-    """The colour of task j; from the eighth on darker ones."""
+    """Returns the colour of task j; darker ones from the eighth task on."""
     from matplotlib.colors import to_hex, to_rgb
 
     mixed = np.array(to_rgb(COLOURS[j % len(COLOURS)]))
@@ -126,15 +126,15 @@ def colour_of(j):
 
 
 def marker_of(j):
-    """The marker of task j; colour and marker together repeat from the 50th task on."""
+    """Returns the marker of task j; colour and marker together repeat from the 57th task on."""
     return _MARKERS[(j + j // len(COLOURS)) % len(_MARKERS)]
 
 
 def short_names(names, most):
-    """`lettering.short_names`, fit for Matplotlib."""
+    """Returns `lettering.short_names`, escaped for Matplotlib."""
     return [plain(name) for name in lettering.short_names(names, most)]
 
 
 def plain(text):
-    """`text` escaped for Matplotlib, which reads text between two $ as a formula."""
+    """Escapes `text` for Matplotlib, which reads text between two $ as a formula."""
     return text.replace("$", r"\$")

@@ -1,7 +1,7 @@
 """Charts of scores, as pictures: uint8 [h, w, 3].
 
-What they have in common stands in chart_style.py; the map of heat maps is cividis (Nunez et al. 2018),
-which reads the same with any kind of colour vision.
+Their common style is in chart_style.py. The colour map of heat maps is cividis (Nunez et al. 2018), which looks
+the same with any kind of colour vision.
 """
 
 import math
@@ -10,14 +10,14 @@ import numpy as np
 
 from ltgans_tf.figures import chart_style
 
-_DASHED = 4  # baselines drawn one by one; of more, their range
+_DASHED = 4  # most baselines that are drawn one by one; of more, only their range is
 
 
 def heat_map(matrix):
-    """The matrix R[i][j] of one score with its numbers: task j, after task i.
+    """Draws the matrix R[i][j] of one score with its numbers: task j, after task i.
 
-    Darker is worse, for scores of which lower is better and for those of which higher is; where
-    neither is, darker is higher. What is absent has a dash.
+    Darker is worse, whether lower or higher is better for the score; if neither is, darker is higher. An absent
+    score is a dash.
 
     Args:
       matrix: a `matrix.Matrix`.
@@ -51,13 +51,13 @@ def heat_map(matrix):
 
 
 def forgetting_curves(matrix, beside=None):
-    """A score of each task over the boundaries, from where the task was learnt.
+    """Draws a score of each task over the boundaries, from the end of that task on.
 
     Args:
       matrix: a `matrix.Matrix`.
-      beside: what the score is to be read with (see `scores.Score.baseline`): one number, or
-        {task: number} for some of the tasks; drawn dashed, or as the range of them if they are
-        many. Where it lies so far off that the curves would be flattened, it is told in words.
+      beside: the baseline of the score (see `scores.Score.baseline`): one number, or {task: number} for some
+        of the tasks. It is drawn dashed, or as a range if there are many numbers; if it lies so far off that
+        it would flatten the curves, it is only written in words.
 
     Returns:
       uint8 [h, w, 3].
@@ -94,14 +94,14 @@ def forgetting_curves(matrix, beside=None):
 
 
 def domain_mix(rows):
-    """The domains' shares of the generated images after each task, against the wanted 1/k.
+    """Draws the domains' shares of the generated images after each task, against the wanted 1/k.
 
     Args:
       rows: list of `row.Row`, one after each task.
 
     Returns:
-      uint8 [h, w, 3]. A row without shares has no bar; what is taken for no domain learnt, or for one whose share is
-      absent, is grey.
+      uint8 [h, w, 3]. A row without shares has no bar. Images of no learnt domain, or of one whose share is absent,
+      are grey.
 
     Raises:
       ValueError: no row has the share of a domain.
@@ -124,7 +124,7 @@ def domain_mix(rows):
         if left > 0.0:
             axes.barh(y, max(0.0, 1.0 - left), 0.62, left, color=chart_style.PALE)
             wanted = np.arange(1, row.after_task + 1) / (row.after_task + 1)
-            for above in (-0.42, 0.31):  # beside the bar, where they strike no number out
+            for above in (-0.42, 0.31):  # above and below the bar, so that they cross no number
                 axes.vlines(wanted, y + above, y + above + 0.11, color=chart_style.INK, linewidth=1.6)
     axes.set_yticks(
         range(len(rows)),
@@ -144,7 +144,7 @@ def domain_mix(rows):
 
 
 def comparison(title, values, better, digits=None):
-    """One score of several runs or methods: every seed as a dot, their mean as an upright line.
+    """Draws one score of several runs or methods: each seed as a dot, their mean as a vertical line.
 
     Args:
       title: what is compared.
@@ -210,7 +210,7 @@ def _headline(score):
 
 
 def _summary(matrix):
-    """Final average, forgetting and backward transfer in words, as far as they are there."""
+    """Returns the final average and the mean forgetting in words, as far as they exist."""
     digits, found = matrix.score.digits, {"final average": matrix.final_average()}
     if matrix.score.better and len(matrix.tasks) > 1:
         found["mean forgetting"] = matrix.mean_forgetting()
@@ -218,7 +218,7 @@ def _summary(matrix):
 
 
 def _span(values):
-    """The range that is shown; at least a tenth of the values' size, so that noise looks small."""
+    """Returns the range to show; at least a tenth of the values' size, so that noise looks small."""
     there = values[np.isfinite(values)]
     if not there.size:
         return 0.0, 1.0
@@ -230,7 +230,7 @@ def _span(values):
 
 
 def _heat_colours(better):
-    """share in [0, 1] of the range -> RGBA, dark at the worse end."""
+    """Returns the colour map, from [0, 1] to RGBA, that is dark at the worse end."""
     from matplotlib import colormaps
 
     cividis = colormaps["cividis"]
@@ -245,7 +245,7 @@ def _cell(axes, i, j, colour, text, count):
 
 
 def _draw_beside(axes, matrix, beside):
-    """Draws the baseline dashed where it lies near the curves; returns what is to be said of it."""
+    """Draws the baseline if it lies near the curves; returns a description of it."""
     if beside is None:
         return ""
     per_task = beside if isinstance(beside, dict) else {}
@@ -283,12 +283,12 @@ def _write_share(axes, left, value, y, colour):
 
 
 def _key(figure, names):
-    """Colours and names in lines below the chart."""
+    """Adds a legend of colours and names below the chart."""
     from matplotlib.patches import Patch
 
     names = chart_style.short_names(names, 26)
     handles = [Patch(color=chart_style.colour_of(j), label=name) for j, name in enumerate(names)]
-    # In letters: the width of the chart, and what stands beside each name.
+    # In letters: the chart is 100 wide, and each name needs 9 more.
     most = max(1, 100 // (max(len(name) for name in names) + 9))
     columns = math.ceil(len(names) / math.ceil(len(names) / most))
     figure.legend(

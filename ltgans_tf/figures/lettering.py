@@ -1,4 +1,4 @@
-"""The text of pictures: its font, and texts shortened to so many letters or pixels."""
+"""The text of pictures: its font, and functions that shorten texts to a number of letters or pixels."""
 
 import functools
 import os
@@ -10,12 +10,12 @@ TEXT = 15  # pixels of the font
 
 @functools.cache
 def font(size):
-    """The font of pictures, `size` pixels high."""
+    """Returns the font of pictures, `size` pixels high."""
     return ImageFont.load_default(size=size)
 
 
 def shorten(text, width, size=TEXT):
-    """Takes out of the middle of `text` what is wider than `width` pixels at that size of letters."""
+    """Shortens `text` in the middle until it is at most `width` pixels wide at font size `size`."""
     kept = len(text)
     short = text
     while kept > 1 and font(size).getlength(short) > width:
@@ -25,7 +25,7 @@ def shorten(text, width, size=TEXT):
 
 
 def middle_out(text, most):
-    """`text` with "…" for its middle where it has more than `most` letters."""
+    """Replaces the middle of `text` with "…" if it has more than `most` letters."""
     if len(text) <= most:
         return text
     end = (most - 1) // 2
@@ -33,10 +33,10 @@ def middle_out(text, most):
 
 
 def short_names(names, most):
-    """Names of at most `most` letters that are still told apart.
+    """Shortens names to at most `most` letters so that they stay distinct.
 
-    Where one is longer, what all have in common at their beginning and end goes first if that is
-    much, else the middle; where that makes two of them equal, each gets its number.
+    If one is longer, this first cuts the beginning and end that all names share, if these are long. If that
+    does not work, it cuts the middle of each name, and if this makes two names equal, each gets its number.
     """
     if all(len(name) <= most for name in names):
         return list(names)

@@ -1,4 +1,4 @@
-"""Charts of several methods over the tasks or steps: the mean over seeds as a line, least to most as a band."""
+"""Charts of several methods over the tasks or the steps: the mean over seeds as a line, their range as a band."""
 
 import math
 
@@ -20,7 +20,7 @@ def method_curves(title, below, tasks, values, digits=1):
       uint8 [h, w, 3].
 
     Raises:
-      ValueError: no number at all.
+      ValueError: there is no number at all.
     """
     names = chart_style.short_names(tasks, 18)
 
@@ -46,7 +46,7 @@ def curves_over_steps(title, below, tasks, values, digits=1):
       uint8 [h, w, 3].
 
     Raises:
-      ValueError: no number at all.
+      ValueError: there is no number at all.
     """
     names = chart_style.short_names(list(tasks), 18)
 
@@ -80,8 +80,7 @@ def _chart(title, below, values, digits, set_x, markersize):
     return chart_style.pixels(figure)
 
 
-def _draw(axes, there, j, markersize):
-    """Draws a line, and its band where some point has several seeds; returns the means."""
+"""Charts of several methods over the tasks or the steps: the mean over seeds as a line, their range as a band."""
     places, colour = list(there), chart_style.colour_of(j)
     means = [float(np.mean(numbers)) for numbers in there.values()]
     axes.plot(
@@ -89,7 +88,7 @@ def _draw(axes, there, j, markersize):
     )
     if any(len(numbers) > 1 for numbers in there.values()):
         low, high = zip(*((min(numbers), max(numbers)) for numbers in there.values()))
-        # One task alone has no area: bars show its spread.
+        # A band over one task has no area, so bars show the spread.
         axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
         if markersize:
             axes.vlines(places, low, high, color=colour, linewidth=1.0, alpha=0.6)

@@ -1,4 +1,4 @@
-"""The pictures of a run: which there are, what they show, and why one cannot be made.
+"""Makes the pictures of a run, and says why one cannot be made.
 
 ```python
 pictures, left_out = figures_of_run(model, stream.tasks, workdir)  # {name: uint8 [h, w, 3]}, {name: why not}
@@ -23,26 +23,26 @@ from ltgans_tf.networks import code_paths
 _COLUMNS = 12  # images in a line of fig2_domains
 _STEPS = 10  # codes on a path of fig2_interpolation
 _VALUES = np.linspace(-3.0, 3.0, 13)  # of a latent variable in fig3_traversal
-_LINES = 24  # of fig3_traversal, shared out among the domains
-_TESTED = 256  # test images of a domain that are looked at
+_LINES = 24  # of fig3_traversal, divided among the domains
+_TESTED = 256  # test images of a domain that are read
 _DRAWN = 512  # images that are generated for fig2_domains
 _NO_DOMAINS = "there is no extractor to tell them apart, so the latents are shown in their order."
 
 
 def figures_of_run(model, tasks, workdir, domains_fn=None, seed=0, only=None, units=None):
-    """Makes the pictures of a run; what cannot be made is told with its reason.
+    """Makes the pictures of a run; gives a reason for each that cannot be made.
 
-    Needs no other state than the present one: of earlier tasks it reads the stored boundary
-    samples, the rows of scores and metrics.jsonl.
+    Needs only the present state of the model: for earlier tasks it reads the stored boundary samples, the rows
+    of scores and metrics.jsonl.
 
     Args:
       model: a `LifelongModel` that has learnt one task or more; without a `student` the figures
         of codes are left out.
-      tasks: the tasks of its `TaskStream`. Test images of those learnt are read where they can be
-        reached; a task that raises ValueError when asked for them is left out of the figures.
+      tasks: the tasks of its `TaskStream`. Test images of learnt tasks are read if possible; a task that
+        raises a ValueError instead of giving them is left out of the figures.
       workdir: folder of the run.
-      domains_fn: images, float32 [N, H, W, C] in [-1, 1], to the index of each one's task, int [N],
-        such as `features.Extractor.domains`; or None, and then generated images are not told apart.
+      domains_fn: function of images, float32 [N, H, W, C] in [-1, 1], to the index of each image's task, int [N],
+        such as `features.Extractor.domains`; if None, the domains of generated images are not told apart.
       seed: chooses the test images and the latents that are shown.
       only: names of the figures to make; None for all.
       units: latent variables for fig3_traversal; None for those with the most KL.
@@ -73,7 +73,7 @@ def figures_of_run(model, tasks, workdir, domains_fn=None, seed=0, only=None, un
 
 
 def check_names(names):
-    """Raises ValueError for a name that no figure has, with the nearest that one has."""
+    """Raises a ValueError for a name that no figure has; the message suggests the nearest one."""
     for name in names:
         if name not in NAMES:
             near = near_names.nearest(name, NAMES, most=1)
@@ -102,7 +102,7 @@ class _Material:
     """The data that several figures need; each part is made once, when it is first needed.
 
     Attributes:
-      left_out: {part: reason} of what could not be had so far.
+      left_out: {part: reason}, the parts that could not be made so far.
     """
 
     def __init__(self, model, tasks, workdir, domains_fn, seed, units):
@@ -131,7 +131,7 @@ class _Material:
         return self.model.student
 
     def reachable(self):
-        """`tests`, where there are any."""
+        """Returns `tests`; raises a ValueError if there are none."""
         if not self.tests:
             raise ValueError("of no task that was learnt can test images be read.")
         return self.tests
@@ -146,11 +146,11 @@ class _Material:
         return posteriors
 
     def decode(self, codes):
-        """uint8 [N, H, W, C] of codes [N, D]."""
+        """Decodes codes [N, D] to uint8 [N, H, W, C]."""
         return images.to_uint8(self.student().decode(tf.convert_to_tensor(codes, tf.float32))).numpy()
 
     def generated(self):
-        """{task name: images}, at most a line of each; {None: images} where domains are not told apart."""
+        """Returns {task name: images}, at most a line of each; {None: images} if domains are not told apart."""
         if self.model.latent_law.domain_dim:
             drawn = {t.name: self.model.sample(_COLUMNS, self.seed, t.index + 1) for t in self.tasks}
             return {name: images.to_uint8(batch).numpy() for name, batch in drawn.items()}
@@ -161,13 +161,13 @@ class _Material:
         return {task.name: shown[domains == task.index][:_COLUMNS] for task in self.tasks}
 
     def domains_of(self, shown):
-        """Index of the task of each image: uint8 [N, H, W, C] -> int [N]."""
+        """Returns the index of each image's task: uint8 [N, H, W, C] -> int [N]."""
         return np.asarray(self.domains_fn(images.normalize(shown)))
 
     @functools.cached_property
     def boundaries(self):
-        """(samples, tasks, domains): uint8 [N, H, W, C] after each task, the tasks' names, and the domain
-        of each latent, int [N], by its code; None for those without."""
+        """(samples, tasks, domains), lists with an item for each boundary: uint8 [N, H, W, C], the task's name,
+        and the domain of each latent's code, int [N], or None without codes."""
         samples, tasks, domains = [], [], []
         for path in ordering.by_number(
             glob.glob(os.path.join(glob.escape(self.workdir), "boundary", "task_*.npz"))
@@ -210,12 +210,12 @@ def _domains(material):
 
 
 def _interpolation(material):
-    """Fig. 2 C, D: from image to image within each domain, and from the first to each other."""
+    """Fig. 2 C, D: interpolates between two images of each domain, and from the first domain to each other one."""
     tests, lines = material.reachable(), []
     first, *others = tests
     pairs = [(name, name) for name in tests] + [(first, other) for other in others]
     for a, b in pairs:
-        # Within a domain image 0 to image 1, between two domains image 2 to image 2.
+        # Within a domain from image 0 to image 1, between two domains from image 2 to image 2.
         i, j = (0, 1) if a == b else (2, 2)
         i, j = i % len(tests[a]), j % len(tests[b])
         ends = material.posteriors[a][0][i], material.posteriors[b][0][j]
@@ -226,7 +226,7 @@ def _interpolation(material):
 
 
 def _traversal(material):
-    """Fig. 3: the latent variables with the most KL over all test images, one after another."""
+    """Fig. 3: changes the latent variables with the most KL over all test images, one at a time."""
     tests = material.reachable()
     means, stddevs = (np.concatenate([p[i] for p in material.posteriors.values()]) for i in (0, 1))
     units = material.units
@@ -259,7 +259,7 @@ def _forgetting(material):
 
 
 def _stream(material):
-    """The sheet that `boundaries.BoundarySamples` makes, with its letters at full resolution."""
+    """Makes the sheet of `boundaries.BoundarySamples` again, with its letters at full resolution."""
     samples, tasks, coded = material.boundaries
     labels = [f"after task {i + 1} ({task})" for i, task in enumerate(tasks)]
     return sheets.stream_sheet(*sheets.shown_alike(list(zip(samples, coded))), labels, zoom=2)
@@ -274,7 +274,7 @@ def _records(workdir):
 
 
 def _chart_makers(workdir, only):
-    """{name: maker} of the charts of main scores that some row has; of those in `only` in any case."""
+    """Returns {name: maker} of the charts of main scores that some row has, and always of those in `only`."""
     asked = [name for name in only or () if name.startswith(("matrix_", "curves_"))]
     try:
         rows = row.read_rows(workdir)
@@ -284,7 +284,7 @@ def _chart_makers(workdir, only):
         names = ("domain_mix", "score matrices", "forgetting curves", *asked)
         return {name: lambda: _refuse(reason) for name in names}
     names = [f"matrix_{score}" for score in scores.shown("matrix") if score in matrices]
-    if len(rows[-1].tasks) > 1:  # of one task each curve would be a point
+    if len(rows[-1].tasks) > 1:  # with one task each curve would be a point
         names += [f"curves_{score}" for score in scores.shown("lost") if score in matrices]
     makers = {"domain_mix": lambda: charts.domain_mix(rows)}
     for name in dict.fromkeys([*names, *asked]):
@@ -309,7 +309,7 @@ def _matrix(matrices, name):
 
 
 def _beside(rows, name):
-    """The baseline of each task, from the last row that has one: {task: number}, None for none."""
+    """Returns the baseline of each task, from the last row that has one: {task: number}, None for none."""
     found = {}
     for one in rows:
         beside = {task: scores.SCORES[name].beside(own) for task, own in one.scores.items()}
@@ -317,7 +317,7 @@ def _beside(rows, name):
     return found or None
 
 
-# What draws each sheet from a `_Material`; a new one needs its row here.
+# The function that draws each sheet from a `_Material`; a new sheet needs a line here.
 _SHEET_MAKERS = {
     "fig2_domains": _domains,
     "fig2_interpolation": _interpolation,

@@ -1,7 +1,7 @@
 """Pictures: grids of images and labelled sheets as arrays, and PNG files.
 
-Sheets enlarge small images themselves and write beside them at full resolution, so they are saved
-as they are. Each image keeps its pixels: all are enlarged by whole numbers.
+Sheets enlarge small images themselves and write text at full resolution, so they are saved without scaling.
+Each image keeps its pixels, because the factors are whole numbers.
 """
 
 import itertools
@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw
 from ltgans_tf.figures import lettering
 from ltgans_tf.files import atomic
 
-_SIDE = 64  # pixels that images of a sheet are enlarged to, where a whole number reaches them
+_SIDE = 64  # pixels that images of a sheet are enlarged to at most, by a whole number
 _WIDEST = 1600  # pixels of a forgetting sheet of small images
 _LABEL = 190  # pixels that a label at the left may take
-_LETTERS = 22  # as many fit into them
+_LETTERS = 22  # how many letters fit into a label
 _TEXT = lettering.TEXT
 _INK, _GREY = (34, 34, 34), (100, 100, 100)
 _HAIR = 222  # grey of the lines between images
@@ -29,7 +29,7 @@ def grid(images, columns=8, pad=2, ground=255):
       images: uint8 [N, H, W, C] with C of 1 or 3.
       columns: images per row.
       pad: pixels between images.
-      ground: grey of what lies between images, 255 for white.
+      ground: grey level between images, 255 for white.
 
     Returns:
       uint8 [rows * (H + pad) - pad, columns * (W + pad) - pad, 3].
@@ -59,17 +59,18 @@ def side_by_side(pictures, gap=12):
 
 
 def shown(images, domains=None, columns=16, lines=3, most=8):
-    """The images of a grid of `columns`: the first ones, or a line of each domain.
+    """Chooses the images of a grid of `columns`: the first ones, or a line of each domain.
 
     Args:
       images: uint8 [N, H, W, C].
-      domains: int [N], the domain of each image, as many of each; or None for the first `lines` lines.
+      domains: int [N], the domain of each image, equally many of each; or None for the first `lines` lines.
       columns: images in a line.
-      lines: without domains.
-      most: at most so many lines with domains; of more domains some are shown, evenly apart, with the first and the last.
+      lines: number of lines without domains.
+      most: largest number of lines with domains; of more domains an evenly spaced choice is shown, with the first
+        and the last.
 
     Returns:
-      (uint8 [n, H, W, C], columns), fewer columns where a domain has fewer images.
+      (uint8 [n, H, W, C], columns), fewer columns if a domain has fewer images.
     """
     if domains is None:
         return images[: lines * columns], columns
@@ -80,7 +81,7 @@ def shown(images, domains=None, columns=16, lines=3, most=8):
 
 
 def shown_alike(boundaries):
-    """`shown` of each boundary in lines of one length: with more tasks a domain has fewer images.
+    """Applies `shown` to each boundary, with lines of one length: with more tasks a domain has fewer images.
 
     Args:
       boundaries: list of (images, domains), as `shown` takes them.
@@ -93,11 +94,11 @@ def shown_alike(boundaries):
 
 
 def stream_sheet(rows, columns, labels, zoom=1):
-    """One strip of images for each boundary.
+    """Draws one strip of images for each boundary.
 
     Args:
-      rows: list of uint8 [N, H, W, C], one for each task learnt; of each as many as fill lines.
-      columns: images per line, or N where that is less.
+      rows: list of uint8 [N, H, W, C], one for each task learnt; images that do not fill a line are left out.
+      columns: images per line, or N if that is less.
       labels: list of str, one for each strip.
       zoom: each pixel of an image is drawn as `zoom` x `zoom`, with letters to match.
 
@@ -113,17 +114,17 @@ def stream_sheet(rows, columns, labels, zoom=1):
 
 
 def domains_sheet(rows):
-    """Images of each domain, one line of each kind (Fig. 2 A, B).
+    """Draws images of each domain, one line of each kind (Fig. 2 A, B).
 
     Args:
-      rows: {domain: {kind: images}}, a kind being "real", "reconstructed" or "generated", say, and
-        images uint8 [N, H, W, C] with N of at least 1; lines may differ in N.
+      rows: {domain: {kind: images}}; the kind is such as "real", "reconstructed" or "generated", and images are
+        uint8 [N, H, W, C] with N of at least 1; lines may differ in N.
 
     Returns:
       uint8 [h, w, 3].
 
     Raises:
-      ValueError: no domain.
+      ValueError: there is no domain.
     """
     if not rows:
         raise ValueError("there is no image of any domain to show.")
@@ -136,13 +137,13 @@ def domains_sheet(rows):
 
 
 def interpolation_sheet(lines, ends="real"):
-    """Decoded codes on the way from one image to another, between the two (Fig. 2 C, D).
+    """Draws the images decoded along a path between two images, with these two at its ends (Fig. 2 C, D).
 
     Args:
       lines: list of (first, last, kind, images): the domains that the ends come from, the kind of
-        path ("linear"), and uint8 [S + 2, H, W, C], the real image at the beginning, what was
-        decoded of S codes, and the real image at the end; S is the same in all lines.
-      ends: what the images at the beginning and at the end are, where they are not real ones.
+        path ("linear"), and uint8 [S + 2, H, W, C]: the real image at the beginning, the images
+        decoded from S codes, and the real image at the end; S is the same in all lines.
+      ends: name of the images at the beginning and at the end.
 
     Returns:
       uint8 [h, w, 3].
@@ -166,14 +167,14 @@ def interpolation_sheet(lines, ends="real"):
 
 
 def traversal_sheet(sections, values):
-    """One latent variable changed at a time, the others fixed (Fig. 3).
+    """Draws one latent variable changed at a time, the others fixed (Fig. 3).
 
     Args:
-      sections: list of (heading, start, lines), one for each image that is begun with: uint8
-        [2, H, W, C], that image and its reconstruction, and {label: images}, one line for each
-        latent variable, with uint8 [len(values), H, W, C]. What is to be said of the variable stands
-        after a line break in its label ("variable 17\\nKL 4.3 nats").
-      values: what the variable is set to, written above.
+      sections: list of (heading, start, lines), one for each starting image. start is uint8 [2, H, W, C],
+        that image and its reconstruction. lines is {label: images}, one line for each latent variable,
+        images being uint8 [len(values), H, W, C]. A label may have a remark on its variable after a line
+        break ("variable 17\\nKL 4.3 nats").
+      values: the values that the variable is set to, written above.
 
     Returns:
       uint8 [h, w, 3].
@@ -193,7 +194,7 @@ def traversal_sheet(sections, values):
 
 
 def kept_sheet(samples, domains, tasks, shape=(2, 4)):
-    """What the latents of each domain gave after each task, by domain codes: the same latents in a row.
+    """Draws what the latents of each domain code gave after each task: the same latents in a row.
 
     Args:
       samples: K arrays, uint8 [N, H, W, C], images after each task.
@@ -217,13 +218,13 @@ def kept_sheet(samples, domains, tasks, shape=(2, 4)):
 
 
 def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
-    """What the same latents gave after each task; one column for each task.
+    """Draws what the same latents gave after each task; one column for each task.
 
-    It is for latents without domain codes; `kept_sheet` is for those with. With `domains`, row j holds
-    latents whose image after task j was of domain j, and each cell tells the share of its domain among
-    all images then. That a latent moves on to another domain is no loss, since k domains have to share
-    the latents; that a domain's share falls short of 1/k, or that its images break, is. Without `domains`
-    the rows are latents in their order. Cells before a domain was learnt are pale.
+    This is for latents without domain codes; `kept_sheet` is for latents with them. With `domains`, row j holds
+    latents whose image after task j was of domain j, and each cell gives the domain's share of all images after
+    that task. A latent may move to another domain without loss, since k domains have to share the latents. A
+    share below 1/k, or broken images, are a loss. Without `domains` the rows are latents in their order. Cells
+    before a domain was learnt are pale.
 
     Args:
       samples: K arrays, uint8 [N, H, W, C], images of the same N latents after each task.
@@ -263,19 +264,19 @@ def forgetting_sheet(samples, tasks, domains=None, shape=(2, 4)):
 
 
 def _cell_zoom(samples, shape):
-    """How much a forgetting sheet, with a column for each of `samples`, enlarges its images."""
+    """Returns the factor by which a forgetting sheet with one column per item of `samples` enlarges its images."""
     side = samples[0].shape[2]
     return max(1, min(_SIDE // side, (_WIDEST // len(samples) - _GAP) // (shape[1] * (side + _PAD))))
 
 
 def _titles_after_tasks(tasks, size, width):
-    """Titles of columns of `size` pixels: after which task."""
+    """Draws titles above columns of `size` pixels: after which task each is."""
     names = lettering.short_names(tasks, max(5, size // 9 - len("after ")))
     return _titles([(f"after {name}", size) for name in names], width, _GAP)
 
 
 def _cells(samples, domains, size):
-    """Indices of each row's latents, at most `size`."""
+    """Returns the indices of each row's latents, at most `size`."""
     if domains is None:
         order = np.arange(len(samples[0]))
         whole = max(1, min(len(samples) + 1, len(order) // size))
@@ -290,14 +291,14 @@ def _cell_labels(cells, names, domains, size):
 
 
 def _block(images, shape, zoom):
-    """One cell: images row by row; what is missing of them stays blank."""
+    """Draws one cell: images row by row; places of missing images stay blank."""
     space = np.full([shape[0] * shape[1], *images.shape[1:]], 255, np.uint8)
     space[: len(images)] = images
     return _bordered(grid(_enlarged(space, zoom), shape[1], _PAD, _HAIR))
 
 
 def _line(label, groups, width):
-    """Images in one line, in groups with a gap between, with its label at the left."""
+    """Draws images in one line, in groups with a gap between, with a label at the left."""
     pictures = []
     for images in groups:
         images = _enlarged(images, _zoom(images))
@@ -306,7 +307,7 @@ def _line(label, groups, width):
 
 
 def _labelled(label, picture, width):
-    """Sets lines of text, [(text, colour)], at the left of a picture, in the middle of its height."""
+    """Sets lines of text, [(text, colour)], at the left of a picture, vertically centred."""
     line = _TEXT + 3
     missing = max(0, line * len(label) - picture.shape[0])
     above = missing // 2
@@ -320,7 +321,7 @@ def _labelled(label, picture, width):
 
 
 def _titles(titles, width, gap=0):
-    """Texts above columns, [(text, pixels of the column)], each in the middle of its own."""
+    """Draws texts above columns, [(text, pixels of the column)], each centred."""
     length = width + _GAP + sum(size + gap for _, size in titles)
     band = Image.new("RGB", (length, _TEXT + 8), "white")
     draw, x = ImageDraw.Draw(band), width + _GAP
@@ -358,7 +359,7 @@ def _enlarged(images, zoom):
 
 
 def _bordered(picture):
-    """A hairline around, so that white images end somewhere."""
+    """Adds a thin grey border, so that white images have visible edges."""
     return np.pad(picture, [(_PAD, _PAD), (_PAD, _PAD), (0, 0)], constant_values=_HAIR)
 
 
@@ -371,7 +372,7 @@ def _stack(parts, gap):
 
 
 def _framed(picture):
-    """White around a sheet."""
+    """Adds a white margin around a sheet."""
     return np.pad(picture, [(_GAP, _GAP), (_GAP, _GAP), (0, 0)], constant_values=255)
 
 

@@ -17,14 +17,14 @@ _PANELS = {
 
 
 def training_curves(records, names=None):
-    """Scalars of the training over global steps, one panel each, with the tasks marked.
+    """Draws scalars of the training over global steps, one panel each, with the tasks marked.
 
-    A panel is logarithmic where all values are positive and span more than a factor of ten. Else
-    it shows the middle 98 % of the values; what lies outside runs out of the panel.
+    A panel is logarithmic if all values are positive and the middle 98 % of them span more than a factor of ten.
+    Otherwise it shows the middle 98 % of the values and cuts off the others.
 
     Args:
       records: list of dicts, the lines of metrics.jsonl: 'step', 'task_index', 'task' and scalars.
-      names: the scalars to draw; None for those of _PANELS that are there, or all if none is.
+      names: the scalars to draw; None for those of _PANELS that are there, or for all if none of them is.
 
     Returns:
       uint8 [h, w, 3].
@@ -66,7 +66,7 @@ def _tasks(records):
 
 
 def _name_tasks(axes, tasks, length):
-    """Writes each task's name above its span, slanting where one does not fit."""
+    """Writes each task's name above its span; slants all names if one does not fit."""
     axes.axis("off")
     names = chart_style.short_names([name for _, _, name in tasks], 22)
     fits = all(len(name) <= 95 * (end - begin) / length for (begin, end, _), name in zip(tasks, names))

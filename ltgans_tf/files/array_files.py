@@ -1,4 +1,4 @@
-"""Files of arrays with a description: .npz, without pickle."""
+"""Writes and reads .npz files of arrays and a JSON description, without pickle."""
 
 import json
 import zipfile
@@ -11,11 +11,11 @@ _WRONG = (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zi
 
 
 def write(path, version, description, arrays, staging=None):
-    """Writes a file in one move.
+    """Writes a file atomically.
 
     Args:
-      path: its name.
-      version: its format version, an int.
+      path: the file's name.
+      version: the file's format version, an int.
       description: JSON-ready dict.
       arrays: {name: array}.
       staging: see `atomic.writing`.
@@ -26,11 +26,11 @@ def write(path, version, description, arrays, staging=None):
 
 
 def read(path, version, made):
-    """Returns what `made(description, arrays)` makes of a file; it may raise a ValueError, KeyError or TypeError.
+    """Reads a file and returns `made(description, arrays)`, which may raise a ValueError, KeyError or TypeError.
 
     Raises:
-      jsonfiles.Damaged: the file or what is in it is damaged; the cause of the exception tells how.
-      ValueError: it is of another format version.
+      jsonfiles.Damaged: the file cannot be read, or its content is damaged; `__cause__` tells how.
+      ValueError: the file has another format version.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

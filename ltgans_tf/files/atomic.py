@@ -11,13 +11,13 @@ def writing(path, staging=None):
 
     Args:
         path: the file's final name; its folder is made if it does not exist.
-        staging: the file's name until then, in the same folder; None for `<path>.tmp`.
+        staging: the file's name while it is written, in the same folder; None for `<path>.tmp`.
 
     Yields:
         a binary file.
 
     Raises:
-        OSError: the disk refused; `path` is as it was, and `staging` is removed.
+        OSError: writing failed; `path` is unchanged, and `staging` is removed.
     """
     folder = os.path.dirname(path) or "."
     os.makedirs(folder, exist_ok=True)
@@ -47,10 +47,10 @@ def write_json(path, value):
 
 
 def publish(staging, path):
-    """Syncs a staged file or folder, with all in it, and then renames it to `path` in the same folder.
+    """Syncs a staged file, or a folder and everything in it, and then renames it to `path` in the same folder.
 
     Raises:
-        OSError: the disk refused, or `path` is a folder that holds something; `staging` stays.
+        OSError: the disk failed, or `path` is a folder that is not empty; `staging` stays.
     """
     if os.path.isfile(staging):
         sync(staging)
@@ -62,7 +62,7 @@ def publish(staging, path):
 
 
 def sync(path):
-    """Waits until the disk holds a file, or the names in a folder."""
+    """Waits until the content of a file, or the list of names in a folder, is on the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -18,7 +18,7 @@ def writer(folder, name):
 
 
 def once(folder, name):
-    """Like `writer`, but removes the earlier files of that name; for what is written in one go."""
+    """Like `writer`, but first removes earlier files whose names end in `name`; for data written all at once."""
     for file in glob.glob(os.path.join(glob.escape(folder), f"events.out.tfevents.*.{name}")):
         os.remove(file)
     return writer(folder, name)
@@ -43,19 +43,19 @@ def cut(path, folder, step):
     """Removes all points after global step `step` from metrics.jsonl and the event files.
 
     Args:
-      path: of metrics.jsonl. A last line that a crash left unfinished is removed too.
-      folder: of the event files. A further file tells a running TensorBoard to drop the points as well.
+      path: path of metrics.jsonl. A crash may leave the last line unfinished; that line is removed too.
+      folder: folder of the event files. One more event file tells a running TensorBoard to drop the points too.
       step: global step of the state that the run resumes from.
 
     Raises:
-      ValueError: a line of metrics.jsonl is damaged; the files are then as they were.
+      ValueError: a line of metrics.jsonl is damaged; the files are then unchanged.
     """
     if os.path.exists(path):
         kept = [line for point, line in metrics_log.lines(path) if int(point["step"]) <= step]
         with atomic.writing(path) as file:
             file.writelines(kept)
     for remains in glob.glob(os.path.join(glob.escape(folder), ".tmp-events.out.tfevents.*")):
-        os.remove(remains)  # a cut that was killed left it, and TensorBoard would read it too
+        os.remove(remains)  # a killed `cut` leaves such a file, and TensorBoard would read it too
     files = sorted(glob.glob(os.path.join(glob.escape(folder), "events.out.tfevents.*")))
     for file in files:
         _cut_events(file, step)
@@ -63,16 +63,17 @@ def cut(path, folder, step):
         session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         start = event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=session)
         version = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
-        # TensorBoard reads files by name; "-" sorts it before the host names of this second's files.
+        # TensorBoard reads files in the order of their names; "-" sorts this one before the host names of
+        # this second's files.
         name = f"events.out.tfevents.{int(time.time()):010d}.-.{os.getpid()}.resume"
-        # TensorBoard takes the first start for the beginning of the run, and drops points at the second.
+        # TensorBoard takes the first START as the beginning of the run; the second one makes it drop points.
         _write_events(
             os.path.join(folder, name), [each.SerializeToString() for each in (version, start, start)]
         )
 
 
 def _cut_events(file, step):
-    """Rewrites an event file without its later points, if it has any, and without a record left unfinished."""
+    """Rewrites an event file without points after `step` and without an unfinished record, if it has either."""
     records, later = [], False
     try:
         for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
@@ -81,7 +82,7 @@ def _cut_events(file, step):
             else:
                 later = True
     except tf.errors.DataLossError:
-        later = True  # a crash cut the last record off; those before it are whole
+        later = True  # a crash truncated the last record; the earlier ones are whole
     if later:
         staging = os.path.join(os.path.dirname(file), f".tmp-{os.path.basename(file)}")
         _write_events(staging, records)

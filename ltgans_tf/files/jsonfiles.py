@@ -13,9 +13,9 @@ def read_object(path, newest=None, oldest=1, **fields):
 
     Args:
         path: the file.
-        newest: the newest format version that the caller reads; None for a file without one. A file that
-            has no 'format_version' counts as version 1.
-        oldest: the oldest one.
+        newest: the newest format version that the caller reads; None for a file without a version. A file
+            that has no 'format_version' counts as version 1.
+        oldest: the oldest format version that the caller reads.
         **fields: the type that each value must have, such as stream=dict.
 
     Returns:
@@ -23,7 +23,7 @@ def read_object(path, newest=None, oldest=1, **fields):
 
     Raises:
         Damaged: the file holds no JSON object, or a field is missing or of another type.
-        ValueError: its format version is unknown.
+        ValueError: the file's format version is unknown.
         OSError: the file cannot be read.
     """
     try:
@@ -53,12 +53,12 @@ def check_version(version, newest, path, oldest=1):
 
 
 def other_version(path, version, read):
-    """Returns the exception for a file of a format version that is none of those that are `read`."""
+    """Returns the exception for a file whose format version is not among those that the text `read` names."""
     return ValueError(
         f"{path} has format version {version}, this ltgans_tf reads {read}; use the ltgans_tf that wrote it."
     )
 
 
 def damaged(path, reason):
-    """Returns the exception for a damaged file, whose sentence gives the reason and the remedy."""
+    """Returns the exception for a damaged file; its message gives the reason and the remedy."""
     return Damaged(f"{path} is damaged ({reason}); restore it from a backup.")

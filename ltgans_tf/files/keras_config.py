@@ -2,12 +2,12 @@
 
 
 def check():
-    """Refuses settings of Keras that this package does not work with.
+    """Raises a ValueError if Keras has settings that this package does not work with.
 
     Raises:
-      ValueError: naming the setting, its value and the remedy.
+      ValueError: it names the setting, its value and the remedy.
     """
-    import keras  # not at the top: wrong settings may make its import fail
+    import keras  # not at the top of the file: with wrong settings the import may fail
 
     needed = {
         "backend": ("tensorflow", "set the variable KERAS_BACKEND=tensorflow before Keras is imported"),

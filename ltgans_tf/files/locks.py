@@ -8,28 +8,28 @@ NAME = ".lock"
 
 
 class InUse(OSError):
-    """Another process holds the lock; the message is what it has written into the file."""
+    """Another process holds the lock; the message is the text that this process wrote into the lock file."""
 
 
 @contextlib.contextmanager
 def hold(folder, wait=False, name=NAME):
     """Holds the lock of a folder.
 
-    The lock is an flock of the file `name` in it and, if the file system can lock folders, of the folder itself,
-    so that nobody gets in by removing the file. The kernel drops both when the process ends, in whatever way: no
-    lock is ever stale.
+    The lock is an flock on the file `name` in the folder and, if the file system can lock folders, on the folder
+    itself, so that removing the file does not release the lock. The kernel drops both when the process ends, for
+    whatever reason, so no lock is ever stale.
 
     Args:
       folder: an existing folder.
-      wait: whether to wait for another holder.
-      name: name of the file, which is made and stays.
+      wait: whether to wait until another holder releases the lock.
+      name: name of the lock file; it is created if it does not exist, and never removed.
 
     Yields:
       (file, check): the locked file, open for reading and writing; and a function without arguments that
       raises an OSError if the lock is lost.
 
     Raises:
-      InUse: another process holds it, and `wait` is False.
+      InUse: another process holds the lock, and `wait` is False.
       OSError: the file cannot be opened, or its file system has no locks.
     """
     path = os.path.join(folder, name)
@@ -43,7 +43,7 @@ def hold(folder, wait=False, name=NAME):
             guarded = True
         except BlockingIOError as error:
             raise InUse(_holder(file)) from error
-        except OSError:  # NFS can lock files only; then `check` looks whether the file is in its place
+        except OSError:  # NFS can lock files only; `check` then tests that the lock file is still in place
             guarded = False
 
         def check():

@@ -1,4 +1,4 @@
-"""metrics.jsonl of a run: in each line one point of training, a JSON object with its global 'step'."""
+"""Reads metrics.jsonl of a run: each line is one point of training, a JSON object with its global 'step'."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def read(path):
 
 
 def lines(path):
-    """Yields (point, line as bytes) for each whole line; a crash may have left a part of one at the end.
+    """Yields (point, line as bytes) for each whole line; skips a last line that a crash left unfinished.
 
     Raises:
         ValueError: a line is damaged.

@@ -4,7 +4,7 @@ import difflib
 
 
 def nearest(name, known, most=2, cutoff=0.4):
-    """The names of `known` that are similar to `name`, joined by ' or '; '' if there are none above `cutoff` of 1."""
+    """Returns the names of `known` similar to `name`, joined by ' or '; '' if no similarity reaches `cutoff` (0 to 1)."""
     return " or ".join(difflib.get_close_matches(str(name), known, n=most, cutoff=cutoff))
 
 
@@ -12,10 +12,10 @@ def unknown(kind, name, known, more=""):
     """Returns the ValueError for a name that is not in `known`.
 
     Args:
-      kind: what the name should name, such as 'preset'.
+      kind: what the name stands for, such as 'preset'.
       name: the unknown name.
       known: the names that exist.
-      more: text after these names, on what else is allowed.
+      more: text to add after the list of `known`, on what else is allowed.
     """
     near = nearest(name, known)
     question = f"did you mean {near}? There" if near else "there"

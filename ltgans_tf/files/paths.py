@@ -1,13 +1,13 @@
-"""Checks and expands paths that people write, and the endings of files to write."""
+"""Checks and expands paths that users give, and checks the endings of files to write."""
 
 import os
 import re
 
 # No line of a settings file can hold these: control characters, line ends, bytes that are not UTF-8.
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# gs://, s3://, https:// and the like; pathlib makes the two slashes one.
+# gs://, s3://, https:// and the like; one slash is enough, because pathlib reduces the two to one.
 _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-# Endings of files: nobody means a folder by photo.jpg.
+# Endings that mark a path as a file: photo.jpg is never meant as a folder.
 _FILES = tuple(
     ".png .jpg .jpeg .gif .webp .bmp .tif .tiff .avif .heic .npz .npy .json .html .htm .pdf .svg .zip .tar .gz .tgz"
     " .csv .txt .h5 .pb .keras .onnx .tflite".split()
@@ -24,8 +24,8 @@ def local(path):
       str.
 
     Raises:
-      ValueError: it is empty, has characters that settings files cannot hold, begins with `~/` though the
-        user has no home folder, or names a bucket or an address.
+      ValueError: the path is empty, has characters that settings files cannot hold, begins with `~/` although
+        the user has no home folder, or is the address of a bucket or a web page.
     """
     text = os.fsdecode(path)
     if not text:
@@ -59,13 +59,13 @@ def ending(path, allowed, folder=False):
     Args:
       path: the file; its ending may be in upper case.
       allowed: tuple of endings in lower case, such as ('.png', '.npz').
-      folder: whether `path` may also name a folder, which has no ending of a file.
+      folder: whether `path` may also name a folder, that is, have none of the known endings of files.
 
     Returns:
       one of `allowed`, or '' for a folder.
 
     Raises:
-      ValueError: the ending is another one.
+      ValueError: the ending is not allowed.
     """
     lower = path.lower()
     for each in allowed:
@@ -78,9 +78,9 @@ def ending(path, allowed, folder=False):
 
 
 def numbered(folder):
-    """Names in `folder` that are numbers, ascending: list of int, [] if there is no such folder.
+    """Returns the names in `folder` that are numbers, ascending: list of int, [] if there is no such folder.
 
-    Only names that `str` would write count: neither '007' nor '\N{SUPERSCRIPT TWO}'.
+    Skips names that `str(int)` would not write, such as '007' and '\N{SUPERSCRIPT TWO}'.
     """
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return sorted(int(name) for name in names if re.fullmatch(r"0|[1-9][0-9]{0,17}", name))

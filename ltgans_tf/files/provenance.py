@@ -8,14 +8,14 @@ import subprocess
 
 VERSION = "0.1.0"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# Where the wheel has the programs; a checkout has them beside the library.
+# Folders of the programs in an installed wheel; a checkout has them beside the library.
 _PROGRAMS = tuple(os.path.join(_PACKAGE, name, "") for name in ("trainers", "export"))
 
 
 def code(cls=None):
-    """A hash of the code of the library, or of the file that defines a class: 16 hexadecimal digits.
+    """Returns a hash of the library's code, or of the file that defines a class: 16 hexadecimal digits.
 
-    It is '' for a class that no file defines.
+    Returns '' for a class that no file defines.
     """
     if cls is None:
         paths = sorted(glob.glob(os.path.join(glob.escape(_PACKAGE), "**", "*.py"), recursive=True))
@@ -33,9 +33,9 @@ def code(cls=None):
 
 
 def commit():
-    """The commit of this checkout, with a + if files differ from it; None without git or a checkout."""
+    """Returns the commit of this checkout, with a + if files differ from it; None without git or a checkout."""
     if os.path.isdir(_PROGRAMS[0]):
-        return None  # a repository around an installed package has nothing to do with it
+        return None  # the package is installed; a git repository around it is unrelated
     try:
         ran = subprocess.run(
             ["git", "-C", _PACKAGE, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],

@@ -9,8 +9,8 @@ _NAME = "run_id"
 
 
 def read(workdir):
-    """The id of the run in `workdir`, a str; None if it has none yet."""
-    for folder in (workdir, os.path.join(workdir, "exports")):  # the latter before 0.1.0
+    """Returns the id of the run in `workdir`, a str; None if it has none yet."""
+    for folder in (workdir, os.path.join(workdir, "exports")):  # before 0.1.0, runs kept it in exports
         if os.path.isfile(path := os.path.join(folder, _NAME)):
             with open(path, encoding="utf-8", errors="replace") as file:
                 return file.read().strip().strip('"')

@@ -1,4 +1,4 @@
-"""Files of this user that save time and can be made anew: ltgans_tf in $XDG_CACHE_HOME, or in ~/.cache."""
+"""The user's cache of files that can be made again: the folder ltgans_tf in $XDG_CACHE_HOME or in ~/.cache."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ _log = logging.getLogger(__name__)
 
 
 def folder():
-    """Returns the folder, which need not exist; None, after a warning, where there is no place for it."""
+    """Returns the cache folder, which need not exist; None, with a warning, if there is no place for it."""
     try:
         return os.path.join(paths.local(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), "ltgans_tf")
     except ValueError as error:
@@ -21,9 +21,9 @@ def read(path, load, what):
     """Reads a file of the cache.
 
     Args:
-      path: its name.
+      path: the file.
       load: called with the path; it may raise a ValueError.
-      what: what is made anew without it, as warnings say.
+      what: name, for warnings, of what has to be made again without the file.
 
     Returns:
       what `load` returns; None if the file is missing or, with a warning, cannot be used.
@@ -48,7 +48,7 @@ def read(path, load, what):
 
 
 def keep(path, save, what):
-    """Calls `save(path)`; that the disk refuses is a warning, which calls the file `what`."""
+    """Calls `save(path)`; if that raises an OSError, logs a warning that names `what` instead."""
     try:
         save(path)
     except OSError as error:
