@@ -84,7 +84,7 @@ def measured(data):
         message = tf.gather(
             [
                 "Unknown image file format; one of JPEG, PNG, GIF, WebP, BMP required. The first bytes are",
-                "Animated WebP images are not read; save the frame that is wanted. Height and width are",
+                "Animated WebP images are not supported; save the frame that you want. Height and width are",
                 f"Images of more than {MAX_PIXELS} pixels are not read; make it smaller. Height and width are",
             ],
             tf.argmax(problems),

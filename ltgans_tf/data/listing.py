@@ -128,7 +128,7 @@ def _reason(entry, root):
     """Returns why a file does not count as an image, in words; '' if it does."""
     suffix = os.path.splitext(entry.name)[1].lower()
     if suffix not in SUFFIXES:
-        return "no kind of image that is read"
+        return "not a supported image format"
     if not os.path.isfile(entry.path):
         return "a link to nothing" if entry.is_symlink() else "no file"
     if entry.is_symlink() and not os.path.realpath(entry).startswith(
@@ -142,8 +142,8 @@ def _reason(entry, root):
 
 def _refuse_link(entry):
     raise ValueError(
-        f"{entry.path} is a link to {os.readlink(entry)!r}, and links in a folder of images may lead to files"
-        " in it alone; put a copy there, or name the other folder by a part of its own, as"
+        f"{entry.path} is a link to {os.readlink(entry)!r}, and links in a folder of images may lead only"
+        " to files in that folder; put a copy there, or add the other folder as a second part, as"
         " 'folder:A+folder:B'."
     )
 
@@ -166,7 +166,7 @@ def _splits(root, folders):
         if len(names) > 1:
             raise ValueError(
                 f"The folder {root!r} has the subfolders {' and '.join(map(repr, names))}, which are both its"
-                f" {role} split; join them, or name one of them by a part of its own."
+                f" {role} split; merge them, or give one of them as a separate part."
             )
     if all(used.values()):
         return {role: name for role, (name,) in used.items()}

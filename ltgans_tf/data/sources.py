@@ -9,7 +9,7 @@ A source has a length and these members:
 - `gather(indices)`, which maps int64 [n] to uint8 [n, height, width, channels] and runs inside tf.data
 - `raise_if_broken()`, which raises an error that names the file that made `gather` fail
 - `tuning`, bool [n]: a tenth of the images. The image itself decides (of records, the number in the data set), not its
-  place in the source, so that an image is in the tenth of every source that has it.
+  place in the source, so that an image is in the tenth of every source that has it. Only sources of a whole set have it.
 """
 
 import collections

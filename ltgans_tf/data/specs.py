@@ -196,7 +196,7 @@ def _parse_classes(classes, text):
         first, last = int(match.group(1)), int(match.group(2) or match.group(1))
         if last < first or last > 1_000_000:
             raise ValueError(
-                f"The range of classes {item!r} in the task spec {text!r} must rise and end below a million."
+                f"The range of classes {item!r} in the task spec {text!r} must be ascending and end at 1000000 or less."
             )
         chosen.extend(range(first, last + 1))
     twice = [c for c in chosen if chosen.count(c) > 1] if len(set(chosen)) != len(chosen) else []
@@ -240,7 +240,7 @@ def check(text, data_dir=None):
             _check_folder(part.path_or_name)
         elif part.source == "memory":
             raise ValueError(
-                f"{part} stands for images that a program gave to TaskStream; give them there again, as the pair"
+                f"{part} stands for images that were passed to TaskStream in Python; pass them again, as the pair"
                 f" ({part.path_or_name!r}, images)."
             )
         elif part.source == "npz" and not os.path.isfile(paths.local(part.path_or_name)):

@@ -275,8 +275,8 @@ class Task:
         held_out = whole.tuning
         if not held_out.any() or held_out.all():
             raise ValueError(
-                f"{len(held_out)} training images of task {self.name!r} are too few to hold a tenth out for tuning;"
-                " give it some hundred, or leave tuning out."
+                f"{len(held_out)} training images of task {self.name!r} are too few to hold out a tenth for tuning;"
+                " use a few hundred images, or turn tuning off."
             )
         return sources.choose(whole, held_out if split == "test" else ~held_out)
 

@@ -152,8 +152,8 @@ class Comparison:
         name, called = self._tasks[place].name, self._share_recognised(place)
         if called < _CERTAIN:
             raise distances.Absent(
-                f"The classifier takes {called:.0%} of the model's own reconstructions of test images of {name} for"
-                f" {name}; under {_CERTAIN:.0%} it cannot be trusted on its images."
+                f"The classifier recognises {called:.0%} of the model's reconstructions of test images of {name}; below"
+                f" {_CERTAIN:.0%} the share of {name} cannot be trusted."
             )
         return {"share": share, _CREDENTIALS: called}
 

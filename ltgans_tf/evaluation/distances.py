@@ -189,7 +189,7 @@ def mix(assigned, learnt):
 
 def _features(real):
     if real.test is None:
-        raise Absent("It needs test images of every task compared; of a past one moments alone are left.")
+        raise Absent("This score needs test images of every task; of a past task only moments were kept.")
     return real.test
 
 

@@ -85,4 +85,4 @@ class EvaluatorSettings:
 def _check_choice(name, values, choices):
     for value in values:
         if value not in choices:
-            raise ValueError(f"{name} is {value!r}; choose of {', '.join(map(str, choices))}.")
+            raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(str, choices))}.")

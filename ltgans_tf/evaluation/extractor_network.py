@@ -79,7 +79,7 @@ def fit(network, decoder, domains, classes, seed, epochs):
 
 
 def _batches(pixels, targets, without, reconstruct, seed, epochs):
-    """Returns all epochs as one data set, each with its own permutation; leaves out a last short batch."""
+    """Returns all epochs as one data set, each with its own permutation; leaves out a last short batch, unless it is the only one."""
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(len(pixels)) for _ in range(epochs)])
     pixels, targets, without = (

@@ -94,7 +94,7 @@ class Extractors:
         ]
         self._progress(
             f"extractor, {time.monotonic() - begin:.0f} s:"
-            f" {', '.join(told) or 'not checked, for want of test images'}"
+            f" {', '.join(told) or 'not checked, because there are no test images'}"
         )
         return extractor
 

@@ -57,7 +57,7 @@ class Matrix:
     def _sign(self):
         if not self.score.better:
             raise ValueError(
-                f"{self.score.name!r} is neither better high nor low, so it has no forgetting; ask for its values."
+                f"{self.score.name!r} has no better direction, so forgetting is undefined; use its values."
             )
         return 1.0 if self.score.better == "higher" else -1.0
 

@@ -55,7 +55,7 @@ class Clock:
         if task in self._out_of_turn and scores.JUDGED.isdisjoint(keys):
             return Measured(part, task, absent=dict.fromkeys(keys, self._out_of_turn[task]))
         if self._limit is not None and begin - self._begin > self._limit:
-            reason = f"The time for the evaluation, {self._limit:g} s, was over."
+            reason = f"The time limit of the evaluation, {self._limit:g} s, was reached."
             return Measured(part, task, absent=dict.fromkeys(keys, reason))
         place = f" {task} ({self._names.index(task) + 1}/{len(self._names)})" if task else ""
         self._progress(f"evaluating{place}: {', '.join(keys)}")

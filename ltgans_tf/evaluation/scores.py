@@ -25,11 +25,11 @@ PLACES = {
     "terminal": "the table of ltgans evaluate",
     "lost": "what ltgans evaluate says was lost, and the curves of ltgans figures",
     "matrix": "the heat maps of ltgans figures",
-    "verdict": "the sentences that reports and comparisons begin with; of distances the first measured",
+    "verdict": "the sentences that reports and comparisons begin with; of the distances only the first that was measured",
     "report": "the scores of each task in a report",
     "compared": "the tables of ltgans compare, and in a report the heat maps and what was lost",
     "dots": "the charts of ltgans compare",
-    "mix": "what stands with the shares of the domains",
+    "mix": "what is shown beside the shares of the domains",
     "end": "what ltgans reproduce says of each method after the last task",
 }
 

@@ -80,7 +80,8 @@ def _chart(title, below, values, digits, set_x, markersize):
     return chart_style.pixels(figure)
 
 
-"""Charts of several methods over the tasks or the steps: the mean over seeds as a line, their range as a band."""
+def _draw(axes, there, j, markersize):
+    """Draws a line, and a band if some point has several seeds; returns the means."""
     places, colour = list(there), chart_style.colour_of(j)
     means = [float(np.mean(numbers)) for numbers in there.values()]
     axes.plot(

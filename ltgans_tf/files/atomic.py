@@ -17,7 +17,7 @@ def writing(path, staging=None):
         a binary file.
 
     Raises:
-        OSError: writing failed; `path` is unchanged, and `staging` is removed.
+        OSError: writing failed; `staging` is removed, and `path` is unchanged unless only the sync of its folder failed.
     """
     folder = os.path.dirname(path) or "."
     os.makedirs(folder, exist_ok=True)

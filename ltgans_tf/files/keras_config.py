@@ -25,6 +25,6 @@ def check():
             )
     if (policy := keras.config.dtype_policy().name) != "float32":
         raise ValueError(
-            f"Keras has the dtype policy {policy!r} and this package needs 'float32' (`precision` of a recipe sets"
-            ' that of the layers); call keras.config.set_dtype_policy("float32").'
+            f"Keras has the dtype policy {policy!r} and this package needs 'float32' (the recipe's `precision`"
+            ' sets the policy of the layers); call keras.config.set_dtype_policy("float32").'
         )

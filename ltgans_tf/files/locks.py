@@ -49,8 +49,8 @@ def hold(folder, wait=False, name=NAME):
         def check():
             if not guarded and not _is_at(path, file):
                 raise OSError(
-                    f"{path}, the lock of this process, was removed or replaced, so another one may write to"
-                    f" {folder} by now; nothing more is written there. Make sure that none does, and run the same"
+                    f"{path}, the lock of this process, was removed or replaced, so another process may be writing"
+                    f" to {folder}; this one stops writing. Make sure that no other process runs there, and run the same"
                     " command again."
                 )
 
@@ -89,5 +89,5 @@ def _holder(file):
 def _without_locks(path, error):
     return (
         f"{path} cannot be locked ({error.strerror or error}), so two processes could write there at one time; use a"
-        " folder on a file system with locks, on this machine say, or let NFS have its lock service."
+        " folder on a file system with locks, such as a local disk, or enable the lock service of NFS."
     )

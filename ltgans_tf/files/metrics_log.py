@@ -32,7 +32,7 @@ def lines(path):
                 int(point["step"])
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise ValueError(
-                    f"{path} is damaged in line {number}; restore it from a backup, or remove that line, whose"
-                    " points are then lost, and run the same command again."
+                    f"{path} is damaged in line {number}; restore it from a backup, or remove that line (its"
+                    " points are lost), and run the same command again."
                 ) from error
             yield point, line

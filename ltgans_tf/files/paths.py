@@ -37,7 +37,7 @@ def local(path):
         )
     if _ELSEWHERE.match(text):
         raise ValueError(
-            f"{text} is not on this machine, and this package reads and writes local files alone; copy it to a"
+            f"{text} is not on this machine, and this package reads and writes only local files; copy it to a"
             " local folder, or mount it and give the path there."
         )
     expanded = os.path.expanduser(text)

@@ -33,17 +33,15 @@ def read(path, load, what):
     except FileNotFoundError:
         return None
     except OSError as error:
-        _log.warning("The cache cannot be read: %s; %s is made anew.", error, what)
+        _log.warning("The cache cannot be read: %s; %s is made again.", error, what)
         return None
     if owner not in (0, os.getuid()):
-        _log.warning("%s in the cache is another user's; %s is made anew.", path, what)
+        _log.warning("%s in the cache is another user's; %s is made again.", path, what)
         return None
     try:
         return load(path)
     except ValueError as error:
-        _log.warning(
-            "The cache has a file that is no good: %s; %s is made anew.", str(error).rstrip("."), what
-        )
+        _log.warning("A cached file cannot be used: %s; %s is made again.", str(error).rstrip("."), what)
         return None
 
 

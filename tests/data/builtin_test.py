@@ -119,7 +119,7 @@ def test_a_set_is_made_once_and_read_from_the_cache_afterwards(tmp_path, monkeyp
     (path,) = (tmp_path / "ltgans_tf").iterdir()
     path.write_bytes(path.read_bytes()[:1000])
     np.testing.assert_array_equal(builtin.load("signs", "test")[0], made[0])
-    assert "the set signs is made anew" in caplog.text
+    assert "the set signs is made again" in caplog.text
 
 
 def test_unknown_name_is_refused():

@@ -150,7 +150,7 @@ def test_links_lead_nowhere_out_of_a_folder(folder, tmp_path_factory):
     for name, target in (("b/x.png", outside / "1.png"), ("b/y", outside), ("loop", ".")):
         link = folder / name
         link.symlink_to(target)
-        with pytest.raises(ValueError, match=f"{link} is a link to .*may lead to files in it alone"):
+        with pytest.raises(ValueError, match=f"{link} is a link to .*may lead only to files in that folder"):
             datasets.load(f"folder:{folder}", "train", SHAPE)
         link.unlink()
     (outside / "link").symlink_to(folder)  # the folder itself may be one

@@ -41,7 +41,7 @@ def test_hidden_entries_and_dangling_links_are_no_images(tmp_path):
 def test_files_of_other_kinds_are_told_by_kind_and_count(tmp_path, caplog):
     others = [*(f"{i}.heic" for i in range(5)), "notes.txt", "more/README"]
     root = _make(tmp_path, "a.png", "b.tif", *others)
-    reason = "no kind of image that is read"
+    reason = "not a supported image format"
     assert listing.scan(root).told() == (
         f"left out of the folder {root!r}: 5 .heic ('0.heic', '1.heic', '2.heic', ...; {reason}),"
         f" 1 .txt ('notes.txt'; {reason}), 1 without suffix ('more/README'; {reason})."

@@ -93,7 +93,7 @@ def test_a_dict_and_a_list_with_specs_are_streams_too():
         (("a", 5), "Task 'a' is int; give a uint8 array"),
         (("a/b", _images(4)), "letters, digits, '_', '.' and '-', got 'a/b'"),
         ((5, _images(4)), "got 5"),
-        ("memory:a", r"give them there again, as the pair \('a', images\)"),
+        ("memory:a", r"pass them again, as the pair \('a', images\)"),
     ],
 )
 def test_what_is_no_task_is_refused_at_once(task, sentence):
@@ -149,5 +149,5 @@ def test_a_run_goes_on_with_arrays_and_without_those_that_are_learnt(tmp_path):
     learn([("one", first), ("two", second)])
     model = learn(["memory:one", ("two", second)], unchecked=1)
     assert int(model.global_step.numpy()) == 4 and model.domain_names == ["one", "two"]
-    with pytest.raises(ValueError, match=r"give them there again, as the pair \('one', images\)"):
+    with pytest.raises(ValueError, match=r"pass them again, as the pair \('one', images\)"):
         _stream("memory:one", ("two", second), unchecked=1).tasks[0].train_images()

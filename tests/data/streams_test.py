@@ -369,6 +369,6 @@ def test_tuning_holds_out_by_the_contents_of_files_and_by_the_record(pictures, m
 
 def test_tuning_is_refused_where_there_is_no_tenth(data_dir):
     (task,) = _stream(["one"], data_dir, tuning=True).tasks
-    with pytest.raises(ValueError, match="1 training images of task 'one' are too few to hold a tenth out"):
+    with pytest.raises(ValueError, match="1 training images of task 'one' are too few to hold out a tenth"):
         task.train_images()
     assert _stream(["one"], data_dir).get_settings()["tuning"] is False

@@ -132,7 +132,7 @@ def test_a_share_of_decoded_images_stands_with_what_the_classifier_makes_of_reco
     assert "share" in blurred.scores["dark.npz"] and "share" not in blurred.scores["bright.npz"]
     reason = blurred.absent["bright.npz"]["share"]
     assert reason.startswith(
-        "The classifier takes 50% of the model's own reconstructions of test images of bright.npz"
+        "The classifier recognises 50% of the model's reconstructions of test images of bright.npz"
     )
     assert set(blurred.union_absent) == {"mix_entropy", "mix_gap"} and "mix_gap" in sure.union
     assert "fcd_drawn" in blurred.scores["bright.npz"]
@@ -309,8 +309,8 @@ def test_a_task_of_one_class_or_without_labels_has_no_representation_scores(
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"protocol": "open"}, "protocol is 'open'; choose of research, production"),
-        ({"parts": ("likelihod",)}, "parts is 'likelihod'; choose of likelihood, distances"),
+        ({"protocol": "open"}, "protocol is 'open'; choose one of research, production"),
+        ({"parts": ("likelihod",)}, "parts is 'likelihod'; choose one of likelihood, distances"),
         ({"samples": 0}, "samples is 0; it must be at least 1"),
         ({"iwae_images": -1}, "iwae_images is -1; it must be at least 0"),
     ],

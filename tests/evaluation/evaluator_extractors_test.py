@@ -35,7 +35,7 @@ def test_extractors_of_other_seeds_measure_the_union_beside_the_first(model, spe
         task.train_images = lambda limit=None: (_ for _ in ()).throw(ValueError("its images are gone."))
     again = two_domains.evaluator(**settings).evaluate(model, gone, str(tmp_path))
     assert again.union_absent["fcd_seed2"] == "its images are gone." and "fcd" in again.union
-    with pytest.raises(ValueError, match="extractor_seeds is 7; choose of 1, 2"):
+    with pytest.raises(ValueError, match="extractor_seeds is 7; choose one of 1, 2"):
         two_domains.evaluator(extractor_seeds=(7,))
 
 

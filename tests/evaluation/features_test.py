@@ -232,7 +232,7 @@ def test_a_cache_that_cannot_be_used_is_a_warning_and_the_extractor_is_trained(
     else:
         path.write_bytes(path.read_bytes()[: 200 if harm == "truncate" else 0])
     assert features.train(domains, cache=cache).sha256 == first.sha256 and len(trained) == 2
-    assert "the extractor is made anew" in caplog.text
+    assert "the extractor is made again" in caplog.text
     if harm in ("truncate", "empty"):
         assert features.load(str(path)).sha256 == first.sha256  # and is mended
 

@@ -46,7 +46,7 @@ def test_nothing_is_begun_once_the_time_is_over(seconds):
     found = [clock.measure("iwae", "a", lambda: asked.append(1) or {"iwae": 1.0}) for _ in range(2)]
     assert found[0].scores == {"iwae": 1.0} and len(asked) == 1
     assert found[1] == measuring.Measured(
-        "iwae", "a", absent={"iwae": "The time for the evaluation, 2 s, was over."}
+        "iwae", "a", absent={"iwae": "The time limit of the evaluation, 2 s, was reached."}
     )
 
 

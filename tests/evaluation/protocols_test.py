@@ -37,7 +37,7 @@ def test_a_research_row_without_a_tasks_data_says_so_and_has_the_rest(extractor,
     }
     for part in ("likelihood", "representation", "smoothness", "iwae", "audit"):
         assert "dark.npz is not there any more" in absent[part]
-    assert "moments alone are left" in absent["kcd"]
+    assert "only moments were kept" in absent["kcd"]
     # Its distance is measured to the moments that were kept after it.
     whole = two_domains.evaluator(extractor, parts=("distances",)).evaluate(model, stream)
     assert found["fcd"] == pytest.approx(whole.scores["dark.npz"]["fcd"], rel=1e-6)
@@ -132,7 +132,7 @@ def test_no_part_is_begun_after_the_time_limit(extractor, model, stream, monkeyp
     row = two_domains.evaluator(extractor, max_seconds=10).evaluate(model, stream)
     # A look at the clock before and one after each piece: the third is begun after 15 s.
     assert "nlog" in row.scores["dark.npz"] and "nlog" in row.scores["bright.npz"]
-    reason = "The time for the evaluation, 10 s, was over."
+    reason = "The time limit of the evaluation, 10 s, was reached."
     assert row.absent["dark.npz"]["representation"] == row.union_absent["fcd"] == reason
     assert row.absent["bright.npz"]["audit"] == row.absent["dark.npz"]["fcd"] == reason
     assert set(row.seconds) == {"likelihood"}
@@ -189,7 +189,7 @@ def test_images_without_a_test_part_can_still_be_learnt(model, tmp_path, specs):
     row = two_domains.evaluator(progress=lines.append, parts=("likelihood", "distances")).evaluate(
         model, stream
     )
-    assert any("not checked, for want of test images" in line for line in lines)
+    assert any("not checked, because there are no test images" in line for line in lines)
     assert "has no image in its test split" in row.absent["few"]["likelihood"]
     assert "has no image in its test split" in row.union_absent["fcd"]
     assert row.scores["few"]["share"] == 1.0

@@ -86,7 +86,7 @@ def main(_):
 def _chosen(names):
     for name in names:
         if name not in FAULTS:
-            raise ValueError(f"--faults has {name!r}; choose of {', '.join(FAULTS)}.")
+            raise ValueError(f"--faults has {name!r}; choose one of {', '.join(FAULTS)}.")
     return tuple(names)
 
 

@@ -292,7 +292,7 @@ def main(_):
     rows = {}
     known = targets()
     if unknown := set(given_flags.targets or ()) - set(known):
-        raise ValueError(f"--targets has {sorted(unknown)[0]!r}; choose of {', '.join(known)}.")
+        raise ValueError(f"--targets has {sorted(unknown)[0]!r}; choose one of {', '.join(known)}.")
     for name in given_flags.targets or known:
         read, inputs = known[name]
         rows[name] = campaign(read, inputs, given_flags.examples)

@@ -198,7 +198,7 @@ def test_bad_input_ends_in_one_sentence(workdir, tmp_path):
             {"inception_path": str(tmp_path / "inception.pb"), "inception_sha256": wrong},
             f"not {wrong}; get the right file",
         ),
-        ({"parts": ["likelihoood"]}, "parts is 'likelihoood'; choose of likelihood,"),
+        ({"parts": ["likelihoood"]}, "parts is 'likelihoood'; choose one of likelihood,"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluate.evaluate(**{"workdir": workdir, **given})

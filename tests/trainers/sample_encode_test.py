@@ -106,7 +106,7 @@ def test_codes_are_those_of_the_prepared_images(workdir, pictures, tmp_path, sou
     said = encode.encode(os.path.join(workdir, source), str(pictures), out, skip_broken_images=True)
     assert said == (
         f"Wrote codes of 3 images, 3 numbers each, to {out}; skipped 1 that could not be read."
-        f"\nLeft out of the folder {str(pictures)!r}: 1 .txt ('notes.txt'; no kind of image that is read)."
+        f"\nLeft out of the folder {str(pictures)!r}: 1 .txt ('notes.txt'; not a supported image format)."
     )
     names = ["a.PNG", "b.png", os.path.join("more", "c.bmp")]
     prepared = [images.preprocess(np.asarray(Image.open(pictures / n)), (8, 8, 3), "pad") for n in names]
