@@ -11,18 +11,17 @@ images = model.sample(64, seed=0)
 letters = model.sample(64, seed=0, domain="letters")
 ```
 
-`networks`, `data`, `evaluation` and `methods` are what research builds on: the names that `dir` shows of
-them are public. The other packages, and names that begin with _, are internal.
+Research builds on `networks`, `data`, `evaluation` and `methods`: the names that `dir` lists for them are public.
+The other packages, and names that begin with _, are internal.
 
-Names are looked up when they are first used, so that `import ltgans_tf` does not wait for
-TensorFlow.
+Names are looked up on first use, so that `import ltgans_tf` does not wait for TensorFlow.
 
-Two environment variables that TensorFlow reads when it is imported are set here, unless they are set already:
+This module sets two environment variables that TensorFlow reads on import, unless they are already set:
 
-- TF_CPP_MIN_LOG_LEVEL=3 hides notes and errors of no consequence (of a missing GPU, of a graph that TensorFlow cannot
-  rewrite). Exceptions are as ever.
-- TF_ENABLE_ONEDNN_OPTS=1 lets the library oneDNN compute on every x86 processor. TensorFlow 2.21 by itself does not
-  use it on an AMD EPYC, for one, where a step takes 1.5 times as long without (docs/benchmarks.md).
+- TF_CPP_MIN_LOG_LEVEL=3 hides harmless notes and errors (about a missing GPU, or a graph that TensorFlow cannot
+  rewrite). Exceptions are raised as usual.
+- TF_ENABLE_ONEDNN_OPTS=1 makes TensorFlow use the library oneDNN on every x86 processor. By default TensorFlow 2.21
+  does not use it on an AMD EPYC, for example, where a step without it takes 1.5 times as long (docs/benchmarks.md).
 """
 
 import os

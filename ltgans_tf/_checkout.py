@@ -1,8 +1,8 @@
 """Finds the packages `ltgans_tf.export` and `ltgans_tf.trainers` in a checkout.
 
 A wheel has them in this folder. In a checkout, and with Bazel, they are the folders export/ and trainers/ beside it.
-A finder for these two names leaves tests/ and benchmarks/ out, which the parent folder in `__path__` would let in
-as `ltgans_tf.tests`, and it needs no symbolic links, which Bazel would read as further packages.
+The finder knows only these two names. The parent folder in `__path__` would also expose tests/ and benchmarks/, as
+`ltgans_tf.tests` for example. Symbolic links would look like further packages to Bazel.
 """
 
 import importlib.machinery
@@ -14,7 +14,7 @@ _BESIDE = ("export", "trainers")
 
 
 class _Finder:
-    """One of `sys.meta_path`."""
+    """An entry of `sys.meta_path` that finds these two packages."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -25,6 +25,6 @@ class _Finder:
 
 
 def extend_imports():
-    """Puts the finder before all others, an editable installation of another checkout among them."""
+    """Outside a wheel, puts the finder before all others, even that of another checkout's editable installation."""
     if not os.path.isfile(os.path.join(_HERE, "trainers", "__init__.py")):
         sys.meta_path.insert(0, _Finder)

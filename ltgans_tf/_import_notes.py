@@ -1,4 +1,4 @@
-"""The notes that TensorFlow 2.21 prints while it is imported: no log level stops them (its issue 100442)."""
+"""Hides the notes that TensorFlow 2.21 prints on import, which no log level stops (TensorFlow issue 100442)."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 
-# A line of the log of C++ code, in its two forms, and the line before the first of the newer form.
+# A log line of C++ code, in the newer and the older format, and the line that precedes the first newer one.
 _NOTE = re.compile(
     rb"[IWE]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] |WARNING: All log messages before absl::"
 )
@@ -16,8 +16,8 @@ _NOTE = re.compile(
 def hidden():
     """Keeps the log of C++ code out of stderr, in a `with` statement around an import of TensorFlow.
 
-    Other lines are printed at the end, and all lines if the import fails. Nothing is hidden if TensorFlow is there
-    already, if TF_CPP_MIN_LOG_LEVEL is below 2, if stderr is closed or there is no folder for temporary files.
+    Other lines are printed at the end; if the import fails, all lines are. Nothing is hidden if TensorFlow is already
+    imported, if TF_CPP_MIN_LOG_LEVEL is below 2, if stderr is closed or if there is no folder for temporary files.
     """
     if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") in ("0", "1"):
         yield

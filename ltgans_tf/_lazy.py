@@ -1,4 +1,4 @@
-"""Names of a package that are looked up when they are first used, so that imports stay quick."""
+"""Looks up the public names of a package on first use, so that imports stay fast."""
 
 import importlib
 
@@ -6,12 +6,12 @@ from ltgans_tf import _import_notes
 
 
 def face(package, homes):
-    """Returns `__getattr__`, `__dir__` and `__all__` of the package called `package`.
+    """Returns `__getattr__`, `__dir__` and `__all__` for the package called `package`.
 
     Args:
       package: the dotted name of the package, its `__name__`.
-      homes: a dict from each public name to the module inside the package that defines it; a
-        name that is a module of the package itself has its own name there.
+      homes: a dict from each public name to the module of the package that defines it; the name of a module maps to
+        itself.
     """
 
     def __getattr__(name):

@@ -1,6 +1,6 @@
-"""Exported SavedModels, with the methods of the model that they came from.
+"""Loads exports, with the methods of the model that they came from.
 
-They run without Keras and without the code of the networks.
+A SavedModel runs without Keras and without the code of the networks; a `KerasExport` needs Keras.
 """
 
 import os
@@ -14,7 +14,7 @@ from ltgans_tf.files import jsonfiles, paths
 from ltgans_tf.networks import sampling
 from ltgans_tf.settings import upgrades
 
-FILES_INFO = "export_info.json"  # of a folder that `ltgans export` wrote: what it says about itself
+FILES_INFO = "export_info.json"  # describes the export in a folder that `ltgans export` wrote
 
 
 class ExportedModel:
@@ -28,15 +28,15 @@ class ExportedModel:
     ```
 
     Args:
-      paths: dict of version folders by kind, 'generator' and 'encoder' or one of them.
+      paths: dict from kind ('generator', 'encoder' or both) to version folder.
 
     Attributes:
       info: dict, the content of export_info.json.
       image_shape: (height, width, channels).
-      fit: how an image of another shape gets that one, see `images.fit_image`.
+      fit: how an image of another shape is fitted to `image_shape`, see `images.fit_image`.
       upright: whether the encoder applies the rotation that a camera noted in a file.
       latent_dim: length of the generator's latents.
-      latent_law: their `sampling.LatentLaw`.
+      latent_law: the `sampling.LatentLaw` of these latents.
       domains: names of the domains learnt, in order.
     """
 
@@ -51,7 +51,7 @@ class ExportedModel:
         self.info = info
         self.image_shape = tuple(self.info["image_shape"])
         self.fit = self.info["fit"]
-        self.upright = self.info.get("upright", False)  # earlier exports rotated nothing
+        self.upright = self.info.get("upright", False)  # exports without this field rotate nothing
         self.latent_dim = self.info["latent_dim"]
         # Exports without domain codes have neither these fields nor a list of domains.
         codes = {name: self.info[name] for name in ("domain_dim", "domain_length") if name in self.info}
@@ -60,14 +60,14 @@ class ExportedModel:
         self.domains = [domain["name"] for domain in self.info.get("domains", [])]
 
     def sample(self, count, seed=0, domain=None, batch_size=250):
-        """Images of the exported generator: those that the model itself drew for `seed` and `domain`.
+        """Draws images with the exported generator: the same as those of the trained model.
 
         Arguments, result and errors are those of `LifelongModel.sample`.
         """
         return sampling.in_batches(self.generate, self.latents(count, seed, domain), batch_size)
 
     def latents(self, count, seed=0, domain=None):
-        """Latents as the model itself draws them, float32 [count, latent_dim]."""
+        """Draws the same latents as the trained model, float32 [count, latent_dim]."""
         domains = self.latent_law.domains_of_rows(count, domain, self.domains)
         return self.latent_law.draw(count, seed, domains)
 
@@ -92,10 +92,10 @@ class ExportedModel:
 
 
 class ExportedStudent:
-    """The encoder of an export.
+    """The Student of an export: encodes and decodes images.
 
     Args:
-      encoder: the loaded SavedModel.
+      encoder: the loaded SavedModel of the kind 'encoder'.
       image_shape: (height, width, channels).
     """
 
@@ -125,7 +125,7 @@ class ExportedStudent:
 
 
 class KerasExport(ExportedModel):
-    """What `ltgans export --format=keras` wrote, with the methods of an `ExportedModel`.
+    """An export that `ltgans export --format=keras` wrote, with the methods of an `ExportedModel`.
 
     Args:
       path: the folder.
@@ -149,7 +149,7 @@ class KerasExport(ExportedModel):
 
 
 class KerasExportStudent(ExportedStudent):
-    """The encoder of a `KerasExport`, a pair of networks."""
+    """The Student of a `KerasExport`: a pair of networks, encoder and decoder."""
 
     def _moments(self, images):
         return self._encoder[0]({"images": images}, training=False)
@@ -160,7 +160,7 @@ class KerasExportStudent(ExportedStudent):
 
 
 def _network(path, name, layer=None):
-    """The Keras network in a file, or a layer of it; no function that the file itself brings is run."""
+    """Loads the Keras network in a file, or one layer of it; runs no function that the file itself contains."""
     import keras
 
     file = os.path.join(path, f"{name}.keras")
@@ -179,8 +179,9 @@ def load(path):
     """Loads an export.
 
     Args:
-      path: a folder that `ltgans export --format=keras` wrote; a version folder; its parent, for its newest version; or a folder that holds `generator` and
-        `encoder`, for the pair that latest.json names. If there never was such a file, the newest pair counts.
+      path: a folder that `ltgans export --format=keras` wrote; a version folder; the parent of version folders, for
+        the newest version; or a folder with `generator` and `encoder`, for the pair that latest.json names. If there
+        never was a latest.json, the newest pair is loaded.
 
     Returns:
       an `ExportedModel`.

@@ -1,4 +1,4 @@
-"""latest.json of a folder of exports names the pairs of generator and encoder there, and the served one."""
+"""Reads and checks latest.json, which lists the pairs of generator and encoder in a folder and the served pair."""
 
 import os
 
@@ -7,18 +7,18 @@ from ltgans_tf.files import jsonfiles
 NAME = "latest.json"
 FORMAT_VERSION = 1
 KINDS = ("generator", "encoder")
-PLACES = (*KINDS, "continuation")  # folders beside it; each has one folder for each version
-INFO = os.path.join("assets.extra", "export_info.json")  # of a version: what it says about itself
-INFO_VERSION = 1  # its format version
-_LAST = 253_402_300_799  # versions are seconds since 1970, and dates end with the year 9999
+PLACES = (*KINDS, "continuation")  # folders beside latest.json, each with one folder per version
+INFO = os.path.join("assets.extra", "export_info.json")  # describes the export in a version folder
+INFO_VERSION = 1  # format version of export_info.json
+_LAST = 253_402_300_799  # versions are seconds since 1970; this is the last second of the year 9999
 
 
 def read(base):
-    """Returns what latest.json of `base` says, a dict as `check` describes it; {} if there is none.
+    """Returns the content of latest.json in `base`, a dict as `check` describes it; {} if there is no such file.
 
     Raises:
-      jsonfiles.Damaged: it is damaged, or was changed by hand.
-      ValueError: it has a newer format version.
+      jsonfiles.Damaged: the file is damaged, or was changed by hand.
+      ValueError: the file has a newer format version.
     """
     path = os.path.join(base, NAME)
     found = jsonfiles.read_if_there(path, FORMAT_VERSION)
@@ -29,19 +29,19 @@ def read(base):
 def check(found, path):
     """Checks the content of a latest.json, so that no reader has to check it again.
 
-    Afterwards each version is an int of seconds since 1970 that one of the 'pairs' has, and each place
-    ('generator', 'encoder', 'continuation') is `<place>/<version>`, inside the folder of exports.
+    After this check 'version', 'canary' and the labels name versions of 'pairs' (ints, seconds since 1970), and each
+    place ('generator', 'encoder', 'continuation') is `<place>/<version>`, inside the folder of exports.
 
     Args:
-      found: dict, {} before the first push. 'version' is the served pair, beside its 'run_id', 'task_index',
-        'task_name' and places. 'canary' is the pair on trial, or None. 'pairs' lists all pushed pairs with the
-        same fields; each is 'pending' while it waits for approval, and 'withdrawn' after a rollback. 'labels'
-        maps each label of models.config to its version. 'pushing' is a version that a push is writing, and
-        'removing' lists those that are being removed.
-      path: of the file, for the message.
+      found: dict, {} before the first push. 'version', 'run_id', 'task_index', 'task_name' and the places describe
+        the served pair. 'canary' is the version on trial, or None. 'pairs' lists all pushed pairs with the same
+        fields; a pair is 'pending' while it waits for approval, and 'withdrawn' after a rollback. 'labels' maps
+        each label of models.config to its version. 'pushing' is the version that a push is writing, and 'removing'
+        lists the versions that are being removed.
+      path: path of the file, for the error message.
 
     Raises:
-      jsonfiles.Damaged: something in it is wrong.
+      jsonfiles.Damaged: something in the content is wrong.
     """
     try:
         _check(found)

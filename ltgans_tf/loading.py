@@ -12,12 +12,12 @@ from ltgans_tf.training import checkpoints
 def load(path, method=None):
     """Loads a model from a workdir (newest good checkpoint) or from an exported SavedModel.
 
-    Of a workdir it is the weights, whatever optimizers trained them; the optimizers are new ones of the recipe.
+    From a workdir it loads only the weights, whatever optimizers trained them; the recipe gives new optimizers.
 
     Args:
       path: a workdir of a run; a folder of `ltgans export --format=keras`; or a version folder of an export, its
-        parent, or the `exports` folder of a run (then with its generator and its encoder).
-      method: 'module:Class' of the run, if its method is no part of this package, or 'module:function' for
+        parent, or the `exports` folder of a run (which gives generator and encoder).
+      method: 'module:Class' if the run's method is not part of this package, or 'module:function' if the run used
         `TwinGAN.from_builder`. Loading runs that code, so the caller has to name it (docs/security.md). None for a
         method of the package.
 
@@ -55,7 +55,7 @@ def _rebuilt(settings):
 
 
 def _check_is_named(path, its, named):
-    """Refuses code that the caller has not named, as importing a module runs it."""
+    """Raises a ValueError for code that the caller has not named, because importing a module runs its code."""
     if its not in registry.METHODS and its != named:
         raise ValueError(
             f"{path} was trained with the method {its!r}, which is no part of this package; loading it runs that"

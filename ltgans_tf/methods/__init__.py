@@ -1,11 +1,11 @@
-"""The methods: Lifelong Twin GANs and what they are compared with, on one contract.
+"""The methods: Lifelong Twin GANs and the methods they are compared with, all with one contract.
 
 | name | what it is |
 |---|---|
 | `LifelongModel` | the contract: `train_step`, `generate`, `get_settings`, `latent_law`; derive your own method from it |
 | `TwinGAN` | Lifelong Twin GANs |
 | `JointTwins`, `Replay`, `Finetune`, `Joint`, `LGM`, `CURL` | the other methods |
-| `METHODS`, `method_class` | all of them by name, and the class of one |
+| `METHODS`, `method_class` | the table of all methods, and the class of one method |
 | `Roles`, `roles_for_task` | who teaches and who learns in a task (LAKD) |
 """
 

@@ -1,11 +1,11 @@
-"""How the train step is compiled, where a lifelong model needs more than Keras 3.15 does by itself.
+"""Compiles train steps for lifelong models, which need more than Keras 3.15 offers.
 
-Keras compiles one train function and keeps it, and has one optimizer. Here the function changes with the roles, each
+Keras compiles and keeps one train function, and has one optimizer. Here the function changes with the roles, each
 network has its own optimizer, and XLA compiles parts of a step.
 """
 
 import tensorflow as tf
-from tensorflow.python.framework import config  # which alone tells whether it is enabled
+from tensorflow.python.framework import config  # the only place that tells whether op determinism is enabled
 
 from ltgans_tf.methods import keras_calls
 from ltgans_tf.training import step_calls
@@ -15,7 +15,7 @@ class CompiledSteps(keras_calls.KerasCalls):
     """A Keras model with a `task_index`, the number of tasks learnt, and a train function for each kind of task.
 
     Attributes:
-      step_calls: a `step_calls.StepCalls`, how many steps a call of the train function takes.
+      step_calls: a `step_calls.StepCalls`, which decides how many steps a call of the train function takes.
     """
 
     def __init__(self, name=None):
@@ -29,15 +29,17 @@ class CompiledSteps(keras_calls.KerasCalls):
         """Configures training as Keras does.
 
         Args:
-          jit_compile: whether XLA compiles what a step hands to `by_xla`; slower on CPU. Noise, updates and what
-            replicas exchange stay outside, so that it changes no random number. Tried on one machine alone.
-          steps_per_execution: how many steps one call of a graph takes at most: fewer where a callback needs the model
-            (`StepCallback.needs_model`) or they take long. It changes no weight. None for 50 on a GPU and 1 elsewhere.
-          optimizer: None; networks have optimizers of their own, each with an argument of its own.
+          jit_compile: whether XLA compiles the functions that a step passes to `by_xla`; slower on CPU. Noise, updates
+            and the exchange between replicas stay outside, so that random numbers do not change. Tested only on one
+            machine.
+          steps_per_execution: the most steps in one call of a graph; fewer if a callback needs the model
+            (`StepCallback.needs_model`) or if steps are slow. It changes no weight. None for 50 on a GPU, else 1.
+          optimizer: must be None; each network has its own optimizer, with its own argument.
           **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
-          ValueError: an `optimizer` or a loss is given; or operations are to be deterministic, which is not known of XLA's on a GPU.
+          ValueError: an `optimizer` or a loss is given; or `jit_compile` is set and op determinism is enabled (XLA is
+            not known to be deterministic on a GPU).
         """
         keras_calls.check_compiled(self, {"optimizer": optimizer, **kwargs})
         if jit_compile and config.is_op_determinism_enabled():
@@ -53,18 +55,18 @@ class CompiledSteps(keras_calls.KerasCalls):
         self.jit = bool(jit_compile)
 
     def reset_optimizers(self):
-        """Sets all slots and step counts to 0, for the beginning of a task; learning rates stay."""
+        """Sets all slots and step counts to 0 for the beginning of a task; keeps learning rates."""
         for optimizer in self.optimizers:
             for variable in optimizer.variables:
                 if variable is not optimizer._learning_rate:
                     variable.assign(tf.zeros_like(variable.value))
 
     def by_xla(self, function):
-        """`function`, compiled by XLA where `compile` was told so.
+        """Returns `function`, compiled by XLA if `jit_compile` is set.
 
         Args:
-          function: takes and returns tensors, and what it does follows from them and from the traced task alone: a
-            bound method or a network, so that each is compiled once for its shapes and, with its variables, for each
+          function: takes and returns tensors, and depends only on them and on the traced task. It is a bound method
+            or a network, so that it is compiled only once for its shapes and, because of its variables, for each
             replica.
         """
         if not self.jit:
@@ -74,13 +76,13 @@ class CompiledSteps(keras_calls.KerasCalls):
         return self._xla_functions[function]
 
     def trace_key(self, task_index):
-        """A hashable value: tasks with equal values share one compiled train function."""
+        """Returns a hashable value; tasks with equal values share one compiled train function."""
         return min(task_index, 1)
 
     def make_train_function(self, force=False):
         """Keeps one compiled function per `trace_key` and switches between them.
 
-        Keras caches the first function that it traces, so that a role that changes in Python
+        Keras caches the first function that it traces, so after a change of roles in Python it
         would silently keep training the old generator.
         """
         self.traced_task = int(self.task_index.numpy())
@@ -96,4 +98,4 @@ class CompiledSteps(keras_calls.KerasCalls):
         return self.train_function
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """All is built already; Keras would average a batch of uint8 over the workers, which fails."""
+        """Does nothing, because all is built; Keras would average a uint8 batch over the workers, which fails."""

@@ -1,25 +1,25 @@
 """CURL: Continual Unsupervised Representation Learning (Rao et al., NeurIPS 2019).
 
-A VAE whose codes come from a mixture of Gaussians (`curl_mixture`). It adds a component when enough
-images turn up that it explains badly, and replays from a frozen copy of itself.
+A VAE whose codes come from a mixture of Gaussians (`curl_mixture`). It adds a component when it has met
+enough images that it explains badly, and replays from a frozen copy of itself.
 
-Where this is not the authors' code (google-deepmind/deepmind-research, folder curl):
-  - **Threshold.** Theirs, an ELBO of -200 nats on binarised 28x28 images, means nothing for squared
-    errors over 3,072 pixels. Here an image is poorly explained when its NLOG (of the step's one draw
-    of z, KL with weight 1) is above mean + 3 standard deviations of the NLOG of accepted images.
-    Mean and variance are moving averages over real steps. Accepted are all real images but those that
-    are poorly explained while poorly explained ones are collected; so in the 100 steps after an
-    expansion, when none are, the threshold follows whatever the data have become, and a domain that is
-    harder for good does not use up all components.
-  - **Wait.** 100 steps since the last expansion or the start of the run. A boundary starts no wait:
-    the first steps of a task are those in which its images are poorly explained.
-  - **Most components.** All are there from the start and those not in use are left out of each pass,
-    or masked under XLA, so that the graph is one and memory bounded; there can be 10 and not 30, since
-    a step decodes every image once for each in use.
-  - **Buffer.** It is emptied at a boundary, since no image of a learnt task may be kept, and trained on
-    with Adam moments of its own.
-  - **Snapshot.** Taken at boundaries alone and not at expansions too; of the model it holds what
-    draws images, decoder, priors and shares.
+Differences from the authors' code (google-deepmind/deepmind-research, folder curl):
+  - **Threshold.** The authors' ELBO of -200 nats on binarised 28x28 images means nothing for squared
+    errors over 3,072 pixels. Here an image is poorly explained if its NLOG (from the step's one draw
+    of z, KL with weight 1) is above mean + 3 standard deviations of the NLOG of accepted images. Mean
+    and variance are moving averages over the steps on real images. While poorly explained images are
+    collected, all other real images are accepted. In the 100 steps after an expansion none are
+    collected and all real images are accepted: so the threshold adapts to the current data, and a
+    domain that stays harder does not use up all components.
+  - **Wait.** Collecting begins 100 steps after the last expansion or the start of the run. A boundary
+    starts no wait, because a task's images are poorly explained in its first steps.
+  - **Most components.** All exist from the start. Those not in use are left out of each pass, or masked
+    under XLA, so that there is one graph and memory is bounded. There can be 10, not 30, since a step
+    decodes every image once for each component in use.
+  - **Buffer.** It is emptied at a boundary, since no image of a learnt task may be kept. Training on it
+    has its own Adam moments.
+  - **Snapshot.** It is taken at boundaries only, not at expansions. It holds the parts of the model that
+    draw images: decoder, priors and shares.
 """
 
 import keras
@@ -112,14 +112,14 @@ class CURL(RecipeModel):
         return cls(vae, (arch.image_size, arch.image_size, channels), recipe, settings, seed)
 
     def compile(self, student_optimizer=None, jit_compile=False, **kwargs):
-        """Gives the VAE its optimizer, the recipe's where none is given; arguments as for `TwinGAN`.
+        """Gives the VAE its optimizer, by default the recipe's; arguments as for `TwinGAN`.
 
-        With XLA every step costs what it costs with all components in use.
+        With XLA every step costs as much as with all components in use.
         """
         super().compile(jit_compile=jit_compile, **kwargs)
         self.student.static_shapes = bool(jit_compile)
         self.student_optimizer = optimizers.get(student_optimizer, self.recipe.student_optimizer)
-        # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
+        # Built here, inside the strategy's scope: if a step built it, replicas would drift apart.
         self.student_optimizer.build(self.student.trainable_variables)
         self.optimizers = [self.student_optimizer]
 
@@ -142,7 +142,7 @@ class CURL(RecipeModel):
     # Drawing images.
 
     def shares(self):
-        """What y of the replay is drawn in proportion to, [K]: `counts`, and before any the components in use alike."""
+        """Returns the weights of y in the replay, [K]: `counts` or, before any counts, 1 for each component in use."""
         counts = tf.convert_to_tensor(self.counts)
         return tf.where(tf.reduce_sum(counts) > 0, counts, self._in_use())
 
@@ -156,8 +156,8 @@ class CURL(RecipeModel):
     def generate(self, latents):
         """Decoder means for latents [B, latent_dim] ~ N(0, I) -> float32 [B, H, W, C] in [-1, 1].
 
-        The components in use are drawn evenly, as p(y) has them. In proportion to `counts`, as the replay draws
-        them, the first task would weigh double: every later one has half as many real steps.
+        The components in use are equally probable, as in p(y). With the replay's proportions, `counts`, the first task
+        would count double, because every later task has half as many steps on real images.
         """
         codes, _ = curl_mixture.draw_codes(
             tf.convert_to_tensor(self.student.prior_mean),
@@ -168,7 +168,7 @@ class CURL(RecipeModel):
         return tf.cast(self.student.decode(codes), tf.float32)
 
     def teacher_images(self, latents):
-        """Images of the snapshot, its components in proportion to what they explained: the replay of a task."""
+        """Draws a task's replay from the snapshot, with components in proportion to what they explained."""
         codes, _ = curl_mixture.draw_codes(
             tf.convert_to_tensor(self.teacher_mean),
             tf.convert_to_tensor(self.teacher_raw),
@@ -178,16 +178,16 @@ class CURL(RecipeModel):
         return tf.stop_gradient(tf.cast(self.teacher_decoder(codes, training=False), tf.float32))
 
     def progress_samples(self, latents):
-        """What the present VAE makes of `latents` [N, latent_dim]: a list with one batch of images."""
+        """Returns the current VAE's images of `latents` [N, latent_dim], a list with one batch."""
         return [sampling.in_batches(self.generate, latents)]
 
     # One step.
 
     def train_step(self, data):
-        """One update of the VAE, on new images or on replay, and what new images tell about it.
+        """Updates the VAE on new images or on replay; new images also update threshold, buffer and components.
 
         Args:
-          data: uint8 [B, 1, H, W, C], new images of this replica. On a replay step they go unseen.
+          data: uint8 [B, 1, H, W, C], new images of this replica. A replay step ignores them.
 
         Returns:
           dict of scalars over all replicas.
@@ -205,9 +205,9 @@ class CURL(RecipeModel):
         return self.end_step(report, {"student/components": self.student.active.value})
 
     def _batch(self, new_images):
-        """New images, or from task 2 on at every second step replay in their place.
+        """Returns (whether this step replays, its batch): from task 2 on, every second step replays.
 
-        A mask and no branch, so that the graph is one; it costs the decoder pass of a replay batch.
+        A mask instead of a branch keeps one graph; it costs a decoder pass of a replay batch in every step.
         """
         if not self.traced_task:
             return tf.constant(False), new_images
@@ -217,7 +217,7 @@ class CURL(RecipeModel):
         return replaying, tf.where(replaying, replay, new_images)
 
     def _update(self, batch):
-        """Descends the mean over the global batch of SSE + beta * KL."""
+        """Takes one gradient step on the mean of SSE + beta * KL over the global batch."""
         noise = self.noise(_CODES, batch.shape[0], self.student.code_dim)
         loss, sse, kl, q, gradients = self.by_xla(self._gradients)(batch, noise)
         losses.descend(self.student_optimizer, gradients, self.student.trainable_variables, loss)
@@ -230,10 +230,10 @@ class CURL(RecipeModel):
             loss /= batch.shape[0] * self.distribute_strategy.num_replicas_in_sync
         return loss, sse, kl, q, losses.gradients(tape, loss, self.student.trainable_variables)
 
-    # Expansion. All of it is computed from the global batch, and so alike on every replica.
+    # Expansion. All of it is computed from the global batch, so it is the same on every replica.
 
     def _take_notice(self, replaying, batch, nlog, q):
-        """After a step on new images: updates counts, threshold and buffer, and adds a component when that is full."""
+        """After a step on new images: updates counts, threshold and buffer; adds a component if the buffer is full."""
         batch, nlog, q = (tf.stop_gradient(self._of_all_replicas(value)) for value in (batch, nlog, q))
         real = tf.logical_not(replaying)
         waited = self.global_step.value - self.expanded_at.value >= self.settings.expansion_wait
@@ -245,18 +245,18 @@ class CURL(RecipeModel):
         self._expand(buffer, held)
 
     def _of_all_replicas(self, values):
-        """[B, ...] of this replica -> [global B, ...]."""
+        """Gathers [B, ...] of this replica to [global B, ...]."""
         context = tf.distribute.get_replica_context()
         return context.all_gather(values, axis=0) if context.num_replicas_in_sync > 1 else values
 
     def threshold(self):
-        """The NLOG above which an image is poorly explained; infinite before the first real step."""
+        """The NLOG above which an image is poorly explained; infinite before the first step on real images."""
         weight, mean, variance = tf.unstack(tf.convert_to_tensor(self.moments))
         limit = mean + self.settings.threshold_deviations * tf.sqrt(variance)
         return tf.where(weight > 0, limit, float("inf"))
 
     def _calibrate(self, nlog, accepted, real):
-        """Merges the accepted of a batch into moments whose weight has decayed (Chan et al. 1983)."""
+        """Decays the weight of the moments, and merges the accepted images of a batch into them (Chan et al. 1983)."""
         weight, mean, variance = tf.unstack(tf.convert_to_tensor(self.moments))
         accepted = tf.cast(accepted, tf.float32)
         count = tf.reduce_sum(accepted)
@@ -271,7 +271,7 @@ class CURL(RecipeModel):
         )
 
     def _collect(self, batch, poor):
-        """The buffer and its number of images after the `poor` ones are appended; those that do not fit are dropped."""
+        """Returns the buffer with the `poor` images appended and its number of images; drops images that do not fit."""
         held = tf.convert_to_tensor(self.held)
         place = tf.cast(held, tf.float32) + tf.cumsum(tf.cast(poor, tf.float32)) - 1.0
         slots = tf.range(self.settings.buffer_size, dtype=tf.float32)
@@ -283,10 +283,10 @@ class CURL(RecipeModel):
         return buffer, tf.minimum(count, self.settings.buffer_size)
 
     def _expand(self, buffer, held):
-        """Where the buffer is full: one component more, and the buffer empty.
+        """If the buffer is full, adds one component and empties the buffer.
 
-        The branch is pure, tensors in and tensors out, and nothing is computed where it is not
-        taken. All assignments are outside, as tf.distribute wants them.
+        The branch is pure, tensors in and tensors out, and computes nothing if it is not taken. All
+        assignments are outside it, as tf.distribute requires.
         """
         full = held == self.settings.buffer_size
         mixture = self.student.mixture()
@@ -297,7 +297,7 @@ class CURL(RecipeModel):
         self.held.assign(tf.where(full, tf.zeros_like(held), held))
 
     def _grown(self, mixture, buffer):
-        """The mixture with one component more, as `curl_mixture.grown` trains it on the buffer."""
+        """Returns the mixture with one more component, which `curl_mixture.grown` trains on the buffer."""
         shape = [self.settings.expansion_passes, self.settings.buffer_size, self.student.code_dim]
         noise = tf.random.stateless_normal(shape, self.noise_seed(_GROWTH), alg="philox")
         rate = tf.convert_to_tensor(self.student_optimizer.learning_rate)

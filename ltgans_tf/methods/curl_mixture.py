@@ -1,8 +1,8 @@
-"""CURL's VAE: codes from a mixture of Gaussians of which only some components are in use.
+"""CURL's VAE: its codes come from a mixture of Gaussians, of which only some components are in use.
 
-Everything that belongs to one component is one row of a `Mixture`, so that to add a component is to
-copy a row. All rows exist from the start and those not in use are masked or left out, so the graph
-is one and memory has its bound from the start. (Rao et al. 2019, section 2.)
+All parameters of one component are one row of a `Mixture`, so adding a component means copying a
+row. All rows exist from the start, and those not in use are masked or left out, so there is one graph
+and memory is bounded from the start. (Rao et al. 2019, section 2.)
 """
 
 import math
@@ -17,13 +17,13 @@ from ltgans_tf.networks import losses
 
 tfd = tfp.distributions
 
-# softplus(_UNIT) = 1, the variance at which a component starts.
+# softplus(_UNIT) = 1, the initial variance of a component.
 _UNIT = math.log(math.e - 1)
 _MASKED = -1e9
 
 
 class Mixture(NamedTuple):
-    """All that is peculiar to single components, float32, K rows each (F features, D codes).
+    """The parameters that each component has for itself, float32, K rows each (F features, D codes).
 
     Attributes:
       head_kernel, head_bias: [K, F, 2D] and [K, 2D], mean and raw stddev of q(z|x, y).
@@ -47,7 +47,7 @@ def in_use(rows, active):
 def log_responsibilities(mixture, features, active):
     """log q(y|x): features [B, F] -> [B, K], a softmax over the first `active` logits.
 
-    The others' probability is 0 exactly, and so is the gradient of what belongs to them.
+    The probability of the other components is exactly 0, and so are the gradients of their parameters.
     """
     logits = tf.matmul(features, mixture.logit_kernel, transpose_b=True) + mixture.logit_bias
     return tf.nn.log_softmax(tf.where(in_use(tf.shape(logits)[1], active), logits, _MASKED))
@@ -88,20 +88,20 @@ def copy_component(mixture, source, target):
 
 
 def draw_codes(prior_mean, prior_raw, shares, latents):
-    """Codes z ~ p(z|y), y ~ `shares`, as a function of normal latents.
+    """Maps normal latents to codes z ~ p(z|y), with y ~ `shares`.
 
     Args:
       prior_mean, prior_raw: [K, D], of p(z|y).
       shares: [K], at least 0 and not all 0; y is drawn in proportion to them.
-      latents: N(0, I), [B, D + 1]. The last column makes y by the inverse of its distribution
-        function, the others z.
+      latents: N(0, I), [B, D + 1]. The last column gives y, by the inverse of its distribution
+        function; the other columns give z.
 
     Returns:
       (codes, components): float32 [B, D] and int64 [B].
     """
     uniform = 0.5 * (1.0 + tf.math.erf(latents[:, -1] / math.sqrt(2.0)))
     bounds = tf.cumsum(shares)
-    # Below 1 in spite of rounding, or a component without any share would follow the last.
+    # Kept below 1 in spite of rounding; otherwise y could be a component after the last one with a share.
     level = tf.minimum(uniform, 1.0 - 1e-6) * bounds[-1]
     components = tf.reduce_sum(tf.cast(level[:, None] >= bounds, tf.int64), axis=1)
     prior = priors(tf.gather(prior_mean, components), tf.gather(prior_raw, components))
@@ -109,29 +109,29 @@ def draw_codes(prior_mean, prior_raw, shares, latents):
 
 
 class MixtureStudent(keras.Model):
-    """p(y) uniform over the components in use, p(z|y) = N(mu_y, diag v_y), p(x|z) = N(x_hat, I/2).
+    """A VAE with p(y) uniform over the components in use, p(z|y) = N(mu_y, diag v_y), p(x|z) = N(x_hat, I/2).
 
-    q(y|x) is a softmax and q(z|x, y) a normal distribution with a linear head of its own for each y.
+    q(y|x) is a softmax, and q(z|x, y) is a normal distribution with a separate linear head for each y.
     It has what a `student.Student` has, for `likelihood`, exports and figures:
       - `elbo_terms` is the exact expectation over y, so SSE + KL is a bound on -log p(x).
       - `prior` is the marginal p(z) = sum_y p(y) p(z|y).
-      - `encode` is q(z|x, y) of the most probable y alone. Its mean is a code that the decoder has
-        been trained on, where the mean over components may lie between them; and, being normal with
-        all of the space in its support, it is a proposal with which the importance-weighted bound on
-        log p(x) = log E_{p(z)} p(x|z) holds, as with any other. Where q(y|x) is not sharp that bound
-        is looser than a mixture's would be, never invalid.
+      - `encode` is q(z|x, y) of the most probable y alone. The decoder was trained on codes like its mean;
+        a mean over components may lie between them. The importance-weighted bound on
+        log p(x) = log E_{p(z)} p(x|z) is valid with this proposal, because the support of a normal
+        distribution is the whole space. If q(y|x) is not sharp, the bound is looser than with a mixture
+        as proposal, but still valid.
 
     Args:
       trunk: images [B, H, W, C] -> features [B, F].
       decoder: codes [B, D] -> images [B, H, W, C] in [-1, 1].
-      components: K, the most there can ever be.
+      components: K, the most components that there can be.
       first_components: how many are in use from the start.
-      seed: int, of the heads and logits.
+      seed: int, seed of heads and logits.
 
     Attributes:
-      active: int64 weight, the components in use, which are the first ones.
-      static_shapes: whether a pass goes through all rows and masks those not in use, which XLA needs.
-        Otherwise it takes the first `active` rows, for the same numbers at active / K of the time.
+      active: int64 weight, the number of components in use, which are the first ones.
+      static_shapes: whether a pass uses all rows and masks those not in use, which XLA needs. Otherwise
+        it uses only the first `active` rows: the same numbers in active / K of the time.
     """
 
     def __init__(self, trunk, decoder, components, first_components=1, seed=0, name="student"):
@@ -164,7 +164,7 @@ class MixtureStudent(keras.Model):
         self.built = True
 
     def _rows(self, name, shape, initializer="zeros"):
-        # Assigned in a step besides being trained, with the same value on every replica.
+        # A step trains these weights and also assigns them, with the same value on every replica.
         return self.add_weight(
             name=name,
             shape=shape,
@@ -179,11 +179,11 @@ class MixtureStudent(keras.Model):
         return self.logit_bias.shape[0]
 
     def mixture(self):
-        """The present rows as tensors."""
+        """The current rows as tensors."""
         return Mixture(*(tf.convert_to_tensor(getattr(self, name)) for name in Mixture._fields))
 
     def _shown(self):
-        """The rows that a pass goes through: those in use and, with static shapes, the others."""
+        """Returns the rows that a pass uses: those in use or, with static shapes, all."""
         mixture = self.mixture()
         if self.static_shapes:
             return mixture
@@ -195,7 +195,7 @@ class MixtureStudent(keras.Model):
             getattr(self, name).assign(rows)
 
     def features(self, images):
-        """What all heads share: images [B, H, W, C] in [-1, 1] -> float32 [B, F]."""
+        """Computes the features that all heads share: images [B, H, W, C] in [-1, 1] -> float32 [B, F]."""
         return tf.cast(self.trunk(images), tf.float32)
 
     def encode(self, images):
@@ -221,14 +221,14 @@ class MixtureStudent(keras.Model):
         return self.decoder(codes)
 
     def call(self, images):
-        """Reconstructions from the means that `encode` has: [B, H, W, C] -> [B, H, W, C]."""
+        """Reconstructions from the means of `encode`: [B, H, W, C] -> [B, H, W, C]."""
         return self.decode(self.encode(images).mean())
 
     def component_terms(self, mixture, features, images, noise=None):
         """SSE and KL(q(z|x, y) || p(z|y)) of each image under each row of `mixture`, [B, K] twice.
 
-        All decode in one pass of B * K codes. They share the noise of an image: each z_y
-        has its own law all the same, and of their joint law the sum over y takes no notice.
+        One pass decodes all B * K codes. The rows share the noise of an image: each z_y still has its
+        own distribution, and the expected sum over y does not depend on their joint distribution.
         """
         heads = posteriors(mixture, features)
         codes = heads.mean()
@@ -241,7 +241,7 @@ class MixtureStudent(keras.Model):
         return tf.reshape(sse, [-1, count]), kl
 
     def terms(self, images, noise=None):
-        """As `elbo_terms`, with q(y|x) [B, K] as third."""
+        """Returns the two terms of `elbo_terms` and, third, q(y|x) [B, K]."""
         mixture, features = self._shown(), self.features(images)
         log_q = log_responsibilities(mixture, features, self.active)
         q = tf.exp(log_q)
@@ -252,7 +252,7 @@ class MixtureStudent(keras.Model):
         return tf.reduce_sum(q * sse, axis=1), kl, padded
 
     def elbo_terms(self, images, noise=None):
-        """The two terms of minus the ELBO, with the expectation over y taken exactly.
+        """Returns the two terms of the negative ELBO, with the exact expectation over y.
 
         Args:
           images: [B, H, W, C] in [-1, 1].
@@ -266,22 +266,22 @@ class MixtureStudent(keras.Model):
 
 
 def grown(student, mixture, buffer, noise, rate):
-    """`mixture` with one component more, trained on images that the present ones explain badly.
+    """Returns `mixture` with one more component, trained on images that the current ones explain badly.
 
-    The new row is a copy of the one most responsible for `buffer`. One step of Adam (Kingma and Ba
-    2015) on the whole buffer for each row of `noise` then maximises
-    log p(x|z_new) - KL_new + log q(new|x) over the mixture; trunk and decoder stay. Tensors in and
-    tensors out, no variable changes, so that it may stand in a branch of a step on any strategy.
+    The new row starts as a copy of the row most responsible for `buffer`. Then Adam (Kingma and Ba
+    2015) maximises log p(x|z_new) - KL_new + log q(new|x) over the mixture, with one step on the whole
+    buffer for each row of `noise`; trunk and decoder do not change. The function takes and returns
+    tensors and changes no variable, so a branch of a step may call it with any strategy.
 
     Args:
-      student: a `MixtureStudent` with a row to spare.
+      student: a `MixtureStudent` with an unused row.
       mixture: its rows.
       buffer: [N, H, W, C] in [-1, 1].
       noise: standard normal [passes, N, D].
       rate: float scalar, Adam's learning rate.
 
     Returns:
-      a `Mixture`; one component more is to be taken into use.
+      a `Mixture`; the caller has to increase `active` by 1.
     """
     new = tf.convert_to_tensor(student.active)
     features = student.features(buffer)
@@ -314,6 +314,6 @@ def _adam(step, values, first, second, gradients, rate):
 
 
 def _glorot(inputs, outputs, rng):
-    """Glorot's uniform law for one head; Keras would count the components as inputs."""
+    """Returns Glorot's uniform initializer for one head; Keras would count the components as inputs."""
     limit = math.sqrt(6.0 / (inputs + outputs))
     return keras.initializers.RandomUniform(-limit, limit, seed=rng.randrange(2**31))

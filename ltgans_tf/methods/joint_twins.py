@@ -6,9 +6,9 @@ from ltgans_tf.methods import lakd, twin_gan
 class JointTwins(twin_gan.TwinGAN):
     """The baseline of the paper's Fig. 4b (Ye and Bors 2021, section 3).
 
-    The first task is Eq. 1 as in `TwinGAN`. From the second on both twins go on learning from as many
-    samples of the live generator 0 as new images; since it changes with every step, what it has
-    forgotten is gone. Critic and Student get the same samples.
+    The first task is Eq. 1 as in `TwinGAN`. From the second on both twins learn from new images and
+    from as many samples of generator 0, which is not frozen: what it forgets during training is
+    lost. Critic and Student get the same samples.
     """
 
     method = "joint_twins"
@@ -21,5 +21,5 @@ class JointTwins(twin_gan.TwinGAN):
     }
 
     def roles(self, task_index):
-        """Both learn in every task; the one whose samples are learnt from is among them."""
+        """Both twins learn in every task, including generator 0, which supplies the replay."""
         return lakd.Roles(teachers=(0,) if task_index else (), learners=(0, 1))

@@ -1,4 +1,4 @@
-"""What Keras users try first, and what to call here: one sentence each."""
+"""Error messages for calls that Keras users try first: each names the right call in one sentence."""
 
 import keras
 
@@ -66,7 +66,7 @@ def check_compiled(model, arguments):
 
 
 def check_networks(generators, count, critic, student, recipe):
-    """Raises a ValueError where networks do not fit each other, as `TwinGAN` takes them.
+    """Raises a ValueError if the arguments of `TwinGAN` are wrong or its networks do not fit each other.
 
     Args:
       count: how many generators there must be.
@@ -110,7 +110,7 @@ def _listed(shapes):
 
 
 def check_callbacks(model, callbacks):
-    """Raises a ValueError for callbacks of Keras that need a model with one optimizer."""
+    """Raises a ValueError for Keras callbacks that need a model with one optimizer."""
     if not isinstance(callbacks, (list, tuple)):
         raise ValueError(f"callbacks is {callbacks!r}; give a list of Keras callbacks.")
     for callback in callbacks:
@@ -123,7 +123,7 @@ def check_callbacks(model, callbacks):
 
 
 def check_stream(model, stream, steps_per_task):
-    """Raises a ValueError where `fit_stream` was given something that is no stream for this model."""
+    """Raises a ValueError if `fit_stream` got no stream, one that does not fit the model, or wrong steps."""
     if not hasattr(stream, "tasks"):
         raise ValueError(
             f"fit_stream takes a TaskStream, got {type(stream).__name__}; make one:"

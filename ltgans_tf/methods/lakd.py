@@ -1,9 +1,9 @@
 """Who teaches and who learns: the role exchange of LAKD (Ye and Bors 2021, section 2).
 
-The twins are told apart by identity, `generators[0]` and `generators[1]`, which never
-changes. Their roles follow from the task alone, and this file is the only place that knows
-how. In the paper's words generator 0 is "the Teacher" of task 2 and generator 1 its
-"Assistant"; from task 3 on they exchange roles at every task switch.
+Each twin has a fixed identity, `generators[0]` or `generators[1]`. Its role depends on the
+task alone, and only this file defines how. In the paper's words generator 0 is "the Teacher"
+of task 2 and generator 1 its "Assistant"; from task 3 on they exchange roles at every task
+switch.
 
 | task_index | teachers | learners | what happens                                          |
 |------------|----------|----------|-------------------------------------------------------|
@@ -32,7 +32,7 @@ class Roles:
 def roles_for_task(task_index, first_learners=2):
     """Returns the `Roles` of the task at `task_index` (0-based, any non-negative int).
 
-    With `first_learners` 1 generator 0 learns the first task alone.
+    If `first_learners` is 1, generator 0 learns the first task alone.
     """
     if task_index < 0:
         raise ValueError(f"task_index is {task_index}; tasks are counted from 0.")
@@ -45,9 +45,9 @@ def roles_for_task(task_index, first_learners=2):
 def latest_teacher(finished_tasks, roles=roles_for_task):
     """Returns the identity of the most knowledgeable generator after `finished_tasks` tasks.
 
-    That is the generator trained last, which is the Teacher of the next task; after the first
-    task, in which both were trained, it is the paper's Teacher, generator 0. Before the first
-    task is finished there is no better choice than generator 0 either. `roles` is who teaches
-    and who learns, as a function of the task's index.
+    That is the generator trained last, the Teacher of the next task. After the first task, which
+    trains both twins, it is the paper's Teacher, generator 0. Before the end of the first task it is
+    generator 0 too, because neither twin knows more. `roles` maps the index of a task to its
+    `Roles`.
     """
     return roles(max(finished_tasks - 1, 0)).learners[0]

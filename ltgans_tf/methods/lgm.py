@@ -1,8 +1,8 @@
 """LGM: Lifelong Generative Modeling (Ramapuram et al. 2017), a VAE that learns from its own snapshot.
 
 The latent variables are z_c ~ N(0, I) and z_d ~ uniform over K categories. At each boundary the
-teacher becomes a copy of the student, which goes on from the same weights on batches of 1/k new
-images and (k-1)/k samples of the teacher.
+teacher becomes a copy of the student. The student then continues from the same weights, on batches
+of 1/k new images and (k-1)/k samples of the teacher.
 """
 
 import dataclasses
@@ -27,34 +27,34 @@ tfd = tfp.distributions
 # One tag for each use of noise within a step.
 _TEACHER_LATENTS, _CODE_NOISE = 0, 1
 
-# Added to probabilities before their logarithm, as in the authors' code: a category that the teacher
-# does not have then costs 14 nats, not infinitely many.
+# Added to probabilities before the logarithm, as in the authors' code: a category that the teacher
+# lacks then costs 14 nats, not infinitely many.
 _FLOOR = 1e-6
 
 
 def temperature(step, anneal_steps):
-    """Of the relaxed z_d: 0.5 ** (step / anneal_steps), from 1 down to 0.5, where it stays; float32."""
+    """Temperature of the relaxed z_d, float32: 0.5 ** (step / anneal_steps), which falls from 1 to 0.5 and stays."""
     return 0.5 ** tf.minimum(tf.cast(step / anneal_steps, tf.float32), 1.0)
 
 
 def gumbel(noise):
-    """Standard Gumbel numbers out of standard normal ones, by their quantiles: any shape."""
+    """Maps standard normal numbers to standard Gumbel numbers by quantiles; any shape."""
     return -tf.math.log(-tfd.Normal(0.0, 1.0).log_cdf(noise))
 
 
 def categorical_kl(p, q):
-    """KL(p || q) of probabilities [B, K], padded with zeros where a category is not in use -> [B]."""
+    """KL(p || q) of probabilities [B, K] -> [B]; a category not in use has probability 0."""
     return tf.reduce_sum(p * (tf.math.log(p + _FLOOR) - tf.math.log(q + _FLOOR)), axis=-1)
 
 
 class MixedVAE(keras.Model):
-    """The VAE of LGM; its codes [B, D + K] are normal, so that it can stand where a `Student` can.
+    """The VAE of LGM; its codes [B, D + K] are normal, so that it can replace a `Student`.
 
-    A code is [z_c, u], N(0, I) by the prior, and z_d is the category whose u is largest. That makes z_d
-    uniform, so this is the same model, and a decoded draw from the prior is a sample. `encode` gives the
-    normal distribution with mean and standard deviation of the posterior over [z_c, u], in which u
-    given z_d follows the prior. A bound on the likelihood for which that normal proposes the codes
-    (`likelihood.iwae`) is valid, though less tight than one that sums over z_d.
+    A code is [z_c, u], with prior N(0, I), and z_d is the category with the largest u. So z_d is uniform, as
+    in LGM, and a decoded draw from the prior is a sample. `encode` returns the normal distribution with mean
+    and standard deviation of the posterior over [z_c, u], in which u given z_d follows the prior. With this
+    normal as proposal, a bound on the likelihood (`likelihood.iwae`) is valid, but less tight than one that
+    sums over z_d.
 
     Args:
       encoder: images [B, H, W, C] -> mean [B, D], stddev [B, D] and logits of z_d [B, K].
@@ -62,7 +62,7 @@ class MixedVAE(keras.Model):
 
     Attributes:
       code_dim: D + K.
-      active: int64 weight, how many categories are in use; those are the first ones.
+      active: int64 weight, the number of categories in use, which are the first ones.
     """
 
     def __init__(self, encoder, decoder, name="student"):
@@ -85,7 +85,7 @@ class MixedVAE(keras.Model):
     def posterior(self, images):
         """(mean, stddev) of q(z_c|x), [B, D] each, and logits of q(z_d|x), [B, K]."""
         mean, stddev, logits = self.encoder(images)
-        # As in `Student.encode`; and exactly 0 is the probability of a category that is not in use.
+        # 1e-6 as in `Student.encode`; the probability of a category not in use is exactly 0.
         return mean, stddev + 1e-6, tf.where(self._in_use(), logits, -1e9)
 
     def probabilities(self, images):
@@ -95,7 +95,7 @@ class MixedVAE(keras.Model):
     def encode(self, images):
         """The normal distribution with the moments of the posterior over codes, event [D + K].
 
-        The mean of u is an affine map of the probabilities of z_d, in the same order.
+        The mean of u is an increasing affine map of the probabilities of z_d.
         """
         mean, stddev, logits = self.posterior(images)
         moments = tf.gather(_moments(self.categories), self.active)
@@ -119,7 +119,7 @@ class MixedVAE(keras.Model):
         return self.decoder(tf.concat([normal, tf.one_hot(choice, self.categories)], axis=-1))
 
     def call(self, images):
-        """Reconstructions from posterior means, so of the likeliest category."""
+        """Reconstructions from the posterior means, so from the likeliest category."""
         return self.decode(self.encode(images).mean())
 
     def elbo_terms(self, images, noise=None):
@@ -127,12 +127,12 @@ class MixedVAE(keras.Model):
 
         Args:
           images: [B, H, W, C] in [-1, 1].
-          noise: standard normal [B, D + K], out of which z_c and a category are drawn from the
+          noise: standard normal [B, D + K], which is mapped to a draw of z_c and of a category from the
             posterior; None takes the mean of z_c and the likeliest category.
 
         Returns:
-          (sse, kl), each float32 [B]. With noise, -(sse + kl) estimates a lower bound of log p(x) less
-          the decoder's constant without bias: the category decoded is drawn, not relaxed.
+          (sse, kl), each float32 [B]. With noise, -(sse + kl) is an unbiased estimate of a lower bound of
+          log p(x) without the decoder's constant, because the decoded category is drawn, not relaxed.
         """
         mean, stddev, logits = self.posterior(images)
         drawn = (mean, logits) if noise is None else self._draw(mean, stddev, logits, noise)
@@ -140,7 +140,7 @@ class MixedVAE(keras.Model):
         return losses.sum_squared_error(images, decoded), self._kl(mean, stddev, logits)
 
     def relaxed_terms(self, images, noise, heat):
-        """`elbo_terms` with z_d = softmax((logits + Gumbel noise) / heat), to learn from, and q(z_d|x)."""
+        """Returns `elbo_terms` for training, with z_d = softmax((logits + Gumbel noise) / heat), and q(z_d|x)."""
         mean, stddev, logits = self.posterior(images)
         normal, units = self._draw(mean, stddev, logits, noise)
         decoded = self.decoder(tf.concat([normal, tf.nn.softmax(units / heat)], axis=-1))
@@ -148,7 +148,7 @@ class MixedVAE(keras.Model):
         return sse, self._kl(mean, stddev, logits), tf.nn.softmax(logits)
 
     def _draw(self, mean, stddev, logits, noise):
-        """z_c from its posterior, and logits disturbed so that the largest is a draw of the category."""
+        """Draws z_c from its posterior, and perturbs the logits so that the largest is a draw of the category."""
         normal, units = tf.split(noise, [self.normal_dim, self.categories], axis=-1)
         return mean + stddev * normal, logits + gumbel(units)
 
@@ -163,9 +163,10 @@ class MixedVAE(keras.Model):
 
 @functools.cache
 def _moments(categories):
-    """E of the largest and of another of k normal numbers, then of their squares: [categories + 1, 4].
+    """Expectations of the largest and of another of k normal numbers, then of their squares: [categories + 1, 4].
 
-    Row k by quadrature; the others' from the sums over all k, which are 0 and k whichever is largest.
+    Row k is for k numbers. Quadrature gives those of the largest; those of another follow from the expected sums
+    over all k numbers, 0 and k, which do not depend on which number is largest.
     """
     grid = np.linspace(-12.0, 12.0, 4001)
     density = np.exp(-(grid**2) / 2) / math.sqrt(2 * math.pi)
@@ -187,7 +188,7 @@ def encoder(arch, channels=3, categories=10, seed=0, precision="float32"):
 
 
 class LGM(RecipeModel):
-    """A student and a teacher, two equal VAEs; the student is the generator and the Student in one.
+    """A student and a teacher, two equal VAEs; the student is both generator and Student.
 
     ```python
     model = LGM.from_architecture("small32", settings=LGMSettings(categories=20))
@@ -195,8 +196,8 @@ class LGM(RecipeModel):
     model.fit_stream(stream, steps_per_task=2000, workdir="runs/lgm")
     ```
 
-    Each step descends, with the mean over the batch of new images and samples and with that over the
-    samples alone,
+    Each step minimises the loss below. Its first mean is over the whole batch of new images and samples,
+    its second over the samples alone.
 
       mean(SSE + beta (KL(q(z_c|x) || N(0, I)) + KL(q(z_d|x) || uniform)))
         + gamma mean(KL(q_student(z_d|x) || q_teacher(z_d|x))).
@@ -207,12 +208,11 @@ class LGM(RecipeModel):
       student, teacher: two equal `MixedVAE`.
       recipe: a `presets.Recipe`, of which `beta` and `student_optimizer` are used.
       settings, seed: `LGMSettings`, and the seed of the noise.
-      architecture: what `from_architecture` adds for `get_settings`, or None.
     """
 
     method = "lgm"
     images_are_decoded = True
-    # Fields of the recipe that belong to the method, whatever the recipe given says.
+    # Fields of the recipe that the method fixes; they override the given recipe.
     fixed = {
         "latent_law": "normal",
         "domain_dim": 0,
@@ -235,7 +235,7 @@ class LGM(RecipeModel):
 
     @classmethod
     def build(cls, arch, channels, student, recipe, seed, settings):
-        """Both VAEs, of the sizes of the architecture's Student; the categories come on top of its `code_dim`."""
+        """Builds both VAEs in the sizes of the architecture's Student, with the categories added to its `code_dim`."""
         if not student:
             raise ValueError("student is False; LGM has no other generator than its student, so leave it on.")
         wide = dataclasses.replace(arch, code_dim=arch.code_dim + settings.categories)
@@ -250,7 +250,7 @@ class LGM(RecipeModel):
         return cls(*pair, recipe, settings, seed)
 
     def compile(self, student_optimizer=None, jit_compile=False, **kwargs):
-        """Gives the student its optimizer, that of the recipe if none is given; see `TwinGAN.compile`."""
+        """Gives the student its optimizer, by default the recipe's; see `TwinGAN.compile`."""
         super().compile(jit_compile=jit_compile, **kwargs)
         self.student_optimizer = optimizers.get(student_optimizer, self.recipe.student_optimizer)
         self.student_optimizer.build(self.student.trainable_variables)
@@ -259,19 +259,19 @@ class LGM(RecipeModel):
     # Tasks.
 
     def begin_task(self):
-        """The snapshot: the teacher becomes a copy of the student; the optimizer starts anew."""
+        """Takes the snapshot: the teacher becomes a copy of the student; resets the optimizer."""
         self.reset_optimizers()
         self.teacher.set_weights(self.student.get_weights())
         self._count_categories()
 
     def _count_categories(self):
-        """Sets what is in use by the task alone, so that doing it twice does not change it."""
+        """Sets the categories in use from the task alone, so that a second call changes nothing."""
         task, most = int(self.task_index.numpy()), self.settings.categories
         self.student.active.assign(min(task + 1, most) if self.settings.grow else most)
         self.teacher.active.assign(min(max(task, 1), most) if self.settings.grow else most)
 
     def generate(self, latents):
-        """What the student decodes of `latents` [B, latent_dim]."""
+        """The student's images for `latents` [B, latent_dim]."""
         return self.student.decode(latents)
 
     def teacher_images(self, latents):
@@ -279,7 +279,7 @@ class LGM(RecipeModel):
         return tf.stop_gradient(self.teacher.decode(latents))
 
     def progress_samples(self, latents):
-        """What the teacher, from the second task on, and the student make of `latents`."""
+        """Returns the images of `latents` by the teacher, from the second task on, and by the student."""
         teacher = [self.teacher_images(latents)] if int(self.task_index.numpy()) else []
         return [*teacher, self.generate(latents)]
 
@@ -303,11 +303,11 @@ class LGM(RecipeModel):
         return self.end_step(self._update(batch, weights, known, heat), {"student/temperature": heat})
 
     def _mix(self, new_images):
-        """New images and the teacher's samples in one batch, (k-1)/k of them exactly over the steps.
+        """Mixes new images and samples of the teacher in one batch; over the steps the samples are exactly (k-1)/k.
 
         Returns:
-          (images [B, H, W, C], weights [B]): a weight is 1 over the number of samples in the global
-          batch where the row is a sample, 0 elsewhere.
+          (images [B, H, W, C], weights [B]): the weight of a sample is 1 / (number of samples in the
+          global batch), that of a new image 0.
         """
         rows, tasks = new_images.shape[0], tf.cast(self.task_index.value, tf.int64)
         step = tf.cast(self.task_step.value, tf.int64)

@@ -1,7 +1,7 @@
-"""LifelongModel: what every method that learns a stream of tasks shares.
+"""LifelongModel: the base of every method that learns a stream of tasks.
 
-A method subclasses it and writes `train_step` (one step of the present task), `generate`, `latent_law` and, where
-it has one, `student`. Counters, noise, the loop over tasks, checkpoints and evaluation come from here.
+A method subclasses it and defines `train_step` (one step of the current task), `generate`, `latent_law` and, if it
+has one, `student`. Counters, noise, the loop over tasks, checkpoints and evaluation come from here.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from ltgans_tf.training import callbacks as callbacks_lib
 
 NonFiniteError = nonfinite.NonFiniteError
 _log = logging.getLogger(__name__)
-# What the seed of a step's noise is moved by from one stream to the next: more than a run has steps.
+# Offset between the seeds of a step's noise in two noise streams; larger than the number of steps of a run.
 _STREAM = 2**40
 
 
@@ -34,32 +34,32 @@ class LifelongModel(compiled_steps.CompiledSteps):
 
     Attributes:
       task_index: int64 weight. The task that is being learnt or, between two tasks, the next
-        one; so it is also the number of tasks learnt to their end. Roles are derived from it.
-      task_step: int64 weight, steps done in the present task.
+        one; so it is also the number of finished tasks. Roles are derived from it.
+      task_step: int64 weight, steps done in the current task.
       global_step: int64 weight, steps done in all tasks.
-      noise_stream: int64 weight, how often the run went back because something was not finite; each time
-        the noise is another one.
+      noise_stream: int64 weight, how often the run was rolled back after a number that was not finite; each
+        rollback changes the noise.
       optimizers: list of all optimizers; a method fills it in `compile`. They are saved with
         the weights.
-      task: the `Task` that `fit_stream` is at, or None.
-      data_read: {name of a task: fingerprints of the training images that it was learnt from, in order: one,
-        unless they changed while it was learnt}; checkpoints keep it.
-      domain_names: names of the tasks of its stream in order, learnt or not; [] where no stream is known.
-      stop_requested: set it to leave `fit_stream` after the present step, with the state saved; on
-        several workers after one of the next ten. `request_stop` is quicker.
+      task: the `Task` that `fit_stream` is learning, or None.
+      data_read: {task name: list of fingerprints of the training images that the task was learnt from, in
+        order; more than one only if the images changed}; checkpoints keep it.
+      domain_names: names of all tasks of its stream in order, learnt or not; [] if no stream is known.
+      stop_requested: set it to True to leave `fit_stream` after the current step, with the state saved; with
+        several workers, within the next ten steps. `request_stop` is quicker.
     """
 
-    # The method's name in `methods.METHODS`; of a class without one 'module:Class', by which a workdir finds it.
+    # The method's name in `methods.METHODS`; for other classes 'module:Class', by which a workdir finds the class.
     method = None
-    # What is watched for NaN and Inf on every step, without a host round trip.
+    # Names of the values that are checked for NaN and Inf in every step, without a host round trip.
     watched = ()
     # The method's `sampling.LatentLaw`.
     latent_law = None
-    # Which of `phases` the steps are in that are being taken; fixed in each compiled function.
+    # Index in `phases` of the current steps; a constant in each compiled function.
     phase = 0
     # Whether `generate` decodes with the Student, so that images are as blurred as its reconstructions.
     images_are_decoded = False
-    # Which of its generators `generate` draws with, where a method has several.
+    # Index of the generator that `generate` uses, if a method has several.
     latest_identity = None
 
     def __init_subclass__(cls, **kwargs):
@@ -94,22 +94,22 @@ class LifelongModel(compiled_steps.CompiledSteps):
             aggregation="only_first_replica",
         )
 
-    # What a method may refine.
+    # What a method may override.
 
     def begin_task(self):
-        """Called before the first step of a task; again, from the same state, if the run died before that step."""
+        """Called before the first step of a task, and again, from the same state, if the run restarts there."""
 
     def finish_task(self):
         """Called once after the last step of a task, before its boundary callbacks."""
 
     def check_stream(self, stream):
-        """Raises a ValueError where the method cannot learn all tasks of `stream`."""
+        """Raises a ValueError if the method cannot learn all tasks of `stream`."""
 
     def phases(self, task_index, steps):
-        """Where the steps of a task change in kind, and with them its train function.
+        """Divides the steps of a task into phases, each with its own kind of step and train function.
 
         Returns:
-          the steps at which its phases end, in order; the last one is `steps`. `phase` is the place in this list.
+          list of the steps at which the phases end, in order; the last one is `steps`. `phase` is the index in it.
         """
         del task_index
         return [steps]
@@ -120,14 +120,14 @@ class LifelongModel(compiled_steps.CompiledSteps):
         return 1
 
     def batches(self, stream, task, start_step, rows=slice(None)):
-        """The images that the steps of `task` take, without end, from its step `start_step` on.
+        """Returns the endless images for the steps of `task`, from step `start_step` on.
 
-        Only a method that is an upper bound may read other tasks of `stream` than the present one.
+        Only a method that is an upper bound may read tasks of `stream` other than the current one.
 
         Args:
           stream, task: a `TaskStream` and one of its tasks.
           start_step: the step to begin with.
-          rows: a slice, which rows of a batch this process takes.
+          rows: a slice, the rows of a batch that this process takes.
 
         Returns:
           a tf.data.Dataset of uint8 [rows of the batch, new_batches(task.index), H, W, C].
@@ -135,11 +135,11 @@ class LifelongModel(compiled_steps.CompiledSteps):
         return task.batches(start_step, self.new_batches(task.index), rows)
 
     def own_scores(self):
-        """Numbers of `scores.SCORES` that the method knows of itself, for all tasks together: {name: number}."""
+        """Returns the `scores.SCORES` that the method knows about itself, for all tasks together: {name: number}."""
         return {}
 
     def generate(self, latents):
-        """Images by the most knowledgeable generator, in inference mode; also inside a graph.
+        """Draws images with the most knowledgeable generator, in inference mode; also works inside a graph.
 
         Args:
           latents: float [B, latent_dim], as from `latents`.
@@ -150,7 +150,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
         raise NotImplementedError(f"{type(self).__name__} must define generate().")
 
     def get_settings(self):
-        """All that is needed to build this model again, as JSON-ready dict."""
+        """Returns all that is needed to rebuild this model, a JSON-ready dict."""
         raise NotImplementedError(f"{type(self).__name__} must define get_settings().")
 
     @property
@@ -160,7 +160,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
 
     @property
     def domains(self):
-        """Names of the domains learnt so far, in order; of the one being learnt before there is any."""
+        """Names of the domains learnt so far, in order; before the first boundary, the name of the first task."""
         learnt = max(int(self.task_index.numpy()), 1)
         return [
             *self.domain_names[:learnt],
@@ -168,13 +168,13 @@ class LifelongModel(compiled_steps.CompiledSteps):
         ]
 
     def sample(self, count, seed=0, domain=None, batch_size=250):
-        """Images of `generate`.
+        """Draws images with `generate`.
 
         Args:
           count: how many.
           seed: int; the same seed gives the same images, whatever the batch.
-          domain: name of a domain, or its number counted from 1; None for all domains, in turn by row
-            where the latents have domain codes.
+          domain: name of a domain, or its number counted from 1; None for all domains, which take turns by
+            row if the latents have domain codes.
           batch_size: images per forward pass.
 
         Returns:
@@ -186,29 +186,29 @@ class LifelongModel(compiled_steps.CompiledSteps):
         return sampling.in_batches(self.generate, self.latents(count, seed, domain), batch_size)
 
     def latents(self, count, seed=0, domain=None):
-        """Latents of `sample`, float32 [count, latent_dim]; row i depends on (seed, i, its domain) alone."""
+        """Draws the latents of `sample`, float32 [count, latent_dim]; row i depends only on (seed, i, its domain)."""
         learnt = self.domains
         planned = self.domain_names[len(learnt) :]
         domains = self.latent_law.domains_of_rows(count, domain, learnt, planned)
         return self.latent_law.draw(count, seed, domains)
 
     def progress_latents(self, count, seed=0):
-        """Latents, [count, latent_dim], of the domains learnt and then of the one being learnt, in blocks."""
+        """Draws latents [count, latent_dim] in blocks: one for each domain learnt, then one for the current task."""
         domains = int(self.task_index.numpy()) + 1
         return self.latent_law.draw(count, seed, np.arange(count) * domains // count)
 
     # Inside a step.
 
     def noise_seed(self, tag):
-        """Seed of this step's noise of one tag, int64 [2]; that of stream 0 is (seed and tag, global step)."""
+        """Returns this step's noise seed for a tag, int64 [2]; in noise stream 0 it is (seed and tag, global step)."""
         stream, step = (tf.cast(v.value, tf.int64) for v in (self.noise_stream, self.global_step))
         return tf.stack([self.seed * 1000 + tf.cast(tag, tf.int64), stream * _STREAM + step])
 
     def noise(self, tag, rows, width, draws=1, law="normal"):
-        """Noise of this step: a pure function of (seed, stream, global step, tag), the same on any layout.
+        """Draws noise for this step: a pure function of (seed, noise stream, global step, tag), the same on any layout.
 
-        It is drawn for the global batch and each replica takes its own rows, with Philox. Not to be called in what
-        XLA compiles, which draws other numbers.
+        Philox draws it for the global batch, and each replica takes its own rows. Do not call it in code that XLA
+        compiles: XLA draws other numbers.
 
         Args:
           tag: int or int32 scalar in [0, 1000), one for each use within a step.
@@ -232,14 +232,14 @@ class LifelongModel(compiled_steps.CompiledSteps):
         return tf.reshape(values, [rows, width])
 
     def end_step(self, report, equal=(), unreported=()):
-        """Counts the step, and notes the first one at which something watched was not finite.
+        """Counts the step, and notes the first step at which a watched value is not finite.
 
         Args:
-          report: dict of scalars, this replica's share of each; that of the name "critic loss" in `watched`
-            is called "critic/loss", and what is missing is not watched.
+          report: dict of scalars, this replica's share of each. The name "critic loss" in `watched` stands for
+            the key "critic/loss"; a watched name without a key is not checked.
           equal: dict of further scalars, which are the same on all replicas.
-          unreported: dict of this replica's shares of what is watched too, under the names of `report`, and
-            not returned.
+          unreported: dict of this replica's shares of further values with the keys of `report`; the check adds
+            them to the values of `report`, but they are not returned.
 
         Returns:
           dict of float32 scalars over all replicas, for `train_step` to return; on several workers
@@ -283,36 +283,37 @@ class LifelongModel(compiled_steps.CompiledSteps):
     ):
         """Learns the tasks of `stream` one after another; with a `workdir` it resumes by itself.
 
-        On several workers all of them call this with a workdir that they share, and only the chief
-        writes there and calls callbacks.
+        With several workers, all of them call this with a shared workdir; only the chief writes there
+        and calls callbacks.
 
         Args:
-          stream: a `TaskStream`; of it `batches` reads the training part of the present task.
+          stream: a `TaskStream`; `batches` reads the training part of its current task.
           steps_per_task: steps in each task.
           workdir: folder for checkpoints, metrics.jsonl, TensorBoard and samples, or None to
             keep nothing.
-          callbacks: Keras callbacks, whose logs are tensors or, with several steps in a call, float32 numbers; None
+          callbacks: Keras callbacks. Their logs are tensors or, with several steps in a call, float32 numbers. None
             means `callbacks.default_callbacks(workdir)` and a line of progress every ten seconds.
-          boundary_callbacks: called as f(boundary) after each task, in order, with a
-            `boundaries.Boundary`: model, stream, task, workdir, and the row of scores that an earlier one measured. If a run dies among them they are all called again, so each must be able to
-            do its work twice. One that has a method `prepare` gets prepare(stream, workdir)
-            before the first step of the run. None means `boundaries.default_callbacks(workdir)`, samples
-            and quick scores for `ltgans_tf.score_matrix`; [] means none.
+          boundary_callbacks: functions f(boundary), called in order after each task with a `boundaries.Boundary`:
+            model, stream, task, workdir, and the row of scores that an earlier callback measured. If the run dies
+            during these calls, all are called again, so each must be repeatable. If one has a method `prepare`,
+            prepare(stream, workdir) is called before the first step of the run. None means
+            `boundaries.default_callbacks(workdir)`, samples and quick scores for `ltgans_tf.score_matrix`; []
+            means none.
           checkpoint_every: steps between checkpoints.
           stop_after_task: index of a task after which to stop; None for the last.
-          resume: 'auto' goes on from the newest good checkpoint if there is one, 'must' refuses
-            to start without, 'never' refuses a workdir that has one.
-          on_nonfinite: 'stop', or 'rollback' to go on from the last good checkpoint with other noise,
-            at most `nonfinite.MOST_ROLLBACKS` times in a run; before the first one that is its beginning.
-          accept_changed_data: whether a run that was stopped in the middle of a task goes on where the
-            training images of that task have changed since.
+          resume: 'auto' continues from the newest good checkpoint if there is one, 'must' refuses
+            to start without a checkpoint, 'never' refuses a workdir that has one.
+          on_nonfinite: 'stop', or 'rollback' to continue with other noise from the last good checkpoint or,
+            if there is none yet, from the beginning; at most `nonfinite.MOST_ROLLBACKS` times in a run.
+          accept_changed_data: whether a run that was stopped in the middle of a task may continue although
+            the training images of that task have changed.
 
         Returns:
           True when all tasks asked for are learnt, False when `stop_requested` ended the run.
 
         Raises:
-          ValueError: a workdir of other settings, in use, or contradicting `resume` or `on_nonfinite`; training
-            images that changed in the middle of a task; workers of other settings, code or data.
+          ValueError: the workdir has other settings, is in use, or contradicts `resume` or `on_nonfinite`; training
+            images changed in the middle of a task; workers have different settings, code or data.
           NonFiniteError: a loss, gradient or weight became NaN or Inf; no such state is saved.
           distribution.WorkerLostError: another worker is gone.
         """
@@ -339,8 +340,10 @@ class LifelongModel(compiled_steps.CompiledSteps):
         return learning.run(workdir, checkpoint_every, stop_after_task, resume, on_nonfinite)
 
     def request_stop(self):
-        """Asks `fit_stream` to return False: after the present step, with the state saved, and out of work
-        that the next run does again (`prepare`, boundary callbacks, tracing) at once. For signal handlers.
+        """Asks `fit_stream` to stop and return False; for signal handlers.
+
+        The current step is finished and the state saved. Work that the next run repeats (`prepare`, boundary
+        callbacks, tracing) is aborted at once.
         """
         self.stop_requested = True
         if self._may_break_off:
@@ -348,7 +351,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
 
     @contextlib.contextmanager
     def breaking_off(self):
-        """Around work that a stop may abort: `request_stop` raises StopRequested there until `keep_steps`."""
+        """Marks work that a stop may abort: `request_stop` raises StopRequested in it until `keep_steps` is called."""
         self._may_break_off = True
         try:
             if self.stop_requested:
@@ -357,7 +360,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
         except Exception as error:
             if not self.stop_requested:
                 raise
-            # C code of TensorFlow makes a SystemError of what is raised out of a signal handler.
+            # TensorFlow's C code turns an exception that a signal handler raises into a SystemError.
             _log.warning("A stop broke off %s: %s.", type(error).__name__, error)
             raise loop.StopRequested from error
         finally:
@@ -368,15 +371,15 @@ class LifelongModel(compiled_steps.CompiledSteps):
         self._may_break_off = False
 
     def stop_agreed(self):
-        """Whether `stop_requested` is set in any worker; all workers ask together."""
+        """Whether `stop_requested` is set in any worker; all workers must call this together."""
         return distribution.total(self.distribute_strategy, self.stop_requested) > 0
 
     def raise_if_nonfinite(self, weights=False):
         """Raises NonFiniteError, naming quantity and step, once `end_step` has seen NaN or Inf.
 
         Args:
-          weights: whether weights and optimizers are looked at too: a finite gradient may have made an
-            infinite weight of a finite one.
+          weights: whether weights and optimizers are checked too: a finite gradient may have made a weight
+            infinite.
         """
         steps = self.nonfinite_steps.numpy()
         for step, name in sorted((s, n) for s, n in zip(steps, self.watched) if s >= 0):
@@ -385,11 +388,11 @@ class LifelongModel(compiled_steps.CompiledSteps):
             nonfinite.check_weights(self)
 
     def evaluate_stream(self, stream, evaluator=None):
-        """The present row of scores, of each task learnt so far.
+        """Measures the scores of each task learnt so far.
 
         Args:
           stream: a `TaskStream`, whose test parts are read.
-          evaluator: an `evaluation.Evaluator`, whose `evaluate` also gives what surrounds these
+          evaluator: an `evaluation.Evaluator`, whose `evaluate` returns the whole row with these
             numbers; None for the likelihood of the Student alone.
 
         Returns:

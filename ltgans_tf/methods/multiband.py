@@ -1,21 +1,21 @@
 """Multiband GAN (Deja et al. 2023, "Adapt & Align", arXiv 2312.13699): a local GAN for each task, then consolidation.
 
-In each task a local WGAN-GP learns the new data alone. Then the global generator is trained by the squared
-error alone: for old domains to the images of its own frozen copy, for the new one to the local generator's,
-with the same noise on both sides. Before each generator stands a translator, which makes a latent of noise and
-a domain's code; the first steps of consolidation train that of the global one alone. The first task is the
-local GAN's, and the global generator is a copy of it.
+In each task a local WGAN-GP learns the new data alone. Then consolidation trains the global generator, by squared
+error alone: it learns old domains from the images of its own frozen copy and the new domain from those of the local
+generator, for the same noise. Each generator begins with a translator, a network that maps a domain's code and noise
+to a latent. The first steps of consolidation train only the translator of the global generator. In the first task
+only the local GAN is trained, and the global generator becomes a copy of its generator.
 
-At its peak three generators with their translators stand in memory, and the critic. Where this is not the
-authors' code (cywinski/multiband_gan):
-  - **The new domain's images** in consolidation are the local generator's for noise, their option
-    `only_generations`. Their default, noise that is optimised for each real image in 1,000 steps, costs many times
-    the rest.
-  - **Old images**: as many as new ones, where they have half as many for each old task, at most three halves.
-  - **Codes** are those of `networks.domain_codes`, which follow from a domain's number, and no table that is
-    learnt for a number of tasks named beforehand.
-  - **Networks, optimizer of the local GAN and batch** are the recipe's, without their decay of the rates.
-  - **A Student** learns beside it as in `TwinGAN`, from new images and the frozen copy's.
+Peak memory has three generators with their translators, and the critic. Differences from the authors' code
+(cywinski/multiband_gan):
+  - **The new domain's images** in consolidation are the local generator's images for random noise, the authors'
+    option `only_generations`. Their default optimises the noise for each real image in 1,000 steps, which costs many
+    times the rest.
+  - **Old images**: as many as new ones. The authors have half as many for each old task, at most three halves.
+  - **Codes** come from `networks.domain_codes`, which computes them from a domain's number. The authors learn a table
+    of codes for a number of tasks that is fixed beforehand.
+  - **Networks, optimizer of the local GAN and batch** are the recipe's, without the authors' decay of the rates.
+  - **A Student** is trained too, as in `TwinGAN`, on new images and on images of the frozen copy.
 """
 
 import dataclasses
@@ -29,18 +29,18 @@ from ltgans_tf.networks import losses, networks
 from ltgans_tf.settings.method_table import MultibandSettings
 from ltgans_tf.training import optimizers
 
-GLOBAL, FROZEN, LOCAL = 0, 1, 2  # places of the generators
+GLOBAL, FROZEN, LOCAL = 0, 1, 2  # indices in `generators`
 # Phases of a task.
 _LEARN, _ALIGN, _CONSOLIDATE = 0, 1, 2
 _TRANSLATOR = "translator"
 
 
 class Multiband(twin_gan.TwinGAN):
-    """A global generator, its frozen copy and a local GAN; see the file's description.
+    """A global generator, its frozen copy and a local GAN; see the docstring of this file.
 
     Args:
-      generators: three Keras models latents [B, Z] -> images, alike but for their weights, each with a layer named
-        'translator'.
+      generators: three Keras models latents [B, Z] -> images that differ only in their weights, each with a layer
+        named 'translator'.
       critic, student, recipe, seed: as in `TwinGAN`.
     """
 
@@ -66,7 +66,7 @@ class Multiband(twin_gan.TwinGAN):
 
     @classmethod
     def make_generator(cls, arch, channels, seed, name, recipe):
-        """The generator after a translator of one hidden layer."""
+        """Builds a generator that begins with a translator of one hidden layer."""
         own = dataclasses.replace(arch, latent_dim=arch.latent_dim - recipe.domain_dim)
         painter = networks.generator(own, channels, seed, f"{name}_painter", recipe.precision)
         latents = keras.Input([arch.latent_dim])
@@ -75,7 +75,7 @@ class Multiband(twin_gan.TwinGAN):
         )
 
     def compile(self, *args, **kwargs):
-        """As `TwinGAN.compile`; consolidation has Adam optimizers of its own, one for the translator alone."""
+        """As `TwinGAN.compile`, but consolidation has its own Adam optimizers, one of them for the translator alone."""
         super().compile(*args, **kwargs)
         rate = self.settings.global_rate
         self.generator_optimizers[GLOBAL] = optimizers.Adam(rate)
@@ -91,7 +91,7 @@ class Multiband(twin_gan.TwinGAN):
     # Roles and phases.
 
     def roles(self, task_index):
-        """The frozen copy teaches from the second task on, and the local and the global generator learn, in turn."""
+        """From the second task on the frozen copy teaches, and first the local, then the global generator learns."""
         if not task_index:
             return lakd.Roles(teachers=(), learners=(LOCAL,))
         return lakd.Roles(teachers=(FROZEN,), learners=(LOCAL, GLOBAL))
@@ -101,7 +101,7 @@ class Multiband(twin_gan.TwinGAN):
         return GLOBAL
 
     def phases(self, task_index, steps):
-        """The local GAN, the translator alone, all of the global generator; in the first task the first alone."""
+        """Phases: local GAN, translator alone, whole global generator; the first task has only the local GAN."""
         if not task_index:
             return [steps]
         local = max(1, round(self.settings.local_share * steps))
@@ -111,7 +111,7 @@ class Multiband(twin_gan.TwinGAN):
         return self.roles(task_index), self.phase
 
     def begin_task(self):
-        """Takes the frozen copy, and starts the local generator from the global one."""
+        """From the second task on, copies the global generator's weights to the frozen and the local one."""
         if int(self.task_index.numpy()):
             for copy in (FROZEN, LOCAL):
                 self.generators[copy].set_weights(self.generators[GLOBAL].get_weights())
@@ -128,7 +128,7 @@ class Multiband(twin_gan.TwinGAN):
         """One step: an update of the local GAN or one of the global generator, and one of the Student.
 
         Args:
-          data: as in `TwinGAN`; consolidation looks at one batch of it, for the Student.
+          data: as in `TwinGAN`; consolidation uses one batch of it, for the Student.
 
         Returns:
           dict of scalars over all replicas.
@@ -150,7 +150,7 @@ class Multiband(twin_gan.TwinGAN):
         return self.end_step(report, unreported=unreported)
 
     def _learn_locally(self, new_images, rows):
-        """A WGAN-GP step on the new data alone: (report, sums over the earlier critic updates)."""
+        """Takes a WGAN-GP step on the new data; returns (report, sums over all critic updates but the last)."""
         roles, last = lakd.Roles(teachers=(), learners=(LOCAL,)), self.recipe.n_critic - 1
         unreported = self._update_earlier(new_images, None, roles)
         heads, (fakes, tapes) = self._heads(last, rows, roles, None), self._fakes(last, rows, roles, None)
@@ -158,7 +158,7 @@ class Multiband(twin_gan.TwinGAN):
         return report | self._update_learners(fakes, tapes, roles, heads, None), unreported
 
     def _consolidate(self, rows, replay):
-        """One update by the squared error to the local and to the frozen generator's images, on equal noise."""
+        """Takes one step on the squared error to the local and the frozen generator's images, for equal noise."""
         law, generator = self.latent_law, self.generators[GLOBAL]
         noise = self.noise(twin_step.LATENTS, rows, law.noise_dim, law=law.noise)
         new = law.place(noise, self._domains(0, rows))
@@ -177,8 +177,8 @@ class Multiband(twin_gan.TwinGAN):
 
 
 def _translator(inputs, outputs, seed):
-    """Latents [B, inputs] -> [B, outputs], through a hidden layer of four times `outputs`."""
-    # A seed of its own for each layer: those of the generator's are drawn from `seed`.
+    """Builds a network [B, inputs] -> [B, outputs] with a hidden layer of 4 * `outputs` units."""
+    # Each layer has its own seed; the generator draws the seeds of its layers from `seed`.
     layers = [keras.Input([inputs])]
     for i, (units, act) in enumerate(((4 * outputs, "leaky_relu"), (outputs, None))):
         initializer = keras.initializers.GlorotUniform(seed=2**20 + 2 * seed + i)

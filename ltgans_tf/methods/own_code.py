@@ -1,4 +1,4 @@
-"""Code outside the package, by the name 'module:name': a method's class, or a function that builds a model."""
+"""Finds code outside the package by 'module:name': a method's class, or a function that builds a model."""
 
 import importlib
 import re
@@ -20,7 +20,7 @@ def find(name):
         return getattr(importlib.import_module(module), inside, None)
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
-            raise  # what it imports itself is missing
+            raise  # an import inside the module failed
         raise ValueError(
             f"the method is {name!r}, and there is no module {error.name!r}; start from the folder that"
             " has it, or add that folder to PYTHONPATH."
@@ -28,7 +28,7 @@ def find(name):
 
 
 def check_lasting(name):
-    """Refuses the name of a method that another program could not find: ValueError with what to do."""
+    """Raises a ValueError with the remedy if another program could not import the method `name`."""
     if ":" in name and (name.startswith("__main__:") or not NAME.fullmatch(name)):
         raise ValueError(
             f"the method is {name!r}, which other programs cannot import, so that a workdir could not be loaded;"

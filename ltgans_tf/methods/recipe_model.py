@@ -1,4 +1,4 @@
-"""RecipeModel: what methods share that are built from a named architecture and a `presets.Recipe`."""
+"""RecipeModel: the base of methods that are built from a named architecture and a `presets.Recipe`."""
 
 import dataclasses
 
@@ -9,21 +9,21 @@ from ltgans_tf.settings.method_table import SETTINGS
 
 
 class RecipeModel(LifelongModel):
-    """A `LifelongModel` that a workdir can build again. A method writes `build`.
+    """A `LifelongModel` that can be rebuilt from a workdir; a method defines `build`.
 
     Attributes:
       recipe: its `presets.Recipe`.
-      settings: what the method has beside it, an instance of its class in `method_table.SETTINGS`, set by `build`;
-        None where it has none there.
+      settings: the method's own settings, an instance of its class in `method_table.SETTINGS`, set by `build`; None if
+        the method has no class there.
     """
 
-    # Fields of the recipe that belong to the method, whatever the recipe given says.
+    # Fields of the recipe that the method fixes; they override the given recipe.
     fixed = {}
     recipe = settings = _built_from = None
 
     @classmethod
     def build(cls, arch, channels, student, recipe, seed, settings):
-        """The model itself; arguments as of `from_architecture`, with nothing left to look up."""
+        """Builds the model; arguments as for `from_architecture`, with names already replaced by their objects."""
         raise NotImplementedError(f"{cls.__name__} must define build().")
 
     @classmethod
@@ -35,14 +35,14 @@ class RecipeModel(LifelongModel):
         Args:
           architecture: a name of `architectures.ARCHITECTURES`, or an `Architecture` of your own.
           channels: 1 or 3.
-          student: whether a Student is trained in step; LGM and CURL are one.
+          student: whether a Student is trained in the same steps; LGM and CURL are Students themselves.
           recipe: a name of `presets.RECIPES` or a `presets.Recipe`.
           seed: seed of weights and noise; each network gets its own weights.
-          settings: what the method has beside the recipe, an `LGMSettings` for one; None for its defaults.
+          settings: the method's own settings, such as an `LGMSettings`; None for its defaults.
 
         Raises:
-          ValueError: an unknown name, with the nearest ones; other channels; settings for a method that has none; or a
-            recipe that asks for what the method does not have.
+          ValueError: an unknown name (the message has the nearest ones); other channels; settings for a method that has
+            none; or a recipe that needs something that the method lacks.
         """
         method = cls._base_method()
         if settings is not None and method not in SETTINGS:
@@ -82,8 +82,8 @@ class RecipeModel(LifelongModel):
         ```
 
         Args:
-          builder: 'module:function', or the function, in a module that Python finds. It takes nothing and returns
-            a new model of the same networks and recipe each time.
+          builder: 'module:function', or the function itself, in a module on Python's path. It takes no arguments and
+            returns a new model of the same networks and recipe each time.
 
         Raises:
           ValueError: there is no such function, or it returned something else.

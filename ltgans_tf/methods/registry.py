@@ -1,8 +1,7 @@
-"""The methods by name: Lifelong Twin GANs and what they are compared with.
+"""The methods by name: Lifelong Twin GANs and the methods they are compared with.
 
-Each is a `LifelongModel` in a file of its own and is imported when it is asked for, so that naming
-the methods does not wait for TensorFlow. A method of the package has its row in `settings.method_table`; one that is no
-part of it goes by 'module:Class'.
+Each is a `LifelongModel` in its own file, which is imported on first use, so that listing the methods does not wait
+for TensorFlow. A method of the package has a row in `settings.method_table`; any other method is named 'module:Class'.
 """
 
 import importlib
@@ -11,12 +10,12 @@ from ltgans_tf.files import near_names
 from ltgans_tf.methods import own_code
 from ltgans_tf.settings.method_table import METHODS
 
-# What programs and `lt.load` ask of a method's class.
+# The attributes that programs and `lt.load` need in a method's class.
 _NEEDED = ("from_architecture", "from_settings", "fit_stream")
 
 
 def check_method(name):
-    """Refuses what can be no method, without importing any: ValueError with the nearest names."""
+    """Raises a ValueError with the nearest names if `name` cannot be a method; imports no method."""
     if name in METHODS or own_code.NAME.fullmatch(str(name)):
         return
     raise near_names.unknown("method", name, METHODS, ", and MODULE:CLASS for a class of your own")
@@ -26,11 +25,11 @@ def method_class(name):
     """Returns the class of the method called `name`.
 
     Args:
-      name: a row of METHODS, or 'module:Class' for a subclass of `LifelongModel` anywhere on Python's
-        path. The latter becomes the class's `method`, by which a workdir finds it again.
+      name: a key of METHODS, or 'module:Class' for a subclass of `LifelongModel` anywhere on Python's
+        path. 'module:Class' becomes the class's `method`, by which a workdir finds it again.
 
     Raises:
-      ValueError: no method has this name, or no such class is there.
+      ValueError: no method has this name, or there is no such class.
     """
     if name in METHODS:
         module, _, its_class = METHODS[name].path.partition(":")

@@ -1,7 +1,7 @@
-"""One generator that learns on, with the replay of a frozen copy of itself, or with none.
+"""Methods that train one generator: `Replay`, with replay from its frozen copy, and `Finetune`, without replay.
 
-Both keep TwinGAN's critic, step and Student, so that what they are compared by is who teaches and
-who learns, and nothing else.
+Both keep TwinGAN's critic, step and Student, so that a comparison with it measures only who teaches
+and who learns.
 """
 
 from ltgans_tf.methods import lakd, twin_gan
@@ -10,14 +10,14 @@ from ltgans_tf.methods import lakd, twin_gan
 class Replay(twin_gan.TwinGAN):
     """Generative replay with a WGAN-GP: the joint retraining of MeRGAN (Wu et al. 2018).
 
-    `generators[0]` learns every task from the weights that it had; `generators[1]` is the copy of
-    it that was made when the task began, frozen, and supplies the past: in task k
+    `generators[0]` learns every task, starting from its own weights. `generators[1]` is a frozen
+    copy of it from the beginning of the task, and supplies the replay. In task k
 
       L_D = E[D(G(z))] - (pi E[D(x)] + (1 - pi) E[D(G_old(z'))]) + lambda GP
 
-    with 1 - pi the recipe's replay share, (k-1)/k if it is 'balanced'. Where this leaves MeRGAN's
-    code, for the comparison's sake: optimizer, critic updates and moving average are the recipe's,
-    optimizer slots are reset in every task, and a Student learns beside it as in `TwinGAN`.
+    where 1 - pi is the recipe's replay share, (k-1)/k if it is 'balanced'. For a fair comparison it
+    differs from MeRGAN's code: optimizer, critic updates and moving average are the recipe's,
+    optimizer slots are reset in every task, and a Student is trained too, as in `TwinGAN`.
     """
 
     method = "replay"
@@ -34,9 +34,9 @@ class Replay(twin_gan.TwinGAN):
 
 
 class Finetune(twin_gan.TwinGAN):
-    """No replay, neither for the generator nor for the Student: what forgetting costs at most.
+    """Training without replay, for the generator and for the Student: shows the worst case of forgetting.
 
-    One generator learns each task from the weights that it had, on the new images alone.
+    One generator learns each task on the new images alone, starting from its own weights.
     """
 
     method = "finetune"
@@ -51,6 +51,6 @@ class Finetune(twin_gan.TwinGAN):
     }
 
     def roles(self, task_index):
-        """Nobody teaches; the same in every task."""
+        """There is no teacher, in any task, and generator 0 always learns."""
         del task_index
         return lakd.Roles(teachers=(), learners=(0,))

@@ -1,6 +1,6 @@
 """TwinGAN: Lifelong Twin GANs (Ye and Bors, ICIP 2021), two generators, a critic, a Student.
 
-Here are the networks, their roles, and what happens between two tasks; `twin_step` has the step.
+This file has the networks, their roles, and what happens between two tasks; `twin_step` has the train step.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ class TwinGAN(TwinStep):
     """
 
     method = "ltgan"
-    # How many generators there are; a method that replays nothing has one.
+    # Number of generators; a method without replay has one.
     generator_count = 2
 
     def __init__(
@@ -60,7 +60,7 @@ class TwinGAN(TwinStep):
         self.critic = critic
         self.student = student
         self.recipe = recipe
-        # Whose weights are trained: where the recipe averages them, `student` has the average.
+        # The Student that is trained. If the recipe has `student_ema`, `student` is its moving average.
         self.trained_student = student
         if student is not None and recipe.student_ema:
             self.trained_student = student.copy("trained_student")
@@ -78,7 +78,7 @@ class TwinGAN(TwinStep):
         )
         self.policy = presets.augmentations(recipe.diffaugment)
         self.image_shape = tuple(self.generators[0].output_shape[1:])
-        # Moving averages of the learners' weights; nothing is kept where the recipe has none.
+        # Moving averages of the generators' weights; empty if the recipe has none.
         self.averages = [keras.models.clone_model(g) for g in self.generators] if recipe.ema else []
         for average, generator in zip(self.averages, self.generators):
             average.set_weights(generator.get_weights())
@@ -107,7 +107,7 @@ class TwinGAN(TwinStep):
 
     @classmethod
     def make_generator(cls, arch, channels, seed, name, recipe):
-        """One generator: latents [B, arch.latent_dim], codes included, -> images; a Keras model."""
+        """Builds one generator, a Keras model: latents [B, arch.latent_dim], codes included, -> images."""
         code_dim = recipe.domain_dim if recipe.domain_scales else 0
         return networks.generator(arch, channels, seed, name, recipe.precision, code_dim)
 
@@ -121,14 +121,14 @@ class TwinGAN(TwinStep):
         jit_compile=False,
         **kwargs,
     ):
-        """Gives each network an optimizer of its own; those of the recipe where none is given.
+        """Gives each network its own optimizer, by default the recipe's.
 
         Args:
-          optimizer: None; one for all networks is refused.
-          critic_optimizer, generator_optimizer, student_optimizer: Keras optimizers; of the
-            generators' a copy is made for each.
+          optimizer: must be None; one optimizer for all networks is refused.
+          critic_optimizer, generator_optimizer, student_optimizer: Keras optimizers; each generator
+            gets its own copy of `generator_optimizer`.
           jit_compile: see `LifelongModel.compile`.
-          **kwargs: for `LifelongModel.compile`, steps_per_execution and run_eagerly for two.
+          **kwargs: for `LifelongModel.compile`, such as steps_per_execution and run_eagerly.
         """
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         generator_optimizer = optimizers.get(generator_optimizer, self.recipe.generator_optimizer)
@@ -141,7 +141,7 @@ class TwinGAN(TwinStep):
             self.student_optimizer = optimizers.get(student_optimizer, self.recipe.student_optimizer)
             pairs.append((self.student_optimizer, self.trained_student))
         for optimizer, network in pairs:
-            # Built here, inside the strategy's scope; built in the step, replicas would drift apart.
+            # Built here, inside the strategy's scope: if a step built them, replicas would drift apart.
             optimizer.build(network.trainable_variables)
         self.optimizers = [optimizer for optimizer, _ in pairs]
 
@@ -162,10 +162,10 @@ class TwinGAN(TwinStep):
         return self.roles(task_index)
 
     def new_batches(self, task_index):
-        """One for each critic update, and one for the Student where it has no replay.
+        """Returns one batch for each critic update, and one for the Student if it has no replay.
 
-        So the Student sees two batches in each step of every task, where the paper's sees one in the
-        first: methods are compared at as many images in an update of the decoder.
+        So the Student sees two batches in each step of every task; the paper's sees one in the first task.
+        All methods are compared with equally many images in an update of the decoder.
         """
         own = self.student is not None and not self.roles(task_index).teachers
         return self.recipe.n_critic + own
@@ -173,7 +173,7 @@ class TwinGAN(TwinStep):
     @property
     def latest_identity(self):
         """Identity of the most knowledgeable generator: the one trained last in a finished task."""
-        with tf.init_scope():  # a graph is made for the role of the moment
+        with tf.init_scope():  # a graph is traced for the current roles
             return lakd.latest_teacher(int(self.task_index.numpy()), self.roles)
 
     @property
@@ -198,7 +198,7 @@ class TwinGAN(TwinStep):
                 other.set_weights(self.student.get_weights())
 
     def finish_task(self):
-        """Where the recipe has a moving average, it becomes the generator that was trained."""
+        """Gives each trained generator the weights of its moving average, if the recipe has one."""
         if self.averages:
             for i in self.roles(int(self.task_index.numpy())).learners:
                 self.generators[i].set_weights(self.averages[i].get_weights())
@@ -212,9 +212,9 @@ class TwinGAN(TwinStep):
         return self.latest_teacher(latents, training=False)
 
     def progress_samples(self, latents):
-        """What the Teacher (generator 0 in the first task) and the Assistant make of `latents`.
+        """Returns the images of `latents` by the Teacher (generator 0 in the first task) and by the Assistant.
 
-        One batch where both are the same generator.
+        The list has only one batch if both are the same generator.
         """
         roles = self.roles(int(self.task_index.numpy()))
         twins = dict.fromkeys([(roles.teachers or roles.learners)[0], roles.learners[-1]])

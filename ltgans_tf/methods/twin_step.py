@@ -21,13 +21,13 @@ LEARNERS_AUGMENTATION, AUGMENTATION = 2, 900
 
 
 class Replayed(NamedTuple):
-    """What the Teacher supplies to a critic update. For all updates of a step, arrays have one more axis, the first.
+    """The Teacher's replay for one critic update; for all updates of a step, arrays have one more axis, the first.
 
     Attributes:
-      noise: of its latents, [B, noise_dim].
-      images: what it makes of them.
-      domains: int32 [B], the domain of each of its images, by their codes.
-      mixed: bool [B], which of them replace a new image; None with codes, where they follow the new ones.
+      noise: noise of the Teacher's latents, [B, noise_dim].
+      images: the Teacher's images of these latents.
+      domains: int32 [B], the domain of each image, which selects the code.
+      mixed: bool [B], which images replace a new image; None with codes, where they are appended to the new ones.
     """
 
     noise: tf.Tensor
@@ -36,7 +36,7 @@ class Replayed(NamedTuple):
     mixed: tf.Tensor | None
 
     def at(self, i):
-        """The part of update i."""
+        """Returns the replay for update i."""
         return Replayed(*(None if part is None else part[i] for part in self))
 
 
@@ -56,7 +56,7 @@ class TwinStep(RecipeModel):
         """One step: n_critic critic updates, one update of each learner, one of the Student.
 
         Args:
-          data: uint8 [B, n, H, W, C], new images of this replica, n by `new_batches`.
+          data: uint8 [B, n, H, W, C], new images of this replica; n is `new_batches`.
 
         Returns:
           dict of scalars over all replicas.
@@ -81,10 +81,10 @@ class TwinStep(RecipeModel):
         return self.end_step(report, unreported=unreported)
 
     def _update_earlier(self, new_images, replay, roles):
-        """All critic updates of a step but the last: what is watched of them, added up, by the names of a report.
+        """Makes all critic updates of a step but the last; returns sums of their watched values, named as in a report.
 
-        One loop in the graph, so that their number costs nothing there. Over several replicas, whose sums TensorFlow
-        takes in no loop, one after another.
+        On one replica they are one loop in the graph, so that the graph does not grow with their number. On several
+        replicas they are unrolled, because TensorFlow cannot sum over replicas in a loop.
         """
         watched, earlier, rows = (
             ("critic/loss", "critic/gradient"),
@@ -110,13 +110,13 @@ class TwinStep(RecipeModel):
         return dict(zip(watched, tf.unstack(state[1])))
 
     def _is_last(self, i):
-        """Whether critic update i is the last of its step; one counted by the loop never is."""
+        """Whether critic update i is the last of its step; a tensor i, from the loop, never is."""
         return isinstance(i, int) and i == self.recipe.n_critic - 1
 
     def _replay(self, rows, n_critic, roles):
-        """What the Teacher supplies to the critic updates: a `Replayed`, None where there is no Teacher.
+        """Returns the replay for the critic updates, a `Replayed`; None if there is no Teacher.
 
-        A critic that does not judge the past has it in the last update alone, from which the learners learn.
+        If the critic does not judge the past, only the last update has replay, for the learners.
         """
         if not roles.teachers:
             return None
@@ -140,27 +140,27 @@ class TwinStep(RecipeModel):
         return tf.constant(share.numerator, tf.int64), tf.constant(share.denominator, tf.int64)
 
     def _mixed_rows(self, i, rows):
-        """Without codes: which rows of the critic's real images are the Teacher's, bool [B].
+        """Without codes: tells which rows of the critic's real images are the Teacher's, bool [B].
 
-        Of the global batch floor((t + 1) s B) - floor(t s B) rows at critic update t, spread evenly, so that the
-        share s is exact over the updates.
+        At critic update t these are floor((t + 1) s B) - floor(t s B) rows of the global batch, spread evenly, so that
+        the share s is exact over the updates.
         """
         update = tf.cast(self.task_step.value, tf.int64) * self.recipe.n_critic + tf.cast(i, tf.int64)
         count = presets.replayed_rows(update, self.global_rows, *self._share())
         return presets.is_replayed(self._global_row(rows), count, self.global_rows)
 
     def _past_domains(self, i, rows):
-        """The domain of each of the Teacher's images for update i: int32 [B], a function of update and row alone.
+        """Returns the domain of each of the Teacher's images for update i, int32 [B], from update and row alone.
 
-        The last updates of all steps go round the past domains by themselves, and so do the earlier ones: after
-        any number of updates no domain is more than one row ahead of another in either.
+        The last updates of all steps cycle through the past domains, and the earlier updates have a cycle of their
+        own. After any number of updates no domain is more than one row ahead of another in either cycle.
         """
         step, earlier = tf.cast(self.task_step.value, tf.int64), self.recipe.n_critic - 1
         update = step if self._is_last(i) else step * earlier + tf.cast(i, tf.int64)
         return remainder(update * self.global_rows + self._global_row(rows), self.task_index.value)
 
     def _global_row(self, rows):
-        """Where this replica's rows stand in the global batch, int64 [rows]."""
+        """Returns the positions of this replica's rows in the global batch, int64 [rows]."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return tf.range(rows, dtype=tf.int64) + rows * tf.cast(replica, tf.int64)
 
@@ -170,21 +170,22 @@ class TwinStep(RecipeModel):
         return tf.fill([rows], tf.cast(self.task_index.value, tf.int32))
 
     def _real(self, new_images, replay):
-        """Eq. 2's real images: new ones and, after them or in their place, the Teacher's."""
+        """Returns the real images of Eq. 2: the new ones, with the Teacher's appended or in place of some."""
         if replay is None or not self.recipe.critic_on_past:
             return new_images
         if replay.mixed is not None:
             return tf.where(replay.mixed[:, None, None, None], replay.images, new_images)
-        # With distillation the fake of a row is to be the Teacher's image of that row; were both ends of a row's
-        # line alike, the penalty would see none but points close to the data. So rows swap by twos, on any layout.
+        # With distillation the fake of a row becomes like the Teacher's image of that row. The penalty would then
+        # interpolate between equal images, so only close to the data. So pairs of rows are swapped, on any layout.
         rows = replay.images.shape[0]
         taught = tf.gather(replay.images, [min(i ^ 1, rows - 1) for i in range(rows)])
         return tf.concat([new_images, taught], axis=0)
 
     def _fakes(self, i, rows, roles, replay):
-        """Images of each learner, with the tape of the pass for the last critic update.
+        """Returns the images of each learner, with the tape of the pass for the last critic update.
 
-        B of the new task and, with codes, after them B of the past; with distillation of the Teacher's latents.
+        They are B images of the new task and, with codes, then B of the past, which have the Teacher's latents if there
+        is distillation.
         """
         fakes, tapes, law = [], [], self.latent_law
         for learner in roles.learners:
@@ -202,7 +203,7 @@ class TwinStep(RecipeModel):
         return fakes, tapes
 
     def _learner_images(self, learner, latents):
-        """Over several replicas these exchange the statistics of their batches, which XLA cannot."""
+        """Draws images, by XLA on one replica only: several replicas exchange batch statistics, which XLA cannot."""
         generator = self.generators[learner]
         if self.distribute_strategy.num_replicas_in_sync == 1:
             generator = self.by_xla(generator)
@@ -216,11 +217,12 @@ class TwinStep(RecipeModel):
         return tf.concat(fakes, axis=0)
 
     def _heads(self, i, rows, roles, replay):
-        """Which output of the critic judges each row of each learner's block: int32 [L * N].
+        """Returns which output of the critic judges each row of each learner's block: int32 [L * N].
 
-        Of two heads each twin has one in the first task, and for life without domain codes. With codes
-        head 1 judges the past and head 0 the new task from then on. Eq. 1 as written has one head, which
-        sees only the sum over both twins, so that they share out the modes of the first task.
+        With two heads, each twin has its own head in the first task and, without domain codes, in all tasks.
+        With codes, head 1 judges the past and head 0 the new task from the second task on. Eq. 1 as written
+        has one head, which sees only the sum over both twins, so that each may learn only some modes of the
+        first task.
         """
         learners, domains = roles.learners, self._domains(i, rows)
         if replay is not None and replay.mixed is None and self.recipe.critic_on_past:
@@ -237,7 +239,7 @@ class TwinStep(RecipeModel):
         return tf.reduce_sum(values * tf.one_hot(heads, self.recipe.critic_heads), axis=1)
 
     def _augmentation(self, tag, rows):
-        """Random numbers that augment so many rows, batch after batch: float [rows, NUMBERS]; None without a policy."""
+        """Draws numbers to augment `rows` images, batch after batch: float [rows, NUMBERS]; None without a policy."""
         if not self.policy:
             return None
         batch = self.global_rows // self.distribute_strategy.num_replicas_in_sync
@@ -291,13 +293,13 @@ class TwinStep(RecipeModel):
         return gradients, loss, tf.reduce_sum(real_values - fake_values), tf.reduce_sum(penalty)
 
     def _update_learners(self, fakes, tapes, roles, heads, replay):
-        """Each learner descends -D(G(z)) through the critic just updated (Eqs. 1 and 2).
+        """Updates each learner by -D(G(z)) of the critic just updated (Eqs. 1 and 2).
 
-        With distillation the Assistant also descends the squared error to the Teacher's images of
-        the latents that its own were made of.
+        With distillation the Assistant also minimises the squared error to the Teacher's images of
+        the same latents.
 
-        The chain rule in two parts, critic and then generator, so that the forward pass that made
-        the fakes for the critic is not made again and no gradient of the critic's weights is.
+        The chain rule is applied in two parts, critic and then generator. So the forward pass that made
+        the fakes for the critic is reused, and no gradients of the critic's weights are computed.
         """
         scale, norms = self.recipe.loss_scale, []
         known = None if replay is None or not self.recipe.distillation else replay.images
@@ -314,9 +316,9 @@ class TwinStep(RecipeModel):
         return report | ({"generator/distillation": apart} if self.recipe.distillation else {})
 
     def _gradients_of_images(self, fakes, heads, known, numbers):
-        """The learners' loss, of it the distance to the Teacher's images `known`, and its gradients by `fakes`.
+        """Returns the learners' loss, the distance to the Teacher's images `known`, and the gradients for `fakes`.
 
-        The critic sees them augmented by `numbers`, where these are not None.
+        The critic sees the fakes augmented by `numbers`, unless `numbers` is None.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fakes)
@@ -333,10 +335,10 @@ class TwinStep(RecipeModel):
         return loss, apart, losses.gradients(tape, loss, fakes, self.recipe.loss_scale)
 
     def _average(self, average, network, most):
-        """Moves a network's average on by one step, with a decay that grows over the task to `most`.
+        """Updates the moving average of a network's weights, with a decay that grows to `most` over the task.
 
-        It grows as in `tf.train.ExponentialMovingAverage` with `num_updates`. So the weights
-        that a task began with (in the first task noise) leave the average within few steps.
+        The decay grows as in `tf.train.ExponentialMovingAverage` with `num_updates`. So the weights
+        from the beginning of a task (random in the first task) leave the average within few steps.
         """
         step = tf.cast(self.task_step.value, tf.float32)
         decay = tf.minimum(most, (1.0 + step) / (10.0 + step))
@@ -344,11 +346,11 @@ class TwinStep(RecipeModel):
             normalization.blend(mean, weight.value, 1.0 - decay)
 
     def _update_student(self, new_images, others, replayed):
-        """Eq. 5: one pass over new images and others, each bracket with its weight.
+        """Updates the Student by Eq. 5: one pass over new images and equally many others, with a weight for each part.
 
-        The others are as many images of the Teacher or, without replay, new ones too. With distillation the trained
-        Student is also pulled to what it was when the task began, on the replay. Returns the loss with
-        the weights, and the report without them.
+        The others are images of the Teacher or, without replay, further new images. With student distillation the
+        trained Student is also pulled, on the replay, to the Student from the beginning of the task. Returns the
+        weighted loss and the report, whose losses have no weights.
         """
         rows = new_images.shape[0]
         first = second = 1.0
@@ -381,6 +383,6 @@ class TwinStep(RecipeModel):
 
 
 def remainder(values, divisor):
-    """int64 [N] modulo an int64 scalar, as int32 [N]; GPUs have no kernel for the remainder of int64."""
+    """Returns int64 [N] modulo an int64 scalar, as int32 [N]; GPUs have no kernel for int64 remainders."""
     divisor = tf.cast(divisor, tf.int64)
     return tf.cast(values - values // divisor * divisor, tf.int32)

@@ -1,12 +1,12 @@
-"""The networks, the Student, their losses, and the latents that they are given.
+"""The networks, the Student, their losses and their latents.
 
 | name | what it is |
 |---|---|
 | `generator`, `critic`, `encoder`, `decoder` | build one network from an `Architecture`: a `keras.Model` |
 | `Student` | the VAE: `encode` to a TFP distribution, `decode` |
 | `losses` | WGAN-GP and the ELBO, one value per example |
-| `LatentLaw` | how latents are drawn: noise, and before it the code of a domain |
-| `code_book` | the domain codes: unit vectors that follow from the domains' numbers |
+| `LatentLaw` | how latents are drawn: the code of a domain, followed by noise |
+| `code_book` | the domain codes: unit vectors, computed from the domains' numbers |
 | `interpolate`, `traverse` | paths through a Student's codes |
 """
 

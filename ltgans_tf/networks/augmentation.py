@@ -1,23 +1,24 @@
 """DiffAugment: random transforms of all images that a critic judges, for training on few images (Zhao et al. 2020).
 
-Real and generated images pass through them, in the critic's update and in the generators', so that a critic cannot
-learn a small set by heart and generators do not learn to draw the transforms. Each is differentiable by the images,
-takes its random numbers as an argument, and works on a whole batch; ranges are those of the paper's code.
+Both real and generated images are transformed, in the updates of the critic and of the generators. So the critic
+cannot memorise a small set, and the generators do not learn to draw the transforms. Each transform is differentiable
+with respect to the images, takes its random numbers as an argument and works on a whole batch. The ranges are those
+of the paper's code.
 """
 
 import tensorflow as tf
 
-# Random numbers that an image takes, whichever transforms are chosen.
+# Random numbers per image, whichever transforms are chosen.
 NUMBERS = 7
-_SHIFT = 1 / 8  # the largest translation, in sides of the image
-_HOLE = 1 / 2  # the side of what is cut out, in sides of the image
+_SHIFT = 1 / 8  # the largest translation, as a fraction of the image's side
+_HOLE = 1 / 2  # the side of the cut-out square, as a fraction of the image's side
 
 
 def augment(images, numbers, policy):
-    """The images after the transforms of `policy`, one after another.
+    """Applies the transforms of `policy` to images, one after another.
 
     Args:
-      images: float [B, H, W, C]; 0, which fills what is moved in or cut out, is the middle of their range [-1, 1].
+      images: float [B, H, W, C] in [-1, 1]. Moved-in and cut-out pixels become 0, the middle of this range.
       numbers: float [B, NUMBERS], independent and uniform in [0, 1).
       policy: names of TRANSFORMS, in order.
 
@@ -31,9 +32,9 @@ def augment(images, numbers, policy):
 
 
 def color(images, numbers):
-    """Brightness moves by [-0.5, 0.5), saturation is scaled by [0, 2) and contrast by [0.5, 1.5).
+    """Shifts brightness by [-0.5, 0.5), scales saturation by [0, 2) and contrast by [0.5, 1.5).
 
-    Saturation is the distance to the mean of a pixel's channels, contrast that to the mean of the image.
+    Saturation is the distance to the mean of a pixel's channels, contrast the distance to the mean of the image.
     """
     brightness, saturation, contrast = (number[:, None, None, None] for number in tf.unstack(numbers, axis=1))
     images += brightness - 0.5
@@ -44,7 +45,7 @@ def color(images, numbers):
 
 
 def translation(images, numbers):
-    """Each image moves by whole pixels, up to an eighth of its side along each axis; 0 comes in."""
+    """Moves each image by whole pixels, up to an eighth of its side along each axis, and fills the gap with 0."""
     for axis in (1, 2):
         side = images.shape[axis]
         most = int(side * _SHIFT + 0.5)
@@ -56,7 +57,7 @@ def translation(images, numbers):
 
 
 def cutout(images, numbers):
-    """A square of half the side becomes 0, around any point of the image, so that a part of it may lie outside."""
+    """Sets a square of half the side to 0; its centre is any point of the image, so part of it may lie outside."""
     inside = 1.0
     for axis in (1, 2):
         side = images.shape[axis]
@@ -69,11 +70,11 @@ def cutout(images, numbers):
 
 
 def _integers(numbers, count):
-    """int32 [B] in [0, count), uniform, of `numbers` in [0, 1)."""
+    """Maps uniform `numbers` in [0, 1) to uniform int32 [B] in [0, count)."""
     return tf.cast(numbers * count, tf.int32)
 
 
-# Each transform, and which of an image's numbers are its own.
+# Each transform, and the columns of an image's random numbers that it uses.
 TRANSFORMS = {
     "color": (color, slice(0, 3)),
     "translation": (translation, slice(3, 5)),

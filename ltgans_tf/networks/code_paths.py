@@ -4,7 +4,7 @@ import numpy as np
 
 KINDS = ("linear", "spherical")
 
-# Below this sine of the angle between two directions slerp divides rounding by rounding.
+# If the sine of the angle between two directions is below this, slerp divides one rounding error by another.
 _LEAST_SINE = 1e-6
 
 
@@ -13,9 +13,9 @@ def interpolate(code_a, code_b, steps=10, kind="linear"):
 
     'linear' is the straight line. 'spherical' turns the direction at a constant rate (slerp,
     Shoemake 1985) while the norm changes linearly, so that codes keep the length that N(0, I)
-    gives them. Two codes in one direction, or one of zeros, span no angle: there slerp's limit
-    is the straight line, and that is returned. Between opposite directions there is no shortest
-    arc to choose, and the straight line, through zero, is returned too.
+    gives them. If both codes have the same direction, or one is all zeros, there is no angle between
+    them: the result is slerp's limit, the straight line. Opposite directions have no unique shortest
+    arc: the result is again the straight line, which passes through zero.
 
     Args:
       code_a, code_b: [D] each, the ends.
@@ -44,12 +44,12 @@ def interpolate(code_a, code_b, steps=10, kind="linear"):
 
 
 def _arc(a, b, shares, straight):
-    """Slerp of the directions, with the norm on a line; `straight` where they span no angle."""
+    """Returns slerp of the directions with a linear norm; `straight` if there is no unique arc."""
     norm_a, norm_b = np.linalg.norm(a), np.linalg.norm(b)
     if norm_a == 0.0 or norm_b == 0.0:
         return straight
     u, v = a / norm_a, b / norm_b
-    # atan2 of the two chords, because arccos is blunt near 0 and pi.
+    # atan2 of the two chords, because arccos is inaccurate near 0 and pi.
     angle = 2.0 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))
     if np.sin(angle) < _LEAST_SINE:
         return straight
@@ -58,12 +58,12 @@ def _arc(a, b, shares, straight):
 
 
 def traverse(code, unit, values):
-    """Copies of a code in which one latent variable takes each of `values` (Fig. 3).
+    """Returns copies of a code in which one latent variable takes each of `values` (Fig. 3).
 
     Args:
       code: [D].
       unit: index of the latent variable, in [0, D).
-      values: numbers, as many as codes are wanted.
+      values: the numbers, one for each copy.
 
     Returns:
       float32 [len(values), D]; all other variables are as in `code`.
@@ -81,7 +81,7 @@ def traverse(code, unit, values):
 def unit_kl(mean, stddev):
     """KL of each latent variable to its prior, the mean over images of KL(q(z_d|x) || N(0, 1)).
 
-    In closed form (mean^2 + stddev^2 - 1) / 2 - log stddev, in nats.
+    Its closed form is (mean^2 + stddev^2 - 1) / 2 - log stddev, in nats.
 
     Args:
       mean, stddev: [N, D] each, of the posteriors of N images, N of at least 1.
@@ -99,15 +99,15 @@ def unit_kl(mean, stddev):
 
 
 def most_informative_units(mean, stddev, count):
-    """The latent variables that tell most about an image: those with the most KL to N(0, 1).
+    """Returns the latent variables with most information about an image: those with the largest KL to N(0, 1).
 
     Args:
       mean, stddev: [N, D] each, of the posteriors of N images.
       count: how many, from 1 to D.
 
     Returns:
-      (units, kls): int64 [count] indices, the most KL first and the lower index first among
-      equals, and float64 [count], their KL in nats (see `unit_kl`).
+      (units, kls): int64 [count], indices by falling KL, the lower index first among equals;
+      and float64 [count], their KL in nats (see `unit_kl`).
     """
     kls = unit_kl(mean, stddev)
     if not 1 <= count <= len(kls):

@@ -1,9 +1,9 @@
-"""Domain codes: one direction for each domain, which follows from the domain's number alone.
+"""Domain codes: one unit vector for each domain, computed from the domain's number alone.
 
-The first 2d domains have the axes of the d dimensions, forwards and then backwards, so any two of them are at
-least 90 degrees apart. A later domain has the direction whose coordinates are the bytes of a SHAKE-256 hash of its
-number, from -127.5 to 127.5: the same bits on every machine and with every version of a library.
-The least angle between two codes, in degrees:
+In d dimensions the first d domains get the positive axes and the next d domains the negative axes, so any two of
+these codes are at least 90 degrees apart. The coordinates of a later code are the bytes of a SHAKE-256 hash of the
+domain's number, shifted to the range from -127.5 to 127.5 and then normalised. A code has the same bits on every
+machine and with every version of a library. The smallest angle between two codes, in degrees:
 
 | dimensions | 10 domains | 50 domains | 200 domains |
 |---|---|---|---|
@@ -22,7 +22,7 @@ import numpy as np
 from ltgans_tf.files import near_names
 
 MOST_DOMAINS = 1024  # rows of the table that a train step holds as a constant
-_SHOWN = 20  # domains that a sentence names
+_SHOWN = 20  # the most domains that an error message lists
 
 
 @functools.cache
@@ -41,12 +41,12 @@ def code_book(dimensions, count=MOST_DOMAINS):
 
 
 def domain_index(domain, learnt, planned=()):
-    """The index, from 0, of a domain that is given by name or by number.
+    """Returns the index, from 0, of a domain given by name or by number.
 
     Args:
       domain: a name, or a number counted from 1 (int, or str as a command line gives it).
       learnt: names of the domains learnt, in order.
-      planned: names of those that come after them.
+      planned: names of the domains to be learnt after these.
 
     Raises:
       ValueError: an unknown domain, or one that is not learnt yet.

@@ -38,15 +38,15 @@ def interpolate(real_images, fake_images, epsilon):
 
 
 def gradients(tape, target, variables, scale=1.0, upstream=None):
-    """Gradients that pass through the layers multiplied by `scale` and are divided by it in the end.
+    """Computes gradients that are multiplied by `scale` in the backward pass and divided by it at the end.
 
     Args:
       tape: a GradientTape that recorded `target`.
-      target: tensor, of which the sum is differentiated.
+      target: tensor whose sum is differentiated.
       variables: list of float32 variables or tensors.
-      scale: a power of two, so that nothing is rounded; above 1 for layers in float16, in which what is
-        below 6e-8 becomes 0.
-      upstream: gradient of something with respect to `target`, by the chain rule; None for ones.
+      scale: a power of two, so that scaling rounds nothing; above 1 for layers in float16, where values
+        below 6e-8 become 0.
+      upstream: gradient of a later value with respect to `target`, for the chain rule; None for ones.
 
     Returns:
       list of float32 tensors.
@@ -59,17 +59,17 @@ def gradients(tape, target, variables, scale=1.0, upstream=None):
 
 
 def norm(gradients):
-    """The Euclidean norm of a list of float32 tensors together, a scalar: one reduction for all of them."""
+    """Returns the Euclidean norm of all float32 tensors of a list together, a scalar, with a single reduction."""
     packed = tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], axis=0)
     return tf.sqrt(2.0 * tf.nn.l2_loss(packed))
 
 
 def descend(optimizer, gradients, variables, target):
-    """Updates variables, but not before `target`, of which these are the gradients, is there.
+    """Updates variables by the gradients of `target`, but only after `target` has been computed.
 
-    A gradient may not depend on all that was read for its target: that of a critic's last kernel does not depend on
-    the critic's values. TensorFlow 2.21 orders the reads of a variable before its update, but in what its graph
-    optimiser makes of such a step that order is gone, and now and then a weight was read after its update.
+    A gradient need not depend on everything that its target reads: that of a critic's last kernel does not depend on
+    the critic's values. TensorFlow 2.21 orders the reads of a variable before its update, but its graph optimiser
+    can lose that order in such a step: then a weight is occasionally read after its update.
 
     Args:
       optimizer: a Keras optimizer.
@@ -83,17 +83,17 @@ def descend(optimizer, gradients, variables, target):
 def gradient_penalty(critic_values_fn, images, scale=1.0):
     """(||grad_u D(u)||_2 - 1)^2 per image (Gulrajani et al. 2017, Eq. 3).
 
-    The norm runs over all pixels and channels of an image: the authors' later code sums over
-    one image axis only, which draws 96 column norms to 1 and so the total norm to about 9.8.
+    The norm is over all pixels and channels of an image. The authors' later code sums over one image
+    axis only, which pulls 96 column norms to 1 and so the total norm to about 9.8.
 
     Args:
-      critic_values_fn: maps [B, H, W, C] to one value per image, [B]; a value may depend on its
-        own image alone (no batch statistics), or the penalty is not that of a function of u.
+      critic_values_fn: maps [B, H, W, C] to one value per image, [B]. A value must depend only on its
+        own image (no batch statistics); otherwise the penalty is not that of a function of u.
       images: points u at which the penalty is taken, [B, H, W, C].
       scale: see `gradients`.
 
     Returns:
-      float32 [B], at least 0; finite, with finite gradients, where the gradient vanishes.
+      float32 [B], at least 0; finite, with finite gradients, even where the gradient of D vanishes.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
@@ -107,8 +107,8 @@ def gradient_penalty(critic_values_fn, images, scale=1.0):
 def sum_squared_error(images, reconstructions):
     """Squared error summed over pixels and channels, [B, H, W, C] twice -> [B].
 
-    On images in [-1, 1]. It is -log p(x|z) of the decoder N(x_hat, I/2) less the constant
-    (D / 2) log(pi), and the "reconstruction error" of the paper's NLOG.
+    For images in [-1, 1] this is -log p(x|z) of the decoder N(x_hat, I/2) minus the constant
+    (D / 2) log(pi). It is the "reconstruction error" of the paper's NLOG.
     """
     return tf.reduce_sum(tf.math.squared_difference(images, reconstructions), axis=[1, 2, 3])
 

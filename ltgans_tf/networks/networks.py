@@ -1,6 +1,6 @@
 """Builders of the four networks, each a plain `keras.Model` made from an `Architecture`.
 
-Their `precision` is a Keras dtype policy: with 'mixed_bfloat16' or 'mixed_float16' the hidden layers
+The argument `precision` is a Keras dtype policy: with 'mixed_bfloat16' or 'mixed_float16' the hidden layers
 compute in 16 bits; weights, inputs, outputs and batch statistics stay float32.
 """
 
@@ -11,37 +11,37 @@ import tensorflow as tf
 
 from ltgans_tf.networks import normalization
 
-# Of the generators' batch statistics. Keras' 0.99 keeps a fifth of the start after 150 steps, and the moving
-# average of the weights averages the statistics once more: FCD 5.01 after task 1 of fig4a_ten_tasks_cpu, 1.17
-# with statistics measured anew on the same weights, 1.15 with 0.9.
+# Momentum of the generators' batch statistics. With Keras' 0.99 a fifth of the initial statistics is left after 150
+# steps, and the moving average of the weights averages them once more. FCD after task 1 of fig4a_ten_tasks_cpu:
+# 5.01 with 0.99, 1.17 with the same weights and statistics measured anew, 1.15 with 0.9.
 MOMENTUM = 0.9
 
 
 def generator(arch, channels=3, seed=0, name="generator", precision="float32", code_dim=0):
-    """latents [B, latent_dim] -> images float32 [B, H, W, C] in [-1, 1] (tanh).
+    """Builds a generator: latents [B, latent_dim] -> images float32 [B, H, W, C] in [-1, 1] (tanh).
 
-    Batch norm and ReLU after each layer, as in the authors' later code. The normaliser is
+    Batch norm and ReLU follow each hidden layer, as in the authors' later code. The normaliser is
     synchronised, so that batch statistics are those of the global batch on any number of
-    replicas. With `code_dim` its scale and shift follow from that many first numbers of a latent too, see
-    `normalization.DomainScale`.
+    replicas. If `code_dim` is above 0, scale and shift also depend on the first `code_dim` numbers of a
+    latent, see `normalization.DomainScale`.
     """
     return _upward(arch, arch.latent_dim, channels, seed, name, precision, True, code_dim)
 
 
 def decoder(arch, channels=3, seed=0, name="decoder", precision="float32"):
-    """codes [B, code_dim] -> mean of p(x|z), float32 [B, H, W, C] in [-1, 1] (tanh).
+    """Builds a decoder: codes [B, code_dim] -> mean of p(x|z), float32 [B, H, W, C] in [-1, 1] (tanh).
 
-    The generator's layers without normaliser, so that a reconstruction depends on its own
-    codes alone.
+    It has the generator's layers without normaliser, so that a reconstruction depends on its own
+    codes alone, and without the averaging of `Architecture.smooth`.
     """
     return _upward(arch, arch.code_dim, channels, seed, name, precision, normalise=False)
 
 
 def critic(arch, channels=3, heads=1, seed=0, name="critic", precision="float32"):
-    """images [B, H, W, C] -> critic values float32 [B, heads], unbounded.
+    """Builds a critic: images [B, H, W, C] -> critic values float32 [B, heads], unbounded.
 
-    No normaliser: batch statistics would make the gradient penalty of an image depend on the
-    others of its batch (the authors' later code has batch norm here; Gulrajani et al. 2017,
+    It has no normaliser: batch statistics would make the gradient penalty of an image depend on the
+    other images of its batch (the authors' later code has batch norm here; Gulrajani et al. 2017,
     section 4, advise against it). `heads` is 1 for Eq. 1 as written, 2 for one head per twin.
     """
     images, features = _downward(arch, channels, rng := random.Random(seed), precision, TwiceLeakyReLU)
@@ -50,7 +50,7 @@ def critic(arch, channels=3, heads=1, seed=0, name="critic", precision="float32"
 
 
 def encoder(arch, channels=3, seed=0, name="encoder", precision="float32"):
-    """images [B, H, W, C] -> (mean, stddev) of q(z|x), each float32 [B, code_dim].
+    """Builds an encoder: images [B, H, W, C] -> (mean, stddev) of q(z|x), each float32 [B, code_dim].
 
     stddev is a softplus, so at least 0; `Student.encode` keeps it away from 0.
     """
@@ -69,11 +69,12 @@ def encoder(arch, channels=3, seed=0, name="encoder", precision="float32"):
 class TwiceLeakyReLU(keras.layers.LeakyReLU):
     """LeakyReLU that computes its gradient from the output, and leaves out its second derivative, which is 0.
 
-    A gradient penalty asks for the second one, and TensorFlow answers with zeros that it then takes back
-    through the whole critic. The first one TensorFlow tells by the input. The gradients are the same bits.
+    A gradient penalty needs the second derivative: TensorFlow would compute zeros and propagate them back through
+    the whole critic. TensorFlow's own LeakyReLU computes the first derivative from the input. The gradients have the
+    same bits.
 
-    For a critic alone: TensorFlow keeps every graph in which `tf.custom_gradient` was traced for the life of the
-    process. A critic is traced in a few train functions, an encoder in each evaluation and export.
+    Use this layer in critics only: TensorFlow keeps every graph in which `tf.custom_gradient` was traced until the
+    process ends. A critic is traced in a few train functions, an encoder in each evaluation and export.
     """
 
     def call(self, inputs):
@@ -95,7 +96,7 @@ class TwiceLeakyReLU(keras.layers.LeakyReLU):
 def _upward(arch, inputs, channels, seed, name, precision, normalise, code_dim=0):
     rng = random.Random(seed)
     size, width = arch.base
-    # A bias before batch norm is cancelled by it.
+    # Batch norm cancels a bias before it.
     settings = {"use_bias": not normalise, "dtype": precision}
 
     def activate(x):
@@ -122,7 +123,7 @@ def _upward(arch, inputs, channels, seed, name, precision, normalise, code_dim=0
 
 
 def _cut(images, size):
-    """Those of more than `size` pixels lose their border, the odd pixel at the lower right."""
+    """Crops images to `size` pixels a side; an odd pixel is cut off at the lower right."""
     beyond = images.shape[1] - size
     if not beyond:
         return images
@@ -142,11 +143,11 @@ def _downward(arch, channels, rng, precision, activation):
     if arch.critic_units:
         x = keras.layers.Dense(arch.critic_units, kernel_initializer=_glorot(rng), dtype=precision)(x)
         x = activation(negative_slope=0.2, dtype=precision)(x)
-    if precision != "float32":  # for heads that are no Keras layer
+    if precision != "float32":  # for heads that are not Keras layers
         x = keras.layers.Activation("linear", dtype="float32")(x)
     return images, x
 
 
 def _glorot(rng):
-    """Each layer gets a seed of its own from the network's, whatever Keras' global seed."""
+    """Returns an initializer whose seed comes from the network's seed, whatever Keras' global seed."""
     return keras.initializers.GlorotUniform(seed=rng.randrange(2**31))

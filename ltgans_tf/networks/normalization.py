@@ -1,4 +1,4 @@
-"""The generators' normalisers: batch normalisation as one kernel, and scales by domain code."""
+"""The generators' normalisers: batch normalisation in one kernel, and scale and shift by domain code."""
 
 import keras
 import tensorflow as tf
@@ -6,10 +6,10 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("ltgans_tf")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' synchronised batch normalisation of [B, H, W, C], with the same weights and the same statistics.
+    """Keras' synchronised batch normalisation of [B, H, W, C], but fused; weights and statistics are the same.
 
-    On one replica TensorFlow's fused kernel does what are a dozen kernels in Keras. Over several replicas, whose
-    statistics are those of the global batch, and where the rows are not known when the graph is made, Keras does it.
+    TensorFlow's fused kernel replaces a dozen kernels of Keras. In training, Keras' own code runs on several replicas,
+    where statistics are those of the global batch, and if the number of rows is unknown when the graph is made.
     """
 
     def __init__(self, **settings):
@@ -32,7 +32,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             is_training=training,
         )
         if training:
-            # The kernel's variance is the unbiased one, with N - 1 where Keras has N.
+            # The kernel's variance is unbiased: it divides by N - 1, Keras by N.
             biased = normal.batch_variance * (max(values - 1, 1) / values)
             for moving, of_batch in zip(statistics, (normal.batch_mean, biased)):
                 blend(moving, of_batch, 1.0 - self.momentum)
@@ -41,14 +41,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("ltgans_tf")
 class DomainScale(keras.layers.Layer):
-    """Scales and shifts each channel by what the code of the row's domain says: [B, H, W, C] and latents [B, Z].
+    """Scales and shifts each channel as a function of the row's domain code: [B, H, W, C] and latents [B, Z].
 
-    Conditional batch normalisation (de Vries et al. 2017) without labels: scale and shift are linear in the code's
-    positive and in its negative part, so that two domains with opposite codes share none of them. At first they are
-    1 and 0.
+    Conditional batch normalisation (de Vries et al. 2017) without labels: scale and shift are linear in the positive
+    and in the negative part of the code, so that two domains with opposite codes share no weights. Initially they
+    are 1 and 0.
 
     Args:
-      code_dim: numbers of a latent that are the code, the first ones.
+      code_dim: length of the code, which is the first part of a latent.
     """
 
     def __init__(self, code_dim, **settings):
@@ -75,7 +75,7 @@ class DomainScale(keras.layers.Layer):
 
 
 def blend(average, value, share):
-    """Moves the Keras variable `average` by a share of its distance to `value`, in two kernels."""
+    """Moves the Keras variable `average` towards `value` by `share` of their distance, in two kernels."""
     variable = average.value
     tf.raw_ops.ResourceApplyGradientDescent(
         var=variable.handle, alpha=tf.cast(share, variable.dtype), delta=variable - value

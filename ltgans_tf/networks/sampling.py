@@ -1,4 +1,4 @@
-"""Latents and images: drawn in the same way by a model in training and by one that was exported."""
+"""Draws latents and images, in the same way for a model in training and for an exported one."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from ltgans_tf.networks import domain_codes
 
 PHILOX = tf.random.Algorithm.PHILOX.value
-_SCRAMBLE = np.array([0x02461E293EC8F720], np.uint64)  # TensorFlow's, of random_ops_util.py
+_SCRAMBLE = np.array([0x02461E293EC8F720], np.uint64)  # the constant of TensorFlow's random_ops_util.py
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,10 +16,10 @@ class LatentLaw:
     """How a generator's latents are drawn: the code of a domain followed by noise.
 
     Attributes:
-      noise_dim: numbers of noise in a latent.
+      noise_dim: length of the noise in a latent.
       noise: 'normal' for N(0, I), 'uniform' for uniform in [-1, 1].
       domain_dim: dimensions of the codes, 0 for latents of noise alone.
-      domain_length: length of a code.
+      domain_length: Euclidean norm of a code.
     """
 
     noise_dim: int
@@ -29,16 +29,16 @@ class LatentLaw:
 
     @property
     def latent_dim(self):
-        """Numbers of a latent."""
+        """Length of a latent."""
         return self.domain_dim + self.noise_dim
 
     def place(self, noise, domains, count=domain_codes.MOST_DOMAINS):
-        """Puts the codes of domains before noise; without codes the noise is all there is.
+        """Puts the codes of domains before noise; without codes returns the noise alone.
 
         Args:
           noise: float32 [N, noise_dim].
-          domains: int [N], from 0 to `count` - 1; not looked at where there are no codes.
-          count: how many codes a graph gets to hold.
+          domains: int [N], from 0 to `count` - 1; ignored if there are no codes.
+          count: number of codes in the table, which a graph holds as a constant.
 
         Returns:
           float32 [N, latent_dim].
@@ -49,7 +49,7 @@ class LatentLaw:
         return tf.concat([tf.gather(tf.constant(codes, tf.float32), domains), noise], axis=1)
 
     def draw(self, count, seed=0, domains=None):
-        """Latents of which row i depends on (seed, i, domains[i]) alone, so not on how many are drawn.
+        """Draws latents; row i depends only on (seed, i, domains[i]), so not on `count`.
 
         Args:
           count: rows, at least 1.
@@ -64,15 +64,15 @@ class LatentLaw:
         return self.place(self._noise(count, [seed, 0]), domains)
 
     def seeded(self, seeds, truncation, domains=None, count=domain_codes.MOST_DOMAINS):
-        """Latents with a seed for each row, so that an image can be asked for again by a number.
+        """Draws latents with one seed for each row, so that a number identifies an image.
 
         Args:
           seeds: int64 [B].
-          truncation: float [B] in [0, 1], by which the noise of a row is scaled; a code stays as it is.
+          truncation: float [B] in [0, 1], the factor of each row's noise; codes are not scaled.
           domains, count: see `place`.
 
         Returns:
-          float32 [B, latent_dim]; row i is row 0 of `draw` for its seed and domain where truncation is 1.
+          float32 [B, latent_dim]; where truncation is 1, row i is row 0 of `draw` for its seed and domain.
         """
         noise = tf.map_fn(
             lambda seed: self._noise(1, [seed, 0])[0],
@@ -82,18 +82,18 @@ class LatentLaw:
         return self.place(noise * truncation[:, None], domains, count)
 
     def domains_of_rows(self, count, domain, learnt, planned=()):
-        """The domain of each of `count` rows.
+        """Returns the domain of each of `count` rows.
 
         Args:
           count: rows.
-          domain: name or number of the domain that is wanted; None for all of them in turn.
+          domain: name or number of the wanted domain; None for all domains in turn.
           learnt, planned: see `domain_codes.domain_index`.
 
         Returns:
-          int64 [count], None without codes.
+          int64 [count]; None if latents have no codes.
 
         Raises:
-          ValueError: there is no such domain, or no code to choose it by.
+          ValueError: the domain is unknown or not learnt yet, or latents have no codes.
         """
         if self.domain_dim:
             if domain is None:
@@ -115,7 +115,7 @@ class LatentLaw:
 
 
 def philox(seed):
-    """Key and counter that `tf.random.stateless_*` make of a seed for Philox, in a third of the kernels.
+    """Derives Philox's key and counter from a seed as `tf.random.stateless_*` do, in a third of the kernels.
 
     Args:
       seed: int64 [2].
@@ -130,6 +130,6 @@ def philox(seed):
 
 
 def in_batches(draw, latents, batch_size=250):
-    """Images that the function `draw` makes of `latents` [N, Z], batch by batch."""
+    """Applies `draw` to `latents` [N, Z] batch by batch, and returns all the images."""
     batches = range(0, len(latents), batch_size)
     return tf.concat([draw(latents[i : i + batch_size]) for i in batches], axis=0)

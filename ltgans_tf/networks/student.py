@@ -35,7 +35,7 @@ class Student(keras.Model):
         """Posterior over codes: images [B, H, W, C] in [-1, 1] -> tfd distribution, event [D].
 
         Raises:
-          ValueError: images of integers.
+          ValueError: the images are integers.
         """
         if tf.as_dtype(getattr(images, "dtype", "float32")).is_integer:
             raise ValueError(
@@ -62,7 +62,7 @@ class Student(keras.Model):
         return self.decode(self.encode(images).mean())
 
     def copy(self, name):
-        """A Student of networks like these, with the same weights."""
+        """Returns a Student with clones of these networks and the same weights."""
         made = Student(keras.models.clone_model(self.encoder), keras.models.clone_model(self.decoder), name)
         made.set_weights(self.get_weights())
         return made
@@ -72,18 +72,18 @@ class Student(keras.Model):
 
         Args:
           images: [B, H, W, C] in [-1, 1].
-          noise: standard normal [B, code_dim] for z = mean + stddev * noise (the draw is made
-            outside, because TFP's own differs between XLA and plain TensorFlow); None takes the
+          noise: standard normal [B, code_dim] for z = mean + stddev * noise (drawn by the caller,
+            because TFP's own draws differ between XLA and plain TensorFlow); None decodes the
             posterior mean.
 
         Returns:
-          (sse, kl), each float32 [B]: squared error summed over pixels, and nats.
+          (sse, kl), each float32 [B]: squared error summed over pixels, and KL in nats.
         """
         mean, stddev, rebuilt = self._pass(images, noise)
         return losses.sum_squared_error(images, rebuilt), losses.kl_to_normal(mean, stddev)
 
     def _pass(self, images, noise):
-        """Mean and standard deviation of the posterior of `images`, and what is decoded of one code of each."""
+        """Returns mean and stddev of the posterior of `images`, and the reconstruction from one code of each."""
         mean, stddev = self._moments(images)
         return mean, stddev, self.decode(mean if noise is None else mean + stddev * noise)
 
@@ -99,25 +99,25 @@ class Student(keras.Model):
         pull=None,
         compiled=lambda function: function,
     ):
-        """One gradient step on Eq. 5: sum over `images` of weight * (SSE + beta * KL).
+        """Takes one gradient step on Eq. 5: sum over `images` of weight * (SSE + beta * KL).
 
-        With a former Student the loss has further, over the last images, the sum of pull * (the squared error
-        between both reconstructions + KL(the former's posterior || this one's)).
+        With a former Student the loss also has the sum, over the last M images, of pull * (the squared error
+        between both reconstructions + KL(posterior of the former || posterior of this one)).
 
         Args:
           optimizer: built on this Student's trainable variables.
           images: [N, H, W, C], new images and replay in one batch, so in one pass.
-          weights: [N], the weight of each image's bracket.
+          weights: [N], the weight of each image's (SSE + beta * KL).
           noise: standard normal, [N, code_dim].
           beta: weight of the KL term.
-          global_rows: rows of a batch over all replicas, by which the sum is divided (Keras'
+          global_rows: rows of a batch over all replicas; the sum is divided by it (Keras'
             optimizers add gradients up over replicas).
           former: a frozen `Student`, which decodes its posterior mean, or None.
           pull: [M], the weights of the last M images' distances to `former`.
-          compiled: what the function that computes the gradients is handed to, to be compiled.
+          compiled: maps the function that computes the gradients to a compiled one.
 
         Returns:
-          (sse, kl, gradients, loss): two [N], the list of gradients, and the scalar that they are of.
+          (sse, kl, gradients, loss): two [N], the list of gradients, and the differentiated scalar.
         """
         found = compiled(self._gradients)(images, weights, noise, beta, global_rows, former, pull)
         sse, kl, gradients, loss = found
@@ -135,7 +135,7 @@ class Student(keras.Model):
             loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
             if former is not None:
                 apart = losses.sum_squared_error(remembered, rebuilt[last])
-                unit = stddev[last]  # the KL between two normals is that to N(0, I) in units of the second
+                unit = stddev[last]  # measured in units of the second normal, a KL between normals is one to N(0, I)
                 apart += losses.kl_to_normal((known_mean - mean[last]) / unit, known_stddev / unit)
                 loss += tf.reduce_sum(pull * apart) / global_rows
         return sse, kl, losses.gradients(tape, loss, self.trainable_variables), loss

@@ -1,9 +1,9 @@
 """Sizes of the networks, as data: no TensorFlow is needed to name or check them.
 
-`small32`, `small64` and `smallN` for any other size N are made for CPU cores, `paper32` and `paper64` are the
-nets of the authors' later public code (facts in the paper's section 4 and that code), made for GPUs.
-To add an architecture, add a row to ARCHITECTURES. It is trained with the recipe of the small nets unless its name begins
-with `paper` (`presets.RECIPES`).
+`small32`, `small64` and `smallN` for any other size N are made for CPU cores. `paper32` and `paper64` are the
+nets of the authors' later public code, made for GPUs; their sizes come from that code and the paper's section 4.
+To add an architecture, add a row to ARCHITECTURES. It is trained with the recipe of the small nets unless its
+name begins with `paper` (`presets.RECIPES`).
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ class Architecture:
       latent_dim: length of a generator's latents.
       code_dim: length of the Student's codes.
       base: (height and width, channels) of the map that the generator's dense layer makes.
-      stages: (channels, stride) of the generator's 3x3 transposed convolutions, in order. What they make beyond
-        image_size is cut off on all sides.
+      stages: (channels, stride) of the generator's 3x3 transposed convolutions, in order. Pixels beyond
+        image_size are cropped on all sides.
       critic_channels: channels of the critic's 3x3 stride-2 convolutions, in order.
       critic_units: units of the dense layer before the critic's output; 0 for none.
-      smooth: whether the generator averages 2x2 neighbours after each layer of stride 2, of which a kernel of 3x3
-        reaches some pixels more often than others: a checkerboard (Odena et al. 2016).
+      smooth: whether the generator averages 2x2 neighbours after each layer of stride 2. A 3x3 kernel with stride 2
+        covers some pixels more often than others, which makes a checkerboard (Odena et al. 2016).
 
-    The encoder has the critic's layers and the decoder the generator's, without normaliser.
+    The encoder has the critic's hidden layers. The decoder has the generator's layers without normaliser and averaging.
     """
 
     name: str
@@ -49,7 +49,7 @@ SMALLEST, LARGEST = 16, 256
 def small(image_size):
     """The small `Architecture` for square images of `image_size` pixels, SMALLEST to LARGEST.
 
-    The generator starts from a map of 4 to 8 pixels, with as many layers of stride 2 as it takes from there.
+    The generator starts from a map of 4 to 8 pixels a side, and has as many layers of stride 2 as the size needs.
     """
     if not SMALLEST <= image_size <= LARGEST:
         raise ValueError(

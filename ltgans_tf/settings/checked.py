@@ -22,15 +22,17 @@ _BOUNDS = {"least": operator.ge, "most": operator.le, "above": operator.gt, "bel
 def setting(
     default, text, *, flag=True, check=None, choices=(), least=None, most=None, above=None, below=None
 ):
-    """A field of a subclass of `Checked`.
+    """Makes a field of a subclass of `Checked`.
 
     Args:
-      default: its type decides what is checked besides: a bool, a whole number, a finite number; of other types nothing.
-      text: what it sets: the help of its flag.
-      flag: whether it is a flag.
-      check: function of a value and the field's name that raises a ValueError for a wrong one; used alone.
-      choices: the values that are allowed.
-      least, most: the smallest and the largest number that are allowed; with `most=math.inf` it need not be finite.
+      default: the default. Values must fit its type: a bool, a whole number or a finite number; other types are not
+        checked.
+      text: what the field sets, the help of its flag.
+      flag: whether the field is a flag.
+      check: function of a value and the field's name that raises a ValueError for a wrong value; replaces all other
+        checks.
+      choices: the allowed values.
+      least, most: the smallest and the largest allowed number; with `most=math.inf` a number may be infinite.
       above, below: bounds that are not allowed themselves.
     """
     bounds = {"least": least, "most": most, "above": above, "below": below}
@@ -39,7 +41,7 @@ def setting(
 
 
 class Checked:
-    """Base of frozen dataclasses of `setting`s: a wrong value is a ValueError that names the field and the rule."""
+    """Base of frozen dataclasses of `setting`s: a wrong value raises a ValueError that names field and rule."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

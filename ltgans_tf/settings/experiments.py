@@ -1,7 +1,7 @@
-"""The paper's tables and figures as data: which runs each needs, and what of them is shown.
+"""The paper's tables and figures as data: the runs that each needs, and the scores that it shows.
 
-An experiment has the name of its preset; those that end in `_cpu` are the same in a small size. The
-paper's numbers stand here as printed. None of them is to be set beside numbers of other images.
+An experiment has the name of its preset; names that end in `_cpu` have the small size. The paper's
+numbers are given as printed. Do not compare them with numbers for other images.
 """
 
 import dataclasses
@@ -9,13 +9,13 @@ import dataclasses
 from ltgans_tf.files import near_names
 
 PEERS = ("curl", "lgm")  # the VAEs that the paper compares with
-PLAIN = "replay"  # what needs the same memory and takes as many steps
-BOUND = "joint"  # what all data of all tasks at once would give
+PLAIN = "replay"  # the method with the same memory and as many steps
+BOUND = "joint"  # the upper bound: all data of all tasks so far
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One row of a table: a method and what it changes of the preset and the recipe.
+    """One row of a table: a method and what it changes in the preset and the recipe.
 
     Attributes:
       label: what the table calls it.
@@ -47,21 +47,21 @@ class View:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What is needed for one table or figure of the paper.
+    """The runs and views of one table or figure of the paper.
 
     Attributes:
       title: what the paper calls it.
       preset: key in `presets.PRESETS`, also the name of the experiment.
-      runs: of `Run`.
-      views: of `View`, the main one first.
-      departures: in what it is not the paper's, in a sentence or two.
+      runs: tuple of `Run`.
+      views: tuple of `View`, the main one first.
+      departures: how it differs from the paper's experiment, in a sentence or two.
       task_labels: what the tables call the tasks, or () for their names.
-      data_dir_labels: the same for runs that read a data folder, whose sets may be others.
+      data_dir_labels: the same for runs that read a data folder, which may have other sets.
       pictures: whether the paper shows pictures, which `ltgans figures` draws of each run.
-      endpoints: of `View`, lower is better, by the last column of which `ltgan` is compared with each of `rivals`,
-        seed by seed; () where nothing is claimed.
+      endpoints: tuple of `View`, lower is better. Their last columns compare `ltgan` with each of `rivals`, seed by
+        seed; () if nothing is claimed.
       rivals: labels of runs.
-      tuning: whether settings are chosen with it, so that its runs have `--tuning`.
+      tuning: whether it is for choosing settings; its runs then have `--tuning`.
     """
 
     title: str
@@ -78,29 +78,29 @@ class Experiment:
 
     @property
     def seeds(self):
-        """How many seeds it needs: six where something is claimed, three for means and extremes, one for tuning."""
+        """How many seeds it needs: six if something is claimed, one for tuning, else three for means and extremes."""
         return 6 if self.endpoints else 1 if self.tuning else 3
 
     @property
     def tables(self):
-        """Of `View`: its own, and those that every experiment has beside them."""
+        """The `View`s of all its tables: its own, and those that every experiment has."""
         return (*self.views, *(view for view in _ALWAYS if view not in self.views))
 
     @property
     def small(self):
-        """Whether it is of the small size."""
+        """Whether it has the small size."""
         return self.preset.endswith("_cpu")
 
     def title_with(self, data_dir):
-        """The title of runs that have this `--data_dir`, or None: str."""
+        """Returns the title for runs with this `--data_dir` (None for none)."""
         return f"{self.title} (stand-in sets)" if data_dir else self.title
 
     def labels_with(self, data_dir):
-        """What the tables of runs with this `--data_dir` call the tasks, or () for their names."""
+        """Returns what the tables of runs with this `--data_dir` call the tasks; () for their names."""
         return self.data_dir_labels if data_dir and self.data_dir_labels else self.task_labels
 
 
-# NLOG decodes the posterior mean and is no bound; the distances of single domains, by their codes and by a classifier.
+# Bounds (NLOG decodes the posterior mean and is not one), and distances of single domains, by code and by classifier.
 _ALWAYS = (View("nlog_sampled"), View("iwae"), View("fcd_drawn"), View("fcd"))
 
 
@@ -112,18 +112,18 @@ def experiment(name):
 
 
 def _runs(*methods, large=False):
-    """One run of each method.
+    """Returns one run of each method.
 
-    CURL and LGM see as many images in an update as the Student of the others does from task 2 on,
-    which is two batches, and in the `large` size have the Adam(1e-3) of their own papers, which the
-    recommended recipe of the small nets has already.
+    CURL and LGM see as many images in an update as the Student of the other methods: two batches. In the
+    `large` size they have the Adam(1e-3) of their own papers, which the recommended recipe of the small
+    nets has already.
     """
     own = (("batch_size", 128), ("student_optimizer", "adam(0.001)")) if large else (("batch_size", 32),)
     return tuple(Run(m, m, own if m in PEERS else ()) for m in methods)
 
 
 def _equal_time(large=False):
-    """CURL and LGM with so many images in an update that a run takes about the time of `ltgan`."""
+    """Returns runs of CURL and LGM whose batches make a run take about as long as `ltgan`."""
     batches = {"curl": 48, "lgm": 64}
     own = (("student_optimizer", "adam(0.001)"),) if large else ()
     return tuple(
@@ -133,7 +133,7 @@ def _equal_time(large=False):
 
 
 def _multiband(steps):
-    """`ltgan`, plain replay, joint training, and Multiband GAN at as many updates as these and at three times as many."""
+    """Returns runs of `ltgan`, plain replay, joint training, and Multiband GAN with as many and with triple steps."""
     return (
         *_runs("ltgan", "replay", "joint", "multiband"),
         Run("multiband_x3", "multiband", (("steps_per_task", 3 * steps),)),
@@ -141,7 +141,7 @@ def _multiband(steps):
 
 
 def _trials():
-    """Four of each method: its defaults, and three with one change that its own paper or code has, or that was near."""
+    """Returns four runs of each method: its defaults, and three with one change (of its paper or code, or small)."""
     changes = {
         "ltgan": (("distillation", 0.02), ("distillation", 0.1), ("student_replay", "share")),
         "replay": (("replay_share", "0.5"), ("n_critic", 2), ("student_replay", "share")),
@@ -166,12 +166,12 @@ def _betas(methods, betas):
     )
 
 
-# Eqs. 1 and 2 as they stand: latents without codes, each twin from its own weights, knowledge by the critic alone.
+# Eqs. 1 and 2 as written: no codes, each twin starts from its own weights, and only the critic transfers knowledge.
 _EQUATIONS = (("domain_dim", 0), ("domain_scales", False), ("distillation", 0.0), ("warm_start", 0.0))
 _CODES = (("domain_dim", 32), ("domain_scales", True))
 _ALL = ("ltgan", "replay", "finetune", "joint", "curl", "lgm")
 _COMPARED = ("ltgan", "replay", "joint", "curl", "lgm")
-# Where something is claimed: by two endpoints, over these rows.
+# For experiments with a claim: two endpoints, and the rows that `ltgan` is compared with.
 _ENDPOINTS = {
     "endpoints": (View("fcd", "union"), View("nlog_sampled")),
     "rivals": ("replay", "joint", "curl", "lgm", "curl_time", "lgm_time"),
@@ -221,7 +221,7 @@ _NO_PICTURES = "The paper shows pictures and no numbers; the numbers are this pr
 def _both(
     title, preset, runs, views, departures, small_runs=None, small="", task_labels=(), small_labels=(), **more
 ):
-    """The experiment in the paper's size and in the small one, with what differs in the latter."""
+    """Returns the experiment in the paper's size and in the small one, which may have other runs and labels."""
     for_cpu = " ".join(text for text in (departures, small, _SMALL) if text)
     return (
         Experiment(title, preset, runs, views, f"{departures} {_SIZES}", task_labels, **more),

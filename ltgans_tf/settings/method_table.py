@@ -1,7 +1,7 @@
-"""The table of methods: where each one's class is, what it changes of a recipe, and settings of its own.
+"""The table of methods: the class of each, what it changes in a recipe, and its own settings.
 
-The fields of the settings are flags of `ltgans train`, `--lgm_categories` for one, see checked.py. TensorFlow is not
-needed to name the methods or to check their settings.
+The fields of the settings are flags of `ltgans train`, such as `--lgm_categories`, see checked.py. Listing the methods
+and checking their settings needs no TensorFlow.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from ltgans_tf.settings.checked import Checked, setting
 
 @dataclasses.dataclass(frozen=True)
 class LGMSettings(Checked):
-    """What LGM has of its own; the defaults are those of its paper and code."""
+    """LGM's own settings; the defaults are those of its paper and code."""
 
     categories: int = setting(
         10, "Most categories of LGM's discrete latent; memory does not depend on those in use.", least=1
@@ -33,7 +33,7 @@ class LGMSettings(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class CURLSettings(Checked):
-    """What CURL has of its own; where the defaults are not its authors', `curl` says why."""
+    """CURL's own settings; if a default is not that of its authors, `curl` says why."""
 
     components: int = setting(
         10, "Most components of CURL's mixture; a step decodes each image once for each in use.", least=1
@@ -47,7 +47,7 @@ class CURLSettings(Checked):
     threshold_deviations: float = setting(
         3.0, "Standard deviations above the mean NLOG from which an image is collected."
     )
-    # At 0.98 the 50 real steps of a wait leave 36 % of what was known before.
+    # With 0.98, the averages keep 36 % of their weight over the 50 steps on real images of a wait.
     threshold_decay: float = setting(
         0.98, "Decay of the moving averages of the NLOG per real step.", least=0, below=1
     )
@@ -63,7 +63,7 @@ class CURLSettings(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class MultibandSettings(Checked):
-    """What Multiband GAN has of its own; the shares are those of its authors' epochs (120 of 320, 10 of 200)."""
+    """Multiband GAN's own settings; the shares are those of its authors' epochs (120 of 320, 10 of 200)."""
 
     local_share: float = setting(
         0.375, "Share of a task's steps, from the second on, that train the local GAN.", least=0, below=1
@@ -79,13 +79,13 @@ class MultibandSettings(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """What is known of a method before its class is imported.
+    """What is known about a method before its class is imported.
 
     Attributes:
       path: 'module:Class' of its class, a subclass of `LifelongModel`, in the package `methods`.
-      changes: fields of the recommended and the paper's recipe that it has otherwise, {name: value}.
-      settings: class of the settings that it has beside a recipe, or None.
-      critic: whether it has generators and a critic; without, it is a VAE.
+      changes: fields in which it differs from the recommended and the paper's recipe, {name: value}.
+      settings: class of the method's own settings, or None.
+      critic: whether it has generators and a critic; otherwise it is a VAE.
     """
 
     path: str
@@ -94,14 +94,13 @@ class Method:
     critic: bool = True
 
 
-# What makes generative replay, and the bounds beside it, what they are in the literature: latents without a
-# code, and a critic with one head. Each is a flag, so that `--method=joint --domain_dim=32` is joint training
-# with codes.
+# Generative replay and its bounds as in the literature: latents without a code, and a critic with one head.
+# Each of these settings is a flag, so that `--method=joint --domain_dim=32` is joint training with codes.
 _PLAIN = {"domain_dim": 0, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0}
 _SINGLE = {**_PLAIN, "critic_heads": 1, "first_learners": 1}
-# VAEs of their own, whose weights nothing averages.
+# Methods that are VAEs themselves; their weights are not averaged.
 _VAE = {**_PLAIN, "student_ema": 0.0}
-# Five critic updates, as its authors have; codes come in by its translator.
+# Five critic updates, as in its authors' code; its translator takes the codes.
 _MULTIBAND = {"n_critic": 5, "domain_scales": False, "distillation": 0.0, "warm_start": 0.0, "ema": 0.0}
 _MULTIBAND |= {"critic_heads": 1, "first_learners": 1}
 
@@ -115,5 +114,5 @@ METHODS = {
     "lgm": Method("lgm:LGM", _VAE, LGMSettings, critic=False),
     "curl": Method("curl:CURL", _VAE, CURLSettings, critic=False),
 }
-# The class of each method that has settings of its own.
+# The settings class of each method that has its own settings.
 SETTINGS = {name: method.settings for name, method in METHODS.items() if method.settings}

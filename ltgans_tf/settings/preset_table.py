@@ -1,9 +1,9 @@
-"""The experiments by name: what each changes of the defaults of `presets.Preset`.
+"""The experiments by name: what each changes in the defaults of `presets.Preset`.
 
-Those that end in `_cpu` are the paper's experiments in a size that takes about five minutes for one
-run on one CPU core; `fifty_tasks_cpu`, which is none of them, takes longer. With `--data_dir` they read
-smaller sets of other images in place of those that the paper names (`data_dir_tasks`), so that their
-numbers stand for nothing but themselves.
+Names that end in `_cpu` have a small size, most of them the paper's experiments: one run takes about five
+minutes on one CPU core, with `fifty_tasks_cpu` longer. With `--data_dir` they read smaller sets of other images
+in place of those that the paper names (`data_dir_tasks`), so that their numbers cannot be compared with the
+paper's.
 """
 
 from ltgans_tf.data import fuzzy
@@ -12,8 +12,9 @@ from ltgans_tf.data import fuzzy
 def _fuzzy(digits, coloured_digits, fashion, objects):
     """The tasks MNIST-c, SVHN-c and Fashion-c of Table 3 from four sets.
 
-    By the paper's text one class of each set is exchanged. MNIST and SVHN exchange it with each
-    other; Fashion-MNIST, the third row, with CIFAR10 as in the authors' code, where CIFAR10 is no task.
+    According to the paper's text one class of each set is exchanged. MNIST and SVHN exchange it with
+    each other. Fashion-MNIST, the third row, exchanges it with CIFAR10, which is not a task, as in the
+    authors' code.
     """
     pair = fuzzy.fuzzy_exchange(digits, coloured_digits, "paper")
     return (*pair, fuzzy.fuzzy_exchange(fashion, objects, "paper")[0])
@@ -26,12 +27,12 @@ def _tens(*names):
 
 _MSF = ("mnist", "svhn_cropped", "fashion_mnist")
 _MSF_AT_HAND = ("mnist", "mnist_m", "fashion_mnist")
-# The paper does not define Sub1 and Sub2: two disjoint halves of ImageNet's classes.
+# The paper does not define Sub1 and Sub2; here they are two disjoint halves of ImageNet's classes.
 _SUBSETS = ("imagenet_resized@0-499", "imagenet_resized@500-999")
 _SUBSETS_AT_HAND = ("tiny_imagenet_a@0-49", "tiny_imagenet_a@50-99")
 _CLASSES = _tens("mnist")
 _FACES_AND_CHAIRS = ("celeb_a", "rendered_chairs")
-# No faces are among the sets at hand: photographs of objects stand for them.
+# The sets at hand have no faces: photographs of objects replace them.
 _CHAIRS_AT_HAND = ("cifar10", "chairs64")
 
 _PAPER32 = {
@@ -99,7 +100,7 @@ TABLE = {
     "table2_caption_cpu": {
         **_CPU,
         "tasks": ("cifar10", "cifar100", *_SUBSETS),
-        # No CIFAR100 is at hand: letters, so that the second set is none of the two subsets' classes.
+        # CIFAR100 is not at hand: letters replace it, so that the second set has no class of the two subsets.
         "data_dir_tasks": ("cifar10", "emnist_letters", *_SUBSETS_AT_HAND),
         "steps_per_task": 400,
     },
@@ -120,14 +121,14 @@ TABLE = {
     "fig2_chairs_cpu": {**_CPU64, "tasks": _FACES_AND_CHAIRS, "data_dir_tasks": _CHAIRS_AT_HAND},
     "fig3_disentangle": {**_PAPER64, "tasks": _FACES_AND_CHAIRS},
     "fig3_disentangle_cpu": {**_CPU64, "tasks": _FACES_AND_CHAIRS, "data_dir_tasks": _CHAIRS_AT_HAND},
-    # Those that Multiband GAN is compared on.
+    # Streams on which Multiband GAN is compared.
     "split_mnist_cpu": {
         **_CPU,
         "tasks": tuple(f"mnist@{label}-{label + 1}" for label in range(0, 10, 2)),
         "steps_per_task": 300,
     },
     "mnist_fashion_cpu": {**_CPU, "tasks": ("mnist", "fashion_mnist")},
-    # Where settings are chosen, on held-out training images.
+    # For choosing settings, on held-out training images.
     "trials_table1_cpu": _MSFO_CPU,
     "trials_fig4a_cpu": _FIG4A_CPU,
     "fig4a_ten_tasks": {**_PAPER32, "tasks": _CLASSES, "steps_per_task": 8000},
@@ -135,7 +136,7 @@ TABLE = {
     "fifty_tasks_cpu": {
         **_CPU,
         "tasks": _tens("mnist", "fashion_mnist", "cifar100", "cifar10", "svhn_cropped"),
-        # No CIFAR100 is at hand: letters, of which the first ten are tasks.
+        # CIFAR100 is not at hand: the first ten letters replace its classes.
         "data_dir_tasks": _tens("mnist", "fashion_mnist", "emnist_letters", "cifar10", "mnist_m"),
         "steps_per_task": 60,
         "sample_every": 60,

@@ -17,11 +17,11 @@ AUGMENTATIONS = ("color", "translation", "cutout")
 
 
 def replay_fraction(share, task_index):
-    """The Teacher's share in the task at `task_index`, exactly, as a `fractions.Fraction`.
+    """Returns the exact share of the Teacher's images in the task at `task_index`, a `fractions.Fraction`.
 
-    'paper' = 1/2 is what the authors' code draws in every task, so that the share of the first
-    task falls as 2^-(k-1); 'balanced' = (k-1)/k keeps all k domains at the same share. The
-    share of the first task (task_index 0), which has no Teacher, is 0.
+    'paper' = 1/2 is the share in the authors' code, with which the first domain's part of the
+    images falls as 2^-(k-1). 'balanced' = (k-1)/k gives all k domains the same part. In the first
+    task (task_index 0), which has no Teacher, the share is 0.
     """
     if task_index == 0:
         return fractions.Fraction(0)
@@ -41,7 +41,7 @@ def replay_fraction(share, task_index):
 def replayed_rows(update, batch_size, numerator, denominator):
     """How many rows of the batch at `update` come from the Teacher: floor((t+1) s B) - floor(t s B).
 
-    So the share s = numerator / denominator is exact over the updates. Ints or integer tensors.
+    So the share s = numerator / denominator is exact over the updates. Takes ints or integer tensors.
     """
     total = batch_size * numerator
     return (update + 1) * total // denominator - update * total // denominator
@@ -53,7 +53,7 @@ def is_replayed(row, count, batch_size):
 
 
 def augmentations(text):
-    """'color,cutout' -> ('color', 'cutout'): the transforms of `networks.augmentation` in order; () for 'none'."""
+    """Parses 'color,cutout' to ('color', 'cutout'), transforms of `networks.augmentation` in order; 'none' to ()."""
     if text == "none":
         return ()
     names = tuple(name.strip() for name in str(text).split(","))
@@ -63,7 +63,7 @@ def augmentations(text):
 
 
 def parse_optimizer(text, name="optimizer"):
-    """'adam(0.001, 0, 0.9)' -> ('adam', (0.001, 0.0, 0.9)); adam or rmsprop, 1 to 3 numbers.
+    """Parses 'adam(0.001, 0, 0.9)' to ('adam', (0.001, 0.0, 0.9)); adam has 1 to 3 numbers, rmsprop 1.
 
     `name` is what the error message calls it.
     """
@@ -196,10 +196,10 @@ class Recipe(Checked):
 
     @property
     def loss_scale(self):
-        """By what the critic's and the generators' gradients are multiplied on their way through the layers.
+        """The factor by which the critic's and the generators' gradients are multiplied in the backward pass.
 
-        So none underflows in float16. Those of a Student are sums over an image's pixels, large by themselves, and
-        would overflow.
+        It prevents underflow in float16. A Student's gradients are not scaled: they are sums over an image's pixels,
+        already large, and would overflow.
         """
         return 256.0 if self.precision == "mixed_float16" else 1.0
 
@@ -221,7 +221,7 @@ class Recipe(Checked):
             )
 
 
-# Found on small nets in minutes of two CPU cores; see docs/domain_codes.md.
+# Chosen on small nets, in runs of minutes on two CPU cores; see docs/domain_codes.md.
 _SMALL = Recipe(
     ema=0.99, domain_dim=32, domain_scales=True, distillation=0.05, warm_start=1.0, student_ema=0.99
 )
@@ -233,7 +233,7 @@ _PAPER = Recipe(
     generator_optimizer="rmsprop(0.0002)",
     student_optimizer="adam(0.0002, 0.5)",
 )
-# The same form for the reference nets, with WGAN-GP's published rates (Gulrajani et al. 2017, Algorithm 1).
+# The same recipe for the paper's nets, with WGAN-GP's published rates (Gulrajani et al. 2017, Algorithm 1).
 _LARGE = dataclasses.replace(
     _SMALL,
     n_critic=5,
@@ -316,7 +316,7 @@ class Preset(Checked):
             )
 
     def tasks_with(self, data_dir):
-        """The task specs of a run that has this `--data_dir`, or None: tuple of str."""
+        """Returns the task specs, a tuple of str, of a run with this `--data_dir` (None for none)."""
         return self.data_dir_tasks if data_dir and self.data_dir_tasks else self.tasks
 
 
@@ -336,7 +336,7 @@ def recipe(name, architecture, method="ltgan"):
 
 
 def check_method(recipe, method):
-    """Refuses a `Recipe` that asks for what the method called `method` does not have: ValueError."""
+    """Raises a ValueError for a `Recipe` that needs something that the method called `method` lacks."""
     if method in METHODS and not METHODS[method].critic and recipe.diffaugment != "none":
         raise ValueError(
             f"diffaugment is {recipe.diffaugment!r}, and {method} has no critic whose images it could augment; leave it"

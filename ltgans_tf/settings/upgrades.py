@@ -1,4 +1,4 @@
-"""What older and newer versions of this package wrote: what came later is at its default, newer is refused."""
+"""Reads settings of other versions of this package: fills missing fields with defaults, and refuses newer formats."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ from ltgans_tf.files import jsonfiles
 from ltgans_tf.settings import architectures, presets
 from ltgans_tf.settings.method_table import METHODS, SETTINGS
 
-FORMAT_VERSION = 2  # of config.json and of checkpoints; 1 knew of one stream of noise alone
+FORMAT_VERSION = 2  # of config.json and of checkpoints; version 1 has only one noise stream
 
-# What is said of a run or an export whose latents lie on a circle with a sector for each domain.
+# The message for a run or an export whose latents lie on a circle with a sector for each domain.
 SECTORS = (
     "has its domains in sectors of a circle of latents, a form that this ltgans_tf no longer has; train it anew in"
     " another workdir, or read it with the ltgans_tf that wrote it."
 )
 
-# What runs did before a stream had these settings.
+# The behaviour of runs whose stream lacks these settings.
 _STREAM = {"upright": False, "split_by": "path", "tuning": False, "horizontal_flips": False}
 
 # The sections of a config's 'model' that are the fields of a class.
@@ -23,29 +23,29 @@ _SECTIONS = {"recipe": presets.Recipe, "architecture": architectures.Architectur
 
 
 def complete(config, path):
-    """The content of a config.json with all fields of today.
+    """Returns the content of a config.json with all current fields.
 
     Args:
-      config: what the file at `path` has, a dict.
-      path: for the message.
+      config: the content of the file at `path`, a dict.
+      path: for the error message.
 
     Returns:
-      dict. A field that a class of settings got later has its default there: that is what runs did before.
+      dict. A field of a class of settings that the file lacks gets its default, which is what the run did.
 
     Raises:
-      ValueError: it is of a newer format version, or of the form before domain codes.
+      ValueError: the config has a newer format version, or latents on a circle instead of domain codes.
     """
     jsonfiles.check_version(config.get("format_version"), FORMAT_VERSION, path)
     config = _with_tidy_specs(config)
     if isinstance(config.get("stream"), dict):
         config = {**config, "stream": {**_STREAM, **config["stream"]}}
     model = config.get("model")
-    if not isinstance(model, dict):  # damaged; the settings of the run tell
+    if not isinstance(model, dict):  # damaged; `workdirs` finds that by comparing settings
         return config
     recipe = model.get("recipe")
     if isinstance(recipe, dict) and recipe.get("latent_law") == "circle":
         its = METHODS.get(model.get("method"))
-        if its is None or its.critic:  # a VAE only noted this law, and had no such latents
+        if its is None or its.critic:  # the recipe of a VAE has this law, but does not use it
             raise ValueError(f"{path} {SECTORS}")
         model = {**model, "recipe": {**recipe, "latent_law": "normal", "distillation": 0.0}}
     sections = {
@@ -57,7 +57,7 @@ def complete(config, path):
 
 
 def _with_tidy_specs(config):
-    """The config with paths in its task specs as they are written today: 'folder:cats' for 'folder:cats/'."""
+    """Returns the config with the paths of task specs in their current form: 'folder:cats' for 'folder:cats/'."""
     stream = config.get("stream")
     if not isinstance(stream, dict) or not isinstance(stream.get("specs"), list):
         return config

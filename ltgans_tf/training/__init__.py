@@ -1,1 +1,1 @@
-"""What a run needs beside its method: workdir, callbacks, boundaries, several devices, bad numbers."""
+"""The parts of a run besides its method: workdir, callbacks, boundaries, several devices, non-finite numbers."""

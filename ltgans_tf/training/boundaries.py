@@ -1,7 +1,6 @@
-"""What is kept after each task: samples of the fixed latents and a row of scores.
+"""Boundary callbacks, which keep samples of fixed latents and a row of scores after each task.
 
-Each is a boundary callback, called with a `Boundary` by `fit_stream`; any of them may be called again after a
-crash, and does the same again.
+`fit_stream` calls each with a `Boundary`. After a crash it may call one again, which then does the same again.
 """
 
 import dataclasses
@@ -21,20 +20,20 @@ from ltgans_tf.files import atomic, eventlog
 from ltgans_tf.training import callbacks
 
 _log = logging.getLogger(__name__)
-_GROUP = "after_each_task"  # of TensorBoard's tags; it stands before those of the losses
+_GROUP = "after_each_task"  # group of TensorBoard's tags; sorts before the groups of the losses
 _LARGEST = 1_000_000  # bytes of images in one boundary file
 
 
 @dataclasses.dataclass
 class Boundary:
-    """What each boundary callback after a task gets, and hands on to those after it.
+    """The argument that each boundary callback of a task gets, and in which it passes data to the later ones.
 
     Attributes:
       model: the `LifelongModel`, which has learnt the task to its end.
       stream: the `TaskStream`.
       task: the `Task` learnt last.
       workdir: folder of the run, or None.
-      row: the `row.Row` that `BoundaryScores` measured after this task; None before, or without it.
+      row: the `row.Row` that `BoundaryScores` measured after this task; None before it ran, or without it.
     """
 
     model: object
@@ -45,17 +44,17 @@ class Boundary:
 
 
 def default_callbacks(workdir):
-    """What `fit_stream` does after each task by default: samples and quick scores; nothing without a workdir."""
+    """Returns the default boundary callbacks of `fit_stream`: samples and quick scores; none without a workdir."""
     return [] if workdir is None else [BoundarySamples(), BoundaryScores()]
 
 
 class BoundarySamples:
     """Stores and shows the images that the latest teacher makes of fixed latents.
 
-    boundary/task_00.npz has uint8 `images` [N, H, W, C] (at most 1 MB); with domain codes as many of each
-    domain learnt, in their order, and `domains` [N], else N of all together. The latents are the same in
-    every task. samples/task_00/boundary.png has their grid, figures/stream.png one strip for each task
-    learnt so far; both with a row for each domain.
+    boundary/task_00.npz has uint8 `images` [N, H, W, C] (at most 1 MB). With domain codes it has equally many
+    images of each domain learnt, in order, and `domains` [N]; without codes it has N images of all domains.
+    The latents are the same in every task. samples/task_00/boundary.png is a grid of these images, and
+    figures/stream.png has one strip for each task learnt so far. Both have a row for each domain.
     """
 
     def __call__(self, boundary):
@@ -92,7 +91,7 @@ class BoundarySamples:
 
 
 def read_samples(path):
-    """(uint8 images [N, H, W, C], domains int [N] or None, name of the task) that a boundary kept.
+    """Reads the samples of a boundary: (uint8 images [N, H, W, C], domains int [N] or None, name of the task).
 
     Raises:
       ValueError: the file is damaged.
@@ -109,7 +108,7 @@ def _fixed(model, tasks):
     count = min(256, _LARGEST // int(np.prod(model.image_shape)))
     if not model.latent_law.domain_dim:
         return images.to_uint8(model.sample(count, callbacks.GRID_SEED)).numpy(), None
-    # As many of each whatever has been learnt of the stream, so that they are the same latents in every task.
+    # The number per domain does not depend on how many are learnt, so the latents are the same in every task.
     each, learnt = max(1, count // tasks), len(model.domains)
     made = [model.sample(each, callbacks.GRID_SEED, domain + 1) for domain in range(learnt)]
     return images.to_uint8(tf.concat(made, axis=0)).numpy(), np.repeat(np.arange(learnt), each)
@@ -119,8 +118,8 @@ class BoundaryScores:
     """Writes the row of scores after a task: eval/task_00/scores.json and TensorBoard.
 
     Args:
-      evaluator: an `evaluation.Evaluator`; None for a quick one, of 1,280 samples and at most 500 test images of a
-        task, with a line that says when it measures.
+      evaluator: an `evaluation.Evaluator`; None for a quick one with 1,280 samples and at most 500 test images per
+        task, which also prints a line when it measures.
     """
 
     def __init__(self, evaluator=None):
@@ -130,7 +129,7 @@ class BoundaryScores:
         )
 
     def prepare(self, stream, workdir):
-        """Fixes the evaluator's extractor before the first task."""
+        """Prepares the evaluator's extractor before the first task."""
         self._say("training the classifier that distances are measured on")
         self.evaluator.prepare(stream, workdir)
 
@@ -141,9 +140,9 @@ class BoundaryScores:
 
 
 def keep_row(workdir, row):
-    """Writes a `row.Row` to its place in the workdir and shows what is kept in TensorBoard.
+    """Writes a `row.Row` to its place in the workdir, and shows in TensorBoard how well tasks are remembered.
 
-    There it has a few tags however many tasks there are; scores.json and figures have every score.
+    TensorBoard has a few tags, however many tasks there are; scores.json and figures have every score.
     """
     row.save(rows.row_path(workdir, row.after_task))
     name = f"eval_{row.after_task:02d}"
@@ -152,7 +151,7 @@ def keep_row(workdir, row):
 
 
 def _show_kept(workdir, row):
-    """Tags of `_GROUP` at the step of the row: what is forgotten, the distance of all tasks, and a table."""
+    """Writes the tags of `_GROUP` at the row's step: forgetting, the distance of all tasks together, and a table."""
     try:
         found = [one for one in rows.read_rows(workdir) if one.after_task <= row.after_task]
     except ValueError as error:
@@ -174,7 +173,7 @@ def _show_kept(workdir, row):
 
 
 def _table(matrices):
-    """Each task's scores when it was learnt and now, as a table of Markdown."""
+    """Returns a Markdown table of each task's scores, at the end of the task and now."""
     heads = [f"{matrix.score.label}, {matrix.score.better} is better" for matrix in matrices]
     lines = [["task", *heads], ["---"] * (len(heads) + 1)]
     for j, task in enumerate(matrices[0].tasks):

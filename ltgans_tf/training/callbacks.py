@@ -13,23 +13,23 @@ from ltgans_tf.figures import sheets
 from ltgans_tf.files import eventlog
 from ltgans_tf.training import checkpoints, distribution, divergence
 
-GRID_LATENTS = 64  # rows of fixed latents in a grid
-GRID_SEED = 0  # they are the same for the whole life of a run
+GRID_LATENTS = 64  # number of fixed latents in a grid
+GRID_SEED = 0  # their seed, the same in the whole run
 
 
 def default_callbacks(workdir, log_every=50, sample_every=500, measure=None):
-    """The callbacks that `fit_stream` uses when none are given; none without a workdir."""
+    """Returns the callbacks that `fit_stream` uses when none are given; [] without a workdir."""
     if workdir is None:
         return []
     return [LogMetrics(workdir, log_every, measure), SampleGrids(workdir, sample_every)]
 
 
 class TensorLogs(keras.callbacks.CallbackList):
-    """A list of callbacks that hands the logs of a step on as tensors.
+    """A list of callbacks that passes the logs of a step on as tensors.
 
-    Keras' own list turns them into floats on every step, so that every step waits for the device. It also says how many
-    steps one call may take: up to the next one after which a callback needs the model. Of one without a method
-    `needs_model`, as `StepCallback` has it, that is each step if it is called on steps at all.
+    Keras' own list turns logs into floats in every step, so that every step waits for the device. This list also says
+    how many steps one call may take: up to the next step after which a callback needs the model. A callback without
+    the method `needs_model` of `StepCallback` needs the model after every step, if it has hooks for steps at all.
 
     Args:
       steps: how many steps `fit` takes.
@@ -46,7 +46,7 @@ class TensorLogs(keras.callbacks.CallbackList):
         super().on_train_batch_begin(batch, logs)
 
     def _free(self, batch):
-        """How many steps may be taken in one call, the one at place `batch` of these first."""
+        """Returns how many steps one call may take, beginning with step `batch` of this `fit`."""
         most = min(self.model.step_calls.most, self.params["steps"] - batch)
         for count in range(1, most):
             done = [before + batch + count for before in self._before]
@@ -55,14 +55,14 @@ class TensorLogs(keras.callbacks.CallbackList):
         return most
 
     def on_train_batch_end(self, batch, logs=None):
-        self.model.keep_steps()  # before any callback writes of the step
+        self.model.keep_steps()  # before any callback writes about the step
         logs = distribution.unpacked(logs)
         for callback in self.callbacks:
             callback.on_train_batch_end(batch, logs)
 
 
 def _needs_model(callback, step, task_step):
-    """Whether `callback` is to see the model as it is after that step, as `StepCallback.needs_model`."""
+    """Whether `callback` must see the model as it is after that step, see `StepCallback.needs_model`."""
     if hasattr(callback, "needs_model"):
         return callback.needs_model(step, task_step)
     hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
@@ -75,8 +75,8 @@ def _needs_model(callback, step, task_step):
 class StepCallback(keras.callbacks.Callback):
     """Counts global steps on the host, so that no step waits for a counter from the device.
 
-    After its `on_train_begin` it knows in `moved` whether the run does not go on from the step that it
-    saw last: at its beginning, and where it has gone back.
+    After `on_train_begin`, `moved` says whether the run continues from another step than the last one that
+    this callback saw. It is True at the beginning of the run and after a rollback.
     """
 
     def __init__(self):
@@ -96,16 +96,16 @@ class StepCallback(keras.callbacks.Callback):
         """Called after each step with the steps done in the run and in the task, and the logs (tensors or float32)."""
 
     def needs_model(self, step, task_step):
-        """Whether the model must be as it is after this step while `on_step` is called for it.
+        """Whether `on_step` for this step needs the model as it is after this step.
 
-        Elsewhere it may have taken further steps by then, where `compile` got steps_per_execution.
+        If not, the model may have taken further steps by then, if steps_per_execution is above 1.
         """
         del step, task_step
         return True
 
 
 class SaveCheckpoints(StepCallback):
-    """Saves every so many steps, and stops training where `model.stop_requested` is set."""
+    """Saves a checkpoint at multiples of `every` steps, and stops training if `model.stop_requested` is set."""
 
     def __init__(self, run, every):
         super().__init__()
@@ -123,13 +123,13 @@ class SaveCheckpoints(StepCallback):
         if self.model.step_calls.ahead:
             return
         if step % self._ask_every == 0 and self.model.stop_agreed():
-            self.model.stop_training = True  # fit_stream saves after it
+            self.model.stop_training = True  # fit_stream saves afterwards
         elif self.needs_model(step, task_step):
             self.run.save(self.model)
 
 
 class StopNonFinite(StepCallback):
-    """Stops the run with a sentence once a loss is not finite, at step 1 and at multiples of `every`."""
+    """Raises NonFiniteError, at step 1 and at multiples of `every`, if a watched value was not finite."""
 
     def __init__(self, every=50):
         super().__init__()
@@ -144,21 +144,21 @@ class StopNonFinite(StepCallback):
 
 
 def of_other_workers(callbacks):
-    """The callbacks of workers that are not the chief, instead of `callbacks`: all stop at the same step."""
+    """Returns the callbacks for workers other than the chief, which stop at the same step as its `callbacks`."""
     return [StopNonFinite(callback.every) for callback in callbacks if isinstance(callback, LogMetrics)]
 
 
 class LogMetrics(StopNonFinite):
-    """Writes mean scalars to metrics.jsonl and TensorBoard, over one global step.
+    """Writes mean scalars to metrics.jsonl and TensorBoard, by global step.
 
-    Points stand at step 1 and at multiples of `every`. At the start, and where the run goes back, all
-    points after the state that it goes on from are removed from both, so no point appears twice. It
-    also stops the run with a sentence once a loss is not finite, and tells what else is wrong with one.
+    It writes points at step 1 and at multiples of `every`. At the start and after a rollback it removes
+    from both all points after the state from which the run continues, so no point appears twice. It also
+    raises NonFiniteError if a watched value was not finite, and warns of losses that show divergence.
 
     Args:
       workdir: folder of the run.
       every: steps between points.
-      measure: function of the model that gives further scalars of a point, {name: float}; None for none.
+      measure: function of the model that returns further scalars of a point, {name: float}; None for none.
     """
 
     def __init__(self, workdir, every=50, measure=None):
@@ -210,13 +210,13 @@ class LogMetrics(StopNonFinite):
 
 
 class SampleGrids(StepCallback):
-    """Grids of the fixed latents, of new images and of reconstructions: PNG and TensorBoard.
+    """Saves grids of samples, of new images and of reconstructions, as PNG files and in TensorBoard.
 
-    samples/task_00/reals.png are images of the present task; step_000500.png has the Teacher's
-    images left (generator 0 in the first task) and the Assistant's right, for equal latents;
-    reconstructions.png has new images and, below each row, what the Student makes of them.
-    The first grids come at step 100, then at multiples of `every`. TensorBoard's generator/spread says how
-    much the images of a generator differ from each other, real ones being 1; the least in the grid.
+    samples/task_00/reals.png has images of the current task. step_000500.png has the Teacher's images
+    (generator 0 in the first task) on the left and the Assistant's on the right, for equal latents.
+    reconstructions.png has new images and, below each row, their reconstructions by the Student. The first
+    grids come at step 100 of the run, then at multiples of `every` in each task. TensorBoard's
+    generator/spread is the `divergence.spread` of a generator's images, the smallest in the grid.
     """
 
     def __init__(self, workdir, every=500):
@@ -227,7 +227,7 @@ class SampleGrids(StepCallback):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        if self.moved:  # and the file that it wrote to was cut
+        if self.moved:  # the event file that it wrote to has been cut
             if self._writer is not None:
                 self._writer.close()
             self._writer = eventlog.writer(os.path.join(self.workdir, "tensorboard"), "images")
@@ -295,7 +295,7 @@ class Profile(StepCallback):
             self._stop()
 
     def on_train_end(self, logs=None):
-        self._stop()  # at the end of a task, if it comes before the last step
+        self._stop()  # if the task ends before step `last`
 
     def _stop(self):
         if self._running:
@@ -304,10 +304,10 @@ class Profile(StepCallback):
 
 
 class Progress(StepCallback):
-    """One line of progress: task, step, speed, losses and the time left.
+    """Writes lines of progress: task, step, speed, losses and the time left.
 
-    The time left counts what lies between tasks (scores, export, the first step), as soon as that was seen once:
-    their mean so far, and growth with the tasks as from the first to the last. Until then it is of training alone.
+    After the first pause between tasks (scores, export, the first step) the time left includes the later pauses,
+    from the mean so far and the growth per task between the first and the last. Before that it covers only training.
 
     Args:
       write: called with each line's text; at most once in `seconds`.
@@ -353,7 +353,7 @@ class Progress(StepCallback):
         self.write(text)
 
     def _pauses_left(self, task_index):
-        """Seconds of the pauses after this task and the later ones, from those seen; 0 where none was."""
+        """Estimates the seconds of the pauses after this and later tasks from earlier pauses; 0 without any."""
         if not self._pauses:
             return 0.0
         seconds = list(self._pauses.values())

@@ -1,9 +1,9 @@
 """Checkpoints that survive any crash, and the settings of the run that they belong to.
 
-A checkpoint is a folder `checkpoints/<task>_<step>/` that is written beside its place, synced
-and renamed in one move, with a manifest of its files' checksums. So whatever is there under
-its final name was written in full, and what has rotted since is recognised. It carries the id of its
-run and the settings, so that one of another run is recognised too.
+A checkpoint is a folder `checkpoints/task_<task>_step_<step>/` with a manifest of its files' checksums. It is
+written under a temporary name, synced, and renamed in one move. So a folder with its final name was written
+in full, and later damage is detected. A checkpoint also has the id and the settings of its run, so that one of
+another run is detected too.
 """
 
 import errno
@@ -21,16 +21,16 @@ from ltgans_tf.settings import upgrades
 
 CONFIG = "config.json"
 _MANIFEST = "manifest.json"
-NEWEST = "newest_checkpoint.txt"  # beside the checkpoints' folder, so that the loss of that is noticed
+NEWEST = "newest_checkpoint.txt"  # outside the checkpoints' folder, so that a loss of that folder is noticed
 _KEEP = 2
 _log = logging.getLogger("ltgans_tf")
 
 
 def read_config(workdir):
-    """Returns the settings that the run of `workdir` was started with, later ones at their defaults.
+    """Returns the settings that the run of `workdir` was started with; later settings have their defaults.
 
     Raises:
-      ValueError: no run is there, or one of a later format version.
+      ValueError: there is no run, or its format version is newer.
     """
     if not os.path.isfile(os.path.join(workdir, CONFIG)):
         raise ValueError(f"{workdir} is no workdir of a run: it has no {CONFIG}; name one that has.")
@@ -39,7 +39,7 @@ def read_config(workdir):
 
 
 def checkpoints(workdir):
-    """Paths of the checkpoints of `workdir`, the newest first; what is inside is not checked."""
+    """Returns the paths of the checkpoints of `workdir`, the newest first; does not check their content."""
     folder = os.path.join(workdir, "checkpoints")
     names = os.listdir(folder) if os.path.isdir(folder) else []
     names = [name for name in names if re.fullmatch(r"task_\d+_step_\d+", name)]
@@ -65,7 +65,7 @@ def save(workdir, model):
     """Writes one checkpoint, atomically: it is there in full or not at all.
 
     Raises:
-      OSError: it could not be written (a full disk, say); earlier ones are as they were.
+      OSError: it could not be written (a full disk, for example); earlier checkpoints are unchanged.
     """
     task, done, step = (int(v.numpy()) for v in (model.task_index, model.task_step, model.global_step))
     folder = os.path.join(workdir, "checkpoints")
@@ -107,24 +107,24 @@ def save(workdir, model):
             + "see to the disk there and run the same command again."
         ) from error
     kept = checkpoints(workdir)
-    for old in kept[kept.index(target) + _KEEP :]:  # damaged ones may be before it, and count for nothing
+    for old in kept[kept.index(target) + _KEEP :]:  # those before it are damaged and do not count
         shutil.rmtree(old)
     return target
 
 
 def restore_newest(workdir, model, weights_only=False):
-    """Brings `model` to the newest checkpoint that is whole.
+    """Restores `model` from the newest checkpoint that is whole.
 
     Args:
       workdir: folder of the run.
       model: a `LifelongModel` with the networks of the run.
-      weights_only: whether optimizers are left as they are, so that theirs need not be those of the run.
+      weights_only: whether the optimizers stay as they are; then they need not be those of the run.
 
     Returns:
       the path of that checkpoint.
 
     Raises:
-      ValueError: there is none, or none is whole, and the model is as it was; or the model is not that of the run.
+      ValueError: there is no whole checkpoint (the model is then unchanged), or the model is not that of the run.
     """
     found = checkpoints(workdir)
     if not found:
@@ -147,7 +147,7 @@ def restore_newest(workdir, model, weights_only=False):
 
 
 def _read(state, path, in_part):
-    """Fills a `tf.train.Checkpoint`, `in_part` from a part of what was saved."""
+    """Fills a `tf.train.Checkpoint`; with `in_part` it may take only a part of what was saved."""
     try:
         status = state.read(os.path.join(path, "state")).assert_existing_objects_matched()
         if in_part:
@@ -162,10 +162,10 @@ def _read(state, path, in_part):
 
 
 def _state(model, version=upgrades.FORMAT_VERSION, weights_only=False):
-    """All weights and optimizer slots, by place, as the checkpoints of a format version have them.
+    """Returns all weights and optimizer slots by position, in the layout of a format version's checkpoints.
 
-    Not `Checkpoint(model=model)`: that silently leaves out what Keras 3 models hold in lists, so
-    both generators and their optimizers.
+    `Checkpoint(model=model)` would silently leave out what Keras 3 models hold in lists: both generators
+    and their optimizers.
     """
     more = {"noise_stream": model.noise_stream.value} if version > 1 else {}
     if not weights_only:
@@ -197,7 +197,7 @@ def damage(path):
 
 
 def _foreign(path, manifest):
-    """Why a checkpoint belongs to another run than its folder, in a few words; '' if it does not, or does not tell."""
+    """Returns why a checkpoint is not of the run of its folder, in a few words; '' if it is, or if that is unknown."""
     workdir = os.path.dirname(os.path.dirname(os.path.abspath(path)))
     run, its = run_ids.read(workdir), manifest.get("run")
     if None not in (run, its) and its != run:
@@ -206,29 +206,29 @@ def _foreign(path, manifest):
         return ""
     try:
         own = read_config(workdir)
-    except ValueError:  # it is damaged, which is said of it and not of the checkpoint
+    except ValueError:  # config.json is damaged, which is not damage of the checkpoint
         return ""
-    # Not the stream: data may be elsewhere by now, and its fingerprints tell whether it is the same.
+    # Without the stream: the data may have moved, and fingerprints tell whether it is the same.
     settings, own = ({**each, "stream": None} for each in (read_config(path), own))
     differ = differences(settings, own)
     return f"it was trained with other settings: {differ}" if differ else ""
 
 
 def run_of(path):
-    """The id of the run that a checkpoint belongs to; None where it is damaged or does not tell."""
+    """Returns the id of the run that a checkpoint belongs to; None if it is damaged or has no id."""
     return None if damage(path) else jsonfiles.read_object(os.path.join(path, _MANIFEST)).get("run")
 
 
 def _manifest(path):
-    """The manifest of a checkpoint that is whole."""
+    """Reads the manifest of a checkpoint that is whole."""
     with open(os.path.join(path, _MANIFEST), encoding="utf-8") as f:
         return json.load(f)
 
 
 def differences(old, new):
-    """In what two settings of runs differ, as text; the new ones may have further tasks.
+    """Describes how the settings of two runs differ, as text; `new` may have further tasks.
 
-    Of the older format versions config.json is the same.
+    It ignores the format version, because config.json is the same in the older ones.
     """
     old, new = (_flat({**settings, "format_version": upgrades.FORMAT_VERSION}) for settings in (old, new))
     specs = "stream.specs"
@@ -250,7 +250,7 @@ def _checksum(path):
 
 
 def reason(error):
-    """What an OSError or an error of TensorFlow says of the storage, in a few words."""
+    """Returns what an OSError or a TensorFlow error says about the storage, in a few words."""
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
         return "no space is left on the disk"
     return str(error).splitlines()[0]

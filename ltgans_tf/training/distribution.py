@@ -1,7 +1,7 @@
-"""Where the replicas of a run are: on one device, on several of one machine, or on several machines.
+"""Places the replicas of a run: on one device, on several devices of one machine, or on several machines.
 
-All of it is `tf.distribute`. A process of a run on several machines is a worker; the first of them is
-the chief, which alone writes.
+All of it uses `tf.distribute`. On several machines each process of a run is a worker; the first worker is
+the chief, and only the chief writes.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from ltgans_tf.training import rendezvous
 _log = logging.getLogger(__name__)
 _TELL_EVERY = 30  # seconds
 NAMES = ("one", "mirrored", "multi_worker")
-# What a collective ends in when a worker that takes part in it dies.
+# Errors of a collective operation when a worker that takes part in it dies.
 _LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -28,7 +28,7 @@ _LOST = (
     tf.errors.InternalError,
     tf.errors.UnavailableError,
 )
-# Of glibc's malloc.h, with how many bytes it keeps at the end of the heap and from how many on it asks the kernel.
+# Options of glibc's malloc.h: bytes to keep at the end of the heap, and the size from which it asks the kernel.
 _KEPT = {-2: 2**28, -3: 2**25}  # M_TOP_PAD, M_MMAP_THRESHOLD at its greatest
 
 
@@ -37,13 +37,13 @@ class WorkerLostError(ConnectionError):
 
 
 def strategy(name="one", replicas=None):
-    """The strategy in whose scope a model is built; to be made before TensorFlow has done anything else.
+    """Makes the strategy in whose scope a model is built; call it before TensorFlow has done anything else.
 
     Args:
       name: 'one' device (a GPU if there is one), 'mirrored' over the devices of this machine, or
         'multi_worker' over the machines that TF_CONFIG or SLURM names.
-      replicas: how many devices 'mirrored' takes; None for all GPUs. A machine without GPUs is cut into so
-        many logical CPUs, which is no faster than one and there to try things out.
+      replicas: how many devices 'mirrored' takes; None for all GPUs. A machine without GPUs is split into
+        this many logical CPUs, for tests only: they are no faster than one.
 
     Returns:
       a tf.distribute.Strategy.
@@ -77,7 +77,7 @@ def strategy(name="one", replicas=None):
 def await_workers():
     """Waits until all workers that TF_CONFIG or SLURM names have reached this point.
 
-    To be called before `strategy`, which waits for them in C code that hears no signal.
+    Call it before `strategy`, which waits for them in C code that no signal interrupts.
 
     Raises:
       ValueError: no cluster is named.
@@ -94,7 +94,7 @@ def await_workers():
 
 @contextlib.contextmanager
 def _telling(what):
-    """Around a wait for the other workers to `what`: warns every half minute."""
+    """Warns every half minute during a wait for the other workers to `what`."""
     over, begin = threading.Event(), time.monotonic()
 
     def tell():
@@ -113,11 +113,11 @@ def _telling(what):
 
 
 def _keep_freed_memory():
-    """Has the C library keep what one step frees for the next one, where it is glibc.
+    """Makes the C library, if it is glibc, keep the memory that one step frees for the next step.
 
-    With several workers TensorFlow 2.21 reads data through an operation that tells glibc to give all above 128 kB
-    back at once (generator_dataset_op.cc), so that each step has to ask for its tensors page by page again: 6,400
-    page faults in a step of small32.
+    With several workers TensorFlow 2.21 reads data through an operation that makes glibc return blocks above 128 kB
+    at once (generator_dataset_op.cc). Each step then gets the memory of its tensors page by page again: 6,400 page
+    faults in a step of small32.
     """
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         for option, size in _KEPT.items():
@@ -144,7 +144,7 @@ def _devices(replicas):
 
 
 def _cluster():
-    """Which workers there are and which of them this process is."""
+    """Returns the resolver that knows all workers, and which of them this process is."""
     if os.environ.get("TF_CONFIG"):
         try:
             resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
@@ -157,7 +157,7 @@ def _cluster():
             ) from error
         return resolver
     if os.environ.get("SLURM_PROCID"):
-        # Without GPUs the resolver divides by their number, so it is told of more than it will count.
+        # Without GPUs the resolver would have 0 GPUs per task and fail, so it is given more than it will count.
         gpus = {} if shutil.which("nvidia-smi") else {"gpus_per_node": 1024, "gpus_per_task": 1}
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(auto_set_gpu=not gpus, **gpus)
         resolver.cluster_spec()  # which also finds the place of this process
@@ -169,7 +169,7 @@ def _cluster():
 
 
 def workers(strategy):
-    """How many processes take part."""
+    """Number of processes that take part."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 1
     cluster = strategy.cluster_resolver.cluster_spec().as_dict()
@@ -177,7 +177,7 @@ def workers(strategy):
 
 
 def place(strategy):
-    """Which of the workers this process is; 0 is the chief."""
+    """Index of this process among the workers; 0 is the chief."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 0
     resolver = strategy.cluster_resolver
@@ -188,36 +188,36 @@ def place(strategy):
 def own_rows(strategy, batch_size):
     """The rows of a batch that the replicas of this process take: a slice.
 
-    tf.data's own sharding gives the replicas of a worker rows that are not neighbours, so that with several
-    of them a step is not that of one device.
+    tf.data's own sharding gives the replicas of a worker rows that are not adjacent. With several replicas a
+    step would then not equal that of one device.
     """
     own = batch_size // workers(strategy)
     return slice(place(strategy) * own, (place(strategy) + 1) * own)
 
 
 def as_elements(own_batches, batch_size):
-    """What `fit` takes on one of several workers.
+    """Returns the dataset that `fit` takes on one of several workers.
 
-    It cuts an element into one part for each replica of all workers, and takes this worker's replicas' number
-    of them in a step: so an element holds the worker's own rows of as many steps as there are workers.
+    `fit` cuts an element into one part for each replica of all workers. A step takes one part for each replica
+    of this worker. So an element holds the worker's own rows of as many steps as there are workers.
 
     Args:
-      own_batches: a tf.data.Dataset of the worker's rows of one batch after another, without end.
-      batch_size: of all workers together.
+      own_batches: an endless tf.data.Dataset of the worker's rows of one batch after another.
+      batch_size: rows of a batch, over all workers together.
 
     Returns:
-      a tf.data.Dataset, without end.
+      an endless tf.data.Dataset.
     """
     elements = own_batches.unbatch().batch(batch_size, drop_remainder=True)
-    # Where a dataset may end, shapes are not static in a step of several workers.
+    # If a dataset may end, shapes are not static in a step of several workers.
     return elements.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
 
 def packed(report):
-    """What a step on one of several workers returns, for `unpacked`.
+    """Packs what a step on one of several workers returns into one tensor, for `unpacked`.
 
-    Keras takes the mean over the workers of whatever a step returns, along axis 0, and asks them for each
-    tensor in turn, twice; so it gets one.
+    Keras takes the mean over the workers of each tensor that a step returns, along axis 0, with two exchanges
+    per tensor; so it gets only one tensor.
 
     Args:
       report: dict of float32 scalars whose names have no comma.
@@ -229,7 +229,7 @@ def packed(report):
 
 
 def unpacked(logs):
-    """The dict of scalars that was `packed`, from what Keras made of it; other logs as they are."""
+    """Returns the dict of scalars that was `packed`, from Keras' mean of it; other logs are returned unchanged."""
     found = {}
     for name, value in (logs or {}).items():
         found |= dict(zip(name.split(",")[1:], tf.unstack(value))) if "," in name else {name: value}
@@ -237,14 +237,14 @@ def unpacked(logs):
 
 
 def is_chief(strategy):
-    """Whether this process is the one that writes; true where there is no other."""
+    """Whether this process is the one that writes; True if there is no other."""
     return place(strategy) == 0
 
 
 def total(strategy, number):
-    """The sum of a number over all workers, which must all ask for it at the same point.
+    """Returns the sum of a number over all workers, which must all call this at the same point.
 
-    Whoever comes first waits for the others.
+    A worker that comes first waits for the others.
 
     Args:
       strategy: of this process.
@@ -267,7 +267,7 @@ def _total(strategy, number):
 
 
 def check_alike(strategy, facts):
-    """Raises a ValueError in all workers where they differ; all of them ask at the same point.
+    """Raises a ValueError in all workers if they differ in a fact; all must call this at the same point.
 
     Args:
       strategy: of this process.
@@ -290,7 +290,7 @@ def check_alike(strategy, facts):
 
 @contextlib.contextmanager
 def all_workers(strategy):
-    """Around code that needs all workers: an error because one is gone becomes one sentence."""
+    """Wraps code that needs all workers: an error because one is gone becomes a WorkerLostError."""
     try:
         yield
     except _LOST as error:

@@ -1,6 +1,6 @@
-"""Signs of divergence while all numbers are still finite: each is told once per task, and none stops the run.
+"""Warns of signs of divergence while all numbers are still finite: once per sign and task; the run continues.
 
-Each threshold lies far from what runs that learn have shown; docs/reliability.md has their figures.
+Each threshold is far from the values of runs that learn; docs/reliability.md has these values.
 """
 
 import logging
@@ -8,13 +8,14 @@ import math
 
 import numpy as np
 
-# No slope of the critic is to be above 1, so no two of its values further apart than two images can be.
+# The critic's slope should be at most 1, so its values should differ no more than two images can. The limit is this
+# many times that largest distance between two images.
 _DIAMETERS = 10.0
-# KL(q(z|x) || p(z)) bounds what codes tell of images: to tell two of them apart takes log 2 = 0.69 nats.
+# KL(q(z|x) || p(z)) bounds the information of codes about images; to distinguish two images takes log 2 = 0.69 nats.
 _LEAST_KL = 0.1
-# Of the contrast between real images, which is about 60 of 255 levels: three of them.
+# As a share of the spread of real images, which is about 60 of 255 levels: three levels.
 _LEAST_SPREAD = 0.05
-# Steps of a run before which a generator has not learnt yet to draw more than one image.
+# Before this step of a run a generator may not have learnt yet to draw more than one image.
 _FIRST_STEPS = 500
 _log = logging.getLogger("ltgans_tf")
 
@@ -26,11 +27,11 @@ class Signs:
         self._told = set()
 
     def of_losses(self, task, step, losses, image_shape):
-        """Looks at mean losses: a critic's that explodes, and codes that tell nothing.
+        """Checks mean losses for a critic's loss that explodes and for codes without information.
 
         Args:
-          task, step: the `Task` and the global step, for the line.
-          losses: {name: float} as a step reports them; what is missing is not looked at.
+          task, step: the `Task` and the global step, for the warning.
+          losses: {name: float} as a step reports them; a missing loss is not checked.
           image_shape: (H, W, C) of images in [-1, 1].
         """
         most = _DIAMETERS * 2.0 * math.sqrt(math.prod(image_shape))
@@ -47,7 +48,7 @@ class Signs:
             )
 
     def of_images(self, task, step, spread):
-        """Looks at the `spread` of one generator's images of different latents."""
+        """Checks the `spread` of one generator's images of different latents for a collapse."""
         if step >= _FIRST_STEPS and spread < _LEAST_SPREAD:
             self._tell(
                 task,
@@ -64,14 +65,14 @@ class Signs:
 
 
 def spread(made, reals):
-    """How much generated images differ from each other, real ones being 1.
+    """Returns how much generated images differ from each other, relative to real images.
 
     Args:
       made, reals: uint8 [N, H, W, C] and [M, H, W, C].
 
     Returns:
-      float, the ratio of the root mean squares of their deviations from their mean image; Inf where the
-      real images are all the same.
+      float, the ratio of the root mean squares of the deviations from the mean image; Inf if all real
+      images are the same.
     """
     made, reals = (np.sqrt(np.float64(batch).var(axis=0).mean()) for batch in (made, reals))
     return float(made / reals) if reals else math.inf

@@ -15,11 +15,11 @@ class StopRequested(BaseException):
 
 
 class Loop:
-    """Trains a model on a stream. Arguments as of `LifelongModel.fit_stream`.
+    """Trains a model on a stream; arguments as for `LifelongModel.fit_stream`.
 
     Args:
       model: a `LifelongModel`.
-      callbacks: a list; of another worker than the chief those that it may call.
+      callbacks: a list; for workers other than the chief, only those that they may call.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Loop:
         resume="auto",
         on_nonfinite="stop",
     ):
-        """Learns what is left of the tasks; returns and raises what `fit_stream` does."""
+        """Learns the rest of the tasks; returns and raises what `fit_stream` does."""
         model = self._model
         last = len(self._stream.tasks) - 1 if stop_after_task is None else stop_after_task
         settings = {
-            "model": {} if workdir is None else model.get_settings(),  # networks of one's own have none
+            "model": {} if workdir is None else model.get_settings(),  # a user's own networks have none
             "stream": self._stream.get_settings(),
             "steps_per_task": int(self._steps),
         }
@@ -65,7 +65,7 @@ class Loop:
                 contextlib.ExitStack() as after,
             ):
                 gc.collect()
-                gc.freeze()  # TensorFlow need not be looked through at each boundary: a third of a second
+                gc.freeze()  # gc.collect at each boundary then skips TensorFlow: saves a third of a second
                 after.callback(gc.unfreeze)
                 saver = callbacks_lib.SaveCheckpoints(run, checkpoint_every)
                 self._callbacks = [*self._callbacks, saver]
@@ -110,7 +110,7 @@ class Loop:
         for task in tasks[: last + 1]:
             due = task.index >= int(model.task_index.numpy())
             if due:
-                run.clear_boundary(task)  # of a state that was lost since
+                run.clear_boundary(task)  # its note is of a state that has been lost
                 try:
                     finished = self.learn(task)
                 except StopRequested:  # before the first step since the last checkpoint
@@ -130,8 +130,8 @@ class Loop:
             if model.stop_agreed():  # here the other workers wait for the chief
                 return False
             for seen in tasks:
-                seen.release()  # what was read of this task, and by the scores of the ones before
-            gc.collect()  # the graphs of a task's data and exports are cycles, tens of MB of them
+                seen.release()  # data read for this task, and for the scores of earlier tasks
+            gc.collect()  # the graphs of a task's data and exports are reference cycles, tens of MB
         return True
 
     def learn(self, task):
@@ -154,7 +154,7 @@ class Loop:
     def _take_steps(self, task, done, end, first):
         """Takes the steps of one phase, from `done` to `end`; returns False if a stop was requested before its end.
 
-        `first` is whether every step before them is in a checkpoint.
+        `first` says whether a checkpoint has every step before these.
         """
         model, stream = self._model, self._stream
         rows = distribution.own_rows(self._strategy, stream.batch_size)
@@ -163,7 +163,7 @@ class Loop:
         alone = distribution.workers(self._strategy) == 1
         batches = batches.take(end - done) if alone else distribution.as_elements(batches, stream.batch_size)
         try:
-            # Alone, as others would wait for this one.
+            # Only without other workers, which would wait for this one.
             with model.breaking_off() if alone and first else contextlib.nullcontext():
                 keras.Model.fit(
                     model,

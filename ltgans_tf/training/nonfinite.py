@@ -1,4 +1,4 @@
-"""What happens when a number stops being finite: the state is not saved, and the run may go back."""
+"""Handles a number that stops being finite: the state is not saved, and the run may be rolled back."""
 
 import itertools
 import logging
@@ -16,7 +16,7 @@ class NonFiniteError(ArithmeticError):
 
 
 def check_choice(on_nonfinite, workdir):
-    """Refuses what `fit_stream` cannot do when a number stops being finite: ValueError."""
+    """Raises a ValueError if `on_nonfinite` is unknown, or is 'rollback' without a workdir."""
     if on_nonfinite not in ("stop", "rollback"):
         raise ValueError(f"on_nonfinite is {on_nonfinite!r}; it must be 'stop' or 'rollback'.")
     if on_nonfinite == "rollback" and workdir is None:
@@ -26,9 +26,9 @@ def check_choice(on_nonfinite, workdir):
 
 
 def check_weights(model):
-    """Raises NonFiniteError where a weight of `model` or of its optimizers is NaN or Inf.
+    """Raises NonFiniteError if a weight of `model` or of its optimizers is NaN or Inf.
 
-    All workers ask together, and where it is in one of them all raise it.
+    All workers must call this together; if one of them has such a weight, all raise.
     """
     slots = itertools.chain.from_iterable(optimizer.variables for optimizer in model.optimizers)
     bad = [
@@ -45,18 +45,18 @@ def _is_finite(value):
 
 
 def go_back(model, run, error):
-    """Brings `model` to the last good checkpoint, with a stream of noise that it has not had yet.
+    """Restores `model` from the last good checkpoint, with a noise stream that it has not used yet.
 
-    How often it did so is the number of the stream, which the checkpoints that follow keep. A run that dies
-    before the next one goes on from the same checkpoint, meets the same numbers and comes here again.
+    The number of the noise stream is the number of rollbacks; later checkpoints keep it. A run that dies before
+    the next checkpoint resumes from the same one, meets the same numbers and is rolled back again.
 
     Args:
       model: a `LifelongModel`.
       run: the `workdirs.Workdir` of its run.
-      error: the NonFiniteError that sends it back.
+      error: the NonFiniteError that causes the rollback.
 
     Raises:
-      NonFiniteError: it has gone back `MOST_ROLLBACKS` times already.
+      NonFiniteError: the run has been rolled back `MOST_ROLLBACKS` times already.
     """
     rollback = int(model.noise_stream.numpy()) + 1
     if rollback > MOST_ROLLBACKS:

@@ -1,4 +1,4 @@
-"""Optimizers by the text of a recipe, and Adam as one kernel for each variable."""
+"""Optimizers from the text of a recipe, and an Adam that runs one kernel for each variable."""
 
 import keras
 import tensorflow as tf
@@ -7,9 +7,9 @@ from ltgans_tf.settings import presets
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras' Adam with the same settings, state and formula, by TensorFlow's fused kernel.
+    """Keras' Adam with the same settings, state and formula, computed by TensorFlow's fused kernel.
 
-    Keras takes two dozen kernels for each variable, the powers of both betas among them.
+    Keras runs two dozen kernels for each variable, including the powers of both betas.
     """
 
     def __init__(self, *settings, **named):
@@ -23,7 +23,7 @@ class Adam(keras.optimizers.Adam):
         super()._backend_update_step(grads, trainable_variables, [learning_rate, *powers])
 
     def update_step(self, gradient, variable, rate_and_powers):
-        """One kernel; `rate_and_powers` has the learning rate and both betas to the power of the step's number."""
+        """Runs one kernel; `rate_and_powers` has the learning rate and both betas to the power of the step number."""
         rate, *powers = (tf.cast(value, variable.dtype) for value in rate_and_powers)
         place = self._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
@@ -41,7 +41,7 @@ class Adam(keras.optimizers.Adam):
 
 
 def get(given, text):
-    """What `compile` was given: an optimizer; the name of one of Keras'; the text of a recipe; None for `text`."""
+    """Returns the optimizer for `given`: an optimizer, a Keras optimizer's name, a recipe's text; None for `text`."""
     if given is None or (isinstance(given, str) and "(" in given):
         return make(given or text)
     return keras.optimizers.get(given)

@@ -1,7 +1,7 @@
-"""Waits in Python for the other workers of a run, before TensorFlow does so and hears no SIGTERM.
+"""Waits in Python for the other workers of a run, because SIGTERM cannot interrupt TensorFlow's own wait.
 
-A worker listens at its address until it has reached each of the others at theirs. One that has reached all goes on
-to TensorFlow, whose server then listens at the same address.
+A worker listens at its own address until it has reached all other workers. It then continues to TensorFlow, whose
+server listens at the same address.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ def await_others(addresses, own):
 
     Args:
       addresses: list of 'host:port', of all workers.
-      own: index of this worker in it.
+      own: index of this worker in `addresses`.
 
     Raises:
       ValueError: an address is not 'host:port'.
@@ -67,15 +67,15 @@ def _listening(port):
         raise ConnectionError(
             f"this worker cannot listen at its port {port} ({error.strerror}); is it in use by an earlier run?"
         ) from error
-    with server:  # a connection is made by the kernel, so nobody has to accept it
+    with server:  # the kernel makes connections, so no code has to accept them
         yield
 
 
 def _unreachable(place):
-    """Why nothing can be reached there, or ''."""
+    """Returns why nothing can be reached at `place`, or ''."""
     try:
         with socket.create_connection(place, _ATTEMPT) as connection:
-            # On one machine the kernel may choose the very port for our end, and connect it to itself.
+            # On one machine the kernel may choose the same port for our end, and connect it to itself.
             return "Connection to itself" if connection.getsockname() == connection.getpeername() else ""
     except OSError as error:
         return error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""Several train steps in one call of a graph, where nobody needs the model between them."""
+"""Takes several train steps in one call of a graph, if no callback needs the model between them."""
 
 import collections
 import time
@@ -8,19 +8,19 @@ import tensorflow as tf
 from ltgans_tf.training import distribution
 
 _ON_A_GPU = 50  # steps, by default
-_LONGEST = 0.5  # seconds of a call, about; a signal is answered after it
+_LONGEST = 0.5  # seconds that a call takes at most, about; Python handles a signal after the call
 
 
 def most_steps(asked, strategy, eagerly):
-    """How many steps a call may take.
+    """Returns the most steps that a call may take.
 
     Args:
       asked: what `compile` got as steps_per_execution; None for the default of the device.
-      strategy: over which the model is spread.
+      strategy: the strategy of the model.
       eagerly: whether steps run without a graph.
 
     Raises:
-      ValueError: it is no number from 1 on, or more than 1 where steps are taken one by one.
+      ValueError: `asked` is not a whole number from 1 on, or it is above 1 and steps are taken one by one.
     """
     if asked is not None and (asked < 1 or asked != int(asked)):
         raise ValueError(f"steps_per_execution is {asked!r}; give a whole number, 1 or more.")
@@ -37,15 +37,15 @@ def most_steps(asked, strategy, eagerly):
 
 
 class StepCalls:
-    """Takes steps of a model some at a time, and hands out their logs one by one, as `fit` asks for them.
+    """Takes several steps of a model per call, and hands out their logs one by one, as `fit` asks for them.
 
-    How many are taken at a time changes no bit of a weight.
+    The number of steps per call changes no bit of a weight.
 
     Args:
-      most: steps of a call at most, from `most_steps`.
+      most: the most steps of a call, from `most_steps`.
 
     Attributes:
-      free: how many steps may be taken next, before a callback needs the model; `callbacks.TensorLogs` sets it.
+      free: how many steps may be taken before a callback needs the model; `callbacks.TensorLogs` sets it.
     """
 
     def __init__(self, most=1):
@@ -53,17 +53,17 @@ class StepCalls:
         self.begin()
 
     def begin(self):
-        """Forgets what was not handed out, and how fast steps are: the next one may need a new trace."""
+        """Forgets logs that were not handed out and the measured speed: the next step may need a new trace."""
         self.free = self._affordable = 1
         self._logs = collections.deque()
 
     @property
     def ahead(self):
-        """How many steps the model has taken that `fit` does not know of yet."""
+        """Number of steps that the model has taken and whose logs `fit` has not got yet."""
         return len(self._logs)
 
     def train_function(self, model):
-        """What `fit` calls for each step in place of Keras' own function."""
+        """Returns the function that `fit` calls for each step in place of Keras' own."""
         names = []
 
         @tf.function(autograph=False)
@@ -72,7 +72,7 @@ class StepCalls:
 
             def step(i, taken):
                 report = strategy.run(model.train_step, args=(iterator.get_next(),))
-                if strategy.num_replicas_in_sync > 1:  # each has them all
+                if strategy.num_replicas_in_sync > 1:  # all replicas have the same values
                     report = {
                         name: tf.reduce_mean(strategy.experimental_local_results(value), axis=0)
                         for name, value in report.items()
@@ -82,7 +82,7 @@ class StepCalls:
                 return i + 1, taken.write(i, row)
 
             state = 0, tf.TensorArray(tf.float32, count)
-            # Steps follow each other: what one assigns the next one reads.
+            # Steps run one after another: each reads what the previous one assigned.
             return tf.while_loop(lambda i, _: i < count, step, state, parallel_iterations=1)[1].stack()
 
         def train(iterator):

@@ -21,13 +21,12 @@ def verify(workdir):
       workdir: folder of a run.
 
     Returns:
-      {what, as its path in the workdir: why it cannot be used, '' if it is whole}: the checkpoints first,
-      the newest at the top, then those of the bundles of its exports, config.json, and all other files by name,
-      with those that are missing. Of exports, event files and texts it is said only whether they
-      can be read.
+      {path in the workdir: why it cannot be used, '' if it is whole}, in this order: the checkpoints, newest
+      first; the checkpoints in the bundles of the exports; config.json; all other files by name, including the
+      missing ones. For exports, event files and texts it only says whether they can be read.
 
     Raises:
-      ValueError: no such folder, or nothing of a run in it.
+      ValueError: the folder does not exist, or has nothing of a run.
     """
     if not os.path.isdir(workdir):
         raise ValueError(f"there is no folder {workdir}; give the workdir of a run.")
@@ -51,7 +50,7 @@ def verify(workdir):
 
 
 def _files(workdir):
-    """Paths of all files in the workdir; hidden ones are locks, and what a kill has left."""
+    """Yields the paths of all files in the workdir but hidden and .tmp files: locks, and remains of killed runs."""
     for folder, _, names in os.walk(workdir):
         for name in names:
             if not name.startswith(".") and not name.endswith(".tmp"):
@@ -76,7 +75,7 @@ def _missing(workdir, there):
     )
     wanted = [
         name(i) for pattern, name in kinds if fnmatch.filter(there, pattern) for i in marks
-    ]  # of what this run keeps at all
+    ]  # only of the kinds that this run keeps
     if fnmatch.filter(there, os.path.join("eval", "references", "*.npz")):
         wanted.append(_EXTRACTOR)
     return {name: "it is missing" for name in wanted if name not in there}

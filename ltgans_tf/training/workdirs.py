@@ -19,7 +19,7 @@ def open_workdir(workdir, settings, resume="auto", chief=True):
 
     Args:
       workdir: folder, made if it does not exist; None for a run that keeps nothing.
-      settings: JSON-ready dict with 'model', 'stream' (with its 'specs') and the lengths.
+      settings: JSON-ready dict with 'model', 'stream' (with its 'specs') and 'steps_per_task'.
       resume: 'auto', 'must' or 'never'.
       chief: whether this process writes there; the other workers of a run only read.
 
@@ -27,7 +27,8 @@ def open_workdir(workdir, settings, resume="auto", chief=True):
       a `Workdir`.
 
     Raises:
-      ValueError: not writable, in use, other settings, or contradicting `resume`.
+      ValueError: the workdir is not writable, is in use, has other settings, lacks files of its run, or contradicts
+        `resume`.
     """
     if resume not in ("auto", "must", "never"):
         raise ValueError(f"resume is {resume!r}; it must be 'auto', 'must' or 'never'.")
@@ -58,7 +59,7 @@ def open_workdir(workdir, settings, resume="auto", chief=True):
 
 
 class Workdir:
-    """What `fit_stream` keeps of a run. It keeps nothing if the path is None, and only the chief writes."""
+    """The files that `fit_stream` keeps of a run: none if the path is None; only the chief writes."""
 
     def __init__(self, path, chief=True, check_lock=None):
         self.path = path
@@ -66,7 +67,7 @@ class Workdir:
         self.writes = chief and path is not None
 
     def restore(self, model):
-        """Brings `model` to the newest good checkpoint, if there is one."""
+        """Restores `model` from the newest good checkpoint, if there are checkpoints."""
         if self.path is not None and checkpoints.checkpoints(self.path):
             checkpoints.restore_newest(self.path, model)
 
@@ -79,11 +80,11 @@ class Workdir:
             checkpoints.save(self.path, model)
 
     def is_new(self):
-        """Whether there is no checkpoint yet."""
+        """Whether there is a workdir without checkpoints."""
         return self.path is not None and not checkpoints.checkpoints(self.path)
 
     def last_checkpoint(self):
-        """Where the last good state is, in words."""
+        """Says where the last good state is, for a message."""
         kept = checkpoints.checkpoints(self.path) if self.path is not None else []
         return f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint before it"
 
@@ -97,7 +98,7 @@ class Workdir:
             atomic.write_text(self._mark(task), f"{task.name}\n")
 
     def clear_boundary(self, task):
-        """Takes the note back, because `task` is learnt again."""
+        """Removes the note of `mark_boundary`, because `task` is learnt again."""
         if self.writes and os.path.exists(self._mark(task)):
             os.remove(self._mark(task))
 
@@ -106,9 +107,9 @@ class Workdir:
 
 
 def _check_nothing_is_lost(workdir, found):
-    """Raises a ValueError where a run has come further than what is left of it can tell.
+    """Raises a ValueError if a run has lost its checkpoints or its settings.
 
-    Without this it would begin anew over what it has left, or with other settings.
+    Without this check the run would start again over its remains, or with other settings.
     """
     marks = glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.done"))
     if not found and (marks or os.path.exists(os.path.join(workdir, checkpoints.NEWEST))):
@@ -126,7 +127,7 @@ def _check_nothing_is_lost(workdir, found):
 
 
 def _remove_remains(workdir):
-    """Removes what a run has left that was killed while it wrote a checkpoint. Call it under the lock."""
+    """Removes the remains of a run that was killed while it wrote a checkpoint; call it under the lock."""
     for remains in glob.glob(os.path.join(glob.escape(workdir), "checkpoints", ".tmp-*")):
         if re.fullmatch(r"\.tmp-(\d+|task_\d+_step_\d+)", os.path.basename(remains)):
             shutil.rmtree(remains)
@@ -147,7 +148,7 @@ def _lock(workdir):
                 f"workdir {workdir!r} is in use by {holder}; wait for it to end, or give another workdir."
             ) from holder
         except OSError as error:
-            if error.filename is None:  # no locks there
+            if error.filename is None:  # the file system has no locks
                 raise ValueError(str(error)) from error
             raise ValueError(_unwritable(workdir, error)) from error
         file.truncate(0)
@@ -161,7 +162,7 @@ def _unwritable(workdir, error):
 
 
 def _checked(workdir, settings):
-    """Returns the settings to write. In a workdir that has a run they must equal its own; tasks may be appended."""
+    """Returns the settings to write; they must equal those of a run that is there, but tasks may be appended."""
     settings = json.loads(json.dumps({"format_version": upgrades.FORMAT_VERSION, **settings}))
     path = os.path.join(workdir, checkpoints.CONFIG)
     if os.path.exists(path):
