@@ -1,4 +1,4 @@
-"""The programs that measure: `python -m benchmarks.<name>`; see docs/benchmarks.md."""
+"""The benchmark programs, `python -m benchmarks.<name>`; see docs/benchmarks.md."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ flags.disclaim_key_flags()  # --help lists them with the program that defines th
 
 
 def define_output():
-    """The flags that say where results go: --out and --docs."""
+    """Defines the flags --out and --docs, which say where results go."""
     path_flags.define_path("out", None, "JSON file to write.")
     flags.DEFINE_string("docs", None, "FILE#NAME: Markdown file whose block NAME gets the table.")
 
@@ -25,10 +25,10 @@ def publish(results, report):
 
     Args:
       results: JSON-ready dict with the 'conditions' of `conditions`.
-      report: the same as text for people.
+      report: the same results as text.
 
     Raises:
-      ValueError: the Markdown file has no such block.
+      ValueError: the Markdown file lacks the block that --docs names.
     """
     print(report)
     write(flags.FLAGS.out, results)
@@ -66,7 +66,7 @@ def _described(about, report):
 
 
 def conditions():
-    """What a number has to be read with: command, versions, processor, commit; JSON-ready dict."""
+    """Returns the conditions of a measurement: command, versions, processor, commit; JSON-ready dict."""
     import keras
     import tensorflow as tf
 
@@ -90,20 +90,20 @@ def resident_mb():
 
 
 def summary(values):
-    """Median, least and greatest of some numbers, and the numbers: JSON-ready dict."""
+    """Returns median, minimum and maximum of some numbers, and the numbers: JSON-ready dict."""
     values = [float(value) for value in values]
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "values": values}
 
 
 def write(path, results):
-    """Writes `results` (JSON-ready) to the file `path`; None writes nothing."""
+    """Writes `results` (JSON-ready) to the file `path`, unless `path` is None."""
     if path is None:
         return
     atomic.write_json(path, results)
 
 
 def table(header, rows):
-    """Columns of text, the first one left-aligned, the others to the right: one string."""
+    """Returns a text table as one string; the first column is left-aligned, the others right-aligned."""
     lines = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(
@@ -122,5 +122,5 @@ def _cpu():
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as f:
             return next(line.partition(":")[2].strip() for line in f if line.startswith("model name"))
-    except (OSError, StopIteration):  # not Linux, or a processor that is not named there
+    except (OSError, StopIteration):  # not Linux, or /proc/cpuinfo names no processor
         return platform.processor()

@@ -2,10 +2,10 @@
 
   python -m benchmarks.boundaries --tasks=3,50 --out=boundaries.json
 
-The stream has the sets and the evaluation of the preset `smoke`, its sets over and over. Neither the model nor the
-extractor is trained, because times do not depend on their weights. One evaluator and one process of trials serve all
-numbers of tasks, as in a run; both have measured a first task before. Seconds are those of a clock. Where other
-programs use the cores, look at the processor seconds of this process instead; they do not include the trial's.
+The stream repeats the data sets of the preset `smoke` and has its evaluation. Neither the model nor the extractor
+is trained, because times do not depend on their weights. One evaluator and one process of trials serve all numbers
+of tasks, as in a run; they always measure the boundary after task 1 first. Seconds are wall time. If other programs
+use the cores, look at the processor seconds of this process instead; they do not include the trial's.
 """
 
 import os
@@ -45,13 +45,13 @@ def main(_):
 
 
 def measure(model, stream, numbers, preset, past_tasks):
-    """Takes the boundary after each of `numbers` tasks.
+    """Measures the boundary after each of `numbers` tasks.
 
     Args:
       model: a `TwinGAN`.
-      stream: a `TaskStream` of more tasks than any of `numbers`, so that none is its last one.
-      numbers: of tasks learnt, ascending.
-      preset: a `presets.Preset`, whose evaluation is taken.
+      stream: a `TaskStream` with more tasks than any of `numbers`, so that no measured task is its last one.
+      numbers: numbers of tasks learnt, ascending.
+      preset: a `presets.Preset`, whose evaluation is used.
       past_tasks: see `EvaluatorSettings`.
 
     Returns:
@@ -111,7 +111,7 @@ def report(results):
 
 
 def _extractor(stream):
-    """An untrained `features.Extractor` that knows every task of a stream as one class."""
+    """Returns an untrained `features.Extractor` with one class for each task of a stream."""
     from ltgans_tf.evaluation import extractor_network, features
 
     names = [task.name for task in stream.tasks]

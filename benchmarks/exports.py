@@ -2,8 +2,8 @@
 
   python -m benchmarks.exports --architecture=small32 --batches=1,16,64 --out=exports.json
 
-A signature and, where there is one, the same call of the Keras networks in a compiled function take turns,
-so that both see the same machine. The model is untrained: times do not depend on its weights.
+Each signature takes turns with the same call of the Keras networks in a compiled function, if there is one, so
+that the load of the machine affects both. The model is untrained: times do not depend on its weights.
 """
 
 import os
@@ -136,7 +136,7 @@ def _measure(signature, own, inputs, batch, repeats):
 
 
 def line(row):
-    """One line of a row."""
+    """Returns a row of the results as one line of text."""
     served = row["served"]
     text = (
         f"{row['kind']} {row['signature']}, batch {row['batch']}: p50 {served['p50_ms']:.2f} ms, p99"

@@ -1,18 +1,18 @@
-"""Measures what a GPU makes of the package, in the order of value and within some minutes.
+"""Measures the package on a GPU within some minutes, the most valuable measurements first.
 
   python -m benchmarks.gpu --minutes=8 --out=gpu.json
   python -m benchmarks.gpu --minutes=8 --out=gpu.json --torch_python=python3 --data_dir=DATA
   python -m benchmarks.gpu --dry_run
 
-Each part is a process of its own with a time limit. What it has measured until then is kept, and FILE is written
-after each measurement:
+Each part runs in processes of its own with a time limit. Measurements made before the limit are kept. FILE is
+written after each measurement:
 
 1. the step from task 2 on in float32 and bfloat16, with and without XLA, one and up to 50 steps a call;
-2. the same step in PyTorch, where an interpreter with torch is found, and ours beside it with the same losses;
+2. the same step in PyTorch, if an interpreter with torch is found, and our step with the same losses;
 3. whether two runs of equal seed end with the same bits, with and without XLA;
-4. Table 1 at the paper's size for the minutes left: scores, and the last samples as FILE_samples.png.
+4. Table 1 at the paper's size in the minutes left: scores, and the last samples as FILE_samples.png.
 
-It needs no network. --dry_run does the same on a CPU with the least sizes.
+It needs no network. --dry_run does the same on a CPU with the smallest sizes.
 """
 
 import contextlib
@@ -39,17 +39,17 @@ from ltgans_tf.trainers import import_tensorflow, run
 
 _STEPS_A_CALL = 50
 _PEER = presets.Recipe()  # what torch_step.py does: two heads, no codes, no distillation, no average
-_MARGIN = 60.0  # seconds of a run of Table 1 that are no steps, a task's scores among them
-_PARTS = {"ours": 150.0, "torch": 75.0, "bits": 60.0}  # seconds at most, of one process
+_MARGIN = 60.0  # seconds that a run of Table 1 spends outside its steps, on a task's scores among others
+_PARTS = {"ours": 150.0, "torch": 75.0, "bits": 60.0}  # time limit of one process, in seconds
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What is measured, and how long."""
+    """The networks and batches to measure, and how long to measure them."""
 
     architecture: str
     batch_size: int
-    seconds: float  # of a turn
+    seconds: float  # for each turn
     turns: int
 
 
@@ -59,7 +59,7 @@ _LEAST = (Size("small32", 2, 0.0, 1),)
 
 def main(_):
     given = flags.FLAGS
-    if given.one:  # what this program starts of itself
+    if given.one:  # in a process that this program started
         asked = json.loads(given.one)
         {"ours": _ours, "bits": _bits}[asked.pop("part")](**asked)
         return 0
@@ -81,7 +81,7 @@ def main(_):
 
 
 def with_torch(pythons):
-    """The first of these interpreters that has torch, or None."""
+    """Returns the first of these interpreters that has torch, or None."""
     for python in pythons:
         with contextlib.suppress(FileNotFoundError):
             if not subprocess.run([python, "-c", "import torch"], capture_output=True).returncode:
@@ -90,7 +90,7 @@ def with_torch(pythons):
 
 
 def parts(sizes, torch_python, dry_run=False):
-    """(name, command) of each process, the most telling first."""
+    """Yields (name, command) of each process, the most informative first."""
     ours = [sys.executable, "-m", "benchmarks.gpu"]
     for size in sizes:
         asked = {"part": "ours", "size": dataclasses.asdict(size), "all_of_it": not dry_run}
@@ -113,15 +113,15 @@ def parts(sizes, torch_python, dry_run=False):
 
 
 def measure(name, command, seconds, results, path=None):
-    """Runs one process for so many seconds at most and adds what it prints to `results`.
+    """Runs one process for at most `seconds` and adds what it prints to `results`.
 
     Args:
-      name: of the process.
-      command: list of words; each line that it prints is JSON: {measurement: milliseconds of each turn, or a text}, or
-        with the key 'ms' what `torch_step.py` prints.
-      seconds: it is killed after these.
-      results: dict with the dicts 'measured' and 'failed'; the latter gets the reason where it did not end well.
-      path: file that has `results` after each line, or None.
+      name: name of the process.
+      command: list of words. Each line that the process prints is JSON: {measurement: milliseconds of each turn, or
+        a text}, or, with the key 'ms', what `torch_step.py` prints.
+      seconds: time after which the process is killed.
+      results: dict with the dicts 'measured' and 'failed'; the latter gets the reason if the process fails.
+      path: file to write `results` to after each line, or None.
     """
     if seconds <= 0:
         results["failed"][name] = "no time was left"
@@ -182,7 +182,7 @@ def _updates(size):
 
 
 def _ours(size, all_of_it):
-    """Prints the milliseconds of our step in each form, one line of JSON each."""
+    """Prints the milliseconds of our step in each form, one line of JSON for each form."""
     import_tensorflow()
     from benchmarks import step
     from ltgans_tf.methods import twin_gan
@@ -218,7 +218,7 @@ def _bits(size, xla, steps=20):
     from benchmarks import step
     from ltgans_tf.methods import twin_gan
 
-    if not xla:  # with XLA its own flag is set, in the environment
+    if not xla:  # with XLA, `measure` sets XLA_FLAGS instead
         tf.config.experimental.enable_op_determinism()
     size = Size(**size)
     arch = architectures.architecture(size.architecture)
@@ -235,7 +235,7 @@ def _bits(size, xla, steps=20):
 
 
 def _table1(results, deadline, data_dir, path, dry_run=False):
-    """Trains Table 1 at the paper's size until the deadline; its scores and its last samples go to the results."""
+    """Trains Table 1 at the paper's size until the deadline; its scores go to `results`, its last samples beside `path`."""
     left = deadline - time.monotonic()
     tasks = (
         ("mnist", "mnist_m", "fashion_mnist", "omniglot") if data_dir else ("digits", "glyphs", "textures")
@@ -275,7 +275,7 @@ def _table1(results, deadline, data_dir, path, dry_run=False):
 
 
 def _affordable(measured, seconds, tasks):
-    """Steps of each task that so many seconds allow, at the best speed of paper32 in float32."""
+    """Returns the steps of each task that fit into `seconds`, at the best speed of paper32 in float32."""
     begins = "ours paper32 float32"
     speeds = [ms["median"] for name, ms in measured.items() if name in (begins, f"{begins}, XLA")]
     return int(1e3 * (seconds - _MARGIN) / min(speeds) / tasks) if speeds else 0

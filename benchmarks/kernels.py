@@ -2,10 +2,10 @@
 
   python -m benchmarks.kernels --architecture=small32 --n_critic=1
 
-A kernel is a node of the graph as TensorFlow's optimiser leaves it on this machine, without those that compute
-nothing: constants, arguments, results, reads of variables, control flow, and what changes a shape alone. Nodes of the
-loop over critic updates count once. Operations are those of the traced graph and of the functions that it calls, once
-each. With --xla it also tells how long XLA compiles what a step hands to it, without running it.
+A kernel is a node of the graph after TensorFlow's optimiser on this machine. Nodes that compute nothing do not
+count: constants, arguments, results, reads of variables, control flow, and changes of shape alone. Nodes of the loop
+over critic updates count once. Operations are the nodes of the traced graph and of the functions that it calls, once
+each. With --xla it also measures how long XLA takes to compile the functions of a step, without running them.
 """
 
 import collections
@@ -46,7 +46,7 @@ def main(_):
 
 
 def report(results):
-    """The table of a count, as text."""
+    """The table of the counts, as text."""
     numbers = [
         ["kernels of a step", results["kernels"]],
         ["operations of its graph", results["operations"]],
@@ -71,9 +71,9 @@ def made(arch, recipe, jit_compile=False):
 
 
 def executed(model, rows=2):
-    """The kernels of one step on `rows` images, by operation: a Counter. Takes a step."""
+    """Takes one step on `rows` images and returns its kernels by operation: a Counter."""
     import tensorflow as tf
-    from tensorflow.python.eager import context  # which alone hands out graphs as they run
+    from tensorflow.python.eager import context  # the only access to graphs as they run
 
     step = model.make_train_function()
     batch = tf.zeros([rows, model.new_batches(1), *model.image_shape], tf.uint8)
@@ -98,14 +98,14 @@ def traced(model, rows=2):
 
 
 def compiled(model, rows):
-    """How long XLA compiles each function that a step on `rows` images hands to it; it runs none.
+    """Measures how long XLA takes to compile each function of a step on `rows` images; runs none of them.
 
     Args:
       model: from `made`, with jit_compile.
       rows: images of a batch.
 
     Returns:
-      {name: processor seconds}; of a network that learns, with its gradients.
+      {name: processor seconds}; a network that learns is compiled with its gradients.
     """
     import tensorflow as tf
 
@@ -133,7 +133,7 @@ def compiled(model, rows):
 
 
 def _of_tensors_alone(function, specs, settings):
-    """`function` as XLA compiles it, and what it takes: tensors and nothing else."""
+    """Returns `function` as XLA compiles it, and the specs of its inputs, which are all tensors."""
     import tensorflow as tf
 
     learns, is_spec = settings.get("training"), lambda value: isinstance(value, tf.TensorSpec)

@@ -1,4 +1,4 @@
-"""Times our full step from task 2 on against the same step in PyTorch, process by process in turns.
+"""Times our full step from task 2 on against the same step in PyTorch, in processes that take turns.
 
 The step is that of Eq. 2 with two critic heads: without distillation and moving average, which `torch_step.py`
 does not have.
@@ -6,9 +6,9 @@ does not have.
   python -m venv torch_env && torch_env/bin/pip install torch==2.13.0
   python -m benchmarks.peers --torch_python=torch_env/bin/python --architecture=small32 --out=peers.json
 
-Each repeat starts one process for each candidate, ours and the variants of `torch_step.py`, which warms up and
-then takes its turn, so that a change of the machine's speed meets all of them. Ratios are of the medians of a
-repeat, and shown is their median over the repeats.
+Each repeat starts one process for each candidate: ours and the variants of `torch_step.py`. The process warms up
+and then takes its turns. So a change of the machine's speed affects all candidates. Each ratio compares the medians
+of one repeat; the table shows the median of the ratios over the repeats.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ def main(_):
         "n_critic": given.n_critic,
         "student": given.student,
     }
-    if given.one:  # what this program starts of itself
+    if given.one:  # in a process that this program started
         print(json.dumps({"ms": _ours(arch, given.precision, given.deterministic, **settings, **turn)}))
         return 0
     variants = given.variants
@@ -70,10 +70,10 @@ def main(_):
 
 
 def summarise(repeats):
-    """Milliseconds of each candidate, and how many of ours each takes, repeat by repeat.
+    """Summarises the milliseconds of each candidate, and their ratio to ours, repeat by repeat.
 
     Args:
-      repeats: list of {candidate: milliseconds per step}, 'package' among them.
+      repeats: list of {candidate: milliseconds per step}, including 'package'.
 
     Returns:
       JSON-ready dict: 'ms' and 'over_package', {candidate: `benchmarks.summary`}.
@@ -106,7 +106,7 @@ def report(results):
 
 
 def answer(name, command):
-    """What a candidate's process prints last, JSON."""
+    """Runs the process of a candidate and returns the JSON of its last line."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
@@ -115,7 +115,7 @@ def answer(name, command):
 
 
 def torch_version(python):
-    """The version of the torch that this Python has."""
+    """Returns the version of torch in this Python."""
     command = [python, "-c", "import torch; print(torch.__version__)"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 

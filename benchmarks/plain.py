@@ -1,12 +1,12 @@
-"""The step of TwinGAN written plainly: what `benchmarks.step` measures the package against.
+"""A plain version of TwinGAN's step, which `benchmarks.step` measures the package against.
 
-The same mathematics, networks, optimizers and noise law, one compiled graph as well, but Keras' own Adam, batch
-normalisation and averages, and a forward pass for each use: critic and Student each have Teacher images of their own, the
-generators' update draws its fakes anew, real, fake and interpolated images go through the
-critic apart, new images and replay through the Student apart, and the penalty's second derivative of
-the activations, which is 0, goes back through the critic.
+The mathematics, networks, optimizers and noise law are the same, and the step is one compiled graph too. But Adam and
+batch normalisation are Keras' own, averages are updated weight by weight, and each use has its own forward pass.
+Critic and Student each get their own Teacher images. The generators' update draws new fakes. Real, fake and interpolated
+images go through the critic separately, and so do new images and replay through the Student. The backward pass of the
+penalty includes the second derivative of the activations, which is 0.
 
-Latents of the new task and of the past go through a learner in one pass here as well: batch norm takes its
+As in the package, latents of the new task and of the past go through a learner in one pass: batch norm takes its
 statistics from both.
 """
 
@@ -18,7 +18,7 @@ from ltgans_tf.methods import twin_gan, twin_step
 from ltgans_tf.networks import losses, networks, normalization
 from ltgans_tf.settings import presets
 
-# Tags of noise, by use; the package's own are below 900.
+# Noise tags of the additional passes; the package's tags are below 900.
 _OWN_TEACHER_LATENTS, _OWN_STUDENT_REPLAY, _OWN_LATENTS, _OWN_PAST_LATENTS = 900, 901, 910, 920
 
 
@@ -29,7 +29,7 @@ _KERAS = {
 
 
 def _plain(network):
-    """The same network and weights in layers that Keras has, where it has them."""
+    """Returns a copy of a network, weights included, with Keras' own layers where Keras has them."""
     plain_layer = lambda layer: _KERAS.get(type(layer), type(layer)).from_config(layer.get_config())
     plain = keras.models.clone_model(network, clone_function=plain_layer)
     plain.set_weights(network.get_weights())
@@ -42,11 +42,11 @@ def _optimizer(text):
 
 
 class PlainTwinGAN(twin_gan.TwinGAN):
-    """A TwinGAN of one replica whose step takes no short cut.
+    """A TwinGAN on one replica whose step takes no short cuts.
 
     Attributes:
-      shares_draws: True draws the noise of a use that the package has no pass of its own for from
-        where the package took it; one step then changes weights as the package's does.
+      shares_draws: whether a pass that the package does not make draws the noise of the pass that the package
+        uses in its place. If True, one step changes weights as the package's does.
     """
 
     shares_draws = False
@@ -80,7 +80,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
         return self.end_step(report)
 
     def _plain_replay(self, i, rows, n_critic, roles, tag):
-        """What the Teacher supplies to update i, by a pass of its own: a `Replayed`, or None."""
+        """Runs the Teacher for update i in a separate pass: a `Replayed`, or None if the update has no replay."""
         if not roles.teachers or not (self.recipe.critic_on_past or i == n_critic - 1):
             return None
         law, domains = self.latent_law, self._past_domains(i, rows)
@@ -170,7 +170,7 @@ class PlainTwinGAN(twin_gan.TwinGAN):
             for (weight, batch), draw in zip(brackets, noise):
                 sse, kl = student.elbo_terms(batch, draw)
                 total += tf.reduce_sum(weight * losses.negative_elbo(sse, kl, self.recipe.beta)) / rows
-            if roles.teachers and former is not None:  # of the last bracket, which is the replay
+            if roles.teachers and former is not None:  # with the batch of the last bracket, the replay
                 posterior, known = student.encode(batch), former.encode(batch)
                 rebuilt = student.decode(posterior.mean() + posterior.stddev() * draw)
                 apart = losses.sum_squared_error(former(batch), rebuilt) + known.kl_divergence(posterior)

@@ -1,11 +1,11 @@
-"""Measures how long one waits: for the help, for a dry run, for the first step, at a change of roles.
+"""Measures waiting times: for the help, for a dry run, for the first step, and at a change of roles.
 
   python -m benchmarks.startup --repeats=7 --out=startup.json
 
-Commands are started as a user would, in turns; the first step is that of the demo, from the command to the line
-that it writes, with an empty cache (the extractor of the scores is trained first) and with the cache that this
-leaves. A change of roles is the time from the end of a task's last step to the end of the first step of the
-next one, less a step, once all functions are traced.
+It starts the commands as a user would, in turns. The first step is that of the demo, timed from the command to the
+line that the step writes: once with an empty cache (the extractor of the scores is trained first) and once with
+the cache that this run leaves. A change of roles is the time from the end of a task's last step to the end of the
+next task's first step, minus the time of one step, after all functions are traced.
 """
 
 import os
@@ -50,7 +50,7 @@ def main(_):
 
 
 def seconds_of(arguments):
-    """Wall time of `ltgans train` with some arguments, in s."""
+    """Returns the wall time of `ltgans train` with some arguments, in s."""
     begin = time.perf_counter()
     ran = subprocess.run([*_TRAIN, *arguments], capture_output=True, text=True)
     if ran.returncode:
@@ -61,7 +61,7 @@ def seconds_of(arguments):
 
 
 def seconds_to_first_step(workdir, cache, arguments=("--preset=demo",)):
-    """Seconds from the command to the line of its first step in metrics.jsonl; the run is then ended."""
+    """Returns the seconds from the command to the line of its first step in metrics.jsonl; then kills the run."""
     begin = time.perf_counter()
     process = subprocess.Popen(
         [*_TRAIN, *arguments, f"--workdir={workdir}"],
@@ -86,7 +86,7 @@ def seconds_to_first_step(workdir, cache, arguments=("--preset=demo",)):
 
 
 def role_changes(arch, batch_size, tasks, steps=20):
-    """Seconds that each change of roles takes, in a run of so many tasks, once all is traced: list of float."""
+    """Returns the seconds of each change of roles in a run of `tasks` tasks, after all is traced: list of float."""
     tf = import_tensorflow()
     tf.config.experimental.enable_op_determinism()
     import keras
@@ -95,7 +95,7 @@ def role_changes(arch, batch_size, tasks, steps=20):
     from ltgans_tf.methods import twin_gan
 
     class Clock(keras.callbacks.Callback):
-        """Notes when each step has ended; so no step begins before the one before it has."""
+        """Records when each step ends; waits for that end, so that steps do not overlap."""
 
         def __init__(self):
             super().__init__()

@@ -1,10 +1,10 @@
-"""Measures the train step of TwinGAN against the step written plainly and against a GEMM.
+"""Measures the train step of TwinGAN against a plain version (`benchmarks.plain`) and against a GEMM.
 
   python -m benchmarks.step --architecture=small32 --batch_size=32 --out=step.json
 
-Steps of task 1 (both twins learn, no Teacher) and of a later task (replay), each as one compiled
+It measures steps of task 1 (both twins learn, no Teacher) and of a later task (replay), each as one compiled
 graph on real digits. All candidates take turns in every repeat, so that a change of the machine's
-speed meets all of them. A step takes n_critic * batch_size new images.
+speed affects all of them. A step takes n_critic * batch_size new images.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ def main(_):
 
 
 def define_flags():
-    """The flags that say which step is measured, and how."""
+    """Defines the flags that say which step is measured, and how."""
     flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
     flags.DEFINE_string("recipe", "recommended", "The method's settings, paper or recommended.")
     flags.DEFINE_integer("batch_size", 32, "Images per critic update.", 1)
@@ -50,7 +50,7 @@ def define_flags():
 
 
 def set_up():
-    """Starts TensorFlow as these flags say; returns the architecture and the recipe."""
+    """Starts TensorFlow as the flags say; returns the architecture and the recipe."""
     given = flags.FLAGS
     arch = architectures.architecture(given.architecture)
     recipe = dataclasses.replace(presets.recipe(given.recipe, arch.name), n_critic=given.n_critic)
@@ -66,17 +66,17 @@ def measure(arch, recipe, batches, student=True, repeats=7, seconds=0.5, warm_up
     Args:
       arch: an `architectures.Architecture`.
       recipe: a `presets.Recipe`.
-      batches: uint8 [N, B, n_critic + 1, H, W, C], N batches to take in turn; the Student takes the last in the
-        first task.
+      batches: uint8 [N, B, n_critic + 1, H, W, C], N batches to take in turn. In the first task the Student
+        also takes the last images along axis 2.
       student: whether the Student is trained in step.
-      repeats: how often each candidate has its turn.
-      seconds: how long a turn takes, about.
-      warm_up: seconds that each candidate runs before.
-      tasks: the kinds of task to measure, of 'task 1' and 'task 2 on'.
+      repeats: number of turns of each candidate.
+      seconds: approximate time of a turn.
+      warm_up: seconds that each candidate runs before its turns.
+      tasks: the kinds of task to measure: 'task 1', 'task 2 on' or both.
 
     Returns:
       JSON-ready dict: 'settings', 'gemm_gflops' and the 'rows', one for each candidate with its
-      milliseconds and what follows from them.
+      milliseconds and the numbers derived from them.
     """
     channels, batch_size = batches.shape[-1], batches.shape[1]
     candidates = {}
@@ -135,7 +135,7 @@ def _shown(value, form):
 
 
 def one(arch, recipe, batches, student, repeats, seconds, warm_up):
-    """Milliseconds of the package's step from task 2 on, alone: a `benchmarks.summary`."""
+    """Returns the milliseconds of the package's step alone, from task 2 on: a `benchmarks.summary`."""
     from ltgans_tf.methods import twin_gan
 
     step = compiled_step(model_at(twin_gan.TwinGAN, arch, recipe, batches, student, LATER), batches)
@@ -154,7 +154,7 @@ def digits(arch, channels, batch_size, count):
 
 
 def _candidates(arch, recipe, batches, student, task):
-    """What is measured, by (name, task): functions that return a scalar of their work's end."""
+    """Returns the functions to measure, by (name, task); each returns a scalar that is ready when its work is done."""
     from benchmarks import plain
     from ltgans_tf.methods import twin_gan
 
@@ -168,7 +168,7 @@ def _candidates(arch, recipe, batches, student, task):
 
 
 def model_at(method, arch, recipe, batches, student, task, jit_compile=False, steps=1):
-    """A compiled model of the class `method`, whose next step is one of `task`, FIRST or LATER."""
+    """Returns a compiled model of the class `method`, whose next step belongs to `task`, FIRST or LATER."""
     model = method.from_architecture(arch, batches.shape[-1], student, recipe)
     model.compile(jit_compile=jit_compile, steps_per_execution=steps)
     model.task_index.assign(0 if task == FIRST else 1)
@@ -176,7 +176,7 @@ def model_at(method, arch, recipe, batches, student, task, jit_compile=False, st
 
 
 def compiled_step(model, batches):
-    """One train step through the compiled function that `fit` calls."""
+    """Returns a function that takes one train step, through the compiled function of `fit`, and returns its loss."""
     import tensorflow as tf
 
     step = model.make_train_function()
@@ -185,16 +185,16 @@ def compiled_step(model, batches):
 
 
 def several(model, batches, steps):
-    """So many train steps as one function, in as few calls of a graph as training takes; it returns the last loss."""
+    """Returns a function that takes `steps` train steps, in as few graph calls as training, and returns the last loss."""
     take, model.step_calls.free = compiled_step(model, batches), steps
     return lambda: [take() for _ in range(steps)][-1]
 
 
 def _stages(model, batch):
-    """The parts of one step, each compiled by itself: what the step spends its time on.
+    """Returns the parts of one step, each compiled separately, to show where a step spends its time.
 
-    Their sum differs from the step: the whole graph overlaps them, and the learners' stage has
-    to make its own fakes, which in the step come from the critic's.
+    The sum of their times differs from that of the step: the whole graph overlaps them, and the learners' stage
+    makes its own fakes, while the step reuses those of the critic.
     """
     import tensorflow as tf
 
@@ -229,7 +229,7 @@ def _stages(model, batch):
 
 
 def gemm():
-    """A float32 matrix product as (function, operations)."""
+    """Returns a float32 matrix product: (function, its number of floating-point operations)."""
     import tensorflow as tf
 
     a, b = (tf.random.stateless_normal([_GEMM, _GEMM], [0, i]) for i in (0, 1))
@@ -237,7 +237,7 @@ def gemm():
 
 
 def in_turns(candidates, repeats, seconds, warm_up):
-    """Milliseconds per call of each candidate, over `repeats` turns: name -> summary."""
+    """Measures the milliseconds per call of each candidate, over `repeats` turns: {name: summary}."""
     calls = {}
     for name, call in candidates.items():
         call()  # compiles
@@ -252,7 +252,7 @@ def in_turns(candidates, repeats, seconds, warm_up):
             begin = time.perf_counter()
             for _ in range(calls[name]):
                 last = call()
-            float(last)  # waits for the end of the work, which a GPU does later
+            float(last)  # waits for the end of the work, as a GPU works asynchronously
             times[name].append(1e3 * (time.perf_counter() - begin) / calls[name])
     return {name: benchmarks.summary(values) for name, values in times.items()}
 

@@ -1,12 +1,12 @@
-"""The full step of TwinGAN from task 2 on, written in PyTorch: what `benchmarks.peers` times ours against.
+"""The full step of TwinGAN from task 2 on in PyTorch, which `benchmarks.peers` compares with ours.
 
   python benchmarks/torch_step.py '{"variant": "eager", "batch_size": 16, "n_critic": 1, ...}'
 
-The same layers, sizes, updates and short cuts: the Teacher's images serve critic and Student, the fakes of the
-last critic update are those that the generator learns from, real and fake images go through the critic as one
-batch. Convolutions of stride 2 are padded alike on both sides, where TensorFlow pads one side; the work is the
-same. Needs torch and nothing else, and prints one line of JSON. It runs on the first CUDA device where "device" is
-"cuda"; the variant cuda_graphs, for such a device alone, records one step and plays it back.
+It has the same layers, sizes, updates and short cuts: critic and Student share the Teacher's images, the generator
+learns from the fakes of the last critic update, and real and fake images go through the critic as one batch.
+Convolutions of stride 2 pad both sides, where TensorFlow pads one side; the work is the same. The program needs only
+torch, and prints one line of JSON. If "device" is "cuda", it runs on the first CUDA device. The variant cuda_graphs,
+which needs such a device, records one step and plays it back.
 """
 
 import importlib
@@ -14,7 +14,7 @@ import json
 import sys
 import time
 
-torch = importlib.import_module("torch")  # no requirement of this project
+torch = importlib.import_module("torch")  # not a requirement of this project
 nn = torch.nn
 
 
@@ -80,7 +80,7 @@ class Step:
         if student:
             both = nn.ModuleList([self.encoder, self.decoder])
             self.student_optimizer = adam(both, 0.5, 0.999)
-        # The penalty differentiates twice, which compiled code does not: it keeps the plain critic.
+        # The penalty needs second derivatives, which compiled code does not support; so it uses the plain critic.
         self.plain_critic = self.critic
         if variant == "compile":
             self.assistant, self.teacher, self.critic = map(
@@ -128,7 +128,7 @@ class Step:
         self._descend(self.student_optimizer, loss)
 
     def _descend(self, optimizer, loss):
-        """Gradients of this optimizer's weights alone: those of others would cost a pass."""
+        """Updates the optimizer's weights; computes no other gradients, which would cost a backward pass."""
         weights = optimizer.param_groups[0]["params"]
         for weight, gradient in zip(weights, torch.autograd.grad(loss, weights)):
             weight.grad = gradient
@@ -136,11 +136,11 @@ class Step:
 
 
 def _recorded(step):
-    """A function that plays back one step, recorded as a CUDA graph; it returns the loss of that step."""
+    """Returns a function that plays back one step, recorded as a CUDA graph, and returns its loss."""
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
-        for _ in range(3):  # all memory and workspaces are there before the recording
+        for _ in range(3):  # allocates all memory and workspaces before the recording
             step()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
@@ -155,7 +155,7 @@ def _recorded(step):
 
 
 def main(settings):
-    """Times steps in this process: JSON-ready dict with milliseconds of each turn."""
+    """Times steps in this process: JSON-ready dict with the milliseconds of each turn."""
     seconds, warm_up, turns = (settings.pop(name) for name in ("seconds", "warm_up", "turns"))
     step, times, count, begin = Step(**settings), [], 0, time.perf_counter()
     if settings["variant"] == "cuda_graphs":
@@ -169,7 +169,7 @@ def main(settings):
         begin = time.perf_counter()
         for _ in range(steps):
             loss = step()
-        float(loss)  # waits for the end of the work, which a GPU does later
+        float(loss)  # waits for the end of the work, as a GPU works asynchronously
         times.append(1e3 * (time.perf_counter() - begin) / steps)
     return {"ms": times, "torch": torch.__version__, "threads": torch.get_num_threads()}
 

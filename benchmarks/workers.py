@@ -2,11 +2,11 @@
 
   python -m benchmarks.workers --repeats=7 --out=workers.json
 
-Both take the same batches of digits through the same steps from task 2 on; the two workers are processes on
-this machine that talk over loopback, as they would over a network. A third candidate tells what the workers
-have to do beside talking: two processes at once, each with half of the batch on a core of its own and nothing
-to exchange. Shown are the medians of a step over the repeats, the processor time of all threads of a process
-in it, and the speed of two workers over that of one process.
+Both take the same batches of digits through the same steps from task 2 on. The two workers are processes on
+this machine that communicate over loopback, as they would over a network. A third candidate shows the work of the
+workers without communication: two processes at once, each with half of the batch on a core of its own. The table
+shows the median time of a step over the repeats, the processor time of all threads of a process in it, and the
+speed of two workers relative to one process.
 """
 
 import json
@@ -30,7 +30,7 @@ ONE, TWO, HALVES = "one process", "two workers", "two halves alone"
 def main(_):
     given = flags.FLAGS
     arch = architectures.architecture(given.architecture)
-    if given.as_worker:  # what this program starts of itself
+    if given.as_worker:  # in a process that this program started
         print(json.dumps(one(arch, given.batch_size, given.steps)), flush=True)
         return 0
     cores = sorted(os.sched_getaffinity(0))[:2]
@@ -49,7 +49,7 @@ def main(_):
 
 
 def turn(cores):
-    """What a step of each candidate takes, one after the other: {name: {'ms': float, 'cpu_ms': float}}."""
+    """Measures a step of each candidate, one candidate after the other: {name: {'ms': float, 'cpu_ms': float}}."""
     ports = _free_ports(2)
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     places = [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(2)]
@@ -62,9 +62,9 @@ def turn(cores):
 
 
 def one(arch, batch_size, steps):
-    """Of a step in task 2 {'ms': median, 'cpu_ms': mean of this process}; None in a worker that is not the chief.
+    """Measures a step of task 2: {'ms': median, 'cpu_ms': mean of this process}; None in a worker other than the chief.
 
-    The chief alone has callbacks, and waits in each step for the others.
+    Only the chief runs these callbacks. It waits for the other workers in each step.
     """
     tf = import_tensorflow()
     tf.config.experimental.enable_op_determinism()
@@ -94,11 +94,11 @@ def one(arch, batch_size, steps):
 
 
 def _step_times():
-    """A callback whose `milliseconds` gets the time of each step."""
+    """Returns a callback whose `milliseconds` is a list with the time of each step."""
     import keras
 
     class StepTimes(keras.callbacks.Callback):
-        """Milliseconds of each step with the wait for its data, without the other callbacks."""
+        """Records the milliseconds of each step, with the wait for its data and without the other callbacks."""
 
         def __init__(self):
             super().__init__()
@@ -120,7 +120,7 @@ def _cpu_ms():
 
 
 def summarise(repeats):
-    """Wall and processor time of each candidate, and the speed of two workers over that of one process."""
+    """Summarises wall and processor time of each candidate, and the speed of two workers relative to one process."""
     return {
         **{
             key: {
@@ -166,7 +166,7 @@ def _start(cores, place, *more):
 
 
 def _wait(processes):
-    """What those that have callbacks printed last, the slowest one's."""
+    """Waits for the processes and returns the slowest of their results; a worker other than the chief has none."""
     found = []
     for process in processes:
         out, err = process.communicate()

@@ -1,1 +1,1 @@
-"""From a trained model to SavedModels that TensorFlow Serving can load."""
+"""Exports a trained model as SavedModels that TensorFlow Serving can load."""

@@ -1,4 +1,4 @@
-"""The flags by which a program gets access to a server: an authorization, and the CA of its certificate."""
+"""Flags that give a program access to a server: an authorization, and the CA of the server's certificate."""
 
 from absl import flags
 
@@ -16,13 +16,13 @@ def define_flags():
 
 
 def from_flags():
-    """The settings of a `client.Client` from these flags: dict."""
+    """Returns the settings of a `client.Client` from these flags: dict."""
     given = flags.FLAGS
     return {"authorization": _first_line(given.authorization_file), "ca_file": given.ca_file}
 
 
 def _first_line(path):
-    """The first line of a file, or None without a file. A secret on a command line could be read by others."""
+    """Returns the first line of a file, or None without a file. Other users could read a secret on a command line."""
     if path is None:
         return None
     with open(path, encoding="utf-8") as file:

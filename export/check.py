@@ -1,12 +1,12 @@
-"""Tries staged SavedModels in processes of their own, which can import nothing of this library but `warmup`.
+"""Tries staged SavedModels in separate processes, which can import nothing of this library but `warmup`.
 
   python -m ltgans_tf.export.check SECONDS
 
-`judge.Trials` starts this program and writes trials to its standard input, each as a line with its number of
-bytes and then these bytes. The answer to each is one line of JSON. The program imports TensorFlow when the first trial
-arrives, after SECONDS at the latest, and runs nothing of it. Each trial gets a new process by a fork, so it pays for no
-import and finds nothing of the trials before it. A server has TensorFlow and nothing of this library, and so has each
-of these processes.
+`judge.Trials` starts this program and writes trials to its standard input, each as a line with the number of
+bytes and then these bytes. The program answers each trial with one line of JSON. It imports TensorFlow when the first
+trial arrives, after SECONDS at the latest, but runs no operation of it. Each trial runs in a forked process, so it does
+not import TensorFlow again and shares no state with earlier trials. Like a server, each of these processes has
+TensorFlow and nothing of this library.
 """
 
 import collections
@@ -21,17 +21,17 @@ import time
 import traceback
 from concurrent import futures
 
-_CALLS = 5  # of each signature with one row, to measure its latency
+_CALLS = 5  # calls of each signature with one row, to measure its latency
 ABSOLUTE, RELATIVE = 1e-4, 1e-3  # tolerances of float outputs
-SIXTEEN_BITS = 50.0  # their factor for hidden layers in 16 bits, as each graph rounds in other places
-_LEVELS = 1  # tolerance of images in files, of 255 levels
+SIXTEEN_BITS = 50.0  # factor on both for hidden layers in 16 bits, as graphs round in different places
+_LEVELS = 1  # tolerance of images in files, in levels from 0 to 255
 
 
 def main(sent):
-    """Loads SavedModels and compares their answers to the warm-up requests with the wanted ones.
+    """Loads SavedModels and compares their answers to the warm-up requests with the expected ones.
 
     Args:
-      sent: bytes of an npz file. '<kind>/<request>/<output>' are the wanted answers. 'spec' is JSON with 'halves',
+      sent: bytes of an npz file. '<kind>/<request>/<output>' are the expected answers. 'spec' is JSON with 'halves',
         {kind: folder of a SavedModel}; 'max_latency' in seconds; and 'precision' of the layers.
 
     Returns:
@@ -75,7 +75,8 @@ def _check(kind, folder, answers, max_latency, looser):
     def answered(signature):
         return {call: call.outputs() for call in calls if call.signature == signature}
 
-    # In the first call of a signature TensorFlow prepares it, once for each thread that calls it by then.
+    # TensorFlow prepares a signature during its first call, and once more in each thread that calls it meanwhile.
+    # So one thread makes all calls of a signature.
     with futures.ThreadPoolExecutor() as pool:
         found = collections.ChainMap(*pool.map(answered, loaded.signatures))
     for i, call in enumerate(calls):
@@ -150,8 +151,8 @@ def serve(requests, answers):
 
     Args:
       requests: binary file of trials, see above; each is `sent` of `main`.
-      answers: binary file. To each trial a line of JSON: 'status', of the process that tried, and 'said', the last line
-        that it wrote: for status 0 what `main` returns, as JSON, else the reason.
+      answers: binary file, which gets a line of JSON for each trial: 'status', the exit status of its process, and
+        'said', the last line that this process wrote. For status 0 this is the result of `main` as JSON, else the reason.
     """
     while header := requests.readline():
         status, said = _forked(requests.read(int(header)))
@@ -160,7 +161,7 @@ def serve(requests, answers):
 
 
 def _forked(sent):
-    """(exit status, last line) of a new process that does `main`."""
+    """Runs `main` in a new process; returns (exit status, last line)."""
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
@@ -183,7 +184,7 @@ if __name__ == "__main__":
     _ready, _, _ = select.select([sys.stdin], [], [], float(sys.argv[1]))
     if _ready and not sys.stdin.buffer.peek(1):
         sys.exit()  # the run has ended
-    # None makes their import fail even if they are installed. The last two would only slow Keras' import down.
+    # None makes their import fail even if they are installed. The last two would only slow down Keras' import.
     for _blocked in ("tensorflow_probability", "matplotlib", "sklearn"):
         sys.modules[_blocked] = None
     importlib.import_module("ltgans_tf.export.warmup")  # reads the requests; it imports TensorFlow

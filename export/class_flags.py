@@ -1,4 +1,4 @@
-"""Flags for the fields of a class of settings, see `settings.checked`, and the settings that they give."""
+"""Defines flags for the fields of a class of settings (see `settings.checked`), and reads the settings from them."""
 
 from absl import flags
 
@@ -15,12 +15,12 @@ _DEFINE = {
 
 
 def define(cls, prefix="", with_defaults=True):
-    """Defines a flag for each field of `cls` that is one: a truth value, a number or a text.
+    """Defines a flag for each field of `cls` that is marked as a flag and has a bool, int, float or str default.
 
     Args:
       cls: subclass of `checked.Checked`.
-      prefix: of the names of the flags.
-      with_defaults: whether a flag that is not given has the field's default; else it is None.
+      prefix: beginning of the flag names.
+      with_defaults: whether the flags have the defaults of the fields; otherwise their default is None.
     """
     for field in checked.flag_fields(cls):
         if define_flag := _DEFINE.get(type(field.default)):
@@ -29,14 +29,14 @@ def define(cls, prefix="", with_defaults=True):
 
 
 def given(cls, prefix=""):
-    """{name of the field: value} of the flags of `cls` that have a value."""
+    """Returns {field name: value} for the flags of `cls` that have a value."""
     found = {field.name: FLAGS[prefix + field.name].value for field in checked.flag_fields(cls)}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def made(cls, prefix=""):
-    """The settings that the flags give: an instance of `cls`; a ValueError names the wrong flag."""
+    """Returns the settings that the flags give, an instance of `cls`; a ValueError names the wrong flag."""
     try:
         return cls(**given(cls, prefix))
-    except ValueError as error:  # it begins with the name of the field
+    except ValueError as error:  # its message begins with the name of the field
         raise ValueError(f"--{prefix}{error}") from error

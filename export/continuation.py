@@ -30,10 +30,10 @@ def write(workdir, base, version, tasks):
       workdir: folder of the run, whose newest boundary is after `tasks` tasks.
       base: folder of the exports.
       version: int.
-      tasks: how many tasks it has learnt.
+      tasks: number of tasks that the version has learnt.
 
     Raises:
-      OSError: it could not be written.
+      OSError: the bundle could not be written.
     """
     target = versions.place(base, FOLDER, version)
     if not os.path.isdir(target):
@@ -47,7 +47,7 @@ def write(workdir, base, version, tasks):
 
 
 def start(source, workdir, specs):
-    """Makes a workdir that goes on from `source` with further tasks.
+    """Makes a workdir that continues from `source` with further tasks.
 
     Args:
       source: the workdir of a run, to start after its last finished task; a folder of exports, to start from
@@ -56,7 +56,7 @@ def start(source, workdir, specs):
       specs: further task specs.
 
     Returns:
-      the specs of all tasks, those learnt first.
+      the specs of all tasks, the learnt ones before the further ones.
 
     Raises:
       ValueError: `source` is none of these, or `workdir` is not empty.
@@ -85,7 +85,7 @@ def start(source, workdir, specs):
 
 
 def _become_a_run_of_its_own(folder):
-    """Gives a copied run another id, in its checkpoint too."""
+    """Gives a copied run a new id, also in its checkpoints."""
     if os.path.exists(os.path.join(folder, "run_id")):
         os.remove(os.path.join(folder, "run_id"))
     run = run_ids.keep(folder)
@@ -94,10 +94,10 @@ def _become_a_run_of_its_own(folder):
 
 
 def _remove_remains(workdir):
-    """Removes the folders beside `workdir` that killed processes have left in `start`.
+    """Removes the folders beside `workdir` that `start` left when its process was killed.
 
-    Such a folder has the mark, and nobody holds its lock. A name alone proves nothing:
-    `<workdir>.tmp-2024` may be a copy that somebody made.
+    Such a folder has the mark, and no process holds its lock. The name is not enough:
+    `<workdir>.tmp-2024` may be a user's copy.
     """
     for path in glob.glob(f"{glob.escape(os.path.normpath(workdir))}.tmp-*"):
         if os.path.isfile(os.path.join(path, _MARK)):
@@ -106,13 +106,13 @@ def _remove_remains(workdir):
 
 
 def learnt_specs(source):
-    """The specs of the tasks that `start` takes over, a list of str."""
+    """Returns the specs of the tasks that `start` takes over, a list of str."""
     bundle = find(source)
     return _config(bundle)["stream"]["specs"][: _boundary(bundle)]
 
 
 def find(source):
-    """The folder to start from: `source` itself, or the bundle of the version that it serves."""
+    """Returns the folder to start from: `source` itself, or the bundle of the version that it serves."""
     if os.path.isfile(os.path.join(source, "config.json")):
         return source
     latest = versions.read_latest(source)
@@ -129,7 +129,7 @@ def _config(folder):
 
 
 def _boundary(folder):
-    """How many tasks were learnt at the newest checkpoint between two tasks."""
+    """Returns the number of tasks learnt at the newest checkpoint between two tasks."""
     if not (found := _checkpoints(folder)):
         raise ValueError(f"{folder} has not finished a task yet; let that run go on first.")
     return max(found)
@@ -148,7 +148,7 @@ def _checkpoints(folder):
 
 
 def _copy(folder, staging, tasks):
-    """Copies the state after `tasks` tasks; returns its settings, without the tasks after those."""
+    """Copies the state after `tasks` tasks; returns the run's settings, without the later tasks."""
     name = _checkpoints(folder).get(tasks)
     if name is None:
         raise ValueError(f"{folder} has no checkpoint after its task {tasks} any more.")
@@ -156,7 +156,7 @@ def _copy(folder, staging, tasks):
     for i in range(tasks):
         for parts in (("eval", f"task_{i:02d}", "scores.json"), ("eval", "references", f"task_{i:02d}.npz")):
             _copy_if_there(folder, staging, *parts)
-        # Each bundle has these of all tasks, up to 1 MB each. A link is safe: nobody writes into them.
+        # Each bundle has these files of all tasks, up to 1 MB each. A link is safe: nothing writes into the files.
         _copy_if_there(folder, staging, "boundary", f"task_{i:02d}.npz", copy=_linked)
         mark = os.path.join(staging, "boundary", f"task_{i:02d}.done")
         atomic.write_text(mark, "taken over\n")
@@ -177,7 +177,7 @@ def _copy_if_there(folder, staging, *parts, copy=shutil.copy2):
 
 
 def _linked(source, target):
-    """Makes a hard link, which takes no room, or a copy if the file system has no hard links."""
+    """Makes a hard link, which takes no space, or a copy if the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""The commands that start TensorFlow Serving on exports, with docker or on Kubernetes, as text.
+"""Makes the texts that start TensorFlow Serving on exports: a docker command and a Kubernetes manifest.
 
 The container reads the exports and models.config in /models, and the files of the kit in /config. Both are mounted
 read-only.
@@ -18,7 +18,7 @@ _POLL_SECONDS = 30
 
 
 def docker_command(base, out=None, tag=TAG, batching=True):
-    """Returns the docker command that serves the exports in `base`, with one flag in each line.
+    """Returns the docker command that serves the exports in `base`, one flag per line.
 
     Args:
       base: folder with models.config and the folders of the kinds.

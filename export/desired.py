@@ -1,7 +1,7 @@
 """The desired state of a base is latest.json; models.config is always written from it.
 
-Every push, release and kit derives models.config from latest.json and writes it anew if it differs. So the next
-command completes one that died between the two files.
+Every push, release and kit derives models.config from latest.json and rewrites it if it differs. So if a command
+dies after it wrote latest.json, the next one writes models.config.
 """
 
 import collections
@@ -19,7 +19,7 @@ Remembered = collections.namedtuple("Remembered", ["versions", "labels", "stable
 
 
 def config(latest):
-    """Text of the models.config that follows from latest.json, or None if nothing is served."""
+    """Returns the text of the models.config that follows from latest.json, or None if nothing is served."""
     version = latest.get("version")
     if version is None:
         return None
@@ -36,10 +36,10 @@ def is_current(base):
 
 
 def reconcile(base):
-    """Writes models.config anew if it is not current; the caller holds the lock.
+    """Rewrites models.config if it is not current; the caller holds the lock.
 
     Returns:
-      whether it had to be written.
+      whether it was rewritten.
     """
     if is_current(base):
         return False
@@ -51,7 +51,7 @@ def record(base, latest):
     """Replaces latest.json and then models.config; the caller holds the lock.
 
     Raises:
-      ValueError: no models.config can follow from `latest`; both files are then as they were.
+      ValueError: no models.config can follow from `latest`; then neither file is changed.
     """
     config(latest)
     versions.write_latest(base, latest)
@@ -66,7 +66,7 @@ def write(base, latest, version, loaded=None):
       latest: content of latest.json, with changed 'pairs' or 'canary'.
       version: int, or None if nothing is served yet.
       loaded: set of the versions that a server has had time to load; None for those of the present
-        models.config. Labels move to these versions alone.
+        models.config. A label that is in use moves only to one of these versions.
     """
     if loaded is None:
         loaded = remembered(base).versions
@@ -88,7 +88,7 @@ def write(base, latest, version, loaded=None):
 
 
 def remembered(base):
-    """What the present models.config tells, even if latest.json is lost: `Remembered`."""
+    """Reads the present models.config, without latest.json, which may be lost: `Remembered`."""
     text = _text(base) or ""
     named = {int(number) for number in re.findall(r"^ *versions: (\d+)$", text, re.MULTILINE)}
     labels = re.findall(r'version_labels \{ key: "(\w+)" value: (\d+) \}', text)
@@ -98,7 +98,7 @@ def remembered(base):
 
 
 def before(latest):
-    """The newest approved version that is older than the served one, or None."""
+    """Returns the newest approved version that is older than the served one, or None."""
     older = [
         pair["version"]
         for pair in latest.get("pairs", [])
@@ -116,7 +116,7 @@ def _text(base):
 
 
 def _served(latest):
-    """The versions of models.config: those with a label, those that will get one, and the one to roll back to."""
+    """Returns the versions for models.config: those that have or will get a label, and the one to roll back to."""
     at_hand = {
         latest.get("version"),
         latest.get("canary"),

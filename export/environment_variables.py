@@ -1,13 +1,14 @@
-"""Environment variables that affect a program: it sets, checks or records them."""
+"""Sets, checks and records the environment variables that affect a program."""
 
 import os
 
 _LOCAL = "localhost,127.0.0.1,::1"
-# The user's keras.json is for other programs and must not change the training. The dropped ones could end it early.
+# The user's keras.json is for other programs and must not change the training. The variables of _DROPPED could end
+# the training early.
 _PINNED = {"KERAS_HOME": os.devnull, "KERAS_BACKEND": "tensorflow", "MPLBACKEND": "agg"}
 _DROPPED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-# These may change the bits or the speed of a run, so its record has them.
+# These may change the bits or the speed of a run, so environment.json records them.
 _NOTED = (
     *_THREADS,
     *("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CONFIG", "TF_DETERMINISTIC_OPS"),
@@ -19,8 +20,8 @@ _NOTED = (
 def pin():
     """Sets the variables that must be the same for all users; call it before TensorFlow is imported.
 
-    Keras runs on TensorFlow with its own defaults, whatever keras.json says. Matplotlib writes files, as the backend
-    that a notebook sets works only there. gRPC uses no proxy to reach this machine.
+    Keras runs on TensorFlow with its own defaults, whatever keras.json says. Matplotlib gets a backend that writes files,
+    as the backend that a notebook sets works only there. gRPC uses no proxy to reach this machine.
     """
     os.environ.update(_PINNED)
     for name in _DROPPED:
@@ -33,7 +34,7 @@ def check():
     """Refuses numbers of threads that TensorFlow would silently misread.
 
     Raises:
-      ValueError: naming the variable and its value.
+      ValueError: a number is wrong; the message names the variable and its value.
     """
     for name in _THREADS:
         text = os.environ.get(name, "0")

@@ -1,8 +1,9 @@
-"""Judges whether a staged version may be served: by its scores, and by a trial that a server cannot see.
+"""Judges whether a staged version may be served: by its scores, and by a trial before a server can see it.
 
-By its scores it must not have forgotten, and must have learnt. This needs no data of earlier tasks: it compares the row
-of scores after the last task with the row in the export_info.json of the served version. The trial is TFX's infra
-validation: a clean process loads the version and answers its warm-up requests. The names of both results are TFX's.
+The scores must show that the version has learnt the last task and has not forgotten earlier ones. This needs no data of
+earlier tasks: the row of scores after the last task is compared with the row in the export_info.json of the served
+version. The trial is TFX's infra validation: a clean process loads the version and answers its warm-up requests. Both
+results have TFX's names.
 """
 
 import contextlib
@@ -21,21 +22,21 @@ import ltgans_tf
 
 BLESSED, NOT_BLESSED = "BLESSED", "NOT_BLESSED"
 INFRA_BLESSED = "INFRA_BLESSED"
-# Scores of which lower is better, each with its name and a power. FCD is a squared distance: near its floor it
-# doubles while the images hardly change.
+# The compared scores, lower is better: (name, power of the allowed factor). FCD is a squared distance: near its floor
+# it doubles while the images hardly change.
 COMPARED = {"nlog": ("NLOG", 1), "fcd": ("FCD", 2), "fcd_drawn": ("FCD by code", 2)}
-_SURE = 0.9  # domain accuracy of the extractor from which on shares of the generated images count
-_LEAST_SHARE = 0.25  # of 1/k
+_SURE = 0.9  # domain accuracy of the extractor that is needed to judge shares of the generated images
+_LEAST_SHARE = 0.25  # as a fraction of 1/k, for k domains
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(ltgans_tf.__file__)))
 _TIMEOUT = 300  # seconds
 
 
 class NotBlessed(ValueError):
-    """A version was refused for this reason, and nothing of it is served."""
+    """Raised if a version is refused, with the reason; no part of the version is served."""
 
 
 def summary(row):
-    """The part of a `row.Row` that a version keeps: dict, JSON-ready."""
+    """Returns the part of a `row.Row` that a version keeps: dict, JSON-ready."""
     extractor = row.extractor or {}
     kept = (*COMPARED, "share", "mean_image_nlog")
     return {
@@ -80,7 +81,7 @@ def reasons(new, served, max_regression):
 
 
 def _floor(new):
-    """Reasons of the version alone: the new domain is no better than the mean image, or a domain is missing."""
+    """Returns the reasons of the version alone: a new domain no better than the mean image, or a missing domain."""
     found, task = [], new["task"]
     own = new["tasks"].get(task, {})
     if "nlog" in own and "mean_image_nlog" in own and not own["nlog"] < own["mean_image_nlog"]:
@@ -101,11 +102,11 @@ def _floor(new):
 def _regressions(task, new, served, max_regression):
     now, before = new["tasks"][task], served["tasks"][task]
     names = [name for name in COMPARED if name in now and name in before]
-    if new["extractor"] != served["extractor"]:  # other features have another scale
+    if new["extractor"] != served["extractor"]:  # FCDs on different features have different scales
         names = [name for name in names if not name.startswith("fcd")]
     if not names:
         return [f"no score of {task} can be compared with the served version's."]
-    # `**` raises where a float overflows; a product does not.
+    # `**` raises an error if a float overflows; a product does not.
     factors = {name: math.prod([1 + max_regression] * COMPARED[name][1]) for name in names}
     worst = {name: min(factors[name], sys.float_info.max) * before[name] for name in names}
     return [
@@ -119,15 +120,15 @@ def _regressions(task, new, served, max_regression):
 class Trials:
     """A process for the trials of one run, see `check.py`; it is started once and ends with this object.
 
-    Each trial still has a process of its own. What they share is an import of TensorFlow, which takes several times
-    as long as the rest.
+    Each trial still runs in its own process. The trials share one import of TensorFlow, which takes several times
+    as long as the rest of a trial.
     """
 
     def __init__(self):
         self._process = self._end = None
 
     def prepare(self, patience=0.0):
-        """Starts the process if none runs; it imports TensorFlow after `patience` seconds, or for the first trial."""
+        """Starts the process unless it runs; it imports TensorFlow for the first trial, or after `patience` seconds."""
         if self._process is not None and self._process.poll() is None:
             return
         self._process = subprocess.Popen(
@@ -137,34 +138,34 @@ class Trials:
                 "-m",
                 "ltgans_tf.export.check",
                 str(patience),
-            ],  # -P: not from the present folder
+            ],  # -P: imports nothing from the present folder
             env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # signals to the group of the run are not for it, and it can be killed with its trial
+            start_new_session=True,  # so that signals to the run's group miss it, and a kill includes its trial
         )
         self._end = weakref.finalize(self, _kill, self._process)
 
     def close(self):
-        """Ends the process, with a trial that may be under way."""
+        """Ends the process, and with it a trial in progress."""
         if self._end is not None:
             self._end()
             self._process.communicate()
             self._process = self._end = None
 
     def run(self, sent):
-        """What `check.main` returns for `sent`, in a new process.
+        """Runs `check.main` on `sent` in a new process and returns its result.
 
         Raises:
-          NotBlessed: that process died, or was not done in time.
+          NotBlessed: the process died, or took too long.
         """
         self.prepare()
         begin, late = time.monotonic(), threading.Timer(_TIMEOUT, _kill, [self._process])
         late.start()
         try:
             answer = self._ask(sent)
-        except BaseException:  # a request to stop too: nothing is to wait for this trial
+        except BaseException:  # also a stop request, which must not wait for this trial
             self.close()
             raise
         finally:
@@ -176,7 +177,7 @@ class Trials:
         return json.loads(answer["said"])
 
     def _ask(self, sent):
-        """Sends a trial and waits; {'status', 'said'}, of the process of this object if that has ended."""
+        """Sends a trial and waits for {'status', 'said'}, which are of the process of this object if it has ended."""
         process = self._process
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(b"%d\n%b" % (len(sent), sent))
@@ -188,7 +189,7 @@ class Trials:
 
 
 def _kill(process):
-    """Kills a process of `Trials` and what it has forked."""
+    """Kills a process of `Trials` and the processes that it has forked."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -196,15 +197,15 @@ def _kill(process):
 def infra(halves, max_latency=1.0, precision="float32", trials=None):
     """Loads staged SavedModels in a fresh process and sends them their warm-up requests.
 
-    Each signature must have a request, answer as the model in memory does, with finite numbers, and take at most
-    `max_latency` seconds for one row.
+    Each signature must have a request, give finite numbers and the same answers as the model in memory, and take at
+    most `max_latency` seconds for one row.
 
     Args:
       halves: {kind: (folder, answers)}: the folder of a SavedModel with its warm-up file, and the model's answers
         to those requests (see `probes`).
       max_latency: seconds.
       precision: of the hidden layers, see `presets.Recipe`.
-      trials: `Trials` of several calls; None for a process that ends with this one.
+      trials: `Trials` that several calls share; None for a process that ends with this call.
 
     Returns:
       {kind: {'load_seconds', 'latency_ms': {signature: number}}}.
@@ -219,7 +220,7 @@ def infra(halves, max_latency=1.0, precision="float32", trials=None):
     for kind, (folder, answers) in halves.items():
         spec["halves"][kind] = os.path.abspath(folder)
         arrays |= {f"{kind}/{i}/{name}": a for i, one in enumerate(answers) for name, a in one.items()}
-    sent = io.BytesIO()  # a kill would leave a file behind
+    sent = io.BytesIO()  # not a file, which a kill would leave behind
     np.savez(sent, spec=json.dumps(spec), **arrays)
     if trials is not None:
         report = trials.run(sent.getvalue())
@@ -235,7 +236,7 @@ def in_clean_process(words, sent):
     """Runs `python *words` on the CPU with `sent` (bytes) as its input, and returns its last line, read as JSON.
 
     Raises:
-      NotBlessed: it fails, or takes too long.
+      NotBlessed: the process fails, or takes too long.
     """
     try:
         done = subprocess.run(
@@ -255,8 +256,8 @@ def in_clean_process(words, sent):
 
 
 def _environment():
-    """The variables of a process that tries an export."""
+    """Returns the environment variables for a process that tries an export."""
     path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-    # The training process has the GPU. The tolerances allow for the CPU's other rounding.
+    # The training process has the GPU. The tolerances allow for the different rounding of the CPU.
     settings = {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     return {**os.environ, **settings}

@@ -20,14 +20,14 @@ def write(base, out=None, batching=True):
     Args:
       base: folder that a push wrote to.
       out: folder to write to, made if it does not exist; None for `base`.
-      batching: whether the server runs requests together.
+      batching: whether the server batches requests.
 
     Returns:
       a few lines: the files and the next commands.
 
     Raises:
       ValueError: `base` has no served version, or docker could not mount it.
-      OSError: the disk refused.
+      OSError: a file could not be written.
     """
     latest = versions.read_latest(base)
     rebuild.check(base, latest)

@@ -1,4 +1,4 @@
-"""Flags whose values are paths, and commands for people to type: one rule for all programs."""
+"""Defines flags whose values are paths, and formats commands for users, alike for all programs."""
 
 import shlex
 
@@ -44,5 +44,5 @@ def listed(values):
 
 
 def command(program, *words):
-    """Joins a program, such as 'ltgans sample', and quoted words into a line to type."""
+    """Joins a program, such as 'ltgans sample', and quoted words into a command line."""
     return f"{program} {shlex.join(words)}"

@@ -1,7 +1,7 @@
 """A model's generator and Student as plain Keras networks, which load without this package.
 
-Layers of this package become Keras' own with the same weights, and all of them compute in float32. Inputs and
-outputs have names, and rows are free:
+Layers of this package become Keras' own with the same weights, and all layers compute in float32. Inputs and
+outputs have names, and take any number of rows:
 
   generator: noise float32 [n, noise_dim] and, if there are domain codes, domain int32 [n] from 1 to k
              -> images float32 [n, H, W, C] in [-1, 1]
@@ -15,14 +15,14 @@ import numpy as np
 from ltgans_tf.networks import domain_codes, normalization
 from ltgans_tf.networks.student import Student
 
-PAINTER = "from_latents"  # layer of the generator: latents, the code before the noise -> images
+PAINTER = "from_latents"  # layer of the generator: latents (domain code, then noise) -> images
 
 
 def networks(model):
-    """The networks of a `LifelongModel`: {'generator': keras.Model, and 'encoder' and 'decoder' with a Student}.
+    """Returns the networks of a `LifelongModel`: {'generator': keras.Model, with a Student also 'encoder', 'decoder'}.
 
     Raises:
-      ValueError: `model` draws or encodes by more than a Keras network, as CURL and LGM do.
+      ValueError: `model` draws or encodes with more than a Keras network, as CURL and LGM do.
     """
     painter, student = getattr(model, "latest_teacher", None), getattr(model, "student", None)
     if not isinstance(painter, keras.Model) or not isinstance(student, Student | None):
@@ -42,7 +42,7 @@ def _generator(painter, law, learnt):
         inputs["domain"] = domain = keras.Input([], dtype="int32", name="domain")
         codes = np.float32(law.domain_length * domain_codes.code_book(law.domain_dim, learnt))
         table = keras.layers.Embedding(learnt, law.domain_dim, weights=[codes], trainable=False, name="codes")
-        # Runtimes count negative rows from the end; row `learnt` is one that all of them refuse.
+        # Runtimes count negative rows from the end. So a domain below 1 gets row `learnt`, which all of them refuse.
         row = keras.ops.where(domain < 1, learnt, domain - 1)
         latents = keras.ops.concatenate([table(row), noise], axis=1)
     return keras.Model(inputs, {"images": _plain(painter, PAINTER)(latents)}, name="generator")
@@ -51,7 +51,7 @@ def _generator(painter, law, learnt):
 def _encoder(encoder):
     images = keras.Input(encoder.input_shape[1:], name="images")
     mean, stddev = _plain(encoder, "moments")(images)
-    outputs = {"mean": mean, "stddev": stddev + 1e-6}  # as Student.encode has it
+    outputs = {"mean": mean, "stddev": stddev + 1e-6}  # as in Student.encode
     return keras.Model({"images": images}, outputs, name="encoder")
 
 
@@ -61,7 +61,7 @@ def _decoder(decoder):
 
 
 def _plain(network, name):
-    """A copy of a network without layers of this package."""
+    """Returns a copy of a network without layers of this package."""
     calls = {} if isinstance(network, keras.Sequential) else {"call_function": _call}
     made = keras.models.clone_model(network, clone_function=_layer, **calls)
     for layer in network.layers:
@@ -82,7 +82,7 @@ def _layer(layer):
 
 
 def _call(layer, *args, **kwargs):
-    """Calls a layer of the copy; the place of a DomainScale is taken by a Dense layer that has its name."""
+    """Calls a layer of the copy; replaces a DomainScale by a Dense layer of the same name."""
     if not isinstance(layer, normalization.DomainScale):
         return layer(*args, **kwargs)
     x, latents = args[0]

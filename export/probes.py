@@ -1,7 +1,7 @@
-"""Requests to every signature, and the answers of the model in memory.
+"""Makes requests to every signature, and the answers of the model in memory.
 
-The requests become the warm-up of a version, and try it before it is pushed. The networks themselves give the
-answers, not the saved graphs.
+The requests become the warm-up of a version, and test the version before it is pushed. The answers come from the
+networks themselves, not from the saved graphs.
 """
 
 import numpy as np
@@ -57,7 +57,7 @@ def of_generator(model, sizes=_SIZES):
 
 
 def of_encoder(model, sizes=_SIZES):
-    """The same for `signatures.save_encoder`, with pictures that the model draws."""
+    """Returns (requests, answers) for `signatures.save_encoder`, as `of_generator` does; the model draws the images."""
     student = model.student
     requests, answers = [], []
     for rows in sizes:

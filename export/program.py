@@ -1,4 +1,4 @@
-"""Starts the programs of `export` and `trainers`, and ends them in one sentence on bad input."""
+"""Starts the programs of `export` and `trainers`, and ends them with one sentence on bad input."""
 
 import contextlib
 import errno
@@ -20,7 +20,7 @@ flags.disclaim_key_flags()  # --help lists them with the program that defines th
 _LARGEST_FLAGFILE = 1 << 20  # bytes
 _FULL = os.strerror(errno.ENOSPC)
 _HELP = {"--help", "-help", "-h", "-?"}
-# Names of flags in other projects, and the flag here, for the programs that have it.
+# Flag names of other projects, and the flag to suggest instead if the program has it.
 _ELSEWHERE = {
     **dict.fromkeys(("steps", "iterations", "iters", "train_steps", "num_steps", "epochs"), "steps_per_task"),
     **dict.fromkeys(("batch", "bs", "minibatch"), "batch_size"),
@@ -45,26 +45,27 @@ _ELSEWHERE = {
     **dict.fromkeys(("server", "address"), "url"),
     **dict.fromkeys(("wandb", "mlflow", "logger", "report_to"), "tracker"),
 }
-# What is to be known of a flag that was meant.
+# What a user should know of a suggested flag.
 _MEANT = {
     "replicas": " It goes with --distribution=mirrored, which takes all GPUs by itself.",
     "steps_per_task": " It counts steps, not epochs: an epoch is the number of images over --batch_size.",
 }
-# Keras imports them if they are installed. No program needs that, and it is a quarter of the time of all imports.
+# Keras imports these packages if they are installed. No program needs them, and they take a quarter of the time of all
+# imports.
 _OPTIONAL_TO_KERAS = ("matplotlib", "sklearn")
 
 
 def run(main, help_text=None):
     """Runs `main(argv)` with absl's flags and exits with the status that it returns; `--help` exits with 0.
 
-    Bad input ends in `error: <sentence>` on stderr and exit status 2: a wrong flag or argument, a ValueError,
+    Bad input ends with `error: <sentence>` on stderr and exit status 2: a wrong flag or argument, a ValueError,
     OSError or ArithmeticError (such as `lifelong.NonFiniteError`) from `main`, and any error that reports a full
     disk or exhausted memory. Any other exception is a mistake in the program and keeps its traceback;
     `--verbosity=1` shows tracebacks of bad input too.
 
     Args:
       main: the program.
-      help_text: function without arguments that returns the text of --help, called once the other flags are
+      help_text: function without arguments that returns the text of --help, called after the other flags are
         parsed; None for absl's list of flags.
     """
     environment_variables.pin()
@@ -80,7 +81,7 @@ def run(main, help_text=None):
         except Exception as error:
             if not (_FULL in str(error) or _is_of_memory(error)):
                 raise
-            return _fail(_sentence(error))  # TensorFlow reports a full disk by other exceptions than OSError
+            return _fail(_sentence(error))  # TensorFlow reports a full disk with other exceptions too
 
     app.run(guarded, flags_parser=lambda argv: _parse(argv, help_text))
 
@@ -102,7 +103,7 @@ def define_method():
 def import_tensorflow():
     """Imports TensorFlow and Keras without packages that they do not need, and without the notes that they print.
 
-    A program calls this in `main`, once the flags are checked. The notes (oneDNN, CUDA) would bury the one
+    A program calls this in `main`, after it has checked the flags. The notes (oneDNN, CUDA) would hide the one
     sentence of an error.
 
     Returns:
@@ -116,7 +117,7 @@ def import_tensorflow():
             " one."
         ) from error
     with _hidden(_OPTIONAL_TO_KERAS), _import_notes.hidden():
-        # Before TensorFlow, or it would import all its experiments.
+        # If TensorFlow were imported first, TensorFlow Probability would import all of its `experimental`.
         importlib.import_module("tensorflow_probability")
         return importlib.import_module("tensorflow")
 
@@ -173,7 +174,7 @@ def _help(argv, help_text):
 
 
 def print_help(text):
-    """Prints a help text; that a pager is left before its end is no error."""
+    """Prints a help text; a user may leave the pager before its end without an error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -181,7 +182,7 @@ def print_help(text):
 
 
 def _check_flagfiles(words):
-    """Refuses flagfiles, also nested ones, that are too large or whose reading would not end."""
+    """Refuses flagfiles, nested ones too, that are too large, or are devices or pipes, which may have no end."""
     waiting, seen = _flagfiles(words), set()
     while waiting:
         if not (path := waiting.pop()) or path in seen:
@@ -196,7 +197,7 @@ def _check_flagfiles(words):
 
 
 def _flagfiles(words):
-    """The flagfiles that the words of a command line, or the lines of a flagfile, name."""
+    """Returns the flagfiles named in the words of a command line or in the lines of a flagfile."""
     found, words = [], iter(words)
     for word in words:
         name, equals, value = word.strip().partition("=")
@@ -212,7 +213,7 @@ def _nearest(name):
 
 
 def _flag_sentence(message):
-    """absl's message in one line, rewritten for a missing flag."""
+    """Returns absl's message in one line, rewritten for a missing flag."""
     line = next(line for line in message.splitlines() if line.strip()).strip()
     if missing := re.match(r"flag (--\w+)=None: Flag .* must have a value", line):
         return f"{missing[1]} is missing; give it as {missing[1]}=..., see --help."

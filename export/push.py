@@ -1,6 +1,6 @@
 """Pushes generator and encoder to where TensorFlow Serving looks for new versions.
 
-A push judges a version by its scores, stages it beside its place, tries it in a process of its own, and renames
+A push judges a version by its scores, stages it beside its place, tries it in a separate process, and renames
 it: encoder, generator, then latest.json and models.config. So a server never sees a part of a model, readers
 of latest.json never see half a pair, and a model that has forgotten is never served.
 
@@ -31,17 +31,17 @@ from ltgans_tf.export import (
 from ltgans_tf.export.push_settings import PushSettings
 from ltgans_tf.files import atomic, paths, run_ids
 
-_PATIENCE = 20.0  # seconds in which training begins, so that it need not share the cores
+_PATIENCE = 20.0  # seconds to wait, so that the start of training need not share the cores
 Task = collections.namedtuple("Task", ["index", "name"])
 
 
 class BoundaryExport:
-    """Boundary callback that pushes the model, or says why the version is refused; `BoundaryScores` comes before it.
+    """Boundary callback that pushes the model, or says why the version is refused; must come after `BoundaryScores`.
 
     Args:
       base: folder to push to; None for `exports` in the workdir.
       settings: `PushSettings`.
-      say: function that gets the sentence on a refused version; None to log it as a warning.
+      say: function that is called with the sentence on a refused version; None to log it as a warning.
     """
 
     def __init__(self, base=None, settings=PushSettings(), say=None):
@@ -72,7 +72,7 @@ class BoundaryExport:
 
 
 def prepared(settings):
-    """The settings by which a stream prepares its images, and an encoder has to as well."""
+    """Returns the settings by which a stream prepares its images; an encoder must use the same."""
     return {name: settings[name] for name in ("image_shape", "fit", "upright")}
 
 
@@ -91,15 +91,15 @@ def push(model, task, base, info, settings=PushSettings(), row=None, workdir=Non
       settings: `PushSettings`.
       row: the `row.Row` after `task`, or None if nothing was measured.
       workdir: folder of the run, for its bundle (see continuation.py); None to write no bundle.
-      trials: `judge.Trials` of several pushes; None for one of its own.
+      trials: `judge.Trials` that several pushes share; None for new ones.
 
     Returns:
       the version, an int: seconds since 1970, or one more than the last.
 
     Raises:
       judge.NotBlessed: the version was refused; `refused/` in `base` keeps the reason.
-      ValueError: the served version has other halves, or latest.json does not name all versions.
-      OSError: the disk refused. After any of these the served version is the one before.
+      ValueError: the served version has different halves, or latest.json does not name all versions.
+      OSError: a file could not be written. None of these errors changes the served version.
     """
     base = paths.local(base)
     kinds = [kind for kind in versions.KINDS if kind == "generator" or model.student is not None]
@@ -110,12 +110,12 @@ def push(model, task, base, info, settings=PushSettings(), row=None, workdir=Non
         loaded = desired.remembered(base).versions
         if desired.reconcile(base):
             logging.warning("models.config of %s was not what latest.json says; it was written anew.", base)
-        # Before the remains are removed: a server may have loaded a half, so its number is used up.
+        # Before the remains are removed: a server may have loaded a half, so its number must not be used again.
         version = versions.pushed_version(base, info["run_id"], task.index, state)
         version = version or versions.new_version(base)
         versions.remove_remains(base, keep=version)
         if any(pair["version"] == version for pair in latest.get("pairs", [])):
-            release.prune(base, settings.keep)  # in case the push died before that
+            release.prune(base, settings.keep)  # in case the earlier push died before it pruned
             return version
         if "version" in latest and (served := versions.kinds(latest)) != kinds:
             raise ValueError(
@@ -145,7 +145,7 @@ def push(model, task, base, info, settings=PushSettings(), row=None, workdir=Non
 
 
 def _put_in_place(model, base, about, settings, served, trials):
-    """Judges and tries the missing halves of a version, and gives them their names; see `staging.stage`."""
+    """Judges and tries the missing halves of a version, then renames them to their places; see `staging.stage`."""
     version = about["version"]
     missing = [kind for kind in about["pair"] if not os.path.exists(versions.place(base, kind, version))]
     staged = {kind: os.path.join(base, kind, f".tmp-{version}") for kind in missing}
@@ -164,7 +164,7 @@ def _put_in_place(model, base, about, settings, served, trials):
 
 
 def _measured(workdir, task_index):
-    """The `row.Row` that a run has after a task, or None."""
+    """Returns the `row.Row` of a run after a task, or None."""
     path = rows.row_path(workdir, task_index)
     return rows.Row.load(path) if os.path.isfile(path) else None
 
@@ -195,7 +195,7 @@ def push_workdir(workdir, base=None, settings=PushSettings(), method=None):
 
 
 def load_finished(workdir, method=None):
-    """Loads a run that is between two tasks or at its end; arguments as of `loading.load`.
+    """Loads a run that is between two tasks or at its end; takes the arguments of `loading.load`.
 
     Returns:
       (the `LifelongModel`, the settings of its stream, the `Task` learnt last).
@@ -223,7 +223,7 @@ def load_finished(workdir, method=None):
 
 
 def _refuse(base, about, error):
-    """Leaves a note on a refused version; it replaces an earlier one on the same task of the same run."""
+    """Writes a note on a refused version, in place of an earlier note on the same task of the same run."""
     name = f"{about['run_id']}_task_{about['task_index']:02d}.json"
     kept = ("run_id", "task_index", "task_name", "step", "created", "scores", "parent_version")
     note = {"reason": str(error), **{key: about[key] for key in kept}}
@@ -231,7 +231,7 @@ def _refuse(base, about, error):
 
 
 def _served(base, latest, settings):
-    """The scores of the served version, {} if it has none; None if nothing is served."""
+    """Returns the scores of the served version, {} if it has none; None if nothing is served."""
     if "version" not in latest:
         return None
     info = versions.read_info(base, "generator", latest["version"])
@@ -244,12 +244,12 @@ def _served(base, latest, settings):
 
 
 def _parent(latest, info):
-    """The served version if this run has pushed it, else None."""
+    """Returns the served version if this run has pushed it, else None."""
     return latest.get("version") if latest.get("run_id") == info["run_id"] else None
 
 
 def main(_):
-    """Pushes what the flags name and prints where it is; the exit status is 3 for a refused version."""
+    """Pushes the run that the flags name and prints where it is; the exit status is 3 for a refused version."""
     given = flags.FLAGS
     base = given.base or os.path.join(given.workdir, "exports")
     try:

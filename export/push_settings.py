@@ -1,4 +1,4 @@
-"""Settings of a push: which version is served, what it is tried for, how many are kept."""
+"""Settings of a push: which version is served, how it is tried, how many are kept."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ from ltgans_tf.settings.checked import Checked, setting
 
 @dataclasses.dataclass(frozen=True)
 class PushSettings(Checked):
-    """Which version is served, and after which trial; flags of `ltgans push` and, with `push_` before them, of `ltgans train`."""
+    """Settings of a push; they are flags of `ltgans push` and, with the prefix `push_`, of `ltgans train`."""
 
     policy: str = setting(
         "if_blessed",

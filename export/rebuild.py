@@ -1,4 +1,4 @@
-"""Writes latest.json anew from the versions themselves, if it is lost or older than they are."""
+"""Rebuilds latest.json from the versions themselves, if it is lost or older than they are."""
 
 import os
 
@@ -10,7 +10,8 @@ from ltgans_tf.files import jsonfiles
 def check(base, latest):
     """Refuses a base with versions that its latest.json does not name.
 
-    A push there could not tell what is served, so it could compare nothing with it, and would remove those versions.
+    A push there could not tell which version is served. So it could not compare its own version with that one, and
+    would write a models.config without the versions that latest.json does not name.
 
     Raises:
       ValueError: latest.json does not name all versions.
@@ -27,15 +28,15 @@ def check(base, latest):
 def rebuild(base, stable=None):
     """Writes latest.json from the export_info.json of each whole version, then models.config.
 
-    An old latest.json keeps its word on the versions that it names. Of the others, those that models.config
-    serves stay approved, and the rest wait for approval.
+    Versions that an old latest.json names keep their entries. Of the others, those that models.config serves
+    stay approved, and the rest wait for approval.
 
     Args:
       base: folder of the pairs.
       stable: the version to serve; None for the present one of latest.json or models.config.
 
     Returns:
-      versions that were added, ascending.
+      the versions that were added, ascending.
 
     Raises:
       ValueError: latest.json names all versions already, or the version to serve is unknown or missing.
@@ -71,7 +72,7 @@ def rebuild(base, stable=None):
 
 
 def _read(base):
-    """What latest.json says; {} if it is missing, or damaged: then it is kept as latest.json.damaged."""
+    """Reads latest.json; {} if it is missing or damaged. A damaged file is kept as latest.json.damaged."""
     path = os.path.join(base, latest_json.NAME)
     try:
         jsonfiles.read_if_there(path)
@@ -81,7 +82,7 @@ def _read(base):
 
 
 def _pair(base, version):
-    """The entry of a version in latest.json, from its own export_info.json."""
+    """Makes the entry of a version in latest.json from the version's export_info.json."""
     info = versions.read_info(base, "generator", version)
     bundle = os.path.isdir(versions.place(base, continuation.FOLDER, version))
     return versions.entry(version, [*versions.kinds(info["pair"]), *[continuation.FOLDER] * bundle], info)

@@ -26,13 +26,13 @@ _WAIT = 300  # seconds for a server to load a version
 def begin(base, version):
     """Records in latest.json that a push is about to put a version in place; the caller holds the lock.
 
-    So the next push knows that an unnamed version is what a dead push left, and not that latest.json is lost.
+    So the next push can tell a version that a dead push left from a version that a lost latest.json named.
     """
     desired.record(base, {"pairs": [], **versions.read_latest(base), "pushing": version})
 
 
 def add(base, pair, stable, loaded=None):
-    """Names a pair in latest.json, whose folders are in place; the caller holds the lock.
+    """Adds a pair, whose folders are in place, to latest.json; the caller holds the lock.
 
     Args:
       base: folder of the pairs.
@@ -79,7 +79,7 @@ def _taken_up(pair):
 
 
 def rollback(base):
-    """Withdraws the served version and serves the approved one before it, which it returns.
+    """Withdraws the served version; serves and returns the approved version before it.
 
     A second call does not go back further: it completes a first call that died, or refuses.
 
@@ -111,7 +111,7 @@ def rollback(base):
 
 
 def try_as_canary(base, version):
-    """Serves a named version beside the stable one; None ends that."""
+    """Serves a version that latest.json names beside the stable one, as canary; None ends the canary."""
     with versions.lock(base):
         latest = versions.read_latest(base)
         if version is not None:
@@ -131,7 +131,7 @@ def settle(base, server, seconds=_WAIT, **rights):
       **rights: 'authorization' and 'ca_file' of `client.Client`.
 
     Raises:
-      ValueError: the server has not loaded them in that time, or another push has changed them.
+      ValueError: the server has not loaded them within `seconds`, or another push has changed them.
       OSError: the server cannot be reached.
     """
     from ltgans_tf.export import client
@@ -174,7 +174,7 @@ def prune(base, keep):
     kept |= set(latest.get("labels", {}).values())
     doomed = [v for v in (*latest.get("removing", []), *pairs) if v not in kept]
     if doomed:
-        # latest.json lists them as 'removing' until they are gone, so that the next push can go on.
+        # latest.json lists them as 'removing' until they are gone, so that the next push can finish the removal.
         named = [pair for pair in latest["pairs"] if pair["version"] in kept]
         desired.record(base, {**latest, "pairs": named, "removing": doomed})
         for version in doomed:
@@ -220,7 +220,7 @@ def _listing(base):
 
 
 def main(_):
-    """Does what the flags ask for, and prints the versions and their states."""
+    """Changes what the flags ask for, and prints the versions and their states."""
     given = flags.FLAGS
     if not os.path.isdir(given.base):
         raise ValueError(f"there is no folder {given.base}; --base names one that a push wrote to.")

@@ -1,6 +1,6 @@
 """The configuration files of TensorFlow Serving, as text.
 
-models_config        the served versions, and which of them is called stable or canary
+models_config        the served versions, and which of them are labelled stable and canary
 batching_config      how the server batches requests
 monitoring_config    metrics for Prometheus
 """

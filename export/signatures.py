@@ -2,9 +2,9 @@
 
 Both run without this package and without Keras, take batches of any size, and hold only the variables that their
 signatures read. Every input is required and has one entry for each row, so that servers can join requests into
-batches. Output images are numbers in [-1, 1], or PNG files if the output's name ends in `_bytes`. These inputs end
-in INVALID_ARGUMENT with a sentence: numbers that are not finite, weights outside [0, 1], files that are no image,
-wrong shapes, and requests without rows.
+batches. Output images are numbers in [-1, 1], or PNG files if the output's name ends in `_bytes`. These inputs
+give the error INVALID_ARGUMENT with a sentence: numbers that are not finite, weights outside [0, 1], files that are not
+images, wrong shapes, and requests without rows.
 """
 
 import functools
@@ -30,7 +30,7 @@ def save_generator(model, path):
       `sample_domain_png`, if there are domain codes: seed, domain int64 [B] from 1 to k, truncation
         -> the same for that domain.
       `domains`, if there are domain codes: domain int64 [B] from 1 to k -> name_bytes string [B], and
-        k as learnt int64 [B].
+        `learnt` int64 [B], which is k in each row.
 
     Args:
       model: a `LifelongModel`.
@@ -42,7 +42,7 @@ def save_generator(model, path):
     law, names = model.latent_law, model.domains
     learnt = len(names)
 
-    # What several signatures need is a function of its own, which is traced, saved and loaded once.
+    # Steps that several signatures share are functions of their own, which are traced, saved and loaded once.
     @_function(input_signature=[latents_spec])
     def draw(latents):
         (latents,) = _rows(latents)
@@ -99,7 +99,7 @@ def save_encoder(model, image_shape, fit, path, upright=True):
     Args:
       model: a model with a `student`.
       image_shape: (height, width, channels) of the stream.
-      fit: 'crop', 'pad' or 'stretch', of the stream.
+      fit: 'crop', 'pad' or 'stretch', as in the stream.
       path: folder to write; made if it does not exist.
       upright: whether to apply the rotation that a camera noted in a file, as the stream does.
     """
@@ -108,7 +108,7 @@ def save_encoder(model, image_shape, fit, path, upright=True):
     pictures_spec = tf.TensorSpec([None, *image_shape], tf.float32, "images")
     codes_spec = tf.TensorSpec([None, student.code_dim], tf.float32, "codes")
 
-    # What several signatures need is a function of its own, which is traced, saved and loaded once.
+    # Steps that several signatures share are functions of their own, which are traced, saved and loaded once.
     @_function(input_signature=[_files("image_bytes")])
     def read(image_bytes):
         (image_bytes,) = _rows(image_bytes)
@@ -222,6 +222,6 @@ def _save(path, functions):
 
 
 def _captured(signature):
-    """The variables that a graph reads; its `variables` also has those that were read while it was traced."""
+    """Returns the variables that a graph reads; `signature.variables` also has those that only its tracing read."""
     handles = {id(tensor) for tensor in signature.captured_inputs}
     return [variable for variable in signature.variables if id(variable.handle) in handles]

@@ -17,7 +17,7 @@ def stage(model, base, about, staged, settings, served, trials=None):
     Args:
       model: a `LifelongModel`.
       base: folder of the pairs.
-      about: dict, what both halves say about themselves (`describe`).
+      about: dict that both halves store (see `describe`).
       staged: {kind: staging folder} of the missing halves.
       settings: `PushSettings`.
       served: the scores of the served version, see `judge.reasons`.
@@ -25,7 +25,7 @@ def stage(model, base, about, staged, settings, served, trials=None):
 
     Raises:
       judge.NotBlessed: the version is refused.
-      OSError: the disk refused.
+      OSError: a file could not be written.
     """
     reasons = judge.reasons(about["scores"], served, settings.max_regression)
     if reasons and settings.policy == "if_blessed":
@@ -66,7 +66,7 @@ def _save(model, kind, folder, about):
 
 
 def state_sha256(model):
-    """The sha256 of all weights of a model, a str: equal states have equal ones."""
+    """Returns the sha256 of all weights of a model, a str; equal states have equal hashes."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(weight.tobytes())
@@ -74,7 +74,7 @@ def state_sha256(model):
 
 
 def written(kind, base, write):
-    """Returns `write()`; an error of the disk becomes one sentence that names `kind` and `base`."""
+    """Returns `write()`; a write error becomes an OSError whose sentence names `kind` and `base`."""
     import tensorflow as tf
 
     from ltgans_tf.training import checkpoints
@@ -89,7 +89,7 @@ def written(kind, base, write):
 
 
 def describe(model, task, info, row):
-    """Returns what both halves say about themselves: dict, JSON-ready."""
+    """Returns the description of a version that both halves store: dict, JSON-ready."""
     import keras
     import tensorflow as tf
     import tensorflow_probability as tfp

@@ -8,7 +8,7 @@ import warnings
 
 from ltgans_tf.export import check, judge, trial
 
-# The ending of each format's files, and the packages that write and try them beside TensorFlow and Keras.
+# {format: (ending of its files, packages that write and try them in addition to TensorFlow and Keras)}
 FORMATS = {
     "keras": (".keras", {}),
     "litert": (".tflite", {}),
@@ -17,12 +17,12 @@ FORMATS = {
         {"tf2onnx": "tf2onnx==1.17.*", "onnxruntime": "onnxruntime==1.32.*", "onnx": "onnx==1.23.*"},
     ),
 }
-_ROWS = 8  # of the larger of two batches that a file is tried on; more where there are more domains
+_ROWS = 8  # rows of the larger of the two batches that a file is tried on; more if there are more domains
 _SEED = 20_210_919
 
 
 def check_packages(form):
-    """Raises a ValueError with the command that installs them if packages of a format are missing."""
+    """Raises a ValueError with an installation command if packages of a format are missing."""
     needed = FORMATS[form][1]
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         asked = " ".join(f'"{needed[name]}"' for name in needed)
@@ -38,11 +38,11 @@ def write(model, folder, form):
       form: a key of FORMATS.
 
     Returns:
-      {'runtime': what ran the files, 'apart': {file: largest difference to the networks}, 'absolute',
-      'relative': the difference that was allowed, absolute + relative * the number's own size}.
+      {'runtime': what ran the files, 'apart': {file: largest difference to the networks}, 'absolute', 'relative'}.
+      A number may differ by absolute + relative * its size.
 
     Raises:
-      judge.NotBlessed: a file does not load, or differs by more.
+      judge.NotBlessed: a file does not load, or differs by more than that.
       ValueError: see `plain_networks.networks`.
     """
     import numpy as np
@@ -79,12 +79,12 @@ def _save(network, path, form):
     # Keras does not convert a network that was never called.
     network({name: np.ones([1, *port.shape[1:]], port.dtype) for name, port in network.input.items()})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that NumPy will have one day
+        warnings.simplefilter("ignore")  # warnings about names of future NumPy versions
         network.export(path, format=form, verbose=False)
 
 
 def _cases(model):
-    """What a model draws, encodes and decodes: {'<network>/<number>/in or out/<name>': array}."""
+    """Returns inputs and outputs of a model's networks: {'<network>/<number>/in or out/<name>': array}."""
     import numpy as np
 
     dims, learnt, found = model.latent_law.domain_dim, len(model.domains), {}

@@ -1,4 +1,4 @@
-"""Lets a program run on when it can no longer write to its terminal."""
+"""Lets a program continue when it can no longer write to its terminal."""
 
 import io
 import os
@@ -10,8 +10,8 @@ def never_fail():
     """Makes writes to stdout and stderr never fail; call it at the start of a program.
 
     Output is dropped once it cannot be written: the pipe was closed (`| head`), the terminal is gone, the disk is full.
-    Letters that the encoding lacks become escapes. A descriptor that was closed before the start is opened on
-    /dev/null, so that no file of the program gets its number. Streams that a test has replaced stay.
+    Characters that the encoding lacks become escapes. A descriptor that was closed before the start is opened on
+    /dev/null, so that no file of the program gets its number. Streams that a test has replaced stay as they are.
     """
     for descriptor in range(3):
         try:

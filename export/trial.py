@@ -1,4 +1,4 @@
-"""Tries files of `standalone` in a process of its own, in which nothing of this library can be imported.
+"""Tries files of `standalone` in a separate process, which can import nothing of this library.
 
 python -I export/trial.py < SENT.npz
 """
@@ -12,15 +12,15 @@ import sys
 
 
 def main(sent):
-    """Runs each network on its inputs and compares what it gives with what is wanted.
+    """Runs each network on its inputs and compares its outputs with the expected ones.
 
     Args:
       sent: bytes of an npz file. '<file>/<number>/in/<input>' and '<file>/<number>/out/<output>' are the cases of
-        each file. 'spec' is JSON with 'folder', 'absolute' and 'relative': a number may be absolute + relative
-        times the wanted number away.
+        each file. 'spec' is JSON with 'folder', 'absolute' and 'relative'. The allowed difference of a number is
+        absolute + relative times the size of the expected number.
 
     Returns:
-      {'runtime': name and version, 'apart': {file: [largest difference, largest share of what is allowed]}}.
+      {'runtime': name and version, 'apart': {file: [largest difference, largest ratio to the allowed difference]}}.
     """
     import numpy as np
 
@@ -34,7 +34,7 @@ def main(sent):
     for file, of_file in cases.items():
         runtime, run = _RUNTIMES[os.path.splitext(file)[1]](os.path.join(spec["folder"], file))
         found = [_apart(run(case["in"]), case["out"], spec) for case in of_file.values()]
-        apart[file] = [float(value) for value in np.max(found, axis=0)]  # NaN where there is one
+        apart[file] = [float(value) for value in np.max(found, axis=0)]  # NaN if any value is NaN
     return {"runtime": runtime, "apart": apart}
 
 

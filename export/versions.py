@@ -1,4 +1,4 @@
-"""The folders that TensorFlow Serving watches, and what may be written there and when.
+"""The folders that TensorFlow Serving watches, and the rules for writing there.
 
     <base>/generator/<version>/      saved_model.pb, variables/, assets.extra/export_info.json
     <base>/encoder/<version>/        the same; missing if the model has no Student
@@ -24,41 +24,41 @@ INFO = latest_json.INFO
 KINDS = latest_json.KINDS[::-1]  # the encoder first: the order in which a push puts them in place
 _STAGED = re.compile(r"\.tmp-(removed-)?\d+(-\d+)?")  # a folder that is being written or removed
 
-read_json = jsonfiles.read_if_there  # the name that benchmarks/exports.py has for it
+read_json = jsonfiles.read_if_there  # benchmarks/exports.py uses it under this name
 
 
 @contextlib.contextmanager
 def lock(base):
-    """Holds the lock of `base`, which one push has at a time; the kernel drops it when the process ends."""
+    """Holds the lock of `base`, which one process can hold at a time; the kernel releases it when the process ends."""
     os.makedirs(base, exist_ok=True)
     with locks.hold(base, wait=True):
         yield
 
 
 def place(base, kind, version):
-    """Path of one half of a pair."""
+    """Returns the path of one half of a pair."""
     return os.path.join(base, kind, str(version))
 
 
 def kinds(named):
-    """The kinds in `named`, such as an entry of latest.json, in the order of KINDS."""
+    """Returns the kinds in `named`, such as an entry of latest.json, in the order of KINDS."""
     return [kind for kind in KINDS if kind in named]
 
 
 def entry(version, places, about):
-    """An entry of latest.json.
+    """Makes an entry of latest.json.
 
     Args:
       version: int.
       places: the folders of `latest_json.PLACES` that hold the version.
-      about: dict with its 'run_id', 'task_index' and 'task_name'.
+      about: dict with the version's 'run_id', 'task_index' and 'task_name'.
     """
     task = {key: about.get(key) for key in ("run_id", "task_index", "task_name")}
     return {"version": version, **task, **{place: f"{place}/{version}" for place in places}}
 
 
 def found(base, kind):
-    """Versions in one folder, ascending, whoever wrote them."""
+    """Returns the versions in one folder, ascending, also those of other programs."""
     return paths.numbered(os.path.join(base, kind))
 
 
@@ -76,32 +76,32 @@ def read_latest(base):
 
 
 def write_latest(base, latest):
-    """Replaces latest.json in one move."""
+    """Replaces latest.json atomically."""
     content = {"format_version": latest_json.FORMAT_VERSION, **latest}
     atomic.write_json(os.path.join(base, latest_json.NAME), content)
 
 
 def newest_named(base):
-    """The newest version that latest.json names, served or not; 0 if it names none."""
+    """Returns the newest version that latest.json names, served or not; 0 if it names none."""
     return max((pair["version"] for pair in read_latest(base).get("pairs", [])), default=0)
 
 
 def read_info(base, kind, version):
-    """Returns what a half says about itself, a dict; {} if another program wrote it."""
+    """Returns the export_info.json of a half, a dict; {} if another program wrote the half."""
     path = os.path.join(place(base, kind, version), INFO)
     return jsonfiles.read_if_there(path, latest_json.INFO_VERSION)
 
 
 def new_version(base):
-    """Seconds since 1970, or one more than the last version if the clock is behind."""
+    """Returns the seconds since 1970, or the last version plus one if the clock is behind it."""
     last = [newest_named(base), *(version for kind in KINDS for version in found(base, kind))]
     return max(int(time.time()), max(last) + 1)
 
 
 def pushed_version(base, run_id, task_index, state):
-    """The version under which this state of this run was pushed, whole or half, or None.
+    """Returns the version under which this state of this run was pushed, whole or half, or None.
 
-    A half counts if it is newer than all versions in latest.json: a push that died has left it.
+    A half counts if it is newer than all versions in latest.json, because then a push died and left it.
     """
     newest = newest_named(base)
     for kind in KINDS:
@@ -115,7 +115,7 @@ def pushed_version(base, run_id, task_index, state):
 
 
 def unnamed(base, latest):
-    """Whole versions of this package that latest.json does not name: list of int, ascending.
+    """Returns the whole versions of this package that latest.json does not name: list of int, ascending.
 
     Args:
       base: folder of the pairs.
@@ -128,11 +128,11 @@ def unnamed(base, latest):
 
 
 def remove_remains(base, keep=None):
-    """Removes what dead pushes have left; the caller holds the lock, so no push is at work.
+    """Removes what dead pushes have left; the caller holds the lock, so no push is running.
 
     Args:
       base: folder of the pairs.
-      keep: the version that the caller is going to complete, or None.
+      keep: the version that the caller will complete, or None.
     """
     newest, pushing = newest_named(base), read_latest(base).get("pushing")
     for kind in latest_json.PLACES:
@@ -141,7 +141,7 @@ def remove_remains(base, keep=None):
             if _STAGED.fullmatch(name):
                 shutil.rmtree(os.path.join(folder, name))
         for version in found(base, kind):
-            # Of an older half somebody has removed the other half on purpose.
+            # If a half is older, a user has removed the other half on purpose.
             half = version > newest and _is_half(base, version, read_info(base, kind, version))
             if version != keep and (version == pushing or half):
                 shutil.rmtree(place(base, kind, version))

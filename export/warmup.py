@@ -1,6 +1,6 @@
-"""Warm-up requests in TensorFlow Serving's own format: PredictionLogs in a TFRecord file.
+"""Reads and writes warm-up requests in TensorFlow Serving's own format: PredictionLogs in a TFRecord file.
 
-A server runs them through a version before it serves it. This file builds the messages from the field numbers of
+A server runs them through a version before it serves the version. This file builds the messages from the field numbers of
 the published protos, so that it needs no package of the server; tests/export/warmup_test.py reads them with that
 package.
 """
@@ -32,7 +32,7 @@ def write(path, model_name, requests):
 
     Args:
       path: folder of the SavedModel.
-      model_name: the server's name for it.
+      model_name: name of the model on the server.
       requests: list of (signature, {input: array}), at most 1,000.
     """
     os.makedirs(os.path.dirname(os.path.join(path, FILE)), exist_ok=True)
@@ -61,7 +61,7 @@ def read(path):
 
 @functools.cache
 def _prediction_log():
-    """The class of PredictionLog, in a pool of its own to avoid a clash with the server's package."""
+    """Returns the class of PredictionLog, from a separate pool to avoid a clash with the server's package."""
     pool = descriptor_pool.DescriptorPool()
     for module in (types_pb2, tensor_shape_pb2, resource_handle_pb2, tensor_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)

@@ -1,4 +1,4 @@
-"""The programs, which `ltgans` starts (see `command`); each ends on bad input in one sentence."""
+"""The programs, which `ltgans` starts (see `command`); on bad input each ends with one sentence."""
 
 # For all programs of this folder.
 from ltgans_tf.export.program import define_method as define_method
@@ -7,7 +7,7 @@ from ltgans_tf.export.program import run as run
 
 
 def extractor_seeds(texts):
-    """The value of --extractor_seed as integers; ValueError where one is none of `scores.EXTRACTOR_SEEDS`."""
+    """Returns the value of --extractor_seed as integers; ValueError if one is not in `scores.EXTRACTOR_SEEDS`."""
     from ltgans_tf.evaluation import scores  # here, so that --help does not wait for NumPy
 
     known = [str(seed) for seed in scores.EXTRACTOR_SEEDS]

@@ -1,7 +1,6 @@
 """The command `ltgans`: `ltgans train --preset=demo --workdir=runs/demo` starts the program `train`.
 
-Each program reads its own flags, so that all that stands after its name is its own. `python -m ltgans_tf.trainers.train`
-does the same.
+Each program reads its own flags: all words after its name go to it. `python -m ltgans_tf.trainers.train` does the same.
 """
 
 import os
@@ -12,7 +11,7 @@ import ltgans_tf
 from ltgans_tf.export import program
 from ltgans_tf.files import near_names
 
-# What each program is called, the module that it is, and what it does.
+# {name of the program: (its module, what it does)}
 PROGRAMS = {
     "train": ("ltgans_tf.trainers.train", "train on image sets one after another, or go on with a run"),
     "sample": ("ltgans_tf.trainers.sample", "draw images from a run or an export"),
@@ -36,7 +35,7 @@ _HELP = ("--help", "-help", "-h", "help")
 
 
 def main():
-    """Starts the program that the first word of the command line names; returns the status where there is none."""
+    """Starts the program that the first word of the command line names; returns the exit status."""
     name, *rest = sys.argv[1:] or _HELP
     if name in _HELP:
         program.print_help(_help())
@@ -47,8 +46,8 @@ def main():
     if name not in PROGRAMS:
         print(f"error: {near_names.unknown('command', name, PROGRAMS)}", file=sys.stderr)
         return 2
-    # As with `python -m`, a method of your own may lie in the present folder; nothing else there comes before
-    # an installed module.
+    # As with `python -m`, a method of the user's own may lie in the present folder. That folder comes last, so that
+    # nothing in it hides an installed module.
     sys.path.append(os.getcwd())
     sys.argv[1:] = rest
     runpy.run_module(PROGRAMS[name][0], run_name="__main__", alter_sys=True)

@@ -1,9 +1,9 @@
-"""Sets several runs of one stream side by side: mean and spread over seeds, charts, pictures.
+"""Compares several runs of one stream: mean and spread over seeds, charts, pictures.
 
   ltgans compare --workdirs=runs/a0,runs/a1,runs/b0 --json=runs/compare.json
 
-Runs that differ in nothing but the seed make one group. Like ltgans report it reads the workdirs
-only; it prints the tables too.
+Runs that differ only in the seed form one group. Like ltgans report, it reads only the workdirs; it
+also prints the tables.
 """
 
 import json
@@ -22,7 +22,7 @@ _UNION = (
     "All tasks together",
     "Generated images against the test images of all tasks together, after the last task.",
 )
-_SCALE = "for scale"  # heads the column of floors, of the mean image and of chance
+_SCALE = "for scale"  # heading of the column of baselines: floor, mean image, chance
 _CHARTED = {"union": "all together", "final_average": "final average", "forgetting": "forgetting"}
 
 
@@ -39,7 +39,7 @@ def compare(workdirs, out, labels=(), json_out=None):
     Args:
       workdirs: list of folders of runs.
       out: HTML file to write.
-      labels: list of 'workdir=label', for the group that this workdir is in.
+      labels: list of 'workdir=label', each for the group of this workdir.
       json_out: file for the numbers, or None.
 
     Returns:
@@ -71,7 +71,7 @@ def compare(workdirs, out, labels=(), json_out=None):
 
 
 def verdict(summary):
-    """Who leads in the Frechet distance to the union and in NLOG, and whether that may be chance: list of str."""
+    """Says which group leads in the Frechet distance to the union and in NLOG, and if this may be chance: list of str."""
     found = []
     for measure, subject in (("union", "{} to the union"), ("final_average", "{}, mean over the tasks")):
         for name in scores.shown("verdict"):
@@ -82,7 +82,7 @@ def verdict(summary):
 
 
 def _ranking(subject, name, stats):
-    """A sentence or two on a score of which lower is better, best group first; [] where none has it."""
+    """Returns one or two sentences on a score (lower is better), best group first; [] if no group has it."""
     stats = {label: stat for label, stat in stats.items() if stat}
     order = sorted(stats, key=lambda label: stats[label]["mean"])
     told = [f"{label} {phrases.score(name, stats[label]['mean'])}" for label in order]
@@ -97,7 +97,7 @@ def _ranking(subject, name, stats):
 
 
 def _warnings(barred):
-    """One sentence for each reason: list of str."""
+    """Returns one sentence for each reason not to compare scores: list of str."""
     reasons = {}
     for name, reason in barred.items():
         reasons.setdefault(reason, []).append(phrases.label(name))
@@ -105,7 +105,7 @@ def _warnings(barred):
 
 
 def _stat(group, measure, name):
-    """As `run_groups.spread` gives it, or None."""
+    """Returns a measure of a score in a group, as `run_groups.spread` gives it, or None."""
     if measure == "union":
         return group["union"].get(name, {}).get("value")
     return group["scores"].get(name, {}).get(measure)
@@ -126,7 +126,7 @@ def _tables(summary):
 
 
 def _beside(summary, measure, name):
-    """What the numbers of a row are to be read with: the mean over all runs, in words."""
+    """Returns the baseline of a row of numbers, its mean over all runs, in words."""
     part = {"union": "union", "final_average": "scores"}.get(measure)
     stats = [group[part].get(name, {}).get("beside") for group in summary.values()] if part else []
     found = [value for stat in stats if stat for value in stat["values"] if value is not None]
@@ -193,7 +193,7 @@ def _table(meaning, labels, rows):
 
 
 def _pictures(grouped):
-    """The forgetting sheets of the first run of each group, or their stream sheets where one lacks it."""
+    """Returns the forgetting sheet of the first run of each group, or the stream sheets if one of them lacks it."""
     firsts = {label: members[0] for label, members in grouped.items()}
     for name in ("forgetting", "stream"):
         found = {label: run.picture(name) for label, run in firsts.items()}
@@ -212,7 +212,7 @@ def _picture(label, run, name, data):
 
 
 def _charts(summary):
-    """Every seed as a dot, of few scores: distance and mix of all together, averages and forgetting."""
+    """Charts a few scores, each seed as a dot: of all tasks together, final averages and forgetting."""
     drawn = []
     for measure, title, name in ((*charted, n) for charted in _CHARTED.items() for n in scores.shown("dots")):
         stats = {label: _stat(each, measure, name) for label, each in summary.items()}
@@ -267,7 +267,7 @@ def _limits(grouped, barred):
 
 
 def _gaps(run):
-    """Averages that are over fewer tasks than there are, because a score is absent: list of str."""
+    """Names the averages that leave out tasks because a score is absent: list of str."""
     found = []
     for name in [name for name in scores.shown("compared") if name in run.matrices]:
         measured = [task for task in run.tasks if run.last.scores[task].get(name) is not None]

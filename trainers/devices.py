@@ -1,4 +1,4 @@
-"""Over which devices and machines a run of `ltgans train` is spread, by its flags."""
+"""The flags of `ltgans train` that spread a run over devices and machines."""
 
 import contextlib
 
@@ -43,7 +43,7 @@ def define_flags():
 
 
 def check():
-    """Raises a ValueError where the flags ask for what is not known to work together."""
+    """Raises a ValueError if the flags combine settings that are not known to work together."""
     if FLAGS.jit_compile and FLAGS.distribution == "multi_worker":
         raise ValueError(
             "--jit_compile with --distribution=multi_worker: XLA has been tried on the devices of one machine alone; leave"
@@ -61,7 +61,7 @@ def check():
 
 
 def strategy(say, not_begun):
-    """The strategy of --distribution; of several workers this one waits for the others first.
+    """Returns the strategy of --distribution; one of several workers first waits for the others.
 
     Args:
       say: called with a line of text.
@@ -73,7 +73,7 @@ def strategy(say, not_begun):
     if FLAGS.distribution == "multi_worker":
         say("waiting for the other workers to start")
         distribution.await_workers()
-        # All of them have just been there, so that this takes a second unless one dies in it.
+        # All workers could just be reached, so this takes a second unless one dies meanwhile.
         waiting = "this worker has waited {:.0f} s for the others to join; one of them may have died"
         joining = stopping.ended_at_once(waiting, not_begun, _LONGEST_JOIN)
     with joining:
@@ -81,7 +81,7 @@ def strategy(say, not_begun):
 
 
 def jit_compile(tf):
-    """Whether XLA compiles: what the flag says, or else where it is of use and allowed."""
+    """Whether XLA compiles: the value of the flag, or else whether there is a GPU and the other flags allow it."""
     if FLAGS.jit_compile is None:
         allowed = FLAGS.distribution != "multi_worker" and not FLAGS.deterministic
         return allowed and bool(tf.config.list_physical_devices("GPU"))
@@ -89,7 +89,7 @@ def jit_compile(tf):
 
 
 def text(chosen):
-    """Over what a run with the strategy `chosen` is spread, to stand after its devices; '' on one device."""
+    """Returns how the strategy `chosen` spreads a run, as text to append to its devices; '' on one device."""
     from ltgans_tf.training import distribution
 
     if FLAGS.distribution == "one":

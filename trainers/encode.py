@@ -2,8 +2,8 @@
 
   ltgans encode --workdir=runs/demo --images=photographs --out=runs/demo/codes.npz
 
-Images of any size are prepared as those of the run were. The file gets float32 `mean` and
-`stddev` [N, code_dim] of q(z|x), and `files` [N], their names within the folder, sorted.
+Images of any size are prepared like those of the run. The file gets float32 `mean` and
+`stddev` [N, code_dim] of q(z|x), and `files` [N], the names within the folder, sorted.
 """
 
 import os
@@ -32,7 +32,7 @@ def encode(workdir, folder, out, skip_broken_images=False, method=None):
       a sentence that says what was written where.
 
     Raises:
-      ValueError: no model, no Student, no images, or a broken image, which is named.
+      ValueError: no model, no Student, no images, or a broken image; the message names it.
     """
     _check(workdir, out)
     if not os.path.isdir(folder):
@@ -67,7 +67,7 @@ def _check(workdir, out):
 
 
 def image_settings(workdir, model):
-    """(image_shape, fit, upright) that the run was trained with."""
+    """Returns the (image_shape, fit, upright) that the run was trained with."""
     from ltgans_tf.training import checkpoints
 
     if os.path.isfile(os.path.join(workdir, checkpoints.CONFIG)):
@@ -77,7 +77,7 @@ def image_settings(workdir, model):
 
 
 def _encode(student, found, how, skip_broken):
-    """(names, mean, stddev) of the files that can be read, batch by batch."""
+    """Encodes the files that can be read, batch by batch; returns (names, mean, stddev)."""
     import numpy as np
 
     from ltgans_tf.data import images, sources

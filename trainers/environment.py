@@ -1,4 +1,4 @@
-"""What a run ran on: its devices, and environment.json of the workdir."""
+"""Records what a run ran on: its devices, and environment.json of the workdir."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from ltgans_tf.trainers import processes
 
 
 def devices(tf):
-    """The devices that TensorFlow found, as text."""
+    """Returns the devices that TensorFlow found, as text."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]

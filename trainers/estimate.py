@@ -1,4 +1,4 @@
-"""How long a run will take, from the speed that it has had so far."""
+"""Estimates how long a run will take, from its speed so far."""
 
 import os
 
@@ -6,10 +6,10 @@ from ltgans_tf.files import metrics_log
 
 
 def duration(workdir, preset):
-    """One line of text that starts with 'estimate: '.
+    """Returns the estimate as one line of text that starts with 'estimate: '.
 
     Args:
-      workdir: folder of the run; it need not be there.
+      workdir: folder of the run; it need not exist.
       preset: a `presets.Preset`.
     """
     steps = preset.steps_per_task * len(preset.tasks)

@@ -1,10 +1,10 @@
-"""Measures what the model of a run has kept, and shows it beside what it had before.
+"""Measures what the model of a run has kept, and compares it with the scores after earlier tasks.
 
   ltgans evaluate --workdir=runs/demo
   ltgans evaluate --workdir=runs/demo --inception_path=classify_image_graph_def.pb
 
-Takes the place of the row that training wrote after the last task, with more samples. Earlier rows
-stay as they are: the models that they tell of are gone.
+The new row, with more samples, replaces the row that training wrote after the last task. Earlier
+rows stay as they are, because their models are gone.
 """
 
 import dataclasses
@@ -70,9 +70,9 @@ def evaluate(
       data_dir: folder whose <name>.npz files stand for data sets; None for that of the training.
       protocol: 'research' or 'production'; None for that of the run.
       inception_path, inception_sha256: see `inception.Inception`; None for none.
-      seed: int, of all draws; None for that of the run.
-      deterministic: whether all operations of this process shall give the same bits again, so
-        that an extractor that is trained here equals one that `ltgans train` trained.
+      seed: int, the seed of all draws; None for that of the run.
+      deterministic: whether all operations of this process are deterministic, so that an extractor
+        that is trained here equals one that `ltgans train` trained.
       method: see `loading.load`.
       settings: fields of `evaluator_settings.EvaluatorSettings`.
 
@@ -118,13 +118,13 @@ def evaluate(
 
 
 def _with_kept(now, before):
-    """Adds what an earlier row of the same state has and this one lacks: its data may be gone by now.
+    """Adds the scores that an earlier row of the same state has and the new row lacks, as data may be gone.
 
     Args:
-      now, before: `row.Row` each; None for `before` where there is none.
+      now, before: the new `row.Row`, and the earlier one or None.
 
     Returns:
-      `row.Row`, with `kept` where something was added.
+      `row.Row`, with `kept` set if something was added.
     """
     if before is None or before.step != now.step:
         return now
@@ -159,7 +159,7 @@ def _check_between_tasks(workdir, model):
 
 
 class _Progress:
-    """One line on a terminal, else a line now and then."""
+    """Shows progress: on a terminal in one line, else as a new line at most every 10 s."""
 
     def __init__(self):
         self._begin, self._last = time.monotonic(), -10.0
@@ -174,7 +174,7 @@ class _Progress:
 
 
 def _table(found):
-    """The scores of each task and of all, with what stands beside each in brackets: list of lines."""
+    """Returns the scores of each task and of all together, with baselines in brackets: list of lines."""
     groups = {**found.scores, "all together": found.union}
     known = [scores.SCORES[name] for name in scores.shown("terminal")]
     known = [score for score in known if any(score.name in own for own in groups.values())]
@@ -193,7 +193,7 @@ def _cell(score, own):
 
 
 def _reasons(found):
-    """What is of an earlier row, and what is absent, each reason once: list of lines."""
+    """Lists the scores that an earlier row supplied, and the absent ones, each reason once: list of lines."""
     together = {}
     for task, reasons in [*found.absent.items(), ("all together", found.union_absent)]:
         for name, reason in reasons.items():
@@ -211,7 +211,7 @@ def _reasons(found):
 
 
 def forgotten(workdir):
-    """What was forgotten since each task was new, from the rows of all boundaries: list of lines."""
+    """Says what was forgotten since each task was new, from the rows of all boundaries: list of lines."""
     lines = []
     matrices = scores.score_matrix(workdir)
     for name in (name for name in scores.shown("lost") if name in matrices):

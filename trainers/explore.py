@@ -1,10 +1,10 @@
-"""Opens a page, on this machine alone, on which a run or an export is tried out.
+"""Opens a page, on this machine only, to try out a run or an export.
 
   ltgans explore --workdir=runs/demo
 
 The page draws images, shows what the same latents gave after each task, goes from one image to another through the
-Student's codes, and rebuilds images of your own. It asks nothing of the internet. gradio, which makes it, is not
-among the requirements: requirements-explore.txt has it.
+Student's codes, and rebuilds images of your own. It needs no internet. It needs gradio, which is not in
+requirements.txt but in requirements-explore.txt.
 """
 
 import importlib
@@ -22,7 +22,7 @@ from ltgans_tf.figures import sheets
 from ltgans_tf.trainers import stopping
 from ltgans_tf.trainers.reporting import html_page, phrases
 
-_SIDE, _ALONE = 64, 192  # pixels that small images are enlarged to, in a grid and alone
+_SIDE, _ALONE = 64, 192  # pixels to which small images are enlarged, in a grid and alone
 _NO_GRADIO = (
     'ltgans explore needs gradio, which cannot be imported ({}): pip install "gradio==6.31.*", or in a checkout make'
     " explore, which installs it into an environment of its own."
@@ -65,7 +65,7 @@ def main(argv):
 
 
 def free_port(host, port):
-    """`port`, or a free one for 0; ValueError where the address cannot be had."""
+    """Returns `port`, or a free port for 0; ValueError if the address is not available."""
     with socket.socket() as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -78,13 +78,13 @@ def free_port(host, port):
 
 
 def _gradio(folder):
-    """The module gradio, which keeps what it is sent in `folder`, reports nothing, and takes no settings from outside."""
+    """Imports gradio so that it keeps uploads in `folder`, reports nothing, and ignores settings in the environment."""
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     os.environ["no_proxy"] = "*"  # gradio asks its own server whether it is up
     try:
-        return importlib.import_module("gradio")  # no requirement of this project
+        return importlib.import_module("gradio")  # not a requirement of this project
     except ImportError as error:
         raise ValueError(_NO_GRADIO.format(error)) from error
 
@@ -117,7 +117,7 @@ def _launch(gradio, blocks, host, port, browser):
 
 
 def _blocks(gradio, explored):
-    """The page of an `explored.Explored`: gradio.Blocks."""
+    """Builds the page of an `explored.Explored`: gradio.Blocks."""
     tabs = _Tabs(gradio, explored)
     lead = html_page.join([html_page.tag("h1", explored.title), _note(explored.about)])
     with gradio.Blocks(title=f"{explored.title}: ltgans explore", analytics_enabled=False) as blocks:
@@ -134,7 +134,7 @@ def _blocks(gradio, explored):
 
 
 class _Tabs:
-    """Fills the tabs of the page. What cannot be shown is answered by a sentence in its place."""
+    """Fills the tabs of the page; a sentence takes the place of what cannot be shown."""
 
     def __init__(self, gradio, explored):
         self._gradio, self._explored = gradio, explored
@@ -164,7 +164,7 @@ class _Tabs:
         with self._gradio.Row():
             for last, title in enumerate(("From", "To")):
                 with self._gradio.Column():
-                    # Without another collection, another seed makes the ends differ.
+                    # If there is only one collection, different seeds make the ends differ.
                     other = last and len(self._explored.domains) < 2
                     controls.append(self._domain(label=f"{title}: collection", last=last))
                     controls.append(self._seed(f"{title}: seed", 1 if other else 0))
@@ -202,14 +202,14 @@ class _Tabs:
         return self._gradio.Number(value, label=label, precision=0)
 
     def _button(self, seed):
-        """Chooses the next seed."""
+        """Adds a button that chooses the next seed."""
         button = self._gradio.Button("Other images", size="sm", elem_classes="others")
         button.click(lambda n: (n or 0) + 1, seed, seed, api_visibility="private")
 
     def _answer(self, function, controls, events=(), style=None, preprocess=True):
-        """Shows what `function` makes of the values of `controls`: upon `events`, and when one of them changes.
+        """Shows the result of `function` on the values of `controls`, on `events` and when a control changes.
 
-        With `preprocess` gradio looks at the values before, which files need; of a wrong one it prints a traceback.
+        With `preprocess`, gradio first processes the values, which files need; for a wrong value it prints a traceback.
         """
 
         def answer(*values):
@@ -223,7 +223,7 @@ class _Tabs:
 
 
 def answered(function, *values):
-    """What `function` says or shows of `values`, as HTML; where it cannot, the sentence of its error."""
+    """Returns the text or pictures of `function(*values)` as HTML; on an error, the error's sentence."""
     try:
         found = function(*values)
     except (ValueError, OSError) as error:
@@ -232,7 +232,7 @@ def answered(function, *values):
 
 
 def _pictures(named, columns=8):
-    """Images with their names, [(name, uint8 [n, H, W, C])], as HTML: a grid of each."""
+    """Returns named images, [(name, uint8 [n, H, W, C])], as HTML: one grid for each name."""
     shown = []
     for name, made in named:
         zoom = max(1, (_SIDE if len(made) > 1 else _ALONE) // made.shape[2])

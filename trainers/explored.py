@@ -1,6 +1,6 @@
-"""What `ltgans explore` shows of a run or of an export: images and words, for what a person chooses.
+"""Makes what `ltgans explore` shows of a run or of an export: images and words for the user's choices.
 
-Nothing here knows of the page or of gradio, so that a program or a notebook may call it too.
+Nothing here depends on gradio or its page, so that a program or a notebook may call it too.
 """
 
 import glob
@@ -20,18 +20,18 @@ from ltgans_tf.training import boundaries, checkpoints
 
 
 class Explored:
-    """A model and what it was asked: `explored = Explored("runs/demo"); explored.draw(domain=1, count=8)`.
+    """A model that answers requests: `explored = Explored("runs/demo"); explored.draw(domain=1, count=8)`.
 
-    A domain is its number from 1 on. Images are uint8 [n, H, W, C]. All methods raise a ValueError that says in one
-    sentence what cannot be shown.
+    A domain is given by its number, from 1 on. Images are uint8 [n, H, W, C]. All methods raise a ValueError that says
+    in one sentence what cannot be shown.
 
     Args:
       path, method: see `loading.load`.
 
     Attributes:
-      is_run: whether `path` is a workdir, and no export.
-      domains: names of the domains that can be asked for; [] where the latents have no domain codes.
-      title, about: two lines that tell what is shown.
+      is_run: whether `path` is a workdir and not an export.
+      domains: names of the domains that can be asked for; [] if the latents have no domain codes.
+      title, about: two lines that say what is shown.
     """
 
     MOST = 64  # images of a domain at a time
@@ -52,17 +52,17 @@ class Explored:
 
     @property
     def student(self):
-        """What encodes and decodes; ValueError where there is none."""
+        """The Student, which encodes and decodes; ValueError if there is none."""
         if (found := getattr(self._model, "student", None)) is None:
             raise ValueError(f"{self.title} has no Student, which encodes images; train with --student.")
         return found
 
     def draw(self, domain=None, count=16, seed=0, truncation=1.0):
-        """[(name, images)]: new images of a domain, or of each for None; those of `ltgans sample --domain=... --seed=...`.
+        """Draws the images of `ltgans sample --domain=... --seed=...`, or of each domain for None: [(name, images)].
 
         Args:
-          truncation: in [0, 1], scales the noise of the latents: images vary less and are more typical. A domain's
-            code stays as it is.
+          truncation: in [0, 1], scales the noise of the latents, but not the domain code. With a smaller value,
+            images vary less and are more typical.
         """
         count, seed = _whole("number of images", count, 1, self.MOST), _whole("seed", seed, 0, seeds.LARGEST)
         if truncation is None or not 0 <= truncation <= 1:
@@ -81,7 +81,10 @@ class Explored:
         return images.to_uint8(self._model.generate(latents)).numpy()
 
     def over_time(self, domain=None, count=8):
-        """[(after which task, images)]: what the same latents of a domain gave from its own task on, as the run kept it."""
+        """Returns what the same latents of a domain gave after each task from its own on: [(after which task, images)].
+
+        The images are those that the run kept.
+        """
         count, name, found = _whole("number of images", count, 1, self.MOST), self._name(domain), []
         kept = self._boundaries()
         if not kept:
@@ -104,9 +107,9 @@ class Explored:
         return ordering.by_number(glob.glob(os.path.join(glob.escape(self._path), "boundary", "task_*.npz")))
 
     def scores(self):
-        """The forgetting sheet, the scores of each task after each task and what was lost, as in the report: Markup.
+        """Returns forgetting sheet, scores of each task after each task and what was lost, as in the report: Markup.
 
-        Empty before the end of the first task.
+        It is empty before the end of the first task.
         """
         if not self._boundaries():
             return html_page.Markup()
@@ -118,14 +121,14 @@ class Explored:
         )
 
     def end(self, domain=None, seed=0, file=None):
-        """(name, image [H, W, C]) of one end of `between`: the image in `file`, or one that is drawn."""
+        """Returns (name, image [H, W, C]) of one end of `between`: the image in `file`, or a drawn one."""
         if file:
             return os.path.basename(file), self.read(file)
         ((name, made),) = self.draw(domain or (1 if self.domains else None), 1, seed)
         return name if self.domains else f"seed {seed:.0f}", made[0]
 
     def between(self, first, last, steps=10):
-        """The sheet of what lies between the codes of two `end`s, straight and on an arc: uint8 [h, w, 3]."""
+        """Decodes the way between the codes of two `end`s, straight and on an arc; returns a sheet, uint8 [h, w, 3]."""
         codes, lines = self._codes([first[1], last[1]]), []
         for kind in code_paths.KINDS:
             decoded = self._decoded(code_paths.interpolate(*codes, steps, kind))
@@ -133,14 +136,14 @@ class Explored:
         return sheets.interpolation_sheet(lines, ends="given")
 
     def rebuild(self, file):
-        """[(what it is, images)]: an image as the networks get it, and what the Student makes of its code."""
+        """Returns an image as the networks get it, and as the Student rebuilds it from its code: [(what it is, images)]."""
         given = self.read(file)[None]
         codes = self._codes(given)
         rebuilt = f"rebuilt from its code of {codes.shape[1]} numbers"
         return [(f"{os.path.basename(file)}, as it is encoded", given), (rebuilt, self._decoded(codes))]
 
     def read(self, file):
-        """The image in a file, prepared as those of the run were and as `ltgans encode` does: uint8 [H, W, C]."""
+        """Reads an image file and prepares it like the images of the run, as `ltgans encode` does: uint8 [H, W, C]."""
         shape, fit, upright = self._settings
         try:
             return images.fit_image(sources.decode(file, upright), shape, fit).numpy()
@@ -155,7 +158,7 @@ class Explored:
 
 
 def _whole(what, value, least, most):
-    """`value` as an int; ValueError where it is no whole number from `least` to `most`."""
+    """Returns `value` as an int; ValueError if it is not a whole number from `least` to `most`."""
     if value is None or value != int(value) or not least <= value <= most:
         raise ValueError(
             f"the {what} is {'empty' if value is None else value}; give one from {least} to {most}."

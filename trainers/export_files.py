@@ -17,7 +17,7 @@ from ltgans_tf.evaluation import row as rows
 from ltgans_tf.export import judge, path_flags, push, staging, standalone
 from ltgans_tf.files import atomic, paths, run_ids
 
-_IMAGES, _LINES = 8, 12  # of example.png
+_IMAGES, _LINES = 8, 12  # images in a line and most lines of example.png
 
 
 def main(_):
@@ -39,7 +39,7 @@ def export(workdir, form, out, method=None):
 
     Raises:
       judge.NotBlessed: a file differs from the networks, see `standalone.write`; there is no `out` then.
-      ValueError: no finished task in `workdir`, a package that is missing, or an `out` that must not be written.
+      ValueError: no finished task in `workdir`, a missing package, or an `out` that must not be written.
     """
     paths.ending(out, (), folder=True)
     if os.path.isfile(out) or os.path.isdir(out) and os.listdir(out):
@@ -47,12 +47,12 @@ def export(workdir, form, out, method=None):
     standalone.check_packages(form)
     model, stream, task = push.load_finished(workdir, method)
     about = {"run_id": run_ids.keep(workdir), **push.prepared(stream)}
-    # Not its spec, which may be a path.
+    # The name of the domain, not the task's spec, which may be a path.
     info = staging.describe(model, task._replace(name=model.domains[-1]), about, None)
     info = {"kind": form, **{key: value for key, value in info.items() if key not in ("data", "scores")}}
     out = os.path.abspath(out)
     staged = os.path.join(os.path.dirname(out), f".tmp-{os.path.basename(out)}")
-    shutil.rmtree(staged, ignore_errors=True)  # what a kill left
+    shutil.rmtree(staged, ignore_errors=True)  # which a killed process may have left
     os.makedirs(staged)
     try:
         tried = standalone.write(model, staged, form)
@@ -70,7 +70,7 @@ def export(workdir, form, out, method=None):
 
 
 def _describe(model, workdir, planned, folder, name, info, tried):
-    """Writes what is no network: export_info.json, README.md and example.png."""
+    """Writes the files that are not networks: export_info.json, README.md and example.png."""
     from ltgans_tf import exported
     from ltgans_tf.trainers.reporting import card, runs
 
@@ -82,7 +82,7 @@ def _describe(model, workdir, planned, folder, name, info, tried):
 
 
 def _example(model, path):
-    """A line of images for each collection, or one for all of them together where the latents have no codes."""
+    """Draws a line of images for each collection, or one line for all together if the latents have no domain codes."""
     from ltgans_tf.data import images
     from ltgans_tf.figures import sheets
 

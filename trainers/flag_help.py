@@ -1,4 +1,4 @@
-"""The help of `ltgans train`: its flags in groups, each with the value that holds for the preset and the method."""
+"""The help of `ltgans train`: its flags in groups, each with its value for the preset and the method."""
 
 import textwrap
 
@@ -29,10 +29,10 @@ _SCORES = (
 
 
 def groups(program):
-    """The flags of the program in groups.
+    """Returns the flags of the program in groups.
 
     Args:
-      program: names of its flags. Those that no group has stand in "The run".
+      program: names of its flags. Those that are in no group go into "The run".
 
     Returns:
       list of (title, names of flags).
@@ -61,13 +61,13 @@ def groups(program):
 
 
 def text(program, purpose, held):
-    """The help.
+    """Returns the text of the help.
 
     Args:
       program: names of the program's flags.
       purpose: what the program is for and how it is called.
-      held: {name: value} of settings that the preset, the recipe and the command line decide; of all other flags
-        the value is the flag's own.
+      held: {name: value} of settings that the preset, the recipe and the command line decide; all other flags
+        show their own value.
     """
     held = {**defaults(), **held}
     lines = [purpose.strip(), "", "Values are those that hold with the flags given beside --help."]
@@ -79,7 +79,7 @@ def text(program, purpose, held):
 
 
 def defaults():
-    """Of the settings of all methods by the names of their flags, whose own default is None."""
+    """Returns the defaults of all methods' settings by flag name; the flags' own default is None."""
     return {
         f"{method}_{field.name}": field.default
         for method, cls in SETTINGS.items()

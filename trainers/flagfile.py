@@ -9,13 +9,13 @@ _NAME = "flags.txt"
 
 
 def write(workdir, settings):
-    """Writes {name: value} to the workdir, one --name=value to a line."""
+    """Writes {name: value} to the workdir, one --name=value per line."""
     text = "".join(f"--{name}={value}\n" for name, value in settings.items())
     atomic.write_text(os.path.join(workdir, _NAME), text)
 
 
 def read(workdir):
-    """{name: text} of what `write` wrote; {} for a run of the library, which has no flags."""
+    """Reads what `write` wrote: {name: text}; {} for a run of the library, which has no flags."""
     path = os.path.join(workdir, _NAME)
     if not os.path.isfile(path):
         return {}
@@ -28,7 +28,7 @@ def read(workdir):
 
 
 def words(workdir):
-    """The words of a command line that go on with the run in `workdir`; [] before its flags.txt is written."""
+    """Returns the flags that continue the run in `workdir`; [] before its flags.txt is written."""
     file = os.path.join(workdir, _NAME)
     if not os.path.isfile(file):
         return []
@@ -38,14 +38,14 @@ def words(workdir):
 
 
 def check_place(words, workdir):
-    """Refuses the flags.txt of a run that lies elsewhere than its --workdir says: the run would begin anew.
+    """Refuses the flags.txt of a run that is not in the folder of its --workdir: the run would start again there.
 
     Args:
-      words: of the command line, without the program.
-      workdir: the folder that all flags together name.
+      words: words of the command line, without the program.
+      workdir: value of --workdir after all flags are read.
 
     Raises:
-      ValueError: the last word that names a workdir is such a flags.txt.
+      ValueError: the last word that sets --workdir is such a flags.txt.
     """
     file = _last_place(words)
     if file is None or os.path.basename(file) != _NAME:
@@ -61,7 +61,7 @@ def check_place(words, workdir):
 
 
 def _last_place(words):
-    """The flagfile that has the last say on --workdir, or None where a word of its own has it."""
+    """Returns the last flagfile, or None if there is none or --workdir comes after it."""
     found, i = None, 0
     while i < len(words) and words[i] != "--":
         name, equals, value = words[i].partition("=")

@@ -1,4 +1,4 @@
-"""What a command of `ltgans train` takes over: from the run in its workdir, or from the one that --init_from names."""
+"""Finds what `ltgans train` takes over from the run in its workdir, or from the run that --init_from names."""
 
 import glob
 import os
@@ -17,20 +17,20 @@ def started(workdir):
 
 
 def tasks_before(workdir, init_from):
-    """How many tasks are learnt with all that belongs to it: their data may be gone by now."""
+    """Returns how many tasks are finished, their boundaries included; the data of these may be gone."""
     if init_from is not None and not started(workdir):
         return len(continuation.learnt_specs(init_from))
     return len(glob.glob(os.path.join(glob.escape(workdir), "boundary", "task_*.done")))
 
 
 def take_over(flag_values):
-    """With --init_from: flags that are not given are those of the run there, tasks are its and the new ones.
+    """For --init_from: sets flags that are not given to those of the earlier run, and adds the new tasks to its tasks.
 
     Args:
       flag_values: the FlagValues of `ltgans train`, which are changed.
 
     Raises:
-      ValueError: no new tasks, a workdir of other tasks, or flags or a method that cannot be taken over unasked.
+      ValueError: no new tasks, a workdir of other tasks, an unknown flag, or a method that the user must name.
     """
     if flag_values.tasks is None:
         raise ValueError(
@@ -66,11 +66,11 @@ def take_over(flag_values):
 
 
 def reading(workdir, init_from, upright):
-    """How image files are read, as arguments of `TaskStream`: as the run before does it, where there is one.
+    """Returns arguments of `TaskStream` that say how image files are read: as in the earlier run, if there is one.
 
     Args:
       workdir, init_from: the flags.
-      upright: whether photographs are turned; None for what that run does.
+      upright: whether photographs are turned; None for the setting of the earlier run.
     """
     folder = workdir if started(workdir) else init_from and continuation.find(init_from)
     if not folder:
@@ -80,6 +80,6 @@ def reading(workdir, init_from, upright):
 
 
 def _stream(folder):
-    """The settings of the stream of the run in `folder`, those that it was too old to know among them."""
+    """Returns the stream settings of the run in `folder`, with those added that an old run lacks."""
     config = jsonfiles.read_object(os.path.join(folder, "config.json"), stream=dict)
     return upgrades.complete(config, folder)["stream"]

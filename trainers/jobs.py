@@ -1,7 +1,7 @@
-"""Runs of `ltgans train` as processes of their own, some of them side by side.
+"""Runs `ltgans train` in separate processes, several of them side by side.
 
-What a run is, whether it is finished and how long it took stand beside its workdir, so that a list
-of them can be broken off at any point and goes on with what is left.
+A file beside each workdir records how long the run took and, once it is finished, its flags. So a list of
+runs can be stopped at any point, and later continues with the rest.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from ltgans_tf.files import atomic, jsonfiles
 from ltgans_tf.trainers import processes, stopping
 
 _POLL = 0.2  # seconds between looks at the processes
-_KEEP = 10.0  # seconds after which the time of a running process is written down again
+_KEEP = 10.0  # seconds between records of the time of a running process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Job:
     """One run to be trained.
 
     Attributes:
-      label, seed: what it is called.
-      workdir: its folder; <workdir>.log and <workdir>.json are this module's.
-      flags: of `ltgans train`, without the workdir.
-      tasks: how many it has.
+      label, seed: its name.
+      workdir: its folder; this module writes <workdir>.log and <workdir>.json.
+      flags: flags of `ltgans train`, without the workdir.
+      tasks: number of its tasks.
     """
 
     label: str
@@ -37,12 +37,12 @@ class Job:
 
     @property
     def name(self):
-        """What lines of progress call it."""
+        """Name of the run in lines of progress."""
         return f"{self.label}, seed {self.seed}"
 
     @property
     def command(self):
-        """The arguments of its process, from the interpreter on."""
+        """The arguments of its process, beginning with the interpreter."""
         return [
             sys.executable,
             "-m",
@@ -54,7 +54,7 @@ class Job:
 
     @property
     def log(self):
-        """File with what its process said."""
+        """File with the output of its process."""
         return f"{self.workdir}.log"
 
     @property
@@ -63,7 +63,7 @@ class Job:
         return float(self._record().get("seconds", 0.0))
 
     def is_finished(self):
-        """Whether it was trained to its end with these flags, all that belongs to each task included."""
+        """Whether it was trained to its end with these flags, including the boundary and scores of each task."""
         if self._record().get("finished") != list(self.flags):
             return False
         marks = [os.path.join(self.workdir, "boundary", f"task_{k:02d}.done") for k in range(self.tasks)]
@@ -71,12 +71,12 @@ class Job:
         return all(os.path.isfile(path) for path in (*marks, *rows))
 
     def keep(self, seconds, finished):
-        """Writes down the wall time and, of a process that ended well, with which flags it did."""
+        """Records the wall time and, if the process succeeded, its flags."""
         record = {"seconds": round(seconds, 1), "finished": list(self.flags) if finished else None}
         atomic.write_json(f"{self.workdir}.json", record)
 
     def last_line(self):
-        """The last line that its process said, or ''."""
+        """Returns the last line of its process's output, or ''."""
         if not os.path.isfile(self.log):
             return ""
         with open(self.log, encoding="utf-8", errors="replace") as f:
@@ -86,7 +86,7 @@ class Job:
     def _record(self):
         try:
             return jsonfiles.read_object(f"{self.workdir}.json")
-        except (OSError, ValueError):  # missing or damaged: then the run itself has to tell
+        except (OSError, ValueError):  # missing or damaged: `ltgans train` finds out what is left to do
             return {}
 
 
@@ -108,11 +108,11 @@ class _Child:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 preexec_fn=self._prepare,
-                start_new_session=True,  # Ctrl-C comes from us, once
+                start_new_session=True,  # so that Ctrl-C reaches it only once, from us
             )
 
     def _prepare(self):
-        """In the process itself: takes its cores, and asks to be ended with this program."""
+        """Runs in the new process: sets its cores, and asks the kernel to end it with this program."""
         if self.cores:
             processes.keep_to(self.cores)
         processes.end_with_parent()
@@ -122,14 +122,14 @@ class _Child:
         return time.monotonic() - self.begin
 
     def keep(self):
-        """Writes the time down, from time to time and at the end."""
+        """Records the time, every few seconds and at the end."""
         if self.process.poll() is not None or self.elapsed - self.kept >= _KEEP:
             self.kept = self.elapsed
             self.job.keep(self.before + self.elapsed, self.process.poll() == 0)
 
 
 def share_cores(cores, count):
-    """Equal parts of the cores for `count` processes: list of tuples; those left over go unused.
+    """Divides the cores into equal parts for `count` processes: list of tuples; cores left over stay unused.
 
     Raises:
       ValueError: more processes than cores.
@@ -142,19 +142,20 @@ def share_cores(cores, count):
 
 
 def run(jobs, side_by_side=1, say=print, ended=lambda job: None):
-    """Runs what is not finished of `jobs`, in their order.
+    """Runs those of `jobs` that are not finished, in order.
 
-    Several processes share the cores of this one. The first is alone until it has made the extractor,
-    which the others then find in the cache. What asks this program to stop is passed on, and what runs is waited for.
+    Several processes share the cores of this one. The first runs alone until it has made the extractor, which the
+    others then find in the cache. Signals that ask this program to stop are passed on to the running processes, and
+    this function waits for these to end.
 
     Args:
       jobs: list of `Job`.
-      side_by_side: so many at a time.
+      side_by_side: number of processes at a time.
       say: called with one line for each run that has ended.
-      ended: called with each job that has ended well, at once.
+      ended: called with each job as soon as it is finished.
 
     Returns:
-      ({job that failed: the last line it said}, the signal that ended it all or None).
+      ({job that failed: how it ended and its last line}, the signal that stopped the runs or None).
 
     Raises:
       ValueError: more processes than cores.
@@ -172,7 +173,7 @@ def run(jobs, side_by_side=1, say=print, ended=lambda job: None):
         while running or (waiting and not signals):
             while waiting and free and not signals and (not running or _has_extractor(jobs)):
                 running.append(_Child(waiting.pop(0), free.pop(0)))
-            if signals:  # one may have come while a process was started
+            if signals:  # a signal may have come while a process was started
                 for child in running:
                     child.process.send_signal(signals[-1])
             time.sleep(_POLL)
@@ -203,7 +204,7 @@ def _why(child):
 
 
 def _progress(child, jobs, failed, running, waiting, side_by_side):
-    """One line on a run that has ended, and on what is left."""
+    """Returns one line on a run that has ended, and on what is left."""
     left, total = len(waiting) + len(running), len(jobs)
     ended = f"FAILED ({failed[child.job]}; see {child.job.log})" if child.job in failed else "done"
     line = f"[{total - left}/{total}] {child.job.name}: {ended} in {duration(child.job.seconds)}"
@@ -214,9 +215,9 @@ def _progress(child, jobs, failed, running, waiting, side_by_side):
 
 
 def time_left(jobs, left, failed=()):
-    """Seconds that the jobs of `left` will take one after another, or None before any is finished.
+    """Estimates the seconds that the jobs of `left` take one after another; None before any job is finished.
 
-    From the time of the finished ones, those of the same label where there are any.
+    The estimate is from the times of the finished jobs, only of those with the same label if there are any.
     """
     known = {}
     for job in jobs:
@@ -230,7 +231,7 @@ def time_left(jobs, left, failed=()):
 
 
 def duration(seconds):
-    """'59 s', '12 min', '3 h 5 min'."""
+    """Formats seconds: '59 s', '12 min', '3 h 5 min'."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

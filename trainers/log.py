@@ -1,4 +1,4 @@
-"""What a training program says: lines on the terminal and in log.txt of the workdir."""
+"""Writes the messages of a training program to the terminal and to log.txt of the workdir."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ class _Warnings(logging.Handler):
 
 
 def say_warnings(lines):
-    """Lets what the library warns of be one of these lines, and not one on stderr."""
+    """Sends the warnings of the library to `lines`, and not to stderr."""
     logger = logging.getLogger("ltgans_tf")
     logger.addHandler(_Warnings(lines))
     logger.propagate = False
@@ -29,13 +29,13 @@ class Lines:
         self._path = os.path.join(workdir, "log.txt")
         self.begin = time.monotonic()
         self.first_step = None
-        self._waiting = []  # until the workdir is ours
+        self._waiting = []  # lines for log.txt until the workdir is ours
         self._kept = False
         self._open_line = False
         self._last_progress = None
 
     def keep(self):
-        """From now on lines go to log.txt too, those so far first."""
+        """Starts to write lines to log.txt too, with the earlier ones first."""
         self._kept, waiting, self._waiting = True, self._waiting, []
         for line in waiting:
             self._log(line)
@@ -46,14 +46,14 @@ class Lines:
         self._log(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     def progress(self, text):
-        """A line of training, which is over with the next one."""
+        """Shows a line on the training, which the next line replaces."""
         if self.first_step is None:
             self.first_step = time.monotonic()
             self(f"first step {self.first_step - self.begin:.1f} s after the start")
         self.passing(text)
 
     def passing(self, text):
-        """A line that is over with the next one; off a terminal, and in the log, one in 30 s."""
+        """Shows a line that the next line replaces; without a terminal, and in the log, at most one line in 30 s."""
         now = time.monotonic()
         due = self._last_progress is None or now - self._last_progress >= 30
         if sys.stdout.isatty():

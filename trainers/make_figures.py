@@ -20,7 +20,7 @@ from ltgans_tf.trainers import flagfile
 
 
 def main(argv):
-    """Makes what the flags ask for, and says what is where."""
+    """Makes the figures that the flags ask for, and says where they are."""
     del argv
     given = flags.FLAGS
     units = None if given.codes is None else _units(given.codes)
@@ -32,7 +32,7 @@ def make_figures(workdir, out=None, data_dir=None, only=None, seed=0, units=None
 
     Args:
       workdir: folder of the run.
-      out: folder to write to; None for the run's own.
+      out: folder to write to; None for figures/ in the workdir.
       data_dir: folder whose <name>.npz files stand for data sets; None for that of the training.
       only: names of figures; None for all.
       seed: chooses the images that are shown.
@@ -90,15 +90,15 @@ def _check(workdir, out):
 
 
 def _domains_fn(workdir, names, learnt):
-    """What tells generated images apart: the extractor of the run's scores; None where there is none.
+    """Returns a function that assigns images to tasks by the extractor of the run's scores; None without extractor.
 
     Args:
       workdir: folder of the run.
-      names: of all its tasks.
-      learnt: how many of them are learnt.
+      names: names of all its tasks.
+      learnt: number of tasks learnt.
 
     Raises:
-      ValueError: an extractor that cannot be read, or that does not know the tasks that are learnt.
+      ValueError: the extractor cannot be read, or does not know all tasks that are learnt.
     """
     path = os.path.join(workdir, "eval", "extractor.npz")
     if not os.path.isfile(path):
@@ -111,7 +111,7 @@ def _domains_fn(workdir, names, learnt):
     known = extractor.domain_names
     if strange := [name for name in known if name not in names]:
         raise ValueError(f"{path} knows the domain {strange[0]!r}, which is no task of this run.")
-    # It would take images of a domain that it does not know for some other.
+    # The extractor would assign images of a domain that it does not know to another domain.
     if missing := [name for name in names[:learnt] if name not in known]:
         raise ValueError(f"{path} does not know the domain {missing[0]!r}.")
     places = np.array([names.index(name) for name in known])

@@ -16,7 +16,7 @@ from ltgans_tf.export import path_flags
 from ltgans_tf.files import atomic, paths
 from ltgans_tf.trainers.reporting import html_page, phrases, protocol, runs, score_sections
 
-_DRAWN = 0.25  # of the even share: from there on a domain counts as drawn
+_DRAWN = 0.25  # fraction of the even share from which on a domain counts as drawn
 _PICTURES = {
     "forgetting": "What the generator draws after each task (columns), from the same latents throughout; the"
     " rows are the domains, by their codes or, where there are none, as an extractor tells them apart.",
@@ -36,7 +36,7 @@ def main(argv):
 
 
 def report(workdir, out=None):
-    """Writes the report of the run in `workdir` to the HTML file `out`, else into the workdir.
+    """Writes the report of the run in `workdir` to the HTML file `out`, by default report.html in the workdir.
 
     Returns:
       a sentence that says what was written where.
@@ -57,7 +57,7 @@ def report(workdir, out=None):
 
 
 def verdict(run):
-    """What the numbers of a `runs.Run` say in a few sentences: list of str, without HTML."""
+    """Sums up the scores of a `runs.Run` in a few sentences: list of str, without HTML."""
     found = [_domains_sentence(run), _distance_sentence(run), *_change_sentences(run)]
     if len(run.tasks) < len(run.planned):
         planned = phrases.count(run.planned, "task")
@@ -101,7 +101,7 @@ def _distance_sentence(run):
 
 
 def _change_sentences(run):
-    """How NLOG and Frechet distance of the first task went: list of at most two str."""
+    """Says how NLOG and Frechet distance of the first task changed: list of at most two str."""
     without = run.config.get("model", {}).get("student") is False and "nlog" not in run.matrices
     found = ["It was trained without a Student, so there is no likelihood."] * without
     names = ["nlog", *[run.frechet] * (len(run.tasks) > 1)]  # after one task the union is that task
@@ -145,7 +145,7 @@ def _sections(run):
 
 
 def remembered(run):
-    """What is left of each domain after each task, as pictures, and what is missing of them: list of page parts."""
+    """Returns pictures of what is left of each domain after each task, and names missing ones: list of page parts."""
     shown = [_picture(run, name) for name in ("forgetting", "stream")]
     if all(shown):
         shown[1] = html_page.folded("All domains mixed, as they were drawn", shown[1])
@@ -158,7 +158,7 @@ def _pictures(run, *starts):
 
 
 def _picture(run, name):
-    """figures/<name>.png with its caption, or None where it is not there."""
+    """Returns figures/<name>.png with its caption, or None if the file is missing."""
     data, caption = run.picture(name), _PICTURES[name]
     if data is None:
         return None
@@ -171,7 +171,7 @@ def _picture(run, name):
 
 
 def _missing(run, names):
-    """A sentence with the command that makes those pictures of `names` that are not there."""
+    """Returns a sentence with the command that makes the missing pictures of `names`; None if none is missing."""
     missing = [f"figures/{name}.png" for name in names if run.picture(name) is None]
     if not missing:
         return None

@@ -1,10 +1,10 @@
-"""Trains all that one table or figure of the paper needs, and sets it up as a table and a chart.
+"""Trains all runs that one table or figure of the paper needs, and makes tables and charts of them.
 
   ltgans reproduce --experiment=table1_msfo_cpu --seeds=3 --data_dir=DATA
 
-Each run is a `ltgans train` of its own in OUT/EXPERIMENT/LABEL/seed_N. Its scores go into the results as it
-ends, from where they are read again where its folder is lost. The same command goes on after a crash, and
-with more seeds it adds to those that are there. The first seed of all methods comes first.
+Each run is a separate `ltgans train` in OUT/EXPERIMENT/LABEL/seed_N. Its scores go into the results as it
+ends; if its folder is lost, they are read from there. The same command continues after a crash, and with
+more seeds it adds runs to those that are there. The first seed of all methods comes first.
 """
 
 import os
@@ -51,7 +51,7 @@ def reproduce(
     first_seed=0,
     results_folder=None,
 ):
-    """Trains what is not trained yet of an experiment and writes its results; prints what happens.
+    """Trains the runs of an experiment that are not finished, and writes its results; prints what happens.
 
     Args:
       name: key in `experiments.EXPERIMENTS`.
@@ -60,13 +60,13 @@ def reproduce(
       data_dir, methods, steps_per_task, first_seed: see `plan`.
       side_by_side: runs at a time.
       dry_run: whether only to print what would be run.
-      results_folder: folder of results files that are kept apart from the runs, or None.
+      results_folder: folder for results files apart from the runs, or None.
 
     Returns:
-      the exit status: 0, 1 where a run failed, or 128 and the number of the signal that ended it.
+      the exit status: 0, 1 if a run failed, or 128 + the number of the signal that ended the program.
 
     Raises:
-      ValueError: an unknown name, data that cannot be had, more runs at a time than cores.
+      ValueError: an unknown name, data that are not available, more runs at a time than cores.
     """
     experiment = experiments.experiment(name)
     folder = os.path.join(out, experiment.preset)
@@ -105,15 +105,15 @@ def reproduce(
 
 
 def plan(experiment, folder, seeds, data_dir=None, methods=None, steps_per_task=None, first_seed=0):
-    """The runs of an experiment, the first seed of all first: list of `jobs.Job`.
+    """Returns the runs of an experiment, the first seed of all methods first: list of `jobs.Job`.
 
     Args:
       experiment: an `experiments.Experiment`.
-      folder: where they are to lie.
-      seeds: how many, from `first_seed` on.
+      folder: folder for the workdirs.
+      seeds: number of seeds, from `first_seed` on.
       data_dir: folder whose <name>.npz files stand for data sets, or None.
-      methods: labels or methods of the runs that are wanted; None for all.
-      steps_per_task: in place of the preset's, or None.
+      methods: labels or methods of the wanted runs; None for all.
+      steps_per_task: number in place of the preset's, or None.
 
     Raises:
       ValueError: a label that the experiment does not have.
@@ -127,7 +127,7 @@ def plan(experiment, folder, seeds, data_dir=None, methods=None, steps_per_task=
     tasks = len(preset.tasks_with(data_dir))
 
     def own(name, value):
-        """A row with steps of its own keeps their ratio to the preset's."""
+        """Returns a flag of a run; its own steps_per_task keeps the ratio to the preset's."""
         steps = name == "steps_per_task" and steps_per_task
         return f"--{name}={value * steps // preset.steps_per_task if steps else value}"
 
@@ -160,7 +160,7 @@ def _chosen(runs, methods):
 
 
 def check_data(experiment, data_dir):
-    """Looks by name and path whether the data can be had; ValueError with what to do otherwise."""
+    """Checks by name and path whether the data are available; otherwise a ValueError says what to do."""
     if data_dir and not os.path.isdir(os.path.expanduser(data_dir)):
         raise ValueError(f"there is no folder {data_dir}; --data_dir names one with <name>.npz files.")
     for spec in presets.preset(experiment.preset).tasks_with(data_dir):
@@ -183,7 +183,7 @@ def _state(job, kept):
 
 
 def _command():
-    """This program's command line as a person would write it."""
+    """Returns this program's command line as a user would write it."""
     return path_flags.command("ltgans reproduce", *sys.argv[1:])
 
 

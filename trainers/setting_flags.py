@@ -1,4 +1,4 @@
-"""Flags of the settings of presets, recipes and methods, and what they say."""
+"""Defines the flags for settings of presets, recipes and methods, and reads them."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ FLAGS = flags.FLAGS
 
 
 def define():
-    """Defines a flag for each setting; that of a method alone has the method's name before it."""
+    """Defines a flag for each setting; the flag of a single method's setting begins with the method's name."""
     task_flag.define("tasks", presets.Preset.__dataclass_fields__["tasks"].metadata["help"])
     classes = {presets.Preset: "", presets.Recipe: ""} | {cls: f"{name}_" for name, cls in SETTINGS.items()}
     for cls, prefix in classes.items():
@@ -28,7 +28,7 @@ def define():
 
 
 def of_preset():
-    """What the command line says of the preset: {name: value}; --image_size as the networks that it stands for."""
+    """Returns the preset's settings from the command line, {name: value}; --image_size becomes an architecture."""
     named = class_flags.given(presets.Preset)
     if FLAGS.image_size is not None:
         architecture = architectures.small(FLAGS.image_size).name
@@ -41,7 +41,7 @@ def of_preset():
 
 
 def of_method():
-    """What the chosen method has beyond a recipe, or None; ValueError for a flag of another method."""
+    """Returns the settings of the chosen method beyond its recipe, or None; ValueError for a flag of another method."""
     for method, cls in SETTINGS.items():
         if method != FLAGS.method and (named := class_flags.given(cls, f"{method}_")):
             raise ValueError(
@@ -53,19 +53,19 @@ def of_method():
 
 
 def of_push():
-    """The `PushSettings` of exports; ValueError for a flag with a wrong value."""
+    """Returns the `PushSettings` of exports; ValueError for a flag with a wrong value."""
     return class_flags.made(push_settings.PushSettings, "push_")
 
 
 def overruled(recipe):
-    """Flags of the recipe that were given and do not hold, because the method fixes them; as text."""
+    """Returns the given recipe flags that the method overrides, each with the value that holds, as text."""
     held = dataclasses.asdict(recipe)
     named = class_flags.given(presets.Recipe).items()
     return ", ".join(f"{name} ({held[name]})" for name, value in named if value != held[name])
 
 
 def values(preset, recipe, settings):
-    """All settings of a run by the names of their flags, method and preset first: dict."""
+    """Returns all settings of a run by flag name, preset and method first: dict."""
     own = dataclasses.asdict(settings) if settings else {}
     return {
         "preset": FLAGS.preset,

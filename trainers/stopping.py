@@ -1,4 +1,4 @@
-"""Signals that ask a training program to stop, and how they are heard while it waits in C code."""
+"""Handles signals that ask a training program to stop, also while it waits in C code."""
 
 import contextlib
 import os
@@ -8,8 +8,8 @@ import sys
 
 _ASK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TELL_EVERY = 30  # seconds
-# A process that tells of the waiting, ends its parent when it has waited for too long and, when the parent has died,
-# says how to go on.
+# The program of a process that reports the waiting, kills its parent after too long a wait and, when the parent has
+# died, says how to go on.
 _BESIDE = """
 import ctypes, os, signal, sys, time
 parent, every, longest, waiting, ending = int(sys.argv[1]), *map(float, sys.argv[2:4]), *sys.argv[4:]
@@ -38,17 +38,17 @@ while True:
 
 
 def on_signals(handler):
-    """Installs `handler` for Ctrl-C, SIGTERM and a lost terminal; one that `nohup` has turned off stays off.
+    """Installs `handler` for Ctrl-C, SIGTERM and a lost terminal (SIGHUP); under `nohup` SIGHUP stays ignored.
 
     Returns:
-      {number: the handler before}, as `restore` takes it.
+      {number: the handler before}, for `restore`.
     """
     nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     return {number: signal.signal(number, handler) for number in _ASK if number != signal.SIGHUP or not nohup}
 
 
 def ask(model):
-    """Lets these signals ask `model`, a `LifelongModel`, to stop; returns the list that their numbers are added to."""
+    """Lets these signals ask `model`, a `LifelongModel`, to stop; returns a list to which their numbers are added."""
     heard = []
 
     def stop(number, _):
@@ -60,22 +60,22 @@ def ask(model):
 
 
 def restore(handlers):
-    """Puts handlers back that `on_signals` has replaced."""
+    """Restores the handlers that `on_signals` has replaced."""
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def ended_at_once(waiting, ending, longest):
-    """Around C code that may wait without end and holds Python's lock, so that neither handlers nor threads run.
+    """Wraps C code that may wait without end and holds Python's lock, so that neither handlers nor threads run.
 
-    A signal ends the process meanwhile, by itself, unless the C code catches it. Another process says every half
-    minute that this one waits, ends it with SIGKILL when it has waited for too long, and says in the end how to go on.
+    Meanwhile a signal ends the process at once, unless the C code catches it. A second process says every half minute
+    that this one waits, kills it (SIGKILL) after `longest`, and says how to go on if this one has died.
 
     Args:
-      waiting: what is said, with {:.0f} for the seconds.
-      ending: what is said when the process has been ended.
-      longest: seconds to wait.
+      waiting: text that the second process prints while this one waits, with {:.0f} for the seconds.
+      ending: text that the second process prints when this one has died.
+      longest: most seconds to wait.
     """
     sys.stdout.flush()
     words = [str(os.getpid()), str(min(_TELL_EVERY, longest)), str(longest), waiting, ending]

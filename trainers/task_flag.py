@@ -10,7 +10,7 @@ from ltgans_tf.data import specs
 
 flags.disclaim_key_flags()  # --help lists them with the program that defines them
 
-# After these a comma belongs to the spec before it: it stands between classes or options.
+# A comma before one of these is part of a spec: it separates classes or options.
 _INSIDE = r"(?:\d+(?:-\d+)?|train|test|invert)(?=[,+?]|$)"
 _BETWEEN = rf",(?!{_INSIDE})"
 _QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|$)')
@@ -29,17 +29,17 @@ class _Serializer(flags.ArgumentSerializer):
 
 
 def define(name, text):
-    """A flag whose value is a tuple of task specs, None by default."""
+    """Defines a flag whose value is a tuple of task specs, None by default."""
     flags.DEFINE(_Parser(), name, None, text, serializer=_Serializer())
 
 
 def split(text):
-    """Splits task specs at commas, but for those between classes or options of a spec and within quotes.
+    """Splits task specs at commas, except at those between classes or options of a spec and within quotes.
 
     A double quote within quotes is doubled: '"folder:a,b",mnist@0,2' -> ('folder:a,b', 'mnist@0,2').
 
     Raises:
-      ValueError: a spec that begins with a quote has no second one before a comma.
+      ValueError: a spec begins with a quote that does not end before a comma or at the end.
     """
     found, rest = [], text
     while True:
@@ -59,10 +59,10 @@ def split(text):
 
 
 def check(texts, data_dir=None):
-    """Checks task specs as `specs.check` does, and tells of quotes where a comma has cut a path in two.
+    """Checks task specs as `specs.check` does, and suggests quotes if a comma has cut a path in two.
 
     Raises:
-      ValueError: one of them cannot be had.
+      ValueError: a spec is wrong, or its data are not available.
     """
     for i, text in enumerate(texts):
         try:
@@ -76,7 +76,7 @@ def check(texts, data_dir=None):
 
 
 def _whole(texts):
-    """The spec of a path that is there if two neighbours of `texts` are put together again, or None."""
+    """Joins neighbours in `texts` again; returns the first joined spec whose path exists, or None."""
     for pair in itertools.pairwise(texts):
         for whole in (",".join(pair), ", ".join(pair)):
             source, _, path = whole.partition(":")
@@ -86,12 +86,12 @@ def _whole(texts):
 
 
 def join(texts):
-    """The text that `split` makes these specs of, which have no white space at their ends."""
+    """Joins specs into a text that `split` splits into the same specs; they have no white space at their ends."""
     return ",".join(_written(text) for text in texts)
 
 
 def _written(spec):
-    # What stands first must not read as going on with the spec before it.
+    # The beginning of a spec must not read as a continuation of the spec before it.
     if spec.startswith('"') or re.match(_INSIDE, spec) or re.search(_BETWEEN, spec):
         return '"' + spec.replace('"', '""') + '"'
     return spec

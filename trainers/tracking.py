@@ -1,8 +1,8 @@
-"""Copies what a run writes to its workdir to mlflow: settings, metrics.jsonl, scores and samples (--tracker=mlflow).
+"""Copies settings, metrics.jsonl, scores and samples from the workdir of a run to mlflow (--tracker=mlflow).
 
-The workdir stays the source: what mlflow does not have yet is read from there. So a run that goes on after a crash goes
-on in the same run of mlflow, which its file mlflow_run names; no point is sent twice, and what could not be sent is
-sent later. After a rollback (--on_nonfinite) mlflow keeps the points that it has.
+The workdir stays the source: what mlflow does not have yet is read from there. So a run that continues after a crash
+continues the same mlflow run, which the file mlflow_run in the workdir names. No point is sent twice, and points that
+could not be sent are sent later. After a rollback (--on_nonfinite) mlflow keeps the points that it has.
 
 MLFLOW_TRACKING_URI names the store, by default mlflow.db in the workdir, and MLFLOW_EXPERIMENT_NAME the experiment.
 """
@@ -21,7 +21,7 @@ from ltgans_tf.evaluation import scores
 from ltgans_tf.files import atomic, jsonfiles, metrics_log
 from ltgans_tf.trainers.reporting import run_groups
 
-RUN = "mlflow_run"  # file of the workdir with the id of its run there
+RUN = "mlflow_run"  # file of the workdir with the id of the mlflow run
 _EVERY_POINT = "speed/steps_per_second"  # a name that every point of metrics.jsonl has
 _MOST = 500  # numbers that are sent at once
 _PICTURES = "samples/task_{0:02d}/boundary.png", "figures/stream.png"
@@ -29,13 +29,13 @@ _log = logging.getLogger(__name__)
 
 
 class Off:
-    """Tells nobody."""
+    """A tracker that does nothing."""
 
     begin = step = boundary = end = staticmethod(lambda *_: None)
 
 
 class Mlflow:
-    """What `ltgans train` calls as a task begins, after each step, after each task and at the end.
+    """A tracker that sends a run to mlflow; called as a task begins, after each step and task, and at the end.
 
     Args:
       workdir: folder of the run.
@@ -51,15 +51,15 @@ class Mlflow:
         os.environ.setdefault(
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"
         )  # a server that is away must not stop training
-        self._mlflow = importlib.import_module("mlflow")  # no requirement of this project
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # alembic too tells each table that it makes
+        self._mlflow = importlib.import_module("mlflow")  # not a requirement of this project
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # alembic reports each table that it makes
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self._workdir, self._points = os.path.abspath(workdir), os.path.join(workdir, metrics_log.NAME)
         self._file = os.path.join(workdir, RUN)
         self._client = self._run = None
 
     def begin(self, _=None):
-        """Before the first step of a task, once the logs have been cut back to where the run goes on."""
+        """Opens the mlflow run; called before a task's first step, after the logs are cut back to where it continues."""
         if self._run is None:
             try:
                 self._open()
@@ -87,15 +87,15 @@ class Mlflow:
         params = run_groups.flat(jsonfiles.read_object(os.path.join(self._workdir, "config.json")))
         params = [self._mlflow.entities.Param(_name(key), str(value)[:500]) for key, value in params.items()]
         self._run, self._sent = run, self._last(run, _EVERY_POINT)
-        for i in range(0, len(params), 100):  # as many as a request may have
+        for i in range(0, len(params), 100):  # the most that one request may have
             self._client.log_batch(run, params=params[i : i + 100])
 
     def _last(self, run, key):
-        """The last step that mlflow has a number of, 0 if it has none."""
+        """Returns the last step at which mlflow has a value of `key`, 0 if there is none."""
         return max((point.step for point in self._client.get_metric_history(run, key)), default=0)
 
     def step(self, *_):
-        """After a step: sends the points that metrics.jsonl has got."""
+        """Sends the new points of metrics.jsonl; called after each step."""
         if not os.path.isfile(self._points) or os.path.getsize(self._points) == self._read:
             return
         with open(self._points, "rb") as file:
@@ -113,7 +113,7 @@ class Mlflow:
             self._sent = max([self._sent, *(point["step"] for point in points)])
 
     def boundary(self, *_):
-        """After a task: sends its scores and samples, and what could not be sent before."""
+        """Sends the scores and samples of a task, and what could not be sent before; called after each task."""
         self.step()
         if not glob.glob(os.path.join(glob.escape(self._workdir), "eval", "task_*", "scores.json")):
             return  # the run ends in its first task
@@ -130,13 +130,13 @@ class Mlflow:
             if last is not None and last >= row.step:
                 continue
             if not self._send(shown):
-                return  # rows are sent in order, so that the last step tells which are there
+                return  # rows are sent in order, so that the last step shows which of them mlflow has
             for picture in (name.format(row.after_task) for name in _PICTURES):
                 if os.path.isfile(path := os.path.join(self._workdir, picture)):
                     self._try(self._client.log_artifact, self._run, path, os.path.dirname(picture))
 
     def end(self, finished):
-        """At the end of the program: `finished` says whether all tasks are learnt."""
+        """Ends the mlflow run; `finished` says whether all tasks are learnt."""
         if self._run is not None:
             self.boundary()
             self._try(self._client.set_terminated, self._run, "FINISHED" if finished else "KILLED")
@@ -151,7 +151,7 @@ class Mlflow:
         )
 
     def _try(self, call, *args):
-        """`call(*args)`, or None where mlflow fails: training goes on, and a warning says so."""
+        """Returns `call(*args)`, or None if mlflow fails: then a warning says so, and training goes on."""
         try:
             return call(*args)
         except (self._mlflow.MlflowException, OSError) as error:
@@ -160,7 +160,7 @@ class Mlflow:
 
 
 def _name(key):
-    """A name as mlflow allows it."""
+    """Replaces the characters of a name that mlflow does not allow."""
     return re.sub(r"[^\w.\- /]", "_", key)
 
 

@@ -5,8 +5,8 @@
   ltgans train --preset=demo --method=replay --workdir=runs/demo_replay
 
 Settings come from --preset (the experiment) and --recipe (the method), then from the command
-line in its order, flagfiles expanded in place. What one method alone has stands after its name:
---lgm_categories, --curl_components. The same command on the same workdir resumes.
+line in its order, flagfiles expanded in place. Flags of a single method begin with its name:
+--lgm_categories, --curl_components. The same command on the same workdir resumes the run.
 """
 
 import contextlib
@@ -98,7 +98,7 @@ flags.DEFINE_bool("push", True, "Whether generator and encoder are exported afte
 path_flags.define_path("push_base", None, "Folder to push exports to; by default `exports` in the workdir.")
 setting_flags.define()
 FLAGS = flags.FLAGS
-# Flags of one call, which flags.txt does not repeat.
+# Flags of a single call, which flags.txt leaves out.
 _ONCE = {
     "accept_changed_data",
     "dry_run",
@@ -112,7 +112,7 @@ _ONCE = {
 PROGRAM = set(FLAGS) - _OTHERS
 _KEPT = sorted(PROGRAM - _ONCE)
 _KERNEL_SUBSETS = 10  # at a boundary; ltgans evaluate takes more
-_PAST_TASKS = 10  # that are measured in full at a boundary; ltgans evaluate measures all
+_PAST_TASKS = 10  # past tasks measured in full at a boundary; ltgans evaluate measures all
 
 
 def main(_):
@@ -131,12 +131,12 @@ def main(_):
 
 
 def _help():
-    """What --help prints; settings have the values that hold with the flags given beside it."""
+    """Returns the text of --help; settings have the values that follow from the other flags of the command."""
     return flag_help.text(PROGRAM, __doc__, setting_flags.values(*resolve()))
 
 
 def _verify():
-    """Prints what is whole and what is damaged; returns the exit status: 0, or 2 where something is damaged."""
+    """Prints what is whole and what is damaged; returns the exit status: 0, or 2 if something is damaged."""
     import_tensorflow()
     from ltgans_tf.training import verification
 
@@ -150,7 +150,7 @@ def _leave(number, _):
     """Ends at once, because there is nothing to save before the model is built."""
     with contextlib.suppress(OSError):  # the terminal may be gone
         os.write(1, f"{_not_begun()}\n".encode(errors="backslashreplace"))
-    os._exit(128 + number)  # an exception would have to find its way out of TensorFlow's imports
+    os._exit(128 + number)  # an exception would have to pass through TensorFlow's imports
 
 
 def _not_begun():
@@ -158,13 +158,13 @@ def _not_begun():
 
 
 def _command():
-    """What goes on with this run: its flagfile or, before that is written, the same command."""
+    """Returns the command that continues this run: with its flagfile or, before that is written, the same command."""
     given = flagfile.words(FLAGS.workdir) or sys.argv[1:]
     return path_flags.command("ltgans train", *given)
 
 
 def resolve():
-    """Preset, recipe and the method's own settings, then what the command line says.
+    """Resolves preset, recipe and the method's own settings, which the command line overrides.
 
     With --data_dir and without --tasks the tasks are the preset's for a data folder.
 
@@ -187,7 +187,7 @@ def resolve():
 
 
 def plan(preset, recipe, settings):
-    """What a run would do, as text: settings, tasks, an estimate of the time."""
+    """Returns what a run would do, as text: settings, tasks, an estimate of the time."""
     values = {**setting_flags.values(preset, recipe, settings), "workdir": FLAGS.workdir}
     lines = [f"  {name}: {value}" for name, value in values.items() if name not in ("preset", "tasks")]
     tasks = [f"  task {i + 1}: {spec}" for i, spec in enumerate(preset.tasks)]
@@ -196,7 +196,7 @@ def plan(preset, recipe, settings):
 
 
 def _train(preset, recipe, settings):
-    """Trains; returns the exit status: 0, or 128 and the number of the signal that ended it."""
+    """Trains; returns the exit status: 0, or 128 + the number of the signal that stopped the run."""
     tracker = tracking.Mlflow(FLAGS.workdir) if FLAGS.tracker else tracking.Off()
     say = log.Lines(FLAGS.workdir)
     log.say_warnings(say)
@@ -240,7 +240,7 @@ def _train(preset, recipe, settings):
             keras.callbacks.LambdaCallback(
                 on_train_begin=tracker.begin,
                 on_train_batch_end=tracker.step,
-                needs_model=lambda *_: False,  # it reads files
+                needs_model=lambda *_: False,  # the tracker reads files
             ),
         ],
         [
@@ -260,8 +260,8 @@ def _train(preset, recipe, settings):
     if chief:
         say(clock.times(say))
         say(_ending(finished, model.student is not None))
-    stopping.on_signals(signal.SIG_IGN)  # while Python ends they would kill it, and the status be another
-    return 0 if finished else 128 + (signals or [signal.SIGTERM])[-1]  # another worker may have been asked
+    stopping.on_signals(signal.SIG_IGN)  # a signal while Python exits would change the exit status
+    return 0 if finished else 128 + (signals or [signal.SIGTERM])[-1]  # another worker may have got the signal
 
 
 def _stream(preset):
@@ -284,7 +284,7 @@ def _stream(preset):
 
 
 def _model(preset, recipe, settings, tf):
-    """The compiled model, to be made in the strategy's scope."""
+    """Returns the compiled model; call it in the strategy's scope."""
     model = registry.method_class(FLAGS.method).from_architecture(
         preset.architecture,
         preset.channels,
@@ -298,7 +298,7 @@ def _model(preset, recipe, settings, tf):
 
 
 def _notes(recipe, student):
-    """What a user should know of the recipe that the model has, and of the lines to come: sentences."""
+    """Yields sentences that a user should know about the model's recipe and the lines of progress."""
     if FLAGS.tuning:
         yield phrases.TUNING
     if overruled := setting_flags.overruled(recipe):
@@ -335,7 +335,7 @@ def _evaluator(preset, say):
 
 
 def _watchers(preset, say, stream):
-    """Keras callbacks: logs, grids of samples, the line of progress and, if it was asked for, a profile."""
+    """Returns Keras callbacks: logs, grids of samples, the line of progress and, if asked for, a profile."""
     from ltgans_tf.training import callbacks, first_task
 
     steps = _profiled()
@@ -348,7 +348,7 @@ def _watchers(preset, say, stream):
 
 
 def _profiled():
-    """(first, last) of --profile_steps, or None."""
+    """Returns (first, last) of --profile_steps, or None."""
     if FLAGS.profile_steps is None:
         return None
     try:
@@ -363,7 +363,7 @@ def _profiled():
 
 
 def _write_flags(preset, recipe, settings):
-    """flags.txt, which runs this again: all settings as resolved, and every other flag that has a value."""
+    """Writes flags.txt, which repeats the run: all settings as resolved, and every other flag that has a value."""
     values = {
         name: flag.serializer.serialize(flag.value) if isinstance(flag.value, list) else flag.value
         for name, flag in ((name, FLAGS[name]) for name in _KEPT)
@@ -374,7 +374,7 @@ def _write_flags(preset, recipe, settings):
 
 
 def _ending(finished, student):
-    """What the run leaves and what to do next, as text."""
+    """Returns what the run leaves and what to do next, as text."""
     if not finished:
         return training_messages.stopped(FLAGS.workdir, _command())
     base = (FLAGS.push_base or os.path.join(FLAGS.workdir, "exports")) if FLAGS.push else None

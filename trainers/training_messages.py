@@ -1,4 +1,4 @@
-"""What `ltgans train` says after each task and at its end."""
+"""The messages of `ltgans train` after each task and at its end."""
 
 import glob
 import os
@@ -12,7 +12,7 @@ _SURE = 0.9  # domain accuracy of an extractor
 
 
 def boundary(task, found):
-    """The scores of `found`, the `row.Row` after the `Task`, in a line; after the first, what they are in further ones."""
+    """Returns the scores of `found`, the `row.Row` after `task`, in one line; after task 1, further lines explain them."""
     known = [scores.SCORES[name] for name in scores.shown("line")]
     parts = [line for score in known if (line := _of_tasks(score, found.scores))]
     parts += [_of_all(score, found.union) for score in known if score.name in found.union]
@@ -31,7 +31,7 @@ def boundary(task, found):
 
 
 def _legend(known, own):
-    """What each score of the line is: a line for each that this task has."""
+    """Explains the scores of the line: one line for each that this task has."""
     return "".join(
         f"\n  {score.label}: {score.about} {score.better.capitalize()} is better."
         for score in known
@@ -40,20 +40,20 @@ def _legend(known, own):
 
 
 def _of_tasks(score, found):
-    """A score of each task that has it, in words; '' where none has."""
+    """Returns a score of each task that has it, in words; '' if none has it."""
     told = [f"{task} {own[score.name]:.{score.digits}f}" for task, own in found.items() if score.name in own]
     return f"{score.label} {', '.join(told)}" if told else ""
 
 
 def _of_all(score, union):
-    """A score of all tasks together and what stands beside it, in words."""
+    """Returns a score of all tasks together and its baseline, in words."""
     beside = score.beside(union)
     told = "" if beside is None else f" ({score.baseline.line} {beside:.{score.digits}f})"
     return f"{score.label} of all {union[score.name]:.{score.digits}f}{told}"
 
 
 def _too_few(known, found):
-    """Which scores the new task and all together lack because there are too few images, and how many it takes."""
+    """Names scores that the new task or all together lack because of too few images, and how many are needed."""
     of_reason = {}
     for place, absent in ((found.task, found.absent.get(found.task, {})), ("all", found.union_absent)):
         for score in known:
@@ -67,7 +67,7 @@ def _too_few(known, found):
 
 
 def _extractor(about):
-    """How far the features of the distances can be trusted: list of at most one str."""
+    """Says how far the features of the distances can be trusted: list of at most one str."""
     accuracy = about.get("domain_accuracy")
     if accuracy is None:
         return []
@@ -76,7 +76,7 @@ def _extractor(about):
 
 
 class Clock:
-    """Begin and end of the training in each task."""
+    """Records begin and end of the training in each task."""
 
     def __init__(self):
         self._spans = []
@@ -88,7 +88,7 @@ class Clock:
         self._spans[-1][1] = time.monotonic()
 
     def times(self, say):
-        """Where the time went, and the most memory that the process has held.
+        """Returns how the time was spent, and the peak memory of the process, as text.
 
         Args:
           say: the `log.Lines` of the run.
@@ -107,17 +107,17 @@ class Clock:
 
 
 def stopped(workdir, command):
-    """That the run was stopped, what is saved of it, and the command that goes on."""
+    """Says that the run was stopped, whether its state is saved, and which command continues it."""
     saved = glob.glob(os.path.join(glob.escape(workdir), "checkpoints", "task_*"))
     return f"stopped, {'state saved' if saved else 'nothing to save yet'}; to go on:\n  {command}"
 
 
 def done(workdir, base, student):
-    """Where all of it is, and what to do next.
+    """Says where the results of a run are, and what to do next.
 
     Args:
       workdir: folder of the run.
-      base: folder of its exports, or None where none were made.
+      base: folder of its exports, or None if none were made.
       student: bool, whether it has a Student.
     """
     of_it = f"--workdir={workdir}"
@@ -142,7 +142,7 @@ def done(workdir, base, student):
 
 
 def _models(workdir, base, student):
-    """What of the exports is served."""
+    """Says which exported models are served."""
     if base is None:
         return (
             f"none exported (--nopush); {path_flags.command('ltgans push', f'--workdir={workdir}')} does it"

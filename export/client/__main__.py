@@ -7,7 +7,7 @@
   ltgans client --score=cat.png
   ltgans client --status --url=http://localhost:8501
 
-Exactly one of these. --encode, --reconstruct and --score may be given several times. REST needs
+Give exactly one of these actions. --encode, --reconstruct and --score may be repeated. REST needs
 only the standard library, NumPy and Pillow; --grpc=localhost:8500 uses gRPC instead.
 """
 
@@ -20,7 +20,7 @@ from ltgans_tf.export.client import Client, NotServed
 from ltgans_tf.export.client.serving import ENCODER, GENERATOR
 from ltgans_tf.files import atomic, paths
 
-# The files that each action writes; those without one print.
+# Endings of the files that each action writes; an action without any prints.
 _ENDINGS = {
     "sample": (".png",),
     "encode": (".json", ".npz"),
@@ -113,7 +113,7 @@ def status(client):
 
 
 def _action(given):
-    """The action that the flags name; checks all flags first, as far as no server is needed."""
+    """Returns the action that the flags name, after all checks of the flags that need no server."""
     values = {name: given[name].value for name in _ENDINGS}
     chosen = [name for name, v in values.items() if v is not None and v is not False and v != []]
     if len(chosen) != 1:

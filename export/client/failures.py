@@ -1,6 +1,6 @@
 """Failures between a client and TensorFlow Serving, over REST and gRPC alike.
 
-Each transport gives the HTTP status of a failure; `failure` makes it one exception with one sentence.
+Each transport gives the HTTP status of a failure; `failure` turns it into one exception with one sentence.
 `retried` repeats a call whose failure may pass by itself.
 """
 
@@ -81,7 +81,7 @@ def unreachable(place, error):
 
 
 def untrusted(place, error):
-    """Returns the exception for a certificate that no known authority has signed, or that has another name."""
+    """Returns the exception for a certificate that no known authority has signed, or that is for another name."""
     return ConnectionError(
         f"the certificate of {place} is not to be trusted ({shorten(error)}); name the file of the authority that signed"
         " it with --ca_file, and the address by the name that the certificate has."

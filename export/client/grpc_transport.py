@@ -1,7 +1,7 @@
-"""TensorFlow Serving's gRPC interface; has the methods of `rest.Rest`.
+"""Talks to TensorFlow Serving over gRPC, with the methods of `rest.Rest`.
 
 It needs grpcio and tensorflow-serving-api, which the extra `serving` installs, and TensorFlow, whose protos they
-use. So the client imports this module only if it is to use gRPC.
+use. So the client imports this module only if it uses gRPC.
 """
 
 import re
@@ -94,7 +94,7 @@ class Grpc:
             )
         try:
             arrays = {name: np.atleast_1d(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
-        except (TypeError, ValueError) as error:  # its numbers do not fit its shape or type
+        except (TypeError, ValueError) as error:  # the tensor's numbers do not fit its shape or type
             raise OSError(
                 f"{self.place} answered {model}, {signature} with a tensor that is none: {error}"
             ) from error

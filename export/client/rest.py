@@ -1,9 +1,9 @@
-"""TensorFlow Serving's REST interface, with the standard library alone.
+"""Talks to TensorFlow Serving over REST, with the standard library alone.
 
 Tensors go in the column format, `{"inputs": {name: column}}`, and never as rows (`instances`). So each name is
 written once, each input may have its own first dimension, and answers with any number of rows have one form.
-Like the row format it omits the name of a lone output; the model's metadata has it. Numbers are exact: the server
-prints each float32 so that it reads back to the same bits.
+Like the row format, it omits the name of a single output; the model's metadata has this name. Numbers are exact: the
+server prints each float32 so that it reads back to the same bits.
 """
 
 import base64
@@ -20,7 +20,7 @@ from ltgans_tf.export.client import failures
 from ltgans_tf.export.client.tensors import NUMBERS
 
 MOST_BYTES = 2**28  # of one answer: 64 images of 256 x 256 as text are 150 MB
-# What Python raises while it reads an answer of another form.
+# What Python raises while it reads an answer of unexpected form.
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
 
 
@@ -143,7 +143,7 @@ class Rest:
             raise self._stranger(answer) from None
 
     def _exchange(self, path, data):
-        """(HTTP status, body) of one request on a connection of its own."""
+        """Sends one request on a new connection; returns (HTTP status, body)."""
         connection = self._connect(self._host, self._port, timeout=self._settings.timeout)
         try:
             connection.request("GET" if data is None else "POST", path, data, self._headers)
@@ -189,18 +189,18 @@ def _quoted(name):
 
 
 def _column(values):
-    """A tensor for JSON, with bytes in base64."""
+    """Returns a tensor for JSON, with bytes in base64."""
     if isinstance(values, list):
         return [{"b64": base64.b64encode(value).decode()} for value in values]
     return values.tolist()
 
 
 def _array(column, kind):
-    """A column of the answer as an array, or as a list of bytes if it holds strings."""
+    """Returns a column of the answer as an array, or as a list of bytes if it holds strings."""
     if not isinstance(column, list):
         raise TypeError(f"{column!r:.60} is no list")
     if kind != "DT_STRING":
-        with np.errstate(over="ignore"):  # the client finds what became infinite
+        with np.errstate(over="ignore"):  # the client later refuses what became infinite
             return np.asarray(column, NUMBERS[kind])
     return [_bytes(value) for value in column]
 
@@ -216,14 +216,14 @@ def _text(value):
 
 
 def _number(value):
-    """A version, which the server writes as text."""
+    """Returns a version, which the server writes as text, as an int."""
     if not re.fullmatch("[0-9]{1,19}", str(value)):
         raise ValueError(f"{value!r} is no version")
     return int(value)
 
 
 def tls_context(ca_file):
-    """A TLS context that trusts the authorities in `ca_file`, or those of this machine for None."""
+    """Returns a TLS context that trusts the authorities in `ca_file`, or those of this machine for None."""
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -233,7 +233,7 @@ def tls_context(ca_file):
 
 
 def _reason(answer):
-    """The server's message; the whole answer if it is not JSON, as old servers escape quotes wrongly."""
+    """Returns the server's message; if the answer is not JSON (old servers escape quotes wrongly), the whole answer."""
     try:
         return json.loads(answer)["error"]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The client itself: what it asks of the generator and the encoder that a server serves."""
+"""The client, which sends requests to the generator and the encoder of a server."""
 
 import os
 
@@ -12,11 +12,11 @@ from ltgans_tf.networks import domain_codes
 GENERATOR, ENCODER = "generator", "encoder"
 _MOST_DOMAINS = 100_000
 _LARGEST_FILE = 256 << 20  # bytes
-_SEEDS = 2**53  # languages whose only numbers are float64, such as JavaScript, can pass these on
+_SEEDS = 2**53  # smaller seeds are exact in languages whose only numbers are float64, such as JavaScript
 
 
 class Client:
-    """Asks a server about the generator and the encoder that it serves.
+    """Sends requests to the generator and the encoder that a server serves.
 
     Args:
       url: address of the server's REST port.
@@ -24,7 +24,7 @@ class Client:
       **settings: see `settings.Settings`.
 
     Raises:
-      ValueError: an address or a setting that cannot be.
+      ValueError: an address or a setting is invalid.
     """
 
     def __init__(self, url="http://localhost:8501", grpc=None, **settings):
@@ -42,9 +42,9 @@ class Client:
 
         Args:
           model, signature: names.
-          inputs: {name: list or array}; its first dimension counts the rows, and strings are bytes. Inputs
-            with equally many rows are split into requests of `max_batch`, so no row of an answer may
-            depend on another row; in exports none does.
+          inputs: {name: list or array}; the first dimension counts the rows, and strings are bytes. Inputs
+            with equal numbers of rows are split into requests of `max_batch` rows. So no row of an answer
+            may depend on another row; in exports none does.
 
         Returns:
           {name: array}; strings as a list of bytes.
@@ -79,7 +79,7 @@ class Client:
           seed: int of at least 0. The same seed gives the same images, and a larger count only adds further
             ones. `image_seeds` gives the seed of each image.
           truncation: 1.0 for the model's own law of latents.
-          domain: name of a domain, or its number counted from 1; None to draw each image's from its seed.
+          domain: name of a domain, or its number counted from 1; None to derive it for each image from the seed.
 
         Returns:
           a list of PNG files, bytes.
@@ -95,10 +95,10 @@ class Client:
         return self.predict(GENERATOR, "sample_domain_png", inputs)["images_bytes"]
 
     def domains(self):
-        """Names of the domains that the generator has codes for, in order.
+        """Returns the names of the domains that the generator has codes for, in order.
 
         Raises:
-          ValueError: it has no domain codes. Further errors: see `predict`.
+          ValueError: the generator has no domain codes. Further errors: see `predict`.
         """
         if "domains" not in self._signatures_of(GENERATOR, "domains"):
             raise ValueError("the generator that is served has no domain codes; leave the domain out.")
@@ -121,7 +121,7 @@ class Client:
         return self._of_files("score", paths)
 
     def interpolate(self, a, b, weights):
-        """Decodes codes on the line from that of image file `a` to that of `b`.
+        """Decodes codes on the line from the code of image file `a` to the code of `b`.
 
         Args:
           a, b: paths.
@@ -144,13 +144,13 @@ class Client:
         return self._transport.status(model)
 
     def _signatures_of(self, model, wanted):
-        """{name: types} of all signatures of a model; asks again if `wanted` was not among them."""
+        """Returns {name: types} of all signatures of a model; asks the server again if `wanted` is not among them."""
         if wanted not in self._signatures.get(model, {}):
             self._signatures[model] = self._transport.signatures(model)
         return self._signatures[model]
 
     def _signature(self, model, signature):
-        """Types of the tensors of a signature."""
+        """Returns the types of the tensors of a signature."""
         found = self._signatures_of(model, signature)
         if signature not in found:
             names = ", ".join(sorted(name for name in found if not name.startswith("__")))
@@ -178,7 +178,7 @@ class Client:
         try:
             return self.predict(ENCODER, signature, {"image_bytes": data})
         except Refused:
-            for path, one in zip(paths, data):  # one file made the server refuse all: which?
+            for path, one in zip(paths, data):  # finds the file that made the server refuse all
                 try:
                     self.predict(ENCODER, signature, {"image_bytes": [one]})
                 except Refused as error:
@@ -197,7 +197,7 @@ def image_seeds(count, seed=0):
 
 
 def _read(path):
-    """The bytes of an image file; refuses a long one early, as a device or a pipe may have no end."""
+    """Reads the bytes of an image file; refuses a long one early, as a device or a pipe may have no end."""
     with open(path, "rb") as file:
         data = file.read(_LARGEST_FILE + 1)
     if len(data) > _LARGEST_FILE:

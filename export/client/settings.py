@@ -1,4 +1,4 @@
-"""How a client asks a server: which version, how long and how often, and with which rights."""
+"""Settings of a client's requests: which version, how long and how often, and with which rights."""
 
 import dataclasses
 import re
@@ -6,19 +6,19 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a client asks a server.
+    """The settings of a client's requests.
 
     Attributes:
       timeout: seconds to wait for one answer.
-      retries: how often it asks again if the server is away, silent or busy.
-      wait: seconds before it asks again for the first time; see `failures.retried`.
+      retries: how often the client asks again if the server is away, silent or busy.
+      wait: seconds before the client asks again for the first time; see `failures.retried`.
       version: int, the version to ask; None for the newest that is loaded.
       label: name of a version in the server's configuration, or None; not with `version`.
       max_batch: the most rows of one request; longer inputs are split.
-      authorization: value of the Authorization header ("Bearer ..."), which gateways before a server ask for, or
-        None. Over http:// others on the network can read it.
+      authorization: value of the Authorization header ("Bearer ..."), which gateways in front of a server ask for,
+        or None. Over http:// others on the network can read it.
       ca_file: PEM file of the authorities that may sign the server's certificate; None for those of this machine.
-        Over gRPC it also turns encryption on.
+        Over gRPC, a file also turns encryption on.
 
     Raises:
       ValueError: a value is out of range.
@@ -45,7 +45,7 @@ class Settings:
             raise ValueError("authorization must be one line of printable ASCII; it is something else.")
 
     def target(self, model):
-        """What messages call a model, with its version or label if there is one."""
+        """Returns the name of a model in messages, with its version or label if one is set."""
         if self.version is not None:
             return f"{model}, version {self.version}"
         return model if self.label is None else f"{model}, label {self.label}"

@@ -1,4 +1,4 @@
-"""Inputs of a signature as arrays of its types, and the checks of what the server sends back.
+"""Converts inputs to the types of a signature, and checks the numbers that are sent and received.
 
 A column is a tensor whose first dimension counts the rows: a NumPy array, or a list of bytes for strings.
 """
@@ -24,7 +24,7 @@ def columns(where, inputs, kinds):
       kinds: {name: type, such as "DT_FLOAT"}.
 
     Raises:
-      ValueError: other names, types or dimensions, or no rows.
+      ValueError: wrong names, types or dimensions, or no rows.
       ArithmeticError: NaN or infinity among the values.
     """
     if inputs.keys() != kinds.keys():
@@ -47,14 +47,14 @@ def _column(where, values, kind):
             f"{where} is {array.dtype} {array.shape}; it must be a list or an array of {wanted},"
             " one entry a row."
         )
-    with np.errstate(over="ignore"):  # check_finite finds what became infinite
+    with np.errstate(over="ignore"):  # check_finite refuses what became infinite
         array = array.astype(wanted)
     check_finite(f"{where}: to be sent are", array)
     return array
 
 
 def check_finite(what, column):
-    """Raises an ArithmeticError, whose sentence begins with `what`, for NaN and infinity."""
+    """Raises an ArithmeticError for NaN and infinity; its sentence begins with `what`."""
     if isinstance(column, list) or column.dtype.kind != "f":
         return
     if broken := column.size - np.count_nonzero(np.isfinite(column)):
@@ -64,7 +64,7 @@ def check_finite(what, column):
 
 
 def joined(parts):
-    """Returns {name: column} of the answers to the parts of a request, one after the other."""
+    """Joins the answers to the parts of a request in order: {name: column}."""
     whole = {}
     for name, first in parts[0].items():
         pieces = [part[name] for part in parts]

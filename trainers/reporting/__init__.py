@@ -1,1 +1,1 @@
-"""What reports, comparisons and results files are made of; the programs in trainers/ write them."""
+"""The parts of reports, comparisons and results files; the programs in trainers/ write these."""

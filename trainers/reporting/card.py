@@ -1,4 +1,4 @@
-"""README.md of a folder that `ltgans export` wrote: a model card as the Hugging Face Hub shows it."""
+"""Makes README.md of a folder that `ltgans export` wrote: a model card as the Hugging Face Hub shows it."""
 
 from ltgans_tf.data import catalogue, specs
 from ltgans_tf.trainers import report
@@ -24,14 +24,14 @@ _SOURCES = {
 
 
 def text(name, info, planned, run, tried):
-    """The card.
+    """Returns the model card.
 
     Args:
-      name: of the model.
-      info: what export_info.json of the folder says.
+      name: name of the model.
+      info: content of the folder's export_info.json.
       planned: specs of the tasks learnt.
-      run: the `runs.Run`, or None where nothing was measured.
-      tried: what `standalone.write` returned.
+      run: the `runs.Run`, or None if nothing was measured.
+      tried: result of `standalone.write`.
 
     Returns:
       str, Markdown that begins with the YAML fields of the Hub.
@@ -65,7 +65,7 @@ def text(name, info, planned, run, tried):
 
 
 def usage(info):
-    """Python that draws ten images of the last collection."""
+    """Returns Python code that draws ten images of the last collection."""
     noise = info["latent_dim"] - info["domain_dim"]
     draw = (
         f"np.random.default_rng(0).uniform(-1, 1, (10, {noise})).astype(np.float32)"

@@ -21,12 +21,13 @@ class Markup(str):
 
 
 def tag(name, /, *children, **attributes):
-    """An HTML element.
+    """Makes an HTML element.
 
     Args:
-      name: of the element.
-      children: Markup as it is, lists child by child, None and False left out, all else as escaped text.
-      attributes: values are escaped, None leaves one out; `class_` is class, `aria_label` aria-label.
+      name: name of the element.
+      children: Markup stays as it is, lists are taken child by child, None and False are left out, and all else
+        becomes escaped text.
+      attributes: values are escaped, and None leaves one out; `class_` is class, `aria_label` aria-label.
 
     Returns:
       Markup.
@@ -42,7 +43,7 @@ def tag(name, /, *children, **attributes):
 
 
 def join(children):
-    """Sets children as `tag` takes them one after the other: Markup."""
+    """Joins children (see `tag`): Markup."""
     return Markup("".join(_written(child) for child in children))
 
 
@@ -65,23 +66,23 @@ def bullets(items):
 
 
 def command(line):
-    """Something to type, in a box that scrolls."""
+    """A command line in a box that scrolls."""
     return tag("pre", tag("code", line), tabindex="0")
 
 
 def folded(summary, *children):
-    """What only some want to see: a line that unfolds."""
+    """Content that is hidden until the reader unfolds its summary line."""
     return tag("details", tag("summary", summary), *children)
 
 
 def table(head, rows, caption=None, words=False):
-    """A table in a box of its own that scrolls where the window is narrow.
+    """A table in a box that scrolls if the window is narrow.
 
     Args:
       head: texts over the columns.
       rows: lists of cells, the first of each names the row.
       caption: sentence below the table, or None.
-      words: whether the cells are words, set from the left, and not numbers.
+      words: whether the cells are words, which are left-aligned, and not numbers.
     """
     top = tag("tr", [tag("th", cell, scope="col") for cell in head])
     lines = [tag("tr", tag("th", first, scope="row"), [tag("td", c) for c in rest]) for first, *rest in rows]
@@ -92,13 +93,13 @@ def table(head, rows, caption=None, words=False):
 
 
 def pairs(items):
-    """Names and values, as many beside each other as the window holds: dict or list of pairs."""
+    """Names and values (a dict or list of pairs), as many side by side as the window holds."""
     items = items.items() if isinstance(items, dict) else items
     return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in items])
 
 
 def gallery(pictures):
-    """Pictures beside each other where the window is wide enough."""
+    """Pictures side by side if the window is wide enough."""
     return tag("div", list(pictures), class_="gallery")
 
 
@@ -109,10 +110,10 @@ def picture(data, alt, caption=None, density=1.0):
       data: bytes of a PNG file, or uint8 [h, w, 3].
       alt: what it shows, for those who do not see it.
       caption: line below it, or None.
-      density: pixels of the picture to one of the page, where the window is wide enough.
+      density: pixels of the picture for each pixel of the page, if the window is wide enough.
 
     Raises:
-      ValueError: the bytes are no PNG file that can be read to its end.
+      ValueError: the bytes are not a whole PNG file.
     """
     data = data if isinstance(data, bytes) else png(data)
     width, height = _size(data)
@@ -124,7 +125,7 @@ def picture(data, alt, caption=None, density=1.0):
 
 
 def png(pixels):
-    """The bytes of a PNG file of uint8 [h, w, 3]."""
+    """Returns the bytes of a PNG file of uint8 [h, w, 3]."""
     buffer = io.BytesIO()
     Image.fromarray(np.asarray(pixels)).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
@@ -135,7 +136,7 @@ def _size(data):
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             image.load()
             return image.size
-    except (OSError, SyntaxError) as error:  # Pillow has both for a broken PNG
+    except (OSError, SyntaxError) as error:  # Pillow raises either for a broken PNG
         raise ValueError(f"a picture of {len(data)} bytes is no whole PNG file; make it again.") from error
 
 
@@ -149,11 +150,11 @@ class Section:
 
 
 def document(title, lead, sections):
-    """The whole page.
+    """Makes the whole page.
 
     Args:
-      title: str, of the window.
-      lead: what stands above the table of contents' first section: Markup, text, lists.
+      title: str, title of the window.
+      lead: content above the first section: Markup, text, lists.
       sections: list of Section; those without any part are left out.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Claims over paired seeds: ratios with bootstrap intervals, and Holm's correction over all that are made."""
+"""Claims over paired seeds: ratios with bootstrap intervals, and Holm's correction over all claims."""
 
 import numpy as np
 
@@ -8,20 +8,20 @@ _RESAMPLES = 9999
 
 
 def ratio(own, others):
-    """The ratio of two methods' numbers, seed by seed, on the logarithmic scale.
+    """Computes the ratio of two methods' numbers, seed by seed, on the logarithmic scale.
 
-    The interval is the BCa bootstrap of the mean logarithm (Efron 1987) over the seeds, p the two-sided paired
-    t test of the logarithms against 0. Of six seeds such an interval covers less than it says, so a claim
-    asks for both.
+    The interval is the BCa bootstrap of the mean logarithm (Efron 1987) over the seeds; p is that of the two-sided
+    paired t test of the logarithms against 0. With six seeds such an interval covers less than its nominal level, so a
+    claim needs both.
 
     Args:
       own, others: {seed: positive number, or None}.
 
     Returns:
       {'seeds': those with both numbers, 'values': their ratios, 'ratio': the geometric mean, 'low', 'high': its
-      95 % interval, 'p'}; the last three are None for fewer than two seeds, and 'ratio' for none.
+      95 % interval, 'p'}; the last three are None for fewer than two seeds, and 'ratio' is None without seeds.
     """
-    from scipy import stats  # here, so that naming runs does not wait for it
+    from scipy import stats  # here, because its import is slow and not all callers need it
 
     seeds = [seed for seed in own if _positive(own[seed]) and _positive(others.get(seed))]
     logs = np.log([own[seed] / others[seed] for seed in seeds])
@@ -53,9 +53,10 @@ def _positive(value):
 
 
 def holm(p_values):
-    """p values adjusted for all claims together, in their order (Holm 1979).
+    """Returns p values adjusted for all claims together, in their order (Holm 1979).
 
-    The i-th smallest of m, from 0 on, times m - i, at least as large as those before it and at most 1.
+    The i-th smallest of m p values, with i from 0 on, is multiplied by m - i. The result is at most 1, and at least
+    as large as those of the smaller p values.
     """
     adjusted, least = [0.0] * len(p_values), 0.0
     for i, place in enumerate(np.argsort(p_values, kind="stable")):
@@ -65,14 +66,14 @@ def holm(p_values):
 
 
 def claims(pairs):
-    """What holds of several ratios together.
+    """Judges the claims of several ratios together.
 
     Args:
-      pairs: list of dicts as `ratio` gives them.
+      pairs: list of dicts as `ratio` returns them.
 
     Returns:
-      the list with 'holm', the adjusted p, and 'holds' added: whether, of at least SEEDS paired seeds, the ratio
-      differs from 1 by interval and by adjusted p. Both are None for fewer seeds, which are no claims.
+      the list, with two keys added to each dict: 'holm', the adjusted p, and 'holds', whether the ratio differs from 1
+      by both interval and adjusted p. Both are None for fewer than SEEDS paired seeds, which make no claim.
     """
     made = [pair for pair in pairs if len(pair["seeds"]) >= SEEDS]
     adjusted = iter(holm([pair["p"] for pair in made]))

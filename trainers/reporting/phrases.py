@@ -1,10 +1,10 @@
-"""How the report and the comparison call scores, and how they write numbers."""
+"""Names of scores and formats of numbers, as reports and comparisons write them."""
 
 import math
 
 from ltgans_tf.evaluation import scores
 
-# What the three numbers mean that sum a matrix up, signed the same way for all scores.
+# Meaning of the three numbers that sum up a matrix; they are signed the same way for all scores.
 MEASURES = {
     "final_average": ("Final average", "Mean over the tasks of the score after the last task."),
     "forgetting": (
@@ -19,9 +19,9 @@ MEASURES = {
     ),
 }
 ABSENT = "\N{EN DASH}"
-# Said wherever scores of a run with --tuning are shown.
+# Shown with all scores of a run with --tuning.
 TUNING = "the scores are on a tenth of the training images that was held out for tuning (--tuning), not on test images."
-# What the numbers in the line of progress are.
+# Explains the numbers in the line of progress.
 PROGRESS = (
     "below, W is the critic's estimate of how far generated images are from real ones; it should come near 0."
 )
@@ -34,7 +34,7 @@ _ARROWS = {
 
 
 def number(value, digits):
-    """A number with so many decimals and a true minus sign; a dash for None and NaN."""
+    """Formats a number with `digits` decimals and a true minus sign; a dash for None and NaN."""
     if value is None or math.isnan(value):
         return ABSENT
     written = f"{value:.{digits}f}"
@@ -42,29 +42,29 @@ def number(value, digits):
 
 
 def score(name, value):
-    """The value of a score with the digits that SCORES gives it."""
+    """Formats the value of a score with the number of digits in SCORES."""
     return number(value, scores.SCORES[name].digits)
 
 
 def beside(name, value):
-    """What a score is to be read with, such as 'floor 3.9'; '' where there is no value."""
+    """Formats the baseline of a score, such as 'floor 3.9'; '' if there is no value."""
     if value is None:
         return ""
     return f"{scores.SCORES[name].baseline.short} {score(name, value)}"
 
 
 def label(name):
-    """How tables and figures call a score."""
+    """Returns the name of a score in tables and figures."""
     return scores.SCORES[name].label
 
 
 def heading(name):
-    """The label of a score with an arrow that says which way is better."""
+    """Returns the label of a score with an arrow that says which way is better."""
     return label(name) + _ARROWS[scores.SCORES[name].better]
 
 
 def value(item):
-    """A setting, read from JSON, in words."""
+    """Returns a setting, read from JSON, in words."""
     if isinstance(item, bool):
         return "yes" if item else "no"
     if isinstance(item, dict):
@@ -75,17 +75,17 @@ def value(item):
 
 
 def count(items, word):
-    """'1 task', '2 tasks'."""
+    """Counts items in words: '1 task', '2 tasks'."""
     return f"{len(items)} {word}{'s' * (len(items) != 1)}"
 
 
 def stream(tasks):
-    """The tasks in their order; of more than five the first two and the last."""
+    """Lists the tasks in order; if there are more than five, the first two and the last."""
     arrow = " \N{RIGHTWARDS ARROW} "
     return arrow.join(tasks if len(tasks) <= 5 else [*tasks[:2], "\N{HORIZONTAL ELLIPSIS}", tasks[-1]])
 
 
 def several(names):
-    """'a', 'a and b', 'a, b and c', 'a, b and 2 more'."""
+    """Lists names in words: 'a', 'a and b', 'a, b and c', 'a, b and 2 more'."""
     shown = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

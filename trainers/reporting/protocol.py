@@ -1,4 +1,4 @@
-"""The parts of a report that say how it came about: settings, data, protocol, time and limits."""
+"""The sections of a report on how its scores were made: settings, data, protocol, time and limits."""
 
 import os
 
@@ -8,7 +8,7 @@ from ltgans_tf.trainers.reporting import html_page, phrases, runs
 
 
 def sections(run):
-    """What the scores rest on of a `runs.Run`: list of page.Section."""
+    """Returns the sections on how the scores of a `runs.Run` were made: list of html_page.Section."""
     return [
         html_page.Section("settings", "Settings", _settings(run)),
         html_page.Section("data", "Data", _data(run)),
@@ -31,7 +31,7 @@ def _settings(run):
 
 
 def _pairs(settings, title=None):
-    """Settings with their names, None left out; nothing at all where there are none."""
+    """Returns settings with their names, without those that are None; None if no setting is left."""
     known = {key: phrases.value(item) for key, item in settings.items() if item is not None}
     return [title and html_page.tag("h3", title), html_page.pairs(known)] if known else None
 
@@ -75,7 +75,7 @@ def _spaced(key):
 
 
 def training_seconds(records):
-    """Seconds of training in each task, from the speeds in metrics.jsonl: {task_index: float}."""
+    """Returns the seconds of training in each task, from the speeds in metrics.jsonl: {task_index: float}."""
     spent, before = {}, 0
     for record in records:
         seconds = (record["step"] - before) / record["speed/steps_per_second"]
@@ -133,7 +133,7 @@ def _limits(run):
 
 
 def _unlike(run):
-    """A sentence on settings of the evaluation in which the rows differ, or None."""
+    """Returns a sentence on settings of the evaluation in which the rows differ, or None."""
     each = [row.settings for row in run.rows]
     keys = [key for key in each[-1] if any(one.get(key) != each[-1][key] for one in each)]
     if not keys:
@@ -158,7 +158,7 @@ def _export(run):
 
 
 def _absent(run):
-    """What was not measured and why; a reason that several tasks or rows share is told once."""
+    """Lists what was not measured and why; a reason that several tasks or rows share appears once."""
     told = {}
     for row in run.rows:
         for task, reasons in runs.absent(row).items():

@@ -1,4 +1,4 @@
-"""What a results file keeps of each run, so that no run is lost with the machine that made it."""
+"""The records of runs in a results file, so that no run is lost with the machine that made it."""
 
 import json
 import os
@@ -8,18 +8,18 @@ from ltgans_tf.files import metrics_log
 from ltgans_tf.trainers.reporting import runs
 
 _ABOUT = ("format_version", "after_task", "task", "step", "protocol", "tuning", "about", "settings", "data")
-_DIGITS = 6  # significant ones of a score
+_DIGITS = 6  # significant digits of a score
 
 
 def of(job, experiment):
-    """The record of a finished job, JSON-ready.
+    """Returns the record of a finished job, JSON-ready.
 
-    Of the last row it has all scores of `scores.SCORES` with what stands beside them, of earlier rows those
-    that the experiment's tables show, without reasons and times.
+    It has all scores of `scores.SCORES` in the last row, and the scores of the experiment's tables and endpoints in
+    earlier rows. It includes their baselines, but no reasons and times.
 
     Args:
       job: a `jobs.Job`.
-      experiment: the `experiments.Experiment` that it is of.
+      experiment: the `experiments.Experiment` of the job.
     """
     run = runs.Run(job.workdir)
     shown = _with_beside(view.score for view in (*experiment.tables, *experiment.endpoints))
@@ -46,7 +46,7 @@ def _during(run):
 
 
 def _flags(job):
-    """A job's flags that say what it is: where its data lie is no part of that."""
+    """Returns the flags that identify a job: all but the place of its data."""
     return [flag for flag in job.flags if not flag.startswith("--data_dir=")]
 
 
@@ -80,10 +80,10 @@ def _numbers(found, names):
 
 
 def read(paths, planned):
-    """Records that stand for jobs.
+    """Reads the records of jobs.
 
     Args:
-      paths: of results files, of which those that there are are read; an earlier one comes before a later one.
+      paths: paths of results files; missing files are skipped, and earlier files take precedence over later ones.
       planned: list of `jobs.Job`.
 
     Returns:
@@ -111,7 +111,7 @@ def read(paths, planned):
 
 
 def as_runs(kept, folder):
-    """The runs of a list of records: {label: {seed: `runs.Run`}}, in their order."""
+    """Returns the runs of a list of records: {label: {seed: `runs.Run`}}, in their order."""
     found = {}
     for record in kept:
         workdir = os.path.join(folder, record["label"], f"seed_{record['seed']}")
@@ -121,7 +121,7 @@ def as_runs(kept, folder):
 
 
 def as_json(facts, kept):
-    """The text of a results file: `facts`, then the records one in a line each."""
+    """Returns the text of a results file: `facts`, then one record per line."""
     head = json.dumps(facts, indent=1, allow_nan=False).removesuffix("\n}")
     lines = ",\n".join(f"  {json.dumps(record, allow_nan=False)}" for record in kept)
     return f'{head},\n "runs": [\n{lines}\n ]\n}}\n'

@@ -9,22 +9,22 @@ from ltgans_tf.settings import experiments
 from ltgans_tf.trainers.reporting import paired, run_groups
 
 _OURS = "ltgan"
-_LIKE = "nlog"  # what bars this score bars those that `run_groups.not_comparable` does not ask for
+_LIKE = "nlog"  # stands in for scores that `run_groups.not_comparable` does not check
 
 
 def table(view, members, labels=()):
-    """One table of an experiment.
+    """Makes one table of an experiment.
 
     Args:
       view: one of the experiment's views.
       members: {label: {seed: `runs.Run`}} of the finished runs.
-      labels: what to call the tasks; () for their names.
+      labels: labels of the tasks; () for their names.
 
     Returns:
       {'score', 'of', 'columns': names, 'rows': {label: {'cells': one for each column, 'ratios':
-      {name: spread}, 'paper_ratio'}}, 'beside': cells of what the numbers are to be read with,
-      'curves': {label: one spread for each task}}. A cell is as `run_groups.spread` gives it or None.
-      With runs that were measured in different ways: {'score', 'of', 'not_comparable': the reason}.
+      {name: spread}, 'paper_ratio'}}, 'beside': cells of the baselines, 'curves': {label: one
+      spread for each task}}. A cell is a result of `run_groups.spread`, or None.
+      If the runs were measured in different ways: {'score', 'of', 'not_comparable': the reason}.
     """
     every = [run for each in members.values() for run in each.values()]
     barred = run_groups.not_comparable(every)
@@ -63,7 +63,7 @@ def _spreads(rows):
 
 
 def _numbers(run, view):
-    """One number for each column, None where it is absent."""
+    """Returns one number for each column, None if it is absent."""
     if view.of == "union":
         return [row.union.get(view.score) for row in run.rows]
     if view.score not in run.matrices:
@@ -77,7 +77,7 @@ def _numbers(run, view):
 
 
 def _beside(run, view):
-    """What stands beside each number: of the mean image, or of real images in place of generated ones."""
+    """Returns the baseline of each number: that of the mean image, or of real images in place of generated ones."""
     if view.of == "union":
         return [scores.SCORES[view.score].beside(row.union) for row in run.rows]
     if view.of == "rise":
@@ -89,7 +89,7 @@ def _beside(run, view):
 
 
 def _curve(run, view):
-    """After each task: the mean over the tasks learnt so far, or the number of all together."""
+    """Returns, after each task, the mean over the tasks learnt so far, or the number of all together."""
     if view.of == "union":
         return _numbers(run, view)
     if view.of == "rise" or view.score not in run.matrices:
@@ -99,12 +99,12 @@ def _curve(run, view):
 
 
 def ratios(view, members, label):
-    """Ratios of one row to others, seed by seed, of the last column: {name: spread}, those that are there.
+    """Returns the ratios of one row to others in the last column, seed by seed: {name: spread}, if there is any.
 
-    'bound' is method / joint, 'replay' is method / replay, 'peers' is method / (the better of CURL and LGM), and 'excess' is
-    (method - joint) / (the better of CURL and LGM - joint): how much of what these lose to joint
-    training the method loses, 0 where it equals joint training and 1 where it equals them. No ratio
-    where a score is not better low, or its denominator is not positive.
+    'bound' is method / joint, 'replay' is method / replay, 'peers' is method / (the better of CURL and LGM), and
+    'excess' is (method - joint) / (the better of CURL and LGM - joint): 0 if the method equals joint training, and 1 if
+    it equals the better of these two. There is no ratio if a lower score is not better, in a view of 'rise', or if the
+    denominator is not positive.
     """
     if scores.SCORES[view.score].better != "lower" or view.of == "rise":
         return {}
@@ -134,14 +134,14 @@ def _ratio(above, below):
 
 
 def paper_ratio(view, label):
-    """A row of the paper over the better of CURL and LGM there, of the last column; None without one."""
+    """Returns the paper's number of a row over that of the better of CURL and LGM, in the last column, or None."""
     peers = [headline(view, peer) for peer in experiments.PEERS if peer in view.paper]
     own = headline(view, label)
     return own / min(peers) if peers and own is not None else None
 
 
 def headline(view, label):
-    """The paper's number that belongs to the last column: its average, or that after the last task."""
+    """Returns the paper's number for the last column: its average, or the number after the last task."""
     numbers = view.paper.get(label)
     if not numbers:
         return None
@@ -149,7 +149,7 @@ def headline(view, label):
 
 
 def shares(members):
-    """The domains' shares of the generated images after the last task: {label: {task: spread or None}}."""
+    """Returns the domains' shares of the generated images after the last task: {label: {task: spread or None}}."""
     return {
         label: {
             task: run_groups.spread([run.last.scores[task].get("share") for run in each.values()])
@@ -160,9 +160,9 @@ def shares(members):
 
 
 def end(members):
-    """Every method after the last task: {label: {score: spread}}, without scores that must not be compared.
+    """Returns the scores of every method after the last task, {label: {score: spread}}, that may be compared.
 
-    Of all tasks together where there is such a number, and else the average over them; distances first.
+    The number is that of all tasks together if there is one, else the average over the tasks. Distances come first.
     """
     names = sorted(scores.shown("end"), key=lambda name: scores.SCORES[name].part != "distances")
     every = [run for each in members.values() for run in each.values()]
@@ -182,11 +182,11 @@ def _at_the_end(run, name):
 
 
 def claims(experiment, members):
-    """What `ltgan` is to its rivals by the endpoints, seed by seed, with Holm's correction over all of these.
+    """Returns the ratios of `ltgan` to its rivals in the endpoints, seed by seed, with Holm's correction over all.
 
     Returns:
-      list of dicts: 'score', 'of', 'over', 'check' and what `paired.claims` gives; rivals without runs are left out.
-      Checks claim nothing: the same ratio of FCD under the extractors of other seeds.
+      list of dicts: 'score', 'of', 'over', 'check' and the result of `paired.claims`; rivals without runs are left out.
+      A check claims nothing: it is the same ratio for FCD with the extractor of another seed.
     """
     checked = [experiments.View(f"fcd_seed{seed}", "union") for seed in scores.EXTRACTOR_SEEDS]
     checks = [

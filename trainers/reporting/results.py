@@ -1,4 +1,4 @@
-"""Writes what an experiment has found: results.json, results.md and a chart of each table."""
+"""Writes the results of an experiment: results.json, results.md and a chart of each table."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ _TITLES = {
 
 
 def paths(experiment, folder, results_folder=None):
-    """The results files of an experiment: one in its own folder, and one in a folder for those of all."""
+    """Returns the paths of an experiment's results files: one in `results_folder`, if given, and one in `folder`."""
     more = [os.path.join(results_folder, f"{experiment.preset}.json")] if results_folder else []
     return [*more, os.path.join(folder, "results.json")]
 
@@ -38,12 +38,12 @@ def write(experiment, folder, kept, data_dir=None, command="", results_folder=No
       folder: where results.json, results.md and <score>_<of>.png go.
       kept: records of the finished runs, see `records.of`, one or more.
       data_dir: folder whose files stood for data sets, or None.
-      command: that made this.
-      results_folder: where <experiment>.json and .md go too, or None.
-      charts: whether those are drawn.
+      command: the command that made the results.
+      results_folder: folder for copies <experiment>.json and .md, or None.
+      charts: whether to draw the charts.
 
     Returns:
-      the tables as text, what was written where, and the commands that come next.
+      the tables as text, what was written where, and the next commands.
     """
     order = {run.label: place for place, run in enumerate(experiment.runs)}
     kept = sorted(kept, key=lambda record: (order.get(record["label"], len(order)), record["seed"]))
@@ -51,7 +51,7 @@ def write(experiment, folder, kept, data_dir=None, command="", results_folder=No
     every = [run for each in members.values() for run in each.values()]
     labels = experiment.labels_with(data_dir)
     tables = [result_table.table(view, members, labels) for view in experiment.tables]
-    if data_dir:  # where it lies on this machine is nobody's business
+    if data_dir:  # its place on this machine stays private
         command = command.replace(str(data_dir), "DATA")
     facts = {
         "experiment": experiment.preset,
@@ -92,7 +92,7 @@ def _millions(count):
 
 
 def data(experiment, run, data_dir):
-    """What each task of a run was read from: {spec: {'files': {name: sha256}, 'fingerprint'}}."""
+    """Returns what each task of a run was read from: {spec: {'files': {name: sha256}, 'fingerprint'}}."""
     known = run.last.data
     found = {}
     for spec, task in zip(presets.preset(experiment.preset).tasks_with(data_dir), run.tasks):
@@ -157,12 +157,12 @@ def _during(facts, kept, folder):
 
 
 def cells(table, view, absolute=False):
-    """A table as rows of texts, its head first: list of lists of str.
+    """Returns a table as rows of texts, the head first: list of lists of str.
 
     Args:
-      table: as `result_table.table` gives it.
-      view: the view that it is of.
-      absolute: whether the paper's own numbers may stand in it.
+      table: result of `result_table.table`.
+      view: the view of the table.
+      absolute: whether to add the paper's own numbers.
     """
     name, rows = table["score"], table["rows"]
     shown = [key for key in _RATIOS if any(key in row["ratios"] for row in rows.values())]
@@ -190,7 +190,7 @@ def _padded(texts, width):
 
 
 def _cell(stat, digits):
-    """'12.0 ± 1.0 (11.0 to 13.0)', without spread for one seed, a dash for none."""
+    """Formats a cell as '12.0 ± 1.0 (11.0 to 13.0)', without spread for one seed, or as a dash for None."""
     if stat is None:
         return phrases.ABSENT
     mean = phrases.number(stat["mean"], digits)
@@ -201,7 +201,7 @@ def _cell(stat, digits):
 
 
 def _claims(facts):
-    """The paired ratios as (title, rows of texts, note): list of at most one."""
+    """Returns the paired ratios as (title, rows of texts, note): list of at most one."""
     rows = [["", "over", "ratio", "95 % interval", "p", "p, Holm", "seeds", "claim"]]
     for pair in facts["claims"]:
         holds = {None: "none: too few seeds", True: "differs", False: "no difference shown"}[pair["holds"]]
@@ -222,7 +222,7 @@ def _claims(facts):
 
 
 def _end(facts):
-    """All methods at the end as (title, rows of texts, note): list of at most one."""
+    """Returns all methods after the last task as (title, rows of texts, note): list of at most one."""
     names = list(next(iter(facts["end"].values())))
     rows = [["", *(phrases.heading(name) for name in names)]]
     for label, each in facts["end"].items():
@@ -232,7 +232,7 @@ def _end(facts):
 
 
 def _tables(experiment, facts, real):
-    """(title, rows of texts, note) of each table; rows is [] where nothing may be set side by side."""
+    """Returns (title, rows of texts, note) of each table; rows is [] if its runs cannot be compared."""
     seconds = facts["seconds"].items()
     tasks = list(next(iter(facts["shares"].values())))
     found = [*_claims(facts), *_end(facts)]
@@ -243,7 +243,7 @@ def _tables(experiment, facts, real):
         if "not_comparable" in table:
             found.append((title, [], f"Not comparable, since {table['not_comparable']}."))
         else:
-            # The paper's distance is another one, and its images are none but the paper's.
+            # Only NLOG on the paper's images is comparable with the paper's numbers: the paper's distance is another one.
             absolute = real and view.score == "nlog"
             found.append((title, cells(table, view, absolute), scores.SCORES[view.score].about))
     mix = [["", *facts["tasks"]]]
@@ -261,7 +261,7 @@ def _tables(experiment, facts, real):
 
 
 def _measured(table):
-    """The numbers of a table, None for those that are absent."""
+    """Returns the cells of a table, None for those that are absent."""
     return (cell for row in table.get("rows", {}).values() for cell in row["cells"])
 
 
@@ -276,7 +276,7 @@ def _text(experiment, facts, real):
 
 
 def _markdown(experiment, facts, pictures, real):
-    """results.md: the tables, and all that is needed to make them again."""
+    """Returns results.md: the tables, and all that is needed to reproduce them."""
     about = [
         f"- command: `{facts['command']}`",
         f"- commit: {facts['commit']}; of the runs: {', '.join(facts['run_commits'])}",
@@ -309,7 +309,7 @@ def _data_line(spec, about):
 
 
 def _ending(experiment, folder, every, pictures):
-    """What was written, and the commands that come next for the runs that lie here: list of lines."""
+    """Returns what was written, and the next commands for the runs whose workdirs exist here: list of lines."""
     finished = [run for run in every if os.path.isdir(run.workdir)]
     names = ", ".join(["results.json", "results.md", *pictures])
     lines = [f"wrote {names} in {folder}", "next:"]

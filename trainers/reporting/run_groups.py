@@ -1,4 +1,4 @@
-"""Several runs of one stream: which belong together, what may be compared, mean and spread over seeds."""
+"""Compares runs of one stream: which belong together, which scores are comparable, mean and spread over seeds."""
 
 import collections
 import json
@@ -11,12 +11,12 @@ from ltgans_tf.evaluation import matrix, scores
 from ltgans_tf.trainers.reporting import phrases, runs
 
 _NAMED = ("method", "recipe", "preset")
-# Settings of the evaluation that shift a score, by the part that measures it, beside the data.
+# Settings of the evaluation, apart from the data, that shift a score, by the part that measures the score.
 _SHIFTS = {"iwae": ("iwae_k", "iwae_images"), "distances": ("samples", "test_images")}
 
 
 def read(workdirs):
-    """Reads runs, all cut after the last task that every one of them has learnt.
+    """Reads runs, each only up to the last task that all of them have learnt.
 
     Args:
       workdirs: list of folders.
@@ -25,8 +25,8 @@ def read(workdirs):
       list of `runs.Run`.
 
     Raises:
-      ValueError: fewer than two runs, one twice, one without rows or settings, or runs of
-        different tasks.
+      ValueError: fewer than two runs, a run given twice, a run without rows or settings, or
+        runs of different tasks.
     """
     if len(workdirs) < 2:
         raise ValueError(f"--workdirs names {phrases.count(workdirs, 'run')}; give two or more, as a,b.")
@@ -50,16 +50,16 @@ def read(workdirs):
 
 
 def settings(run):
-    """What a run was trained with, flat, without its seeds: {'model.recipe.ema': 0.99, ...}."""
+    """Returns the settings of a run as a flat dict without seeds: {'model.recipe.ema': 0.99, ...}."""
     named = {key: run.about[key] for key in _NAMED if key in run.about}
     parts = {key: run.config.get(key) for key in ("model", "stream", "steps_per_task")}
     found = {**named, **flat(parts)}
-    # The method stands among the names already.
+    # `named` has the method already.
     return {key: item for key, item in found.items() if last_name(key) != "seed" and key != "model.method"}
 
 
 def flat(tree, before=""):
-    """Nested dicts as one: {'model.recipe.ema': 0.99, ...}."""
+    """Flattens nested dicts: {'model.recipe.ema': 0.99, ...}."""
     found = {}
     for key, item in tree.items():
         found |= flat(item, f"{before}{key}.") if isinstance(item, dict) else {before + key: item}
@@ -72,7 +72,7 @@ def last_name(key):
 
 
 def differing(members):
-    """Names of the settings that are not the same in all runs, those with a name of their own first."""
+    """Returns the names of the settings that differ between runs; method, recipe and preset come first."""
     found = [settings(run) for run in members]
     keys = dict.fromkeys([*_NAMED, *[key for each in found for key in each]])
     return [key for key in keys if len({json.dumps(each.get(key)) for each in found}) > 1]
@@ -83,14 +83,14 @@ def group(members, labels=()):
 
     Args:
       members: list of `runs.Run`.
-      labels: list of 'workdir=label', the workdir as given or its last name, for the group that it
-        is in. The other groups are named in as few settings as tell them apart.
+      labels: list of 'workdir=label', each for the group of this workdir, which is a path as given
+        or the last part of it. The other groups are named by as few settings as tell them apart.
 
     Returns:
       {label: list of runs.Run, by seed}.
 
     Raises:
-      ValueError: labels of no run, several for one group, or one for two groups.
+      ValueError: a label whose workdir fits no run or several groups, or one label for two groups.
     """
     found = collections.defaultdict(list)
     for run in members:
@@ -106,7 +106,7 @@ def group(members, labels=()):
 
 
 def _short_names(firsts):
-    """A name for each group: the method, and the settings that are needed to tell the groups apart."""
+    """Returns a name for each group: the method, or the settings that are needed to tell the groups apart."""
     keys, names = [], [str(run.about.get("method", run.name)) for run in firsts]
     for key in differing(firsts):
         tried = [_named(run, [*keys, key]) for run in firsts]
@@ -122,7 +122,7 @@ def _named(run, keys):
 
 
 def _given(groups, item):
-    """(index of the group, its label) of 'workdir=label'."""
+    """Returns (index of the group, its label) for 'workdir=label'."""
     workdir, _, label = item.partition("=")
     found = [i for i, each in enumerate(groups) if workdir in {n for r in each for n in (r.workdir, r.name)}]
     if len(found) != 1 or not label:
@@ -131,7 +131,7 @@ def _given(groups, item):
 
 
 def not_comparable(members):
-    """Scores that were measured in different ways in these runs: {name: the reason}."""
+    """Returns the scores that were measured in different ways in these runs: {name: the reason}."""
     barred = {}
     for name in scores.shown("compared"):
         having = [run for run in members if name in run.matrices or name in run.union]
@@ -145,7 +145,7 @@ def not_comparable(members):
 
 
 def _ways(name):
-    """What a score depends on apart from the model: {words: function of a run}."""
+    """Returns what a score depends on apart from the model: {words: function of a run}."""
     part, by_inception = scores.SCORES[name].part, name.startswith(("fid", "kid"))
     ways = {"the test images": _data}
     if part in scores.ON_FEATURES:
@@ -158,23 +158,23 @@ def _ways(name):
 
 
 def _data(run):
-    """The hashes of the test images, or of the data, of all tasks."""
+    """Returns the hashes of the test images, or of the data, of all tasks; None if one is missing."""
     found = [facts.get("test_sha256", facts.get("fingerprint")) for facts in run.last.data.values()]
     return None if None in found or not found else " ".join(str(item)[:12] for item in found)
 
 
 def summarise(groups, barred=()):
-    """Mean and spread over the seeds of each group.
+    """Computes mean and spread over the seeds of each group.
 
     Args:
       groups: {label: list of runs.Run}.
-      barred: names of scores that must not be set beside each other.
+      barred: names of scores that must not be compared.
 
     Returns:
       {label: {'seeds', 'workdirs', 'scores': {name: {'final_average', 'forgetting',
       'backward_transfer', 'beside'}}, 'union': {name: {'value', 'beside'}}}}, ready for JSON. Each
-      measure is as `spread` gives it, or None where no run has it; 'beside' is what the score is to
-      be read with, in the last row.
+      measure is a result of `spread`, or None if no run has it; 'beside' is the baseline of the
+      score in the last row.
     """
     return {label: _summary(members, barred) for label, members in groups.items()}
 
@@ -211,11 +211,11 @@ def _union(members, name):
 
 
 def spread(values):
-    """Mean and spread of one number for each seed; None and NaN stand for seeds without it.
+    """Computes mean and spread of one number for each seed; None and NaN stand for seeds without it.
 
     Returns:
       {'values': as given, NaN as None, 'mean', 'sd': sample standard deviation (n - 1) or None for
-      one number, 'min', 'max'}, or None where there is no number.
+      one number, 'min', 'max'}, or None if there is no number.
     """
     values = [None if value is None or math.isnan(value) else float(value) for value in values]
     there = np.array([value for value in values if value is not None], np.float64)

@@ -1,6 +1,6 @@
-"""What a run has left in its workdir: the rows of scores, its settings, its logs and its pictures.
+"""Reads the workdir of a run: rows of scores, settings, logs and pictures.
 
-Reading needs no TensorFlow, no model and no data, and may happen at any time of the run.
+Reading needs no TensorFlow, no model and no data, and works at any time of the run.
 """
 
 import functools
@@ -11,7 +11,7 @@ from ltgans_tf.evaluation import row, scores
 from ltgans_tf.files import jsonfiles, metrics_log
 from ltgans_tf.settings import upgrades
 
-TOGETHER = "all together"  # stands for a task's name in scores of all tasks
+TOGETHER = "all together"  # in place of a task's name, for scores of all tasks
 _FRECHET = [name for name in scores.shown("verdict") if scores.SCORES[name].part == "distances"]
 _STALE = 60  # seconds that a picture may be older than its boundary: copying a run takes a while
 
@@ -25,10 +25,10 @@ class Run:
     """
 
     def __init__(self, workdir, rows=None):
-        """Reads the rows of `workdir`, unless they are given; then that folder may be gone.
+        """Reads the rows of `workdir`; if `rows` are given, this folder need not exist.
 
         Raises:
-          ValueError: no folder, no row of scores in it, or one of another format version.
+          ValueError: no folder, no row of scores in it, or a row of another format version.
         """
         if rows is None and not os.path.isdir(workdir):
             raise ValueError(f"there is no folder {workdir}; give the workdir of a run.")
@@ -36,12 +36,12 @@ class Run:
         self.rows = row.read_rows(workdir) if rows is None else rows
 
     def up_to(self, task_index):
-        """The run as it was after the task at `task_index`: Run."""
+        """Returns the run as it was after the task at `task_index`: Run."""
         return Run(self.workdir, [one for one in self.rows if one.after_task <= task_index])
 
     @property
     def name(self):
-        """What the folder is called."""
+        """Name of the folder."""
         return os.path.basename(os.path.abspath(self.workdir))
 
     @property
@@ -61,7 +61,7 @@ class Run:
 
     @property
     def planned(self):
-        """Specs of all tasks of the run, or [] where config.json is not there."""
+        """Specs of all tasks of the run, or [] if config.json is missing."""
         return self.config.get("stream", {}).get("specs", [])
 
     @functools.cached_property
@@ -75,7 +75,7 @@ class Run:
         return self.last.union
 
     def measured(self, place):
-        """Those scores of one of `scores.PLACES` that the run has, of a task or of all together: list of str."""
+        """Returns the scores of one of `scores.PLACES` that the run has, of a task or of all together: list of str."""
         return [name for name in scores.shown(place) if name in self.matrices or name in self.union]
 
     @property
@@ -84,38 +84,38 @@ class Run:
         return next((name for name in self.measured("verdict") if name in _FRECHET), None)
 
     def with_one_frechet(self, names):
-        """Those of `names` that are no Frechet distance but the one that was measured: list of str."""
+        """Returns `names` without the Frechet distances other than `frechet`: list of str."""
         return [name for name in names if name == self.frechet or name not in _FRECHET]
 
     def beside(self, name):
-        """What a score is to be read with, as far as the last row has it: {task: number}."""
+        """Returns the baselines of a score that the last row has: {task: number}."""
         found = {task: scores.SCORES[name].beside(own) for task, own in self.last.scores.items()}
         return {task: value for task, value in found.items() if value is not None}
 
     def reason(self, task, name):
-        """Why the last row lacks a score of a task, or of all together for None: str, or None."""
+        """Returns why the last row lacks a score of a task, or of all together for None: str, or None."""
         reasons = absent(self.last).get(task or TOGETHER, {})
         return reasons.get(name, reasons.get(scores.SCORES[name].part))
 
     @functools.cached_property
     def config(self):
-        """Content of config.json, {} where it is not there."""
+        """Content of config.json, {} if it is missing."""
         found = self._read("config.json")
         return upgrades.complete(found, self.workdir) if found else found
 
     @functools.cached_property
     def environment(self):
-        """Content of environment.json, {} where it is not there."""
+        """Content of environment.json, {} if it is missing."""
         return self._read("environment.json")
 
     @functools.cached_property
     def exports(self):
-        """Content of exports/latest.json, {} where it is not there."""
+        """Content of exports/latest.json, {} if it is missing."""
         return latest_json.read(os.path.join(self.workdir, "exports"))
 
     @property
     def flags(self):
-        """Text of flags.txt, "" where it is not there."""
+        """Text of flags.txt, "" if it is missing."""
         path = os.path.join(self.workdir, "flags.txt")
         if not os.path.isfile(path):
             return ""
@@ -124,19 +124,19 @@ class Run:
 
     @functools.cached_property
     def records(self):
-        """The points of metrics.jsonl: list of dicts, [] where it is not there."""
+        """The points of metrics.jsonl: list of dicts, [] if it is missing."""
         return metrics_log.read(os.path.join(self.workdir, metrics_log.NAME))
 
     @property
     def about(self):
-        """Method, preset, recipe, seed and commit, as far as they are known; the seed may be 0."""
+        """Method, preset, recipe, seed, commit and number of weights, as far as they are known; the seed may be 0."""
         model, told = self.config.get("model", {}), self.last.about
         known = {key: told.get(key) for key in ("method", "preset", "recipe", "seed", "commit", "weights")}
         known |= {key: model.get(key) for key in ("method", "seed") if known[key] is None}
         return {key: value for key, value in known.items() if value is not None}
 
     def picture(self, name):
-        """Bytes of figures/<name>.png, or None where it is not there."""
+        """Returns the bytes of figures/<name>.png, or None if it is missing."""
         path = self._picture_path(name)
         if not os.path.isfile(path):
             return None
@@ -158,5 +158,5 @@ class Run:
 
 
 def absent(row):
-    """What a `row.Row` of scores lacks: {task: {score or part of the evaluation: reason}}."""
+    """Returns what a `row.Row` of scores lacks: {task: {score or part of the evaluation: reason}}."""
     return {**row.absent, **({TOGETHER: row.union_absent} if row.union_absent else {})}

@@ -1,4 +1,4 @@
-"""The parts of a report that show scores: what they are now, and how they went over the stream."""
+"""The sections of a report that show scores: the last ones, and how they changed over the stream."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ from ltgans_tf.evaluation import scores
 from ltgans_tf.figures import charts, training_curves
 from ltgans_tf.trainers.reporting import html_page, phrases, runs
 
-_BESIDE = 5  # heat maps of so many tasks are legible beside each other
+_BESIDE = 5  # most tasks with which heat maps are legible side by side
 
 
 def now(run):
-    """What was measured after the last task of a `runs.Run`: list of page.Section."""
+    """Returns the section on the scores after the last task of a `runs.Run`: list of html_page.Section."""
     return [html_page.Section("scores", "Scores now", _final(run))]
 
 
 def over_the_stream(run):
-    """How the scores went, task after task, and all that was measured: list of page.Section."""
+    """Returns the sections on how the scores changed, task after task, and on all scores: list of html_page.Section."""
     return [
         *forgotten(run),
         html_page.Section("mix", "Which domains are drawn", _mix(run)),
@@ -26,7 +26,7 @@ def over_the_stream(run):
 
 
 def forgotten(run):
-    """How the scores of each task went while later ones were learnt: list of page.Section."""
+    """Returns the sections on how each task's scores changed while later tasks were learnt: list of html_page.Section."""
     return [
         html_page.Section("matrices", "Score of each task after each task", _matrices(run)),
         html_page.Section("forgetting", "What was lost", _forgetting(run)),
@@ -50,7 +50,7 @@ def _final(run):
 
 
 def _other_extractors(run):
-    """What extractors of other seeds change of the distance of all together; None where none was asked."""
+    """Returns a table of the distance of all together under extractors of other seeds; None if there are none."""
     names = ["fcd", *(f"fcd_seed{seed}" for seed in scores.EXTRACTOR_SEEDS)]
     found = {name: run.union[name] for name in names if name in run.union}
     if len(found) < 2:
@@ -69,7 +69,7 @@ def _other_extractors(run):
 
 
 def _table(run, names, caption=None):
-    """Scores of the last row: a line for each task and one for all together."""
+    """Tabulates scores of the last row: a line for each task and one for all together."""
     rows = [[task, *[_cell(run, task, name) for name in names]] for task in run.tasks]
     if any(name in run.union for name in names):
         rows.append([runs.TOGETHER, *[_cell(run, None, name) for name in names]])
@@ -77,7 +77,7 @@ def _table(run, names, caption=None):
 
 
 def _cell(run, task, name):
-    """The last value of a score of a task (None: of all), or what leads to the reason why it is absent."""
+    """Returns the last value of a score of a task (None: of all), or a link to the reason why it is absent."""
     values = run.union if task is None else run.last.scores[task]
     reason = run.reason(task, name)
     if values.get(name) is None and reason:
@@ -198,7 +198,7 @@ def _training(run):
 
 
 def _every_score(run):
-    """All scores of the last row, one in each line; here the columns are the tasks."""
+    """Tabulates all scores of the last row: a line for each score, a column for each task."""
     columns = {**{task: task for task in run.tasks}, **({runs.TOGETHER: None} if run.union else {})}
     rows = []
     for name in [name for name in scores.SCORES if name in run.matrices or name in run.union]:
