@@ -191,7 +191,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("architecture", "small32", "Networks, a name of ARCHITECTURES.")
     flags.DEFINE_integer("batch_size", 32, "Images per critic update, of all workers together.", 2)
     flags.DEFINE_integer("steps", 60, "Steps of each of the two tasks.", 4)
-    flags.DEFINE_integer("repeats", 7, "Turns of both.", 1)
+    flags.DEFINE_integer("repeats", 7, "Turns of each candidate.", 1)
     flags.DEFINE_bool("as_worker", False, "Time the steps of this process.")
     benchmarks.define_output()
     run(main)

@@ -119,7 +119,7 @@ def find(source):
     if FOLDER in latest and os.path.isdir(os.path.join(source, latest[FOLDER])):
         return os.path.join(source, latest[FOLDER])
     raise ValueError(
-        f"{source} is nothing to go on from: it is no workdir of a run (config.json), and no folder of"
+        f"cannot continue from {source}: it is neither a workdir of a run (no config.json) nor a folder of"
         f" exports whose latest.json names a bundle in {FOLDER}/; give one of these."
     )
 

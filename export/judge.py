@@ -74,7 +74,7 @@ def reasons(new, served, max_regression):
         )
     for task in (served or {"tasks": {}})["tasks"]:
         if task not in new["tasks"]:
-            found.append(f"the served version knows {task}, which this one has no scores of.")
+            found.append(f"the served version knows {task}, but this version has no scores of it.")
         else:
             found += _regressions(task, new, served, max_regression)
     return found

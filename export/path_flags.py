@@ -17,7 +17,7 @@ class _Path(flags.ArgumentParser):
 
 
 class _Paths(flags.ListParser):
-    syntactic_help = "paths, separated by commas; one that has a comma stands in double quotes"
+    syntactic_help = "paths, separated by commas; put a path that contains a comma in double quotes"
 
     def parse(self, argument):
         return [paths.local(path) for path in super().parse(argument)]

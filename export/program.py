@@ -96,7 +96,7 @@ def define_method():
     flags.DEFINE_string(
         "method",
         None,
-        "MODULE:CLASS of the run, if its method is no part of this package: its code is run.",
+        "MODULE:CLASS of the run's method, if it is not part of this package; its code is executed.",
     )
 
 
@@ -231,7 +231,7 @@ def _is_of_memory(error):
 
 def _sentence(error):
     if _is_of_memory(error):
-        told = " ".join(str(error).split())[:200] or "no more is to be had"
+        told = " ".join(str(error).split())[:200] or "no more is available"
         return (
             f"the memory is exhausted ({told}); lower --batch_size, --eval_samples or the number of images, or give the"
             " process more. What a run has saved is as it was."

@@ -216,8 +216,8 @@ def load_finished(workdir, method=None):
     learnt, step = int(model.task_index.numpy()), int(model.task_step.numpy())
     if step or not learnt:
         raise ValueError(
-            f"{workdir} stands at step {step} of its task {learnt + 1}; a model is exported"
-            " once a task is learnt to its end, so let the run go on first."
+            f"{workdir} is at step {step} of task {learnt + 1}; a model can be exported only after a task is"
+            " finished, so let the run go on first."
         )
     return model, stream, Task(learnt - 1, stream["specs"][learnt - 1])
 
@@ -237,8 +237,8 @@ def _served(base, latest, settings):
     info = versions.read_info(base, "generator", latest["version"])
     if not info and settings.policy != "always":
         raise ValueError(
-            f"{base} serves version {latest['version']}, which is not there, so nothing can be compared with"
-            " it; restore it, or name another one: ltgans release --base=... --stable=VERSION."
+            f"{base} serves version {latest['version']}, but its folder is missing, so no scores can be compared;"
+            " restore it, or select another: ltgans release --base=... --stable=VERSION."
         )
     return info.get("scores") or {}
 

@@ -101,7 +101,8 @@ def rollback(base):
         if newer:
             further = f"; to go further back name the version: --stable={before}" if before else ""
             raise ValueError(
-                f"{base} serves {present} since {max(newer)} was taken back, and stays there{further}."
+                f"{base} serves {present} because {max(newer)} was rolled back; a second rollback goes no"
+                f" further{further}."
             )
         if before is None:
             desired.reconcile(base)
@@ -227,7 +228,7 @@ def main(_):
     if given.rebuild and (given.rollback or given.canary is not None):
         raise ValueError("--rebuild goes with --stable alone; give the other flag after it.")
     if given.rollback + (given.stable is not None) + (given.canary is not None) > 1:
-        raise ValueError("--rollback, --stable and --canary are three things; give one of them.")
+        raise ValueError("give only one of --rollback, --stable and --canary.")
     if given.rebuild:
         added = rebuild.rebuild(given.base, given.stable)
         print(f"latest.json now names {', '.join(map(str, added))} too.")
@@ -255,7 +256,7 @@ if __name__ == "__main__":
         "base", None, "Folder that holds generator/, encoder/ and latest.json.", required=True
     )
     flags.DEFINE_bool(
-        "rollback", False, "Serve the version before the present one; given again it goes no further."
+        "rollback", False, "Serve the version before the present one; a second rollback goes no further."
     )
     flags.DEFINE_bool("rebuild", False, "Make latest.json anew from the versions.")
     flags.DEFINE_integer("stable", None, "The version to serve.")

@@ -220,12 +220,14 @@ def _newest_pair(path):
             raise ValueError(f"the first push to {path} has not ended; run the same command again.")
         if "version" not in named:
             raise ValueError(
-                f"{path} has versions and nothing there is approved; approve one with"
+                f"{path} has versions, but none is approved; approve one with"
                 f" ltgans release --base={shlex.quote(path)} --stable=VERSION."
             )
         pair = {kind: os.path.join(path, named[kind]) for kind in latest_json.KINDS if kind in named}
         if gone := [folder for folder in pair.values() if not _is_version(folder)]:
-            raise ValueError(f"{latest} names {gone[0]}, which is not there; load a version folder that is.")
+            raise ValueError(
+                f"{latest} names {gone[0]}, which does not exist; load an existing version folder."
+            )
         return pair
     if os.path.isfile(os.path.join(path, "models.config")):
         raise ValueError(

@@ -66,11 +66,11 @@ def _check(found):
     labels = _typed(found, "labels", dict, None if pairs else {})
     for label in labels:
         if (needed := {"stable": "version", "canary": "canary"}.get(label)) not in named:
-            raise ValueError(f"it has the label {label!r:.60} for no {needed or 'version'} of its own")
+            raise ValueError(f"it has the label {label!r:.60} but no {needed or 'version for it'}")
     named |= {f"label {label}": _version(labels, label) for label in labels}
     for what, version in named.items():
         if version not in known:
-            raise ValueError(f"its {what} is {version}, which none of its pairs has")
+            raise ValueError(f"its {what} is {version}, but no pair has this version")
     if found.get("pushing") is not None:
         _version(found, "pushing")
     for version in _typed(found, "removing", list, []):

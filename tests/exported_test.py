@@ -78,7 +78,7 @@ def test_an_export_with_sectors_is_refused_with_what_to_do(tmp_path, pairs):
         info = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps({**info, "latent_law": "circle"}), encoding="utf-8")
     with pytest.raises(
-        ValueError, match="sectors of a circle .* no longer has; train it anew in another workdir"
+        ValueError, match="a circle with a sector .* does not support; train it again in another workdir"
     ):
         exported.load(tmp_path / "copy")
 

@@ -54,7 +54,7 @@ def test_what_was_written_is_read(tmp_path):
         ({"version": "7"}, "a version is '7'"),
         ({"version": True}, "a version is True"),
         ({"version": 10**15}, "a version is 1000000000000000"),
-        ({"version": 6}, "its version is 6, which none of its pairs has"),
+        ({"version": 6}, "its version is 6, but no pair has this version"),
         ({"canary": 6}, "its canary is 6, which none"),
         ({"labels": {"stable": 6}}, "its label stable is 6, which none"),
         ({"labels": {"old": 5}}, "it has the label 'old' for no version"),

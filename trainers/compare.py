@@ -286,6 +286,8 @@ if __name__ == "__main__":
     path_flags.define_path("out", "runs/compare.html", "HTML file to write.")
     path_flags.define_path("json", None, "File to write the numbers to, as JSON.")
     flags.DEFINE_list(
-        "labels", [], "WORKDIR=LABEL for groups that are not to be named by what tells them apart."
+        "labels",
+        [],
+        "WORKDIR=LABEL: names the group of this run; other groups are named by the settings that differ.",
     )
     trainers.run(main)

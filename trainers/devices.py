@@ -30,8 +30,8 @@ def define_flags():
     flags.DEFINE_bool(
         "jit_compile",
         None,
-        "Whether XLA compiles the passes of a step and their gradients, on the devices of one machine and with"
-        " --nodeterministic; None = there where they are GPUs. Slower on CPU.",
+        "Whether XLA compiles the passes of a step and their gradients. Needs one machine and --nodeterministic; None"
+        " = yes if these hold and there is a GPU. Slower on CPU.",
     )
     flags.DEFINE_integer(
         "steps_per_execution",
@@ -56,7 +56,7 @@ def check():
         )
     if FLAGS.jit_compile and FLAGS.deterministic:
         raise ValueError(
-            "--jit_compile needs --nodeterministic: of what XLA makes it is not known that two runs are equal bit by bit."
+            "--jit_compile needs --nodeterministic: two runs with XLA are not known to be equal bit by bit."
         )
 
 

@@ -243,7 +243,7 @@ if __name__ == "__main__":
         "inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD."
     )
     flags.DEFINE_list("extractor_seed", [], "Seeds of further extractors, 1, 2 or both.")
-    flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
+    flags.DEFINE_string("inception_sha256", None, "Expected sha256 of that file.")
     flags.DEFINE_integer("samples", 5000, "Generated images for the distances.", 1)
     flags.DEFINE_integer("test_images", 2000, "At most so many test images of each task.", 1)
     flags.DEFINE_integer("iwae_k", 64, "Importance samples of the IWAE bound.", 1)

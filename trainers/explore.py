@@ -72,7 +72,7 @@ def free_port(host, port):
             tried.bind((host, port))
         except OSError as error:
             raise ValueError(
-                f"--host={host} --port={port} cannot be had ({error.strerror}); give another, or --port=0 for a free port."
+                f"--host={host} --port={port} is not available ({error.strerror}); give another port, or --port=0 for a free one."
             ) from error
         return tried.getsockname()[1]
 

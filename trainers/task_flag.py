@@ -17,7 +17,9 @@ _QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|$)')
 
 
 class _Parser(flags.ArgumentParser):
-    syntactic_help = "task specs, separated by commas; one that has a comma in a path stands in double quotes"
+    syntactic_help = (
+        "task specs, separated by commas; put a spec whose path contains a comma in double quotes"
+    )
 
     def parse(self, argument):
         return split(argument) if isinstance(argument, str) else tuple(argument)

@@ -78,7 +78,7 @@ flags.DEFINE_list(
     "Seeds of further extractors, 1, 2 or both: FCD and KCD of all tasks together on their features too.",
 )
 path_flags.define_path("inception_path", None, "File with an Inception network (.pb or .h5): FID beside FCD.")
-flags.DEFINE_string("inception_sha256", None, "What the sha256 of that file must be.")
+flags.DEFINE_string("inception_sha256", None, "Expected sha256 of that file.")
 devices.define_flags()
 flags.DEFINE_enum(
     "on_nonfinite",
@@ -261,7 +261,9 @@ def _train(preset, recipe, settings):
         say(clock.times(say))
         say(_ending(finished, model.student is not None))
     stopping.on_signals(signal.SIG_IGN)  # a signal while Python exits would change the exit status
-    return 0 if finished else 128 + (signals or [signal.SIGTERM])[-1]  # another worker may have got the signal
+    return (
+        0 if finished else 128 + (signals or [signal.SIGTERM])[-1]
+    )  # another worker may have got the signal
 
 
 def _stream(preset):

@@ -80,7 +80,7 @@ def encode(client, files, out):
 def reconstruct(client, files, out):
     """Writes a grid of the reconstructions of images to the PNG file `out`; returns a sentence."""
     _write_grid(out, client.reconstruct(files))
-    return f"Wrote what is left of {_images(len(files))} after coding to {out}."
+    return f"Wrote the reconstructions of {_images(len(files))} to {out}."
 
 
 def score(client, files):

@@ -57,8 +57,8 @@ def failure(place, target, status, name, message):
         )
     if status in (401, 403):
         return Refused(
-            f"{place} lets nobody in without a right to it ({said}); give --authorization_file, and https:// where"
-            " it is not on this machine."
+            f"{place} requires authorization ({said}); give --authorization_file, and use https:// if the server is"
+            " not on this machine."
         )
     if 400 <= status < 500:
         return Refused(

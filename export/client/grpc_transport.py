@@ -96,7 +96,7 @@ class Grpc:
             arrays = {name: np.atleast_1d(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
         except (TypeError, ValueError) as error:  # the tensor's numbers do not fit its shape or type
             raise OSError(
-                f"{self.place} answered {model}, {signature} with a tensor that is none: {error}"
+                f"{self.place} answered {model}, {signature} with an invalid tensor: {error}"
             ) from error
         return {name: array.tolist() if array.dtype == object else array for name, array in arrays.items()}
 

@@ -44,8 +44,8 @@ class CompiledSteps(keras_calls.KerasCalls):
         keras_calls.check_compiled(self, {"optimizer": optimizer, **kwargs})
         if jit_compile and config.is_op_determinism_enabled():
             raise ValueError(
-                "jit_compile is True, and operations are to be deterministic, which is not known of those that XLA"
-                " makes; do not call enable_op_determinism, or leave jit_compile out."
+                "jit_compile is True, but op determinism is enabled, and XLA is not known to be deterministic; do not"
+                " call enable_op_determinism, or leave jit_compile out."
             )
         # Without optimizer=None Keras makes, and saves, a hidden RMSprop.
         super().compile(optimizer=None, jit_compile=False, **kwargs)

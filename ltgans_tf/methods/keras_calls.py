@@ -98,7 +98,7 @@ def check_networks(generators, count, critic, student, recipe):
         its = networks[name].input_shape, networks[name].output_shape
         if list(map(_listed, its)) != list(map(_listed, shapes)):
             raise ValueError(
-                f"{name} makes {its[1]} of {its[0]}, and must make {shapes[1]} of {shapes[0]} to fit"
+                f"{name} maps {its[0]} to {its[1]}; it must map {shapes[0]} to {shapes[1]} to fit"
                 f" {'critic_heads of the recipe and ' if name == 'critic' else ''}the other networks."
             )
     if any([w.shape for w in g.weights] != [w.shape for w in generators[0].weights] for g in generators[:2]):

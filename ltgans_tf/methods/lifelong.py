@@ -29,8 +29,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
     """A Keras model that learns tasks one after another.
 
     Args:
-      seed: int; with the counters it determines all noise (weights and data order have their
-        own, usually the same, seed).
+      seed: int; it and the counters determine all noise (weights and data order have seeds of their own).
 
     Attributes:
       task_index: int64 weight. The task that is being learnt or, between two tasks, the next
@@ -39,8 +38,7 @@ class LifelongModel(compiled_steps.CompiledSteps):
       global_step: int64 weight, steps done in all tasks.
       noise_stream: int64 weight, how often the run was rolled back after a number that was not finite; each
         rollback changes the noise.
-      optimizers: list of all optimizers; a method fills it in `compile`. They are saved with
-        the weights.
+      optimizers: list of all optimizers, saved with the weights; a method fills it in `compile`.
       task: the `Task` that `fit_stream` is learning, or None.
       data_read: {task name: list of fingerprints of the training images that the task was learnt from, in
         order; more than one only if the images changed}; checkpoints keep it.

@@ -135,7 +135,9 @@ class Student(keras.Model):
             loss = tf.reduce_sum(weights * losses.negative_elbo(sse, kl, beta)) / global_rows
             if former is not None:
                 apart = losses.sum_squared_error(remembered, rebuilt[last])
-                unit = stddev[last]  # measured in units of the second normal, a KL between normals is one to N(0, I)
+                unit = stddev[
+                    last
+                ]  # measured in units of the second normal, a KL between normals is one to N(0, I)
                 apart += losses.kl_to_normal((known_mean - mean[last]) / unit, known_stddev / unit)
                 loss += tf.reduce_sum(pull * apart) / global_rows
         return sse, kl, losses.gradients(tape, loss, self.trainable_variables), loss

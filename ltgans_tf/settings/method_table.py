@@ -39,13 +39,13 @@ class CURLSettings(Checked):
         10, "Most components of CURL's mixture; a step decodes each image once for each in use.", least=1
     )
     first_components: int = setting(1, "Components in use from the start.", least=1)
-    buffer_size: int = setting(100, "Poorly explained images that make an expansion.", least=1)
+    buffer_size: int = setting(100, "Number of poorly explained images that triggers an expansion.", least=1)
     expansion_wait: int = setting(
         100, "Steps from an expansion or the start of the run to the next image collected.", least=0
     )
     expansion_passes: int = setting(10, "Gradient steps on the whole buffer in an expansion.", least=0)
     threshold_deviations: float = setting(
-        3.0, "Standard deviations above the mean NLOG from which an image is collected."
+        3.0, "An image is collected if its NLOG is this many standard deviations above the mean."
     )
     # With 0.98, the averages keep 36 % of their weight over the 50 steps on real images of a wait.
     threshold_decay: float = setting(
@@ -70,7 +70,7 @@ class MultibandSettings(Checked):
     )
     translator_share: float = setting(
         0.05,
-        "Share of the other steps, the first of them, that train the translator alone.",
+        "Share of the steps after the local GAN that train the translator alone; they come first.",
         least=0,
         below=1,
     )

@@ -90,10 +90,9 @@ class Recipe(Checked):
     penalty_weight: float = setting(10.0, "Weight lambda of the gradient penalty.", least=0)
     replay_share: str = setting(
         "balanced",
-        "Share of the past in what is learnt from task 2 on: 'paper' = 1/2, 'balanced' = (k-1)/k in"
-        " task k, or a number in [0, 1]. So many of the images that the critic takes for real are the"
-        " Teacher's. With domain codes as many of them as new ones stand beside these, and only student_replay reads"
-        " the share.",
+        "Share of replay from task 2 on: 'paper' = 1/2, 'balanced' = (k-1)/k in task k, or a number in [0, 1]. This"
+        " share of the critic's real images comes from the Teacher. With domain codes a step instead adds as many"
+        " replayed images as new ones, and only student_replay uses the share.",
         check=lambda share, name: replay_fraction(share, 1),
     )
     student_replay: str = setting(
@@ -111,16 +110,16 @@ class Recipe(Checked):
     )
     domain_dim: int = setting(
         0,
-        "Dimensions of the domain codes that stand before the noise of a latent; 0 = none, as in the paper, and"
-        " then no domain can be asked for.",
+        "Dimensions of the domain codes, which come before the noise in a latent; 0 = no codes, as in the paper;"
+        " then you cannot ask for one domain.",
         least=0,
         most=1024,
     )
     domain_length: float = setting(2.0, "Length of a domain code.", above=0)
     domain_scales: bool = setting(
         False,
-        "Whether the scale and the shift of each of the generators' normalisers follow from the domain code too"
-        " (conditional batch normalisation).",
+        "Whether the generators' normalisers also scale and shift by the domain code (conditional batch"
+        " normalisation).",
     )
     critic_heads: int = setting(
         2,
@@ -129,12 +128,13 @@ class Recipe(Checked):
         choices=(1, 2),
     )
     critic_on_past: bool = setting(
-        True, "Whether the critic judges images of past domains too; without, distillation alone keeps them."
+        True,
+        "Whether the critic also judges images of past domains; if not, only distillation preserves them.",
     )
     distillation: float = setting(
         0.0,
-        "Weight of the squared error between the Assistant's and the Teacher's images of the same latents, which"
-        " needs domain codes; 0 = the critic alone passes knowledge on.",
+        "Weight of the squared error between the Assistant's and the Teacher's images of the same latents; needs"
+        " domain codes; 0 = the Assistant learns the past from the critic only.",
         least=0,
     )
     diffaugment: str = setting(
@@ -151,16 +151,16 @@ class Recipe(Checked):
     )
     ema: float = setting(
         0.0,
-        "Decay per step of a moving average of the learners' weights that becomes the"
-        " generator at the end of each task, (1+t)/(10+t) in step t where that is less; 0 = none.",
+        "Decay per step of a moving average of the learners' weights, at most (1+t)/(10+t) in step t of a task. At"
+        " the end of each task the average replaces the generator. 0 = none.",
         least=0,
         below=1,
     )
     warm_start: float = setting(
         0.0,
-        "Share of the Teacher's weights in those that the Assistant starts each task from, in [0, 1]: 0 = its"
-        " own, as in the paper; 1 = the Teacher's, which is generative replay in all but name; between them"
-        " the weighted mean of both twins.",
+        "Weight of the Teacher in the weights that the Assistant starts each task from, in [0, 1]: 0 = its own"
+        " weights, as in the paper; 1 = a copy of the Teacher, as in generative replay; between: the weighted mean of"
+        " both twins.",
         least=0,
         most=1,
     )
@@ -170,14 +170,13 @@ class Recipe(Checked):
         check=parse_optimizer,
     )
     generator_optimizer: str = setting(
-        "adam(0.001, 0, 0.9)", "Generators' optimizer, one of its own for each.", check=parse_optimizer
+        "adam(0.001, 0, 0.9)", "Generators' optimizer; each generator has its own.", check=parse_optimizer
     )
     student_optimizer: str = setting("adam(0.001)", "The Student's optimizer.", check=parse_optimizer)
     student_ema: float = setting(
         0.0,
-        "Decay per step of a moving average of the Student's weights, (1+t)/(10+t) in step t of a task where that"
-        " is less. It is the Student that encodes, is scored and exported, and each task trains on from it; 0 ="
-        " none.",
+        "Decay per step of a moving average of the Student's weights, at most (1+t)/(10+t) in step t of a task. The"
+        " averaged Student encodes, is scored and exported, and starts the next task. 0 = none.",
         least=0,
         below=1,
     )
@@ -264,7 +263,7 @@ class Preset(Checked):
     )
     channels: int = setting(3, "Channels of the images, 1 or 3.", choices=(1, 3))
     recipe: str = setting("recommended", "The method's settings, 'paper' or 'recommended'.")
-    student: bool = setting(True, "Whether a VAE Student is trained in step.")
+    student: bool = setting(True, "Whether a VAE Student is trained in the same steps.")
     batch_size: int = setting(32, "Images per critic update, over all replicas.", least=1)
     steps_per_task: int = setting(2000, "Generator updates in each task.", least=1)
     fit: str = setting(
@@ -273,7 +272,7 @@ class Preset(Checked):
         choices=("crop", "pad", "stretch"),
     )
     horizontal_flips: bool = setting(
-        False, "Whether training images are seen as their mirror images too; not for letters and digits."
+        False, "Whether to train on mirrored images too; not for letters and digits."
     )
     seed: int = setting(
         0, "Seed of weights, data order and noise.", check=lambda seed, name: seeds.check(seed)
@@ -292,14 +291,14 @@ class Preset(Checked):
         " tasks, 'production' = moments and counts alone.",
         choices=("research", "production"),
     )
-    eval_images: int = setting(2000, "At most so many test images per task in a boundary's row.", least=1)
+    eval_images: int = setting(2000, "Most test images per task in a boundary's row.", least=1)
     eval_samples: int = setting(5000, "Generated images for the distances in a boundary's row.", least=1)
     eval_iwae_images: int = setting(50, "Test images per task for the IWAE bound there; 0 = none.", least=0)
-    extractor_images: int = setting(
-        12_000, "At most so many training images per task for the extractor.", least=1
-    )
+    extractor_images: int = setting(12_000, "Most training images per task for the extractor.", least=1)
     max_eval_seconds: int = setting(
-        0, "Time for a boundary's row; what does not fit is absent. 0 = no limit.", least=0
+        0,
+        "Time limit in seconds for a boundary's row; scores that do not fit are left out. 0 = no limit.",
+        least=0,
     )
 
     def __post_init__(self):

@@ -11,8 +11,8 @@ FORMAT_VERSION = 2  # of config.json and of checkpoints; version 1 has only one 
 
 # The message for a run or an export whose latents lie on a circle with a sector for each domain.
 SECTORS = (
-    "has its domains in sectors of a circle of latents, a form that this ltgans_tf no longer has; train it anew in"
-    " another workdir, or read it with the ltgans_tf that wrote it."
+    "has latents on a circle with a sector for each domain, which this ltgans_tf does not support; train it again in"
+    " another workdir, or use the ltgans_tf that wrote it."
 )
 
 # The behaviour of runs whose stream lacks these settings.

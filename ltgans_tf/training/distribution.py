@@ -297,6 +297,6 @@ def all_workers(strategy):
         if workers(strategy) == 1:
             raise
         raise WorkerLostError(
-            "another worker of this run is gone, so this one ends too; what stands in the last checkpoint is"
-            f" safe, start all workers again to go on from there ({str(error).splitlines()[0][:200]})."
+            "another worker of this run is gone, so this one ends too; the last checkpoint is safe: start all"
+            f" workers again to continue from it ({str(error).splitlines()[0][:200]})."
         ) from error

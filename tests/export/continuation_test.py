@@ -168,10 +168,10 @@ def test_a_run_that_goes_on_from_another_is_a_run_of_its_own(learnt):
 def test_what_cannot_be_gone_on_from_is_said_and_nothing_is_left(learnt):
     folder, specs = learnt
     later = folder / "later"
-    with pytest.raises(ValueError, match="is nothing to go on from: it is no workdir"):
+    with pytest.raises(ValueError, match="cannot continue from .*: it is neither a workdir"):
         continuation.start(str(folder), str(later), specs[2:])
     shutil.rmtree(folder / "base" / "continuation")
-    with pytest.raises(ValueError, match="is nothing to go on from"):
+    with pytest.raises(ValueError, match="cannot continue from"):
         continuation.start(str(folder / "base"), str(later), specs[2:])
     later.mkdir()
     (later / "mine").write_text("")

@@ -96,7 +96,7 @@ def test_distances_on_other_features_are_not_compared():
 def test_a_domain_that_was_served_and_is_not_there_is_a_reason():
     row = _row()
     del row.scores["digits"]
-    assert _judged(row) == ["the served version knows digits, which this one has no scores of."]
+    assert _judged(row) == ["the served version knows digits, but this version has no scores of it."]
 
 
 def test_the_new_domain_must_be_better_than_its_mean_image():

@@ -153,7 +153,7 @@ def test_the_manual_policy_waits_for_approval(tiny_model, tmp_path):
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, _row(0), _settings("manual"))
     assert "version" not in versions.read_latest(tmp_path)
-    with pytest.raises(ValueError, match="nothing there is approved"):
+    with pytest.raises(ValueError, match="but none is approved"):
         exported.load(tmp_path)
     assert _push(model, tmp_path, 0, _row(0), _settings("manual")) == first
     release.serve(str(tmp_path), first)

@@ -189,7 +189,7 @@ def test_boundary_pushes_what_push_finds_done_until_the_run_goes_on(tiny_model, 
     model.task_step.assign(1)
     model.global_step.assign(2)
     checkpoints.save(run, model)
-    with pytest.raises(ValueError, match="stands at step 1 of its task 2"):
+    with pytest.raises(ValueError, match="is at step 1 of task 2"):
         push.push_workdir(run, settings=UNTRIED)
 
 

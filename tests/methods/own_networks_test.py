@@ -59,7 +59,7 @@ def make_nothing():
         ),
         (
             lambda: {"critic": _critic(side=16)},
-            r"critic makes .*, and must make \(None, 2\) of \(None, 8, 8, 3\)",
+            r"critic maps .*; it must map \(None, 8, 8, 3\) to \(None, 2\)",
         ),
         (lambda: {"critic": _critic(heads=1)}, r"critic makes \(None, 1\) .* must make \(None, 2\)"),
         (lambda: {"critic": Subclassed()}, "critic is .*; make it with keras.Sequential"),

@@ -155,10 +155,10 @@ def test_a_run_with_sectors_is_refused_with_what_to_do(old, tiny_model):
     _change(os.path.join(workdir, "config.json"), model=model)
     for read in (loading.load, checkpoints.read_config, continuation.learnt_specs):
         with pytest.raises(
-            ValueError, match="old has its domains in sectors of a circle .*; train it anew in"
+            ValueError, match="old has latents on a circle with a sector .*; train it again in"
         ):
             read(workdir)
-    with pytest.raises(ValueError, match="sectors of a circle"):
+    with pytest.raises(ValueError, match="circle with a sector"):
         tiny_model(ema=0.5).fit_stream(stream, 3, workdir, [])
 
 

@@ -63,7 +63,7 @@ def test_answers_are_sentences_where_nothing_can_be_shown():
         (["--workdir=/nowhere"], "there is no folder /nowhere; --workdir names a run or an export."),
         (["--port=1"], "--workdir is missing"),
         (["--workdir=.", "--port=70000"], "flag --port=70000"),
-        (["--workdir=.", "--host=192.0.2.1"], "--host=192.0.2.1 --port=0 cannot be had"),
+        (["--workdir=.", "--host=192.0.2.1"], "--host=192.0.2.1 --port=0 is not available"),
     ],
 )
 def test_bad_input_ends_in_one_sentence_and_status_2(arguments, sentence):
@@ -75,7 +75,7 @@ def test_bad_input_ends_in_one_sentence_and_status_2(arguments, sentence):
 def test_a_port_in_use_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ValueError, match=f"--port={port} cannot be had"):
+        with pytest.raises(ValueError, match=f"--port={port} is not available"):
             explore.free_port("127.0.0.1", port)
     assert explore.free_port("127.0.0.1", 0) > 0
 

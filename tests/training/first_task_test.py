@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from ltgans_tf.data import images

@@ -62,7 +62,7 @@ def _other_extractors(run):
         rows.append([phrases.heading(name), *(phrases.score(name, v) for v in (value, floor)), times])
     about = (
         "The same images on the features of extractors that were trained from other seeds. Each has a scale of its own,"
-        " so compare runs under one of them; what holds for the network and not for the images changes from row to row."
+        " so compare runs under one extractor only; effects of the extractor, not of the images, change from row to row."
     )
     head = ["all together", "distance", "floor", "distance over floor"]
     return [html_page.tag("h3", "Under other extractors"), html_page.table(head, rows, about)]

@@ -254,7 +254,7 @@ def test_the_authorisation_goes_with_every_call_and_tensors_that_are_none_are_on
         response.outputs[name].tensor_content = b"abc"
     monkeypatch.setattr(Server, "Predict", lambda self, request, context: response)
     with _serving(fake_models.models()) as broken:
-        with pytest.raises(OSError, match="with a tensor that is none"):
+        with pytest.raises(OSError, match="with an invalid tensor"):
             _client(broken).sample(1)
 
 

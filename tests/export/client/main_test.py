@@ -78,7 +78,7 @@ def test_codes_are_written_as_json_and_as_npz(double, pictures, tmp_path):
 def test_reconstruction_is_written(double, pictures, tmp_path):
     out = str(tmp_path / "again.png")
     code, said, _ = _run(f"--url={double.url}", f"--reconstruct={pictures[0]}", f"--out={out}")
-    assert (code, said) == (0, f"Wrote what is left of 1 image after coding to {out}.")
+    assert (code, said) == (0, f"Wrote the reconstructions of 1 image to {out}.")
     expected = _pixels(fake_models.png(2 * _codes(pictures)[0] - 1))
     np.testing.assert_array_equal(np.asarray(Image.open(out)), expected)
 
