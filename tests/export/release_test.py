@@ -316,6 +316,6 @@ def test_the_program_lists_serves_and_goes_back(tmp_path):
     assert _run(base, "--canary=0").returncode == 0
     assert versions.read_latest(tmp_path)["canary"] is None
     done = _run(base, "--rollback", "--canary=0")
-    assert done.returncode == 2 and "give one of them" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and 'give only one of' in done.stderr and done.stderr.count("\n") == 1
     done = _run(base, "--stable=5")
     assert done.returncode == 2 and "has no version 5" in done.stderr and done.stderr.count("\n") == 1

@@ -72,7 +72,7 @@ def test_a_holder_is_told_where_only_files_can_be_locked(tmp_path, monkeypatch, 
         if how == "replaced":
             assert _tried(tmp_path) == "taken"
         with pytest.raises(
-            OSError, match="the lock of this process, was removed or replaced.*nothing more is"
+            OSError, match="the lock of this process, was removed or replaced.*this one stops writing"
         ):
             check()
 

@@ -290,7 +290,7 @@ def test_xla_is_refused_where_operations_are_to_be_deterministic():
     model, before = Diary(), config.is_op_determinism_enabled()
     tf.config.experimental.enable_op_determinism()
     try:
-        with pytest.raises(ValueError, match="jit_compile is True, and operations are to be deterministic"):
+        with pytest.raises(ValueError, match="jit_compile is True, but op determinism is enabled"):
             model.compile(optimizer=None, jit_compile=True)
     finally:
         if not before:

@@ -55,18 +55,18 @@ def make_nothing():
         (lambda: {"generators": [_upward()] * 2}, "give a list of 2 different"),
         (
             lambda: {"generators": [_upward(), _upward(5)]},
-            r"generators\[1\] makes .* must make .* of \(None, 4\)",
+            r"generators\[1\] maps .* must map \(None, 4\) to",
         ),
         (
             lambda: {"critic": _critic(side=16)},
             r"critic maps .*; it must map \(None, 8, 8, 3\) to \(None, 2\)",
         ),
-        (lambda: {"critic": _critic(heads=1)}, r"critic makes \(None, 1\) .* must make \(None, 2\)"),
+        (lambda: {"critic": _critic(heads=1)}, r"critic maps .* to \(None, 1\); it must map .* to \(None, 2\)"),
         (lambda: {"critic": Subclassed()}, "critic is .*; make it with keras.Sequential"),
         (lambda: {"student": _encoder()}, r"give an ltgans_tf.Student\(encoder, decoder\)"),
-        (lambda: {"student": lt.Student(_encoder(1), _upward(5))}, "student.encoder makes"),
-        (lambda: {"student": lt.Student(_encoder(), _upward(6))}, "student.encoder makes"),
-        (lambda: {"student": lt.Student(_encoder(), _upward(5, 16))}, "student.decoder makes"),
+        (lambda: {"student": lt.Student(_encoder(1), _upward(5))}, "student.encoder maps"),
+        (lambda: {"student": lt.Student(_encoder(), _upward(6))}, "student.encoder maps"),
+        (lambda: {"student": lt.Student(_encoder(), _upward(5, 16))}, "student.decoder maps"),
         (lambda: {"recipe": "recommended"}, "recipe is 'recommended'; give an ltgans_tf.Recipe"),
     ],
 )
