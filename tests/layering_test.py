@@ -44,7 +44,8 @@ WITHOUT_TENSORFLOW = """
     ltgans_tf.files.array_files ltgans_tf.files.atomic ltgans_tf.files.jsonfiles ltgans_tf.files.keras_config ltgans_tf.files.metrics_log
     ltgans_tf.files.near_names ltgans_tf.files.paths ltgans_tf.files.provenance ltgans_tf.files.user_cache
     ltgans_tf.methods.lakd ltgans_tf.methods.registry
-    ltgans_tf.settings.architectures ltgans_tf.settings.experiments ltgans_tf.settings.method_table
+    ltgans_tf.settings.architectures ltgans_tf.settings.experiment_runs ltgans_tf.settings.experiments
+    ltgans_tf.settings.method_table
     ltgans_tf.settings.preset_table ltgans_tf.settings.presets
     ltgans_tf.settings.seeds ltgans_tf.settings.upgrades
 """.split()

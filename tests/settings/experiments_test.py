@@ -6,7 +6,7 @@ import pytest
 
 from ltgans_tf.evaluation import scores
 from ltgans_tf.methods import registry
-from ltgans_tf.settings import checked, experiments, presets
+from ltgans_tf.settings import checked, experiment_runs, experiments, presets
 from ltgans_tf.settings.method_table import SETTINGS
 
 NAMES = list(experiments.EXPERIMENTS)
@@ -72,7 +72,7 @@ def test_methods_are_those_that_are_compared():
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("_cpu")])
 def test_the_vaes_of_paper_size_have_the_optimizer_of_their_own_papers(name):
     for run in experiments.experiment(name).runs:
-        own = run.method in experiments.PEERS
+        own = run.method in experiment_runs.PEERS
         assert dict(run.flags).get("student_optimizer") == ("adam(0.001)" if own else None)
 
 
@@ -83,7 +83,7 @@ def test_the_vaes_see_as_many_images_in_an_update_as_the_student(name):
         if run.label.endswith("_time"):
             assert dict(run.flags)["batch_size"] >= twice
             continue
-        assert dict(run.flags).get("batch_size") == (twice if run.method in experiments.PEERS else None)
+        assert dict(run.flags).get("batch_size") == (twice if run.method in experiment_runs.PEERS else None)
 
 
 def test_every_method_has_as_many_trials_on_held_out_images():
@@ -98,6 +98,20 @@ def test_every_method_has_as_many_trials_on_held_out_images():
             assert len(flags) == 4 == len(set(flags)), method
             assert all(each[:-1] == first for each in others), method
     assert not any(experiments.experiment(name).tuning for name in NAMES if not name.startswith("trials"))
+
+
+def test_table_1_has_the_settings_that_won_its_trials():
+    tried = {}
+    for run in experiments.experiment("trials_table1_cpu").runs:
+        tried.setdefault(run.method, []).append(dict(run.flags))
+    for run in experiments.experiment("table1_msfo_cpu").runs:
+        flags = dict(run.flags)
+        if run.method in tried and not run.label.endswith("_time"):
+            assert flags in tried[run.method]
+    chosen = {run.label: dict(run.flags) for run in experiments.experiment("table1_msfo_cpu").runs}
+    assert chosen["ltgan"] == chosen["joint"] == {} and chosen["replay"] == {"n_critic": 2}
+    assert chosen["curl_time"] == chosen["curl"] | {"batch_size": 48}
+    assert "n_critic" not in dict(experiments.experiment("table1_msfo").runs[1].flags)  # the paper's size
 
 
 def test_multiband_is_compared_at_equal_steps_and_at_three_times_as_many():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ltgans_tf.evaluation import scores
-from ltgans_tf.settings import experiments
+from ltgans_tf.settings import experiment_runs, experiments
 from ltgans_tf.trainers.reporting import paired, run_groups
 
 _OURS = "ltgan"
@@ -112,7 +112,7 @@ def ratios(view, members, label):
     for seed, run in members[label].items():
         own = _numbers(run, view)[-1]
         bound = _of_seed(view, members, experiments.BOUND, seed)
-        peers = [_of_seed(view, members, peer, seed) for peer in experiments.PEERS]
+        peers = [_of_seed(view, members, peer, seed) for peer in experiment_runs.PEERS]
         peer = min(peers) if all(value is not None for value in peers) else None
         found["bound"].append(_ratio(own, bound))
         found["replay"].append(_ratio(own, _of_seed(view, members, experiments.PLAIN, seed)))
@@ -135,7 +135,7 @@ def _ratio(above, below):
 
 def paper_ratio(view, label):
     """Returns the paper's number of a row over that of the better of CURL and LGM, in the last column, or None."""
-    peers = [headline(view, peer) for peer in experiments.PEERS if peer in view.paper]
+    peers = [headline(view, peer) for peer in experiment_runs.PEERS if peer in view.paper]
     own = headline(view, label)
     return own / min(peers) if peers and own is not None else None
 
