@@ -160,7 +160,7 @@ def test_pair_that_is_gone_is_named(pairs, tmp_path):
     base, models = pairs
     shutil.copytree(base, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(versions.place(tmp_path, "encoder", max(models)))
-    with pytest.raises(ValueError, match=f"names .*encoder/{max(models)}, which is not there"):
+    with pytest.raises(ValueError, match=f"names .*encoder/{max(models)}, which does not exist"):
         exported.load(tmp_path)
 
 

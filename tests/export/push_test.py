@@ -173,7 +173,7 @@ def test_a_served_version_that_is_gone_is_told_and_nothing_is_pushed(tiny_model,
     model = tiny_model(student=False)
     first = _push(model, tmp_path, 0, _row(0))
     os.rename(versions.place(tmp_path, "generator", first), tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=f"serves version {first}, which is not there"):
+    with pytest.raises(ValueError, match=f"serves version {first}, but its folder is missing"):
         _push(model, tmp_path, 1, _row(1, **{"task 0": 100.0, "task 1": 90.0}))
     assert not os.listdir(tmp_path / "generator")
     assert versions.read_latest(tmp_path)["version"] == first
