@@ -71,11 +71,16 @@ def test_going_back_twice_goes_no_further_unless_the_version_is_named(tmp_path):
     for version in (9, 10, 11):
         _push(tmp_path, version)
     assert release.rollback(tmp_path) == 10
-    with pytest.raises(ValueError, match="serves 10 because 11 was rolled back; a second rollback goes no further.* --stable=9"):
+    with pytest.raises(
+        ValueError,
+        match="serves 10 because 11 was rolled back; a second rollback goes no further.* --stable=9",
+    ):
         release.rollback(tmp_path)
     assert versions.read_latest(tmp_path)["version"] == 10
     release.serve(tmp_path, 9)
-    with pytest.raises(ValueError, match="serves 9 because 11 was rolled back; a second rollback goes no further\\.$"):
+    with pytest.raises(
+        ValueError, match="serves 9 because 11 was rolled back; a second rollback goes no further\\.$"
+    ):
         release.rollback(tmp_path)
     _push(tmp_path, 12)
     assert release.rollback(tmp_path) == 9  # over those that were withdrawn
@@ -310,12 +315,14 @@ def test_the_program_lists_serves_and_goes_back(tmp_path):
     first, second = _run(base, "--rollback").stdout.splitlines()
     assert first.endswith("stable") and second.endswith("withdrawn")
     done = _run(base, "--rollback")
-    assert done.returncode == 2 and done.stderr.endswith("was rolled back; a second rollback goes no further.\n")
+    assert done.returncode == 2 and done.stderr.endswith(
+        "was rolled back; a second rollback goes no further.\n"
+    )
     assert versions.read_latest(tmp_path)["version"] == 1795448201
     assert _run(base, "--canary=1795448300").stdout.splitlines()[1].endswith("canary")
     assert _run(base, "--canary=0").returncode == 0
     assert versions.read_latest(tmp_path)["canary"] is None
     done = _run(base, "--rollback", "--canary=0")
-    assert done.returncode == 2 and 'give only one of' in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and "give only one of" in done.stderr and done.stderr.count("\n") == 1
     done = _run(base, "--stable=5")
     assert done.returncode == 2 and "has no version 5" in done.stderr and done.stderr.count("\n") == 1

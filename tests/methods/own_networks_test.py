@@ -61,7 +61,10 @@ def make_nothing():
             lambda: {"critic": _critic(side=16)},
             r"critic maps .*; it must map \(None, 8, 8, 3\) to \(None, 2\)",
         ),
-        (lambda: {"critic": _critic(heads=1)}, r"critic maps .* to \(None, 1\); it must map .* to \(None, 2\)"),
+        (
+            lambda: {"critic": _critic(heads=1)},
+            r"critic maps .* to \(None, 1\); it must map .* to \(None, 2\)",
+        ),
         (lambda: {"critic": Subclassed()}, "critic is .*; make it with keras.Sequential"),
         (lambda: {"student": _encoder()}, r"give an ltgans_tf.Student\(encoder, decoder\)"),
         (lambda: {"student": lt.Student(_encoder(1), _upward(5))}, "student.encoder maps"),

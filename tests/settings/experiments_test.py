@@ -109,7 +109,8 @@ def test_table_1_has_the_settings_that_won_its_trials():
         if run.method in tried and not run.label.endswith("_time"):
             assert flags in tried[run.method]
     chosen = {run.label: dict(run.flags) for run in experiments.experiment("table1_msfo_cpu").runs}
-    assert chosen["ltgan"] == chosen["joint"] == {} and chosen["replay"] == {"n_critic": 2}
+    assert chosen["ltgan"] == {"distillation": 0.02} and chosen["replay"] == {"n_critic": 2}
+    assert chosen["joint"] == chosen["finetune"] == {}
     assert chosen["curl_time"] == chosen["curl"] | {"batch_size": 48}
     assert "n_critic" not in dict(experiments.experiment("table1_msfo").runs[1].flags)  # the paper's size
 
