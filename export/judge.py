@@ -220,7 +220,7 @@ def infra(halves, max_latency=1.0, precision="float32", trials=None):
     for kind, (folder, answers) in halves.items():
         spec["halves"][kind] = os.path.abspath(folder)
         arrays |= {f"{kind}/{i}/{name}": a for i, one in enumerate(answers) for name, a in one.items()}
-    sent = io.BytesIO()  # not a file, which a kill would leave behind
+    sent = io.BytesIO()  # not a file, because a killed process would not delete it
     np.savez(sent, spec=json.dumps(spec), **arrays)
     if trials is not None:
         report = trials.run(sent.getvalue())

@@ -93,7 +93,7 @@ def read_info(base, kind, version):
 
 
 def new_version(base):
-    """Returns the seconds since 1970, or the last version plus one if the clock is behind it."""
+    """Returns the seconds since 1970, or the last version plus one if that is larger."""
     last = [newest_named(base), *(version for kind in KINDS for version in found(base, kind))]
     return max(int(time.time()), max(last) + 1)
 

@@ -84,6 +84,7 @@ def tuned(runs):
 
 
 def betas(methods, betas):
+    """Returns a run of each method with each weight of the KL term."""
     return tuple(
         Run(f"{method}_beta{beta:g}", method, (("beta", beta),)) for method in methods for beta in betas
     )
